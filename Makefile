@@ -1,0 +1,145 @@
+# The workbook's commands; `make` alone lists them. Everything is installed into .venv.
+
+PYTHON ?= python3
+WORKERS ?= 2
+UV_VERSION := 0.13.9
+
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+DATA := $(or $(DEPTHCLIP_DATA),data)
+SAMPLE := results/.sample
+
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
+RESULTS := $(NOTEBOOKS:notebooks/%=results/notebooks/%)
+PACKAGE := $(shell find depthclip_core -type f \( -name '*.py' -o -name '*.toml' -o -name '*.mplstyle' \
+	-o -name '*.safetensors' -o -name '*.json' \) 2>/dev/null)
+SAMPLE_SOURCES := $(wildcard depthclip_core/errors.py depthclip_core/settings.py) \
+	$(filter depthclip_core/sample/%,$(PACKAGE))
+
+# The kernel, the imports and the plots are those of .venv, whatever the user's shell has set.
+unexport PYTHONPATH PYTHONHOME JUPYTER_PATH VIRTUAL_ENV CONDA_PREFIX MPLBACKEND
+export JUPYTER_PREFER_ENV_PATH := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+export UV_HTTP_TIMEOUT ?= 180
+
+# Tests share the machine by processes, so that each process keeps to one thread.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test unit lab sample pretrain refresh lock lint format clean FORCE
+
+help: ## list these commands
+	@echo "make COMMAND, where COMMAND is one of"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@echo "PYTHON=python3.12 chooses the Python (3.11 or newer) that .venv is made from."
+
+# --- set-up -----------------------------------------------------------------------------------
+
+# .venv is sound if its Python and pip run, it was made for this folder, and no set-up was cut off.
+define VENV
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; }
+	@if [ -e .venv/.unfinished ] || ! $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' \
+			2>/dev/null || { [ -e $(INSTALLED) ] && [ "$$(cat $(INSTALLED))" != "$(CURDIR)" ]; }; then \
+		echo "making .venv with $(PYTHON)"; \
+		rm -rf .venv && mkdir .venv && touch .venv/.unfinished && $(PYTHON) -m venv .venv; \
+	fi
+	@$(PY) -m uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || \
+		$(PY) -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@rm -f .venv/.unfinished
+endef
+
+# A .venv that was copied or moved along with the folder still points to the old one.
+$(INSTALLED): requirements.lock pyproject.toml $(if $(filter $(CURDIR),$(shell cat $(INSTALLED) 2>/dev/null)),,FORCE)
+	$(VENV)
+	@touch .venv/.unfinished
+	@echo "installing requirements.lock into .venv (about 6 GB with torch)"
+	@$(PY) -m uv pip install --python $(PY) -r requirements.lock
+	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	@printf '%s\n' "$(CURDIR)" > $@ && rm .venv/.unfinished
+
+lock: ## pin what pyproject.toml asks for, in requirements.lock (UPGRADE=--upgrade for newer pins)
+	$(VENV)
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra test --extra dev $(UPGRADE) \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		pyproject.toml --output-file requirements.lock
+	@echo "requirements.lock: $$(grep -c == requirements.lock) pins"
+
+# --- sample and notebooks ---------------------------------------------------------------------
+
+sample: $(SAMPLE) ## make the small sample data set that everything runs on
+	@echo "$(DATA)/sample"
+
+$(SAMPLE): $(SAMPLE_SOURCES) $(if $(wildcard $(DATA)/sample/*),,FORCE) | $(INSTALLED)
+	@$(PY) -m depthclip_core.sample
+	@mkdir -p $(@D) && touch $@
+
+pretrain: $(INSTALLED) ## train the sample's small encoder again (minutes; its weights come with the package)
+	@$(PY) -m depthclip_core.sample.pretrain
+
+run: $(RESULTS) ## run every notebook that is not up to date, into results/notebooks/
+	@echo
+	@echo "Open these notebooks, now with their results:"
+	@for notebook in $(RESULTS); do echo "  $$notebook"; done
+	@echo "Their figures: figures/"
+
+# A run is written to .part/ and moved when it succeeded, so that no failed one looks fresh.
+results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(SAMPLE) $(INSTALLED)
+	@mkdir -p $(@D)/.part
+	@echo "== notebooks/$*.ipynb"
+	@$(PY) -m papermill notebooks/$*.ipynb $(@D)/.part/$*.ipynb --cwd notebooks --kernel python3 \
+		--progress-bar --log-level WARNING < /dev/null || { \
+		echo "FAILED: notebooks/$*.ipynb; as far as it got: $(@D)/.part/$*.ipynb" >&2; exit 1; }
+	@mv $(@D)/.part/$*.ipynb $@
+
+lab: $(INSTALLED) $(SAMPLE) ## open JupyterLab on the notebooks (LAB='--no-browser --port=9999' adds options)
+	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
+		--MultiKernelManager.default_kernel_name=python3 $(LAB)
+
+refresh: $(INSTALLED) $(SAMPLE) ## run the notebooks in place, so that their saved outputs are new and clean
+	@for notebook in $(NOTEBOOKS); do \
+		echo "== $$notebook"; \
+		$(PY) -m nbconvert --to notebook --execute --log-level WARN --output-dir notebooks/.part \
+			--ExecutePreprocessor.kernel_name=python3 --ExecutePreprocessor.timeout=-1 \
+			--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
+			--ClearMetadataPreprocessor.enabled=True \
+			--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
+			'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
+			"$$notebook" < /dev/null \
+		&& mv "notebooks/.part/$$(basename "$$notebook")" "$$notebook" \
+		|| { echo "FAILED: $$notebook, left as it was" >&2; exit 1; }; \
+	done; rm -rf notebooks/.part
+
+# --- tests ------------------------------------------------------------------------------------
+
+test: $(INSTALLED) $(SAMPLE) ## everything: lint, unit tests, each notebook run and compared with its saved outputs
+	@failed=""; \
+	step() { name="$$1"; shift; echo; echo "== $$name"; env "$$@" || failed="$$failed; $$name"; }; \
+	step "ruff check" $(PY) -m ruff check; \
+	step "ruff format" $(PY) -m ruff format --check; \
+	step "unit tests" $(PYTEST) -m "not notebook" tests; \
+	step "notebooks run (papermill)" $(PYTEST) -m notebook tests/notebooks; \
+	step "notebooks match their saved outputs (nbval)" \
+		$(PYTEST) --nbval --nbval-current-env --dist loadfile notebooks; \
+	echo; \
+	if [ -n "$$failed" ]; then echo "FAILED$${failed}" >&2; exit 1; fi; \
+	echo "All passed."
+
+unit: $(INSTALLED) $(SAMPLE) ## only the quick tests: no notebook is run
+	@$(PYTEST) -m "not notebook and not slow" tests
+
+lint: $(INSTALLED) ## ruff on code and notebooks
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+
+format: $(INSTALLED) ## let ruff fix and format code and notebooks
+	@$(PY) -m ruff check --fix --exit-zero
+	@$(PY) -m ruff format
+
+clean: ## remove what runs made: results, figures, the sample, caches (not .venv, not your data)
+	@rm -rf results data/sample notebooks/.part build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find figures -type f ! -name README.md ! -name 00_pipeline_pipeline.png ! -name 02_results_strip.png -exec rm -f {} +
+	@find depthclip_core tests notebooks -name __pycache__ -prune -exec rm -rf {} +
+	@find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +
