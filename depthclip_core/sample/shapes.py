@@ -1,0 +1,201 @@
+"""Unit shapes as triangle templates: box, cylinder, ball, cushion, curtain and lathed profiles.
+
+Every template stands on z = 0 with height 1 and fits the footprint [-0.5, 0.5]^2, so that a caller
+only has to give a size in metres. Templates are built once per process with trimesh.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import trimesh
+
+# (radius, height) pairs, both 0..1, from the bottom's centre outwards and upwards.
+PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
+    "bowl": (
+        (0, 0),
+        (0.35, 0),
+        (0.42, 0.1),
+        (0.75, 0.45),
+        (1, 1),
+        (0.95, 1),
+        (0.7, 0.5),
+        (0.3, 0.18),
+        (0, 0.15),
+    ),
+    "cup": ((0, 0), (0.75, 0), (0.9, 0.15), (1, 1), (0.9, 1), (0.8, 0.2), (0, 0.12)),
+    "plate": ((0, 0), (0.6, 0), (1, 0.85), (1, 1), (0.65, 0.4), (0, 0.35)),
+    "vase": (
+        (0, 0),
+        (0.5, 0),
+        (0.95, 0.3),
+        (1, 0.42),
+        (0.8, 0.62),
+        (0.42, 0.82),
+        (0.45, 0.92),
+        (0.6, 1),
+        (0.52, 1),
+        (0.35, 0.85),
+        (0, 0.8),
+    ),
+    "bottle": (
+        (0, 0),
+        (0.95, 0),
+        (1, 0.05),
+        (1, 0.58),
+        (0.8, 0.7),
+        (0.36, 0.78),
+        (0.36, 1),
+        (0, 1),
+    ),
+    "shade": ((1, 0), (0.6, 1), (0.57, 1), (0.97, 0), (1, 0)),
+    "pot": ((0, 0), (0.7, 0), (0.92, 0.85), (1, 0.85), (1, 1), (0.88, 1), (0.85, 0.85), (0, 0.8)),
+    "tub": (
+        (0, 0),
+        (0.72, 0),
+        (0.76, 0.12),
+        (0.7, 0.16),
+        (0.86, 0.6),
+        (0.94, 0.93),
+        (1, 0.97),
+        (0.98, 1),
+        (0.9, 0.99),
+        (0.84, 0.9),
+        (0.76, 0.5),
+        (0.62, 0.3),
+        (0, 0.26),
+    ),
+    "seat_bowl": (
+        (0, 0),
+        (0.5, 0),
+        (0.45, 0.2),
+        (0.55, 0.5),
+        (0.95, 0.9),
+        (1, 1),
+        (0.78, 1),
+        (0.6, 0.8),
+        (0, 0.6),
+    ),
+    "dome": ((1, 0), (0.98, 0.2), (0.8, 0.65), (0.45, 0.93), (0, 1)),
+    "stool": ((0, 0), (1, 0), (1, 0.04), (0.15, 0.1), (0.12, 0.8), (0.3, 0.9), (0, 0.9)),
+}
+
+
+@dataclass(frozen=True)
+class Template:
+    """Triangles (t, 3, 3) of a unit shape and their corner normals (t, 3, 3)."""
+
+    triangles: np.ndarray
+    normals: np.ndarray
+
+
+def _template(mesh: trimesh.Trimesh, smooth: bool) -> Template:
+    triangles = np.asarray(mesh.vertices)[mesh.faces]
+    if smooth:
+        normals = np.asarray(mesh.vertex_normals)[mesh.faces]
+        flat = np.repeat(np.asarray(mesh.face_normals)[:, None], 3, 1)
+        # Corners whose faces meet at a sharp angle keep the flat normal: caps stay caps.
+        keep = (normals * flat).sum(-1, keepdims=True) < 0.75
+        normals = np.where(keep, flat, normals)
+    else:
+        normals = np.repeat(np.asarray(mesh.face_normals)[:, None], 3, 1)
+    return Template(triangles.astype(np.float64), normals.astype(np.float64))
+
+
+def _stand(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """Move and scale a mesh into the unit footprint, standing on z = 0."""
+    low, high = mesh.bounds
+    mesh.apply_translation(-(low + high) / 2)
+    mesh.apply_scale(1 / np.maximum(high - low, 1e-9))
+    mesh.apply_translation((0, 0, 0.5))
+    return mesh
+
+
+@cache
+def shape(name: str) -> Template:
+    """The template called ``name``.
+
+    Box, cylinder, pole, ball, bead, cushion, slab, panel, curtain, leaves, or one of the profiles.
+    """
+    if name == "box":
+        return _template(_stand(trimesh.creation.box((1, 1, 1))), smooth=False)
+    if name in ("cylinder", "pole"):
+        sections = 28 if name == "cylinder" else 9
+        return _template(_stand(trimesh.creation.cylinder(0.5, 1.0, sections=sections)), True)
+    if name in ("ball", "bead"):
+        level = 2 if name == "ball" else 1
+        return _template(_stand(trimesh.creation.icosphere(subdivisions=level)), True)
+    if name == "leaves":
+        return _leaves()
+    if name in ("cushion", "slab", "panel"):
+        count = (8, 16) if name == "panel" else (14, 24)
+        return _template(_stand(_superball(0.45 if name == "cushion" else 0.22, count)), True)
+    if name == "curtain":
+        return _curtain()
+    outline = np.array(PROFILES[name], float)
+    mesh = trimesh.creation.revolve(outline, sections=24)
+    return _template(_stand(mesh), True)
+
+
+def _superball(power: float, count: tuple[int, int]) -> trimesh.Trimesh:
+    """A box with rounded edges: the smaller ``power``, the boxier."""
+    mesh = trimesh.creation.uv_sphere(radius=1.0, count=count)
+    v = np.asarray(mesh.vertices)
+    rim = np.hypot(v[:, 0], v[:, 1])
+    angle = np.arctan2(v[:, 1], v[:, 0])
+
+    def bend(x: np.ndarray) -> np.ndarray:
+        return np.sign(x) * np.abs(x) ** power
+
+    # The outline is boxier than the side, as a mattress is from above.
+    out = np.stack(
+        [
+            bend(rim) * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (power * 0.7),
+            bend(rim) * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (power * 0.7),
+            bend(v[:, 2]),
+        ],
+        -1,
+    )
+    return trimesh.Trimesh(out, mesh.faces, process=False)
+
+
+def _curtain() -> Template:
+    """A hanging cloth: a wavy sheet along x, wider waves below."""
+    s = np.linspace(0, 1, 61)
+    wave = 0.5 * np.sin(2 * np.pi * 6 * s + 1.5 * np.sin(7 * s))
+    rows = [
+        np.stack([s - 0.5, wave * k, np.full_like(s, z)], -1)
+        for z, k in ((0, 1.0), (0.5, 0.8), (1.0, 0.45))
+    ]
+    vertices = np.concatenate(rows)
+    n = len(s)
+    i = np.arange(n - 1)
+    faces = [
+        np.stack([a, b, c], -1)
+        for r in range(2)
+        for a, b, c in (
+            (i + r * n, i + 1 + r * n, i + n + r * n),
+            (i + 1 + r * n, i + 1 + n + r * n, i + n + r * n),
+        )
+    ]
+    return _template(trimesh.Trimesh(vertices, np.concatenate(faces), process=False), True)
+
+
+def _leaves() -> Template:
+    """A bush: forty pointed leaves around a centre, always the same."""
+    rng = np.random.default_rng(7)
+    out = []
+    for _ in range(46):
+        a, lift = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 1.35)
+        length, wide = rng.uniform(0.35, 0.6), rng.uniform(0.06, 0.11)
+        way = np.array([np.cos(a) * np.cos(lift), np.sin(a) * np.cos(lift), np.sin(lift)])
+        side = np.array([-np.sin(a), np.cos(a), 0.0]) * wide
+        start = way * 0.06
+        tip = way * length - np.array([0, 0, 0.12 * np.cos(lift)])
+        middle = way * length * 0.55 + np.array([0, 0, 0.03])
+        out += [[start, middle + side, middle - side], [middle + side, tip, middle - side]]
+    corners = np.array(out)
+    mesh = trimesh.Trimesh(
+        corners.reshape(-1, 3), np.arange(len(out) * 3).reshape(-1, 3), process=False
+    )
+    return _template(_stand(mesh), False)
