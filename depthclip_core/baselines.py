@@ -1,0 +1,170 @@
+"""What a system that sees nothing scores: random depth in both readings, and the best constants."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+
+from depthclip_core.depth import upsample
+from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.metrics import HIGHER_IS_BETTER, METRICS, evaluate
+from depthclip_core.protocols import Protocol, resolve_protocol
+from depthclip_core.settings import MAX_DEPTH
+
+READINGS = ("pixel", "cell")
+
+
+def random_depth(
+    n: int,
+    reading: str = "pixel",
+    *,
+    seed: int = 0,
+    grid: tuple[int, int] = (13, 17),
+    protocol: str | Protocol = "released",
+) -> np.ndarray:
+    """n depth maps of the protocol's window, uniform in 0–10 m, float32 (n, 416, 544), metres.
+
+    reading: "pixel", every pixel its own draw; "cell", drawn on the grid and upsampled
+    bilinearly like a prediction, which loses 5/9 of the variance.
+    """
+    if reading not in READINGS:
+        raise unknown_name("reading of the lower bound", reading, READINGS)
+    shape = resolve_protocol(protocol).window.shape
+    size = (n, *(shape if reading == "pixel" else grid))
+    depth = np.random.default_rng(seed).uniform(0, MAX_DEPTH, size).astype(np.float32)
+    return depth if reading == "pixel" else upsample(torch.from_numpy(depth), shape).numpy()
+
+
+def lower_bound(
+    ground_truth: np.ndarray,
+    reading: str = "pixel",
+    protocol: str | Protocol = "released",
+    *,
+    drawn: bool | None = None,
+    seed: int = 0,
+    grid: tuple[int, int] = (13, 17),
+) -> pd.DataFrame:
+    """Scores of random depth in 0–10 m, rows as from `evaluate`.
+
+    ground_truth: (B, 480, 640), metres, holes 0. reading: see `random_depth`. Per pixel each
+    metric has a closed form, its expectation over the draws (for rmse, rmse_log and silog the root
+    of an expectation, which many pixels reach); drawn=True draws instead. On the cell grid it is
+    always drawn.
+    """
+    if reading == "pixel" and not drawn:
+        return _expected(np.asarray(ground_truth), resolve_protocol(protocol))
+    if reading == "cell" and drawn is False:
+        raise DepthClipError("the cell reading of the lower bound has no closed form: draw it")
+    depth = random_depth(len(ground_truth), reading, seed=seed, grid=grid, protocol=protocol)
+    return evaluate(depth, ground_truth, protocol)
+
+
+def constant_depth(metres: float, n: int, protocol: str | Protocol = "released") -> np.ndarray:
+    """n maps of one depth everywhere, float32 (n, 416, 544), metres."""
+    return np.full((n, *resolve_protocol(protocol).window.shape), metres, dtype=np.float32)
+
+
+def best_constants(
+    ground_truths: Iterable[np.ndarray],
+    protocol: str | Protocol = "released",
+    candidates: np.ndarray | None = None,
+) -> pd.Series:
+    """For each metric the constant depth, in metres, whose mean over images is best.
+
+    ground_truths: (480, 640) maps, read once each. candidates: depths tried; 0.5 … 9.99 m by the
+    centimetre unless given. Ground truth is counted by the millimetre, so that a frame costs the
+    same for any number of candidates.
+    """
+    protocol = resolve_protocol(protocol)
+    candidates = np.arange(0.5, 10, 0.01) if candidates is None else np.asarray(candidates, float)
+    g = np.arange(1, round(protocol.max_depth * 1000)) / 1000  # metres, the counted depths
+    tables = _cost_tables(candidates[:, None], g)
+    sums = {metric: np.zeros(len(candidates)) for metric in METRICS}
+    for truth in ground_truths:
+        mask = protocol.valid(truth, np.full(truth.shape, protocol.max_depth))
+        mask &= _inside(protocol.window, truth.shape)
+        if not mask.any():
+            continue
+        millimetres = np.rint(truth[mask] * 1000).astype(int).clip(1, len(g))
+        share = np.bincount(millimetres - 1, minlength=len(g)) / mask.sum()
+        for metric, costs in _moments_to_metrics({k: t @ share for k, t in tables.items()}).items():
+            sums[metric] += costs
+    best = {m: s.argmax() if m in HIGHER_IS_BETTER else s.argmin() for m, s in sums.items()}
+    return pd.Series({metric: candidates[index] for metric, index in best.items()})
+
+
+def _cost_tables(p: np.ndarray, g: np.ndarray) -> dict[str, np.ndarray]:
+    """Per-pixel terms whose means the metrics are made of, for every pair of p and g."""
+    ratio, log = np.maximum(p / g, g / p), np.log(p) - np.log(g)
+    error = np.abs(p - g)
+    return {
+        **{f"delta{i}": (ratio < 1.25**i).astype(float) for i in (1, 2, 3)},
+        "abs_rel": error / g,
+        "log10": np.abs(log) / np.log(10),
+        "mae": error,
+        "sq_rel": error**2 / g,
+        "square": error**2,
+        "log": log,
+        "square_log": log**2,
+    }
+
+
+def _moments_to_metrics(moments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Means of per-pixel terms → the metrics, roots taken last; in the order of `METRICS`."""
+    spread = moments["square_log"] - moments["log"] ** 2
+    values = moments | {
+        "rmse": np.sqrt(moments["square"]),
+        "rmse_log": np.sqrt(moments["square_log"]),
+        "silog": 100 * np.sqrt(np.maximum(spread, 0)),
+    }
+    return {metric: values[metric] for metric in METRICS}
+
+
+def _expected(ground_truth: np.ndarray, protocol: Protocol) -> pd.DataFrame:
+    """Closed-form scores of per-pixel noise, a row per frame."""
+    rows = []
+    inside = _inside(protocol.window, protocol.frame)
+    for truth in ground_truth:
+        mask = protocol.valid(truth, np.full(protocol.frame, protocol.max_depth)) & inside
+        terms = _expected_terms(truth[mask].astype(np.float64), protocol)
+        means = {name: term.mean() if mask.any() else np.nan for name, term in terms.items()}
+        rows.append(_moments_to_metrics(means) | {"n_pixels": int(mask.sum())})
+    return pd.DataFrame(rows, columns=[*METRICS, "n_pixels"])
+
+
+def _expected_terms(g: np.ndarray, protocol: Protocol) -> dict[str, np.ndarray]:
+    """Expectations over p uniform in (a, b) of the terms of `_cost_tables`, for each g in it.
+
+    (a, b) are the protocol's limits: a draw below a is no prediction and does not count.
+    """
+    a, b = protocol.min_depth, protocol.max_depth
+    ln_g = np.log(g)
+
+    def antiderivative(p: np.ndarray | float) -> np.ndarray:  # of ln p − ln g
+        return p * np.log(p) - p - p * ln_g
+
+    def antiderivative_square(p: np.ndarray | float) -> np.ndarray:  # of (ln p − ln g)²
+        log = np.log(p) - ln_g
+        return p * (log**2 - 2 * log + 2)
+
+    low, middle, high = antiderivative(a), antiderivative(g), antiderivative(b)
+    error = ((g - a) ** 2 + (b - g) ** 2) / 2
+    square = ((b - g) ** 3 + (g - a) ** 3) / 3
+    integrals = {
+        **{f"delta{i}": np.minimum(b, g * 1.25**i) - np.maximum(a, g / 1.25**i) for i in (1, 2, 3)},
+        "abs_rel": error / g,
+        "log10": (low + high - 2 * middle) / np.log(10),
+        "mae": error,
+        "sq_rel": square / g,
+        "square": square,
+        "log": high - low,
+        "square_log": antiderivative_square(b) - antiderivative_square(a),
+    }
+    return {name: integral / (b - a) for name, integral in integrals.items()}
+
+
+def _inside(window, shape: tuple[int, int]) -> np.ndarray:
+    mask = np.zeros(shape, dtype=bool)
+    mask[window.slices] = True
+    return mask

@@ -1,0 +1,19 @@
+"""The one error that this package raises for input it cannot work with."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DepthClipError(ValueError):
+    """Bad input: the message says in one line what is wrong, where, and what to do."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipError:
+    """The error for a name that is not among the known ones: the nearest of many, all of a few."""
+    known = list(known)
+    near = get_close_matches(str(name), known, n=3, cutoff=0.5)
+    hints = [f"did you mean {' or '.join(map(repr, near))}?"] if near else []
+    if len(known) <= 12 or not near:
+        shown, more = known[:12], len(known) - 12
+        hints.append(f"known: {', '.join(shown)}" + (f" and {more} more" if more > 0 else ""))
+    return DepthClipError(f"unknown {kind} {str(name)!r}: {' '.join(hints)}")

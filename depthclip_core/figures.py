@@ -1,0 +1,205 @@
+"""Figures: functions of (ax, data) in one style, what is composed of them, and how it is saved.
+
+Depth is always in metres on one scale, near dark and far bright (viridis); errors diverge from
+white, too near blue and too far red; what is missing is grey. All are safe for colour-blind eyes.
+"""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from depthclip_core.settings import Window, figures_folder
+
+MISSING = "0.75"  # grey, of pixels without a value
+DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
+ERROR_COLOURS = plt.get_cmap("RdBu_r").with_extremes(bad=MISSING)
+ANSWER_COLOURS = plt.get_cmap("cividis")
+STYLE = resources.files("depthclip_core").joinpath("figures.mplstyle")
+
+
+def use_style() -> None:
+    """Take the workbook's style for all figures of this process."""
+    plt.style.use(str(STYLE))
+
+
+def save_figure(figure: Figure, notebook: str, name: str) -> Path:
+    """Write figures/<notebook>_<name>.png and .pdf; returns the PNG's path."""
+    folder = figures_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    png = folder / f"{notebook}_{name}.png"
+    for path in (png, png.with_suffix(".pdf")):
+        part = path.with_name(f".{path.name}")  # moved when whole, so that no figure is half a file
+        # Without dates in it, the same figure is the same file.
+        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        figure.savefig(part, format=path.suffix[1:], metadata=metadata)
+        part.replace(path)
+    return png
+
+
+def show_photo(ax: Axes, rgb: np.ndarray, title: str = "") -> AxesImage:
+    """A photograph (H, W, 3), without ticks."""
+    image = ax.imshow(rgb)
+    return _frameless(ax, image, title)
+
+
+def show_grid(
+    ax: Axes, window: Window, grid: tuple[int, int], marked: Sequence[tuple[int, int]] = ()
+) -> None:
+    """The network's cells over a photograph, in its window; `marked` (row, column) outlined."""
+    height, width = (side / n for side, n in zip(window.shape, grid, strict=True))
+    for row in range(grid[0] + 1):
+        y = window.top + row * height
+        ax.plot([window.left, window.right], [y, y], color="white", lw=0.5, alpha=0.7)
+    for column in range(grid[1] + 1):
+        x = window.left + column * width
+        ax.plot([x, x], [window.top, window.bottom], color="white", lw=0.5, alpha=0.7)
+    for i, (row, column) in enumerate(marked):
+        corner = (window.left + column * width, window.top + row * height)
+        ax.add_patch(Rectangle(corner, width, height, fill=False, lw=2.2, ec=f"C{i + 1}"))
+
+
+def show_depth(
+    ax: Axes, depth: np.ndarray, limits: tuple[float, float], title: str = ""
+) -> AxesImage:
+    """Depth (H, W) in metres; 0 and NaN are missing."""
+    shown = np.ma.masked_where(~(depth > 0), depth)
+    image = ax.imshow(shown, cmap=DEPTH_COLOURS, vmin=limits[0], vmax=limits[1])
+    return _frameless(ax, image, title)
+
+
+def show_error(ax: Axes, error: np.ndarray, limit: float, title: str = "") -> AxesImage:
+    """Prediction − ground truth (H, W) in metres, from −limit to limit; NaN is missing."""
+    image = ax.imshow(np.ma.masked_invalid(error), cmap=ERROR_COLOURS, vmin=-limit, vmax=limit)
+    return _frameless(ax, image, title)
+
+
+def show_answers(ax: Axes, cells: np.ndarray, limits: tuple[float, float], title: str) -> AxesImage:
+    """How a word answers at each cell (h, w)."""
+    image = ax.imshow(cells, cmap=ANSWER_COLOURS, vmin=limits[0], vmax=limits[1])
+    return _frameless(ax, image, title)
+
+
+def show_weights(
+    ax: Axes, weights: np.ndarray, words: Sequence[str], bins: Sequence[float], colour: str = "C0"
+) -> None:
+    """A cell's bin weights (K,) as bars, each with its word and the depth that it stands for."""
+    ax.barh(range(len(words)), weights, color=colour)
+    ax.set_yticks(range(len(words)), [f"{w}  {b:.2f} m" for w, b in zip(words, bins, strict=True)])
+    ax.set(xlim=(0, 1), xlabel="bin weight")
+    ax.invert_yaxis()
+
+
+def depth_bar(
+    figure: Figure, image: AxesImage, axes: Axes | Sequence[Axes], label: str = "depth (m)"
+):
+    """The colour bar of a row of maps that share one scale."""
+    ends = {"depth (m)": "max"}.get(label, "both")
+    return figure.colorbar(image, ax=axes, label=label, shrink=0.9, pad=0.01, extend=ends)
+
+
+def depth_limits(*maps: np.ndarray) -> tuple[float, float]:
+    """One scale for several depth maps: 0 to the largest 99th percentile, in half metres."""
+    tops = [np.percentile(m[m > 0], 99) for m in maps if (m > 0).any()]
+    return 0.0, float(np.ceil(max(tops, default=10) * 2) / 2)
+
+
+def word_maps(cells: np.ndarray, words: Sequence[str], label: str) -> Figure:
+    """A row of maps (K, h, w), one for each word, on one scale."""
+    figure, axes = plt.subplots(1, len(words), figsize=(1.55 * len(words), 1.75), squeeze=False)
+    limits = (float(cells.min()), float(cells.max()))
+    for ax, answer, word in zip(axes[0], cells, words, strict=True):
+        image = show_answers(ax, answer, limits, word)
+    figure.colorbar(image, ax=axes, label=label, pad=0.01)
+    return figure
+
+
+def bars_of_cells(
+    weights: np.ndarray,
+    words: Sequence[str],
+    bins: Sequence[float],
+    marked: Sequence[tuple[int, int]],
+    truths: Sequence[float],
+) -> Figure:
+    """Bar charts of the weights (K, h, w) of some cells, titled with predicted and true depth."""
+    figure, axes = plt.subplots(1, len(marked), figsize=(4.6 * len(marked), 2.4), squeeze=False)
+    pairs = zip(axes[0], marked, truths, strict=True)
+    for i, (ax, (row, column), truth) in enumerate(pairs):
+        show_weights(ax, weights[:, row, column], words, bins, colour=f"C{i + 1}")
+        depth = float(np.dot(weights[:, row, column], bins))
+        known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
+        ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
+    return figure
+
+
+def prediction_strip(
+    rows: Sequence[tuple[str, np.ndarray, np.ndarray | None, np.ndarray]],
+    title: str,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Image, ground truth and prediction, a row per frame (name, rgb, truth or None, prediction).
+
+    Images and maps of a frame have one shape; all depths share one scale.
+    """
+    maps = [m for _, _, truth, depth in rows for m in (truth, depth) if m is not None]
+    limits = limits or depth_limits(*maps)
+    columns = 3 if any(truth is not None for _, _, truth, _ in rows) else 2
+    size = (2.5 * columns + 0.9, 1.95 * len(rows) + 0.35)
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
+    for line, (name, rgb, truth, depth) in zip(axes, rows, strict=True):
+        show_photo(line[0], rgb, name)
+        if columns == 3:
+            shown = np.zeros(depth.shape) if truth is None else truth
+            show_depth(line[1], shown, limits, "ground truth" if line is axes[0] else "")
+        image = show_depth(line[-1], depth, limits, "prediction" if line is axes[0] else "")
+    depth_bar(figure, image, axes)
+    figure.suptitle(title)
+    return figure
+
+
+def pipeline(
+    rgb: np.ndarray,
+    window: Window,
+    weights: np.ndarray,
+    words: Sequence[str],
+    bins: Sequence[float],
+    depth: np.ndarray,
+    truth: np.ndarray | None,
+    title: str,
+) -> Figure:
+    """The whole method in one picture: photograph and cells, each word's weight, depth and truth.
+
+    rgb (H, W, 3); weights (K, h, w); depth and truth of the window's shape, metres.
+    """
+    limits = depth_limits(*(m for m in (depth, truth) if m is not None))
+    figure = plt.figure(figsize=(11, 4.9))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.75, 1])
+    panels = 3 if truth is not None else 2
+    axes = top.subplots(
+        1, panels, width_ratios=[rgb.shape[1] / window.shape[1]] + [1] * (panels - 1)
+    )
+    show_photo(axes[0], rgb, f"1  photograph under {weights.shape[1]} × {weights.shape[2]} cells")
+    show_grid(axes[0], window, weights.shape[1:])
+    image = show_depth(axes[1], depth, limits, "3  depth: sum of weight × bin, upsampled")
+    if truth is not None:
+        show_depth(axes[2], truth, limits, "4  ground truth (grey: not measured)")
+    depth_bar(top, image, axes)
+    cells = bottom.subplots(1, len(words), squeeze=False)[0]
+    for ax, answer, word, metres in zip(cells, weights, words, bins, strict=True):
+        answers = show_answers(ax, answer, (0, 1), f"“{word}”\n= {metres:.2f} m")
+    bottom.colorbar(answers, ax=cells, label="bin weight", pad=0.01)
+    bottom.suptitle("2  which word answers at which cell", x=0.01, ha="left", fontsize=9.5)
+    figure.suptitle(title)
+    return figure
+
+
+def _frameless(ax: Axes, image: AxesImage, title: str) -> AxesImage:
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.spines[:].set_visible(False)
+    return image

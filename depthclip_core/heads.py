@@ -1,0 +1,157 @@
+"""Cells → vectors that can be compared with text: the released head, and those of CLIP's own space.
+
+Every head takes a tower's `Features` and returns one fp32 vector per cell, (B, D, h, w), with D
+the dimension of the text vectors. Only `released` is not of unit length (see there).
+"""
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+from open_clip.transformer import VisionTransformer
+from torch import Tensor
+
+from depthclip_core.errors import unknown_name
+
+
+class Features(NamedTuple):
+    """What the network leaves for each image, before any head.
+
+    cells: (B, C, h, w), `layer4` of a ModifiedResNet, the input of the last block of a ViT.
+    token: (B, C), a ViT's class token at the same place; None for a ModifiedResNet.
+    """
+
+    cells: Tensor
+    token: Tensor | None = None
+
+
+def resize_channels(vectors: Float[Tensor, "B C h w"], channels: int) -> Float[Tensor, "B D h w"]:
+    """Nearest-neighbour resize of the channel axis, the released way from C to D.
+
+    Where C = 2 D, as in RN50 (2048 → 1024), it keeps channels 0, 2, 4, …
+    """
+    index = torch.arange(channels, device=vectors.device) * vectors.shape[1] // channels
+    return vectors[:, index]
+
+
+def released(features: Features, visual: torch.nn.Module) -> Tensor:
+    """L2-normalise each cell over its C channels, then keep D of them; no second normalisation."""
+    cells = features.cells
+    if isinstance(visual, VisionTransformer):
+        cells = _vit_tokens(features, visual, attend=True)
+    return resize_channels(F.normalize(cells.float(), dim=1), visual.output_dim)
+
+
+def value(features: Features, visual: torch.nn.Module) -> Tensor:
+    """Each cell through the pool's value path only: c_proj(v_proj(x)) (MaskCLIP, Zhou et al. 2022).
+
+    A ViT's counterpart: in the last block each cell attends to itself alone.
+    """
+    if isinstance(visual, VisionTransformer):
+        cells = _vit_tokens(features, visual, attend=False)
+        return F.normalize(_last(cells, lambda x: x @ visual.proj).float(), dim=1)
+    pool = visual.attnpool
+    cells = features.cells.to(pool.v_proj.weight.dtype)
+    return F.normalize(_last(cells, lambda x: pool.c_proj(pool.v_proj(x))).float(), dim=1)
+
+
+def attention(features: Features, visual: torch.nn.Module) -> Tensor:
+    """The full attention pool asked at every cell, its class token dropped.
+
+    The pool's position embedding is resized (bilinear) to the grid. A ViT's counterpart: its last
+    block as it is.
+    """
+    if isinstance(visual, VisionTransformer):
+        cells = _vit_tokens(features, visual, attend=True)
+        return F.normalize(_last(cells, lambda x: x @ visual.proj).float(), dim=1)
+    pooled = _attention_pool(features.cells, visual.attnpool)  # (B, 1 + h w, D)
+    batch, _, height, width = features.cells.shape
+    vectors = pooled[:, 1:].transpose(1, 2).reshape(batch, -1, height, width)
+    return F.normalize(vectors.float(), dim=1)
+
+
+HEADS = MappingProxyType({"released": released, "value": value, "attention": attention})
+
+
+def cell_vectors(features: Features, visual: torch.nn.Module, head: str) -> Tensor:
+    """`Features` → (B, D, h, w) fp32 by the named head; unknown names raise `DepthClipError`."""
+    return resolve_head(head)(features, visual)
+
+
+def resolve_head(head: str) -> Callable[[Features, torch.nn.Module], Tensor]:
+    """The head of that name; `DepthClipError` for an unknown one."""
+    if head not in HEADS:
+        raise unknown_name("head", head, HEADS)
+    return HEADS[head]
+
+
+def image_vectors(features: Features, visual: torch.nn.Module) -> Float[Tensor, "B D"]:
+    """One unit vector per image, as CLIP itself compares images with text; any image size."""
+    if isinstance(visual, ModifiedResNet):
+        pooled = _attention_pool(features.cells, visual.attnpool)[:, 0]
+    else:
+        tokens = visual.transformer.resblocks[-1](_join(features))
+        pooled = visual.ln_post(tokens)[:, 0] @ visual.proj
+    return F.normalize(pooled.float(), dim=-1)
+
+
+def resize_positions(
+    embedding: Float[Tensor, "own C"], grid: tuple[int, int], mode: str = "bilinear"
+) -> Float[Tensor, "tokens C"]:
+    """A square grid's position embedding (class token first) resized to another grid."""
+    side = round((embedding.shape[0] - 1) ** 0.5)
+    if grid == (side, side):
+        return embedding
+    square = embedding[1:].float().T.reshape(1, -1, side, side)
+    cells = F.interpolate(square, grid, mode=mode, align_corners=False)
+    cells = cells.flatten(2)[0].T.to(embedding.dtype)
+    return torch.cat([embedding[:1], cells])
+
+
+def _attention_pool(cells: Tensor, pool: AttentionPool2d) -> Tensor:
+    """CLIP's attention pool with every token a query: (B, C, h, w) → (B, 1 + h w, D)."""
+    cells = cells.to(pool.v_proj.weight.dtype)
+    tokens = cells.flatten(2).transpose(1, 2)  # (B, h w, C)
+    tokens = torch.cat([tokens.mean(1, keepdim=True), tokens], dim=1)
+    tokens = tokens + resize_positions(pool.positional_embedding, cells.shape[-2:]).to(cells.dtype)
+
+    def split(x: Tensor) -> Tensor:  # (B, n, C) → (B, heads, n, C / heads)
+        return x.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+
+    answer = F.scaled_dot_product_attention(
+        split(pool.q_proj(tokens)), split(pool.k_proj(tokens)), split(pool.v_proj(tokens))
+    )
+    return pool.c_proj(answer.transpose(1, 2).flatten(2))
+
+
+def _vit_tokens(features: Features, visual: VisionTransformer, attend: bool) -> Tensor:
+    """The last block and final norm of a ViT: its cells, (B, C, h, w), before the projection."""
+    block = visual.transformer.resblocks[-1]
+    tokens = _join(features)
+    if attend:
+        tokens = block(tokens)
+    else:  # attention replaced by the identity: every token keeps its own value
+        attn = block.attn
+        values = F.linear(
+            block.ln_1(tokens),
+            attn.in_proj_weight.chunk(3)[2],
+            attn.in_proj_bias.chunk(3)[2],
+        )
+        tokens = tokens + block.ls_1(attn.out_proj(values))
+        tokens = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
+    cells = visual.ln_post(tokens)[:, 1:]  # (B, h w, C)
+    return cells.transpose(1, 2).reshape(features.cells.shape)
+
+
+def _join(features: Features) -> Tensor:
+    """Class token and cells as a ViT's blocks take them: (B, 1 + h w, C)."""
+    return torch.cat([features.token[:, None], features.cells.flatten(2).transpose(1, 2)], dim=1)
+
+
+def _last(cells: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply a function of vectors to the channel axis of (B, C, h, w)."""
+    return function(cells.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

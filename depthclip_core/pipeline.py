@@ -1,0 +1,116 @@
+"""DepthCLIP from photograph to depth map in one call: every stage in its order."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthclip_core.depth import flip_average, upsample, weighted_depth
+from depthclip_core.encoders import Encoder
+from depthclip_core.errors import DepthClipError
+from depthclip_core.heads import resolve_head
+from depthclip_core.responses import bin_weights, similarities
+from depthclip_core.settings import (
+    LOGIT_SCALE,
+    TEMPERATURE,
+    network_window,
+    resolve_bins,
+    resolve_prompts,
+)
+
+
+def predict_depth(
+    frames: np.ndarray,
+    encoder: Encoder,
+    prompts: str | Sequence[str] = "original",
+    bins: str | Sequence[float] = "original",
+    head: str = "released",
+    flip: bool = True,
+    *,
+    temperature: float = TEMPERATURE,
+    logit_scale: float = LOGIT_SCALE,
+    batch_size: int = 8,
+) -> np.ndarray:
+    """Depth of photographs, in metres, without training (Zhang et al., 2022).
+
+    frames: uint8 (B, H, W, 3), RGB. Frames of NYU's size, 480 x 640, are cropped as released, to
+        rows 56:472 and columns 60:604; others are taken whole.
+    prompts: K distance words, or a published name. bins: K depths in metres, or a published name.
+    head: "released", "value" or "attention". flip: average with the mirror image.
+    Returns float32 (B, H', W') of the network's window: (B, 416, 544) for NYU's frames.
+    Raises `DepthClipError` for arrays of another shape or dtype, unknown names, and lists of
+    different lengths.
+    """
+    words = resolve_prompts(prompts)
+    depths = resolve_bins(bins, len(words))
+    shape = network_window(*_checked(frames).shape[1:3]).shape
+    maps = [np.empty((0, *shape), dtype=np.float32)]
+    for start in range(0, len(frames), batch_size):
+        batch = frames[start : start + batch_size]
+        similarity = respond(batch, encoder, words, [head], flip)[head]
+        maps.append(depth_maps(similarity, depths, shape, temperature, logit_scale))
+    return np.concatenate(maps)
+
+
+def respond(
+    frames: np.ndarray,
+    encoder: Encoder,
+    words: Sequence[str],
+    heads: Sequence[str],
+    flip: bool = True,
+) -> dict[str, Tensor]:
+    """Similarities of a batch of frames with words: what costs time, one pass for all heads.
+
+    Returns for each head (B, V, K, h, w) fp32, on the encoder's device. The V views are the frame
+    and, with flip, its mirror image.
+    """
+    for head in heads:
+        resolve_head(head)
+    rows, columns = network_window(*_checked(frames).shape[1:3]).slices
+    images = encoder.normalise(frames[:, rows, columns])
+    views = torch.stack([images, images.flip(-1)] if flip else [images], dim=1)  # (B, V, 3, H, W)
+    features = encoder.features(views.flatten(0, 1))
+    text = encoder.text_vectors(words)
+    return {
+        head: similarities(encoder.cell_vectors(features, head), text).unflatten(0, views.shape[:2])
+        for head in heads
+    }
+
+
+def depth_maps(
+    similarity: Tensor,
+    bins: Sequence[float],
+    shape: tuple[int, int],
+    temperature: float = TEMPERATURE,
+    logit_scale: float = LOGIT_SCALE,
+) -> np.ndarray:
+    """What `respond` returns for a head → depth in metres, float32 (B, *shape)."""
+    weights = (bin_weights(view, temperature, logit_scale) for view in similarity.unbind(1))
+    cells = [weighted_depth(weight, bins) for weight in weights]
+    depth = flip_average(*cells) if len(cells) == 2 else cells[0]
+    return upsample(depth, shape).cpu().numpy()
+
+
+def pixel_weights(
+    similarity: Tensor,
+    shape: tuple[int, int],
+    temperature: float = TEMPERATURE,
+    logit_scale: float = LOGIT_SCALE,
+) -> np.ndarray:
+    """What `respond` returns for a head → bin weights of every pixel, float32 (B, K, *shape).
+
+    Flip and upsampling are linear, so these weights times any bins are the depth of `depth_maps`.
+    """
+    weights = [bin_weights(view, temperature, logit_scale) for view in similarity.unbind(1)]
+    mean = flip_average(*weights) if len(weights) == 2 else weights[0]
+    return upsample(mean, shape).cpu().numpy()
+
+
+def _checked(frames: np.ndarray) -> np.ndarray:
+    frames = np.asarray(frames)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+        raise DepthClipError(
+            f"frames must be uint8 of shape (B, H, W, 3), got {frames.dtype} {frames.shape}"
+        )
+    return frames

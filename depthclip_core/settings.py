@@ -1,0 +1,107 @@
+"""What the paper fixes: words, bins, windows and constants, and their names for users."""
+
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+
+from depthclip_core.errors import DepthClipError, unknown_name
+
+_published = tomllib.loads(
+    resources.files("depthclip_core").joinpath("published.toml").read_text(encoding="utf-8")
+)
+PROMPTS = MappingProxyType({name: tuple(words) for name, words in _published["prompts"].items()})
+BINS = MappingProxyType({name: tuple(bins) for name, bins in _published["bins"].items()})
+TEMPLATES: tuple[str, ...] = tuple(_published["templates"])
+OBJECT: str = _published["object"]
+PUBLISHED_METRICS: tuple[str, ...] = tuple(_published["results"]["metrics"])
+PUBLISHED_RESULTS = MappingProxyType(
+    {name: tuple(row) for name, row in _published["results"].items() if name != "metrics"}
+)
+
+LOGIT_SCALE = 100.0
+TEMPERATURE = 0.1
+MAX_DEPTH = 10.0  # metres: NYU's far limit
+MIN_DEPTH = 1e-3
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of an image in pixels: rows top:bottom, columns left:right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+FRAME_SHAPE = (480, 640)  # NYU Depth v2
+RELEASED_WINDOW = Window(56, 472, 60, 604)  # what the network sees of such a frame: 416 x 544
+
+
+def network_window(height: int, width: int) -> Window:
+    """What the network sees of an image: the released crop of an NYU-sized frame, else all."""
+    if (height, width) == FRAME_SHAPE:
+        return RELEASED_WINDOW
+    return Window(0, height, 0, width)
+
+
+def resolve_prompts(prompts: str | Sequence[str]) -> tuple[str, ...]:
+    """The K distance words, from a published name ("original", "prompt-1" …) or a list of words."""
+    if isinstance(prompts, str):
+        if prompts not in PROMPTS:
+            raise unknown_name("prompts", prompts, PROMPTS)
+        return PROMPTS[prompts]
+    words = tuple(prompts)
+    if not words or not all(isinstance(word, str) and word.strip() for word in words):
+        raise DepthClipError(f"prompts must be one or more non-empty words, got {words!r}")
+    return words
+
+
+def resolve_bins(bins: str | Sequence[float], n_words: int) -> tuple[float, ...]:
+    """The K bin depths in metres, one for each word, from a published name or a list of numbers."""
+    if isinstance(bins, str):
+        if bins not in BINS:
+            raise unknown_name("bins", bins, BINS)
+        depths, label = BINS[bins], f"bins {bins!r}"
+    else:
+        label = "the bins"
+        try:
+            depths = tuple(float(depth) for depth in bins)
+        except (TypeError, ValueError):
+            raise DepthClipError(
+                f"bins must be a name or numbers in metres, got {bins!r}"
+            ) from None
+    if not all(0 < depth < float("inf") for depth in depths):
+        raise DepthClipError(f"bins must be positive, finite metres, got {depths}")
+    if len(depths) != n_words:
+        raise DepthClipError(
+            f"{label} have {len(depths)} depths but there are {n_words} words: "
+            "give one bin for each word"
+        )
+    return depths
+
+
+def data_folder() -> Path:
+    """Where data sets lie: $DEPTHCLIP_DATA, else data/ of this checkout, else ./data."""
+    if chosen := os.environ.get("DEPTHCLIP_DATA"):
+        return Path(chosen).expanduser()
+    checkout = Path(__file__).resolve().parents[1]
+    return (checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()) / "data"
+
+
+def figures_folder() -> Path:
+    """Where figures are saved: $DEPTHCLIP_FIGURES, else figures/ beside the data folder."""
+    chosen = os.environ.get("DEPTHCLIP_FIGURES")
+    return Path(chosen).expanduser() if chosen else data_folder().parent / "figures"

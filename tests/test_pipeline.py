@@ -1,0 +1,123 @@
+import naive
+import numpy as np
+import open_clip
+import pytest
+import torch
+
+import depthclip_core as dc
+from depthclip_core.pipeline import pixel_weights, respond
+from depthclip_core.settings import BINS, PROMPTS
+
+
+def photograph(seed=0):
+    """A (480, 640, 3) picture with structure at several scales."""
+    rng = np.random.default_rng(seed)
+    picture = np.zeros((480, 640, 3))
+    for size in (8, 40, 160):
+        blocks = rng.uniform(0, 255, (480 // size + 1, 640 // size + 1, 3))
+        picture += np.kron(blocks, np.ones((size, size, 1)))[:480, :640] / 3
+    return picture.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def rn50(tmp_path_factory):
+    """An RN50 whose cells differ: every block and every norm takes part, as in trained weights."""
+    torch.manual_seed(1)
+    model = open_clip.create_model("RN50", force_quick_gelu=True)
+    with torch.no_grad():
+        for name, tensor in model.visual.state_dict().items():
+            if "bn" in name or "downsample.1" in name:
+                if name.endswith(("weight", "running_var")):
+                    tensor.uniform_(0.5, 1.0)
+                elif name.endswith(("bias", "running_mean")):
+                    tensor.normal_(0, 0.2)
+    path = tmp_path_factory.mktemp("weights") / "rn50.pt"
+    torch.save(model.state_dict(), path)
+    return model.eval(), dc.load_encoder("RN50", path, device="cpu", precision="fp32")
+
+
+def test_the_released_pipeline_agrees_with_plain_loops(rn50):
+    """All 20 combinations of published bins and words."""
+    model, encoder = rn50
+    frame = photograph()
+    truth = np.random.default_rng(0).uniform(0.5, 6, (1, 480, 640))
+    tokenizer = open_clip.get_tokenizer("RN50")
+    image = naive.network_input(frame)
+    views = [naive.layer4(model, view) for view in (image, torch.flip(image, [3]))]
+    for prompts, words in naive.WORDS.items():
+        texts = naive.text_vectors(model, tokenizer, words.split(";"))
+        weights = [naive.cell_weights(view, texts) for view in views]
+        for bins, depths in naive.BINS.items():
+            cells = naive.flip_average(*(naive.cell_depths(w, depths) for w in weights))
+            expected = naive.upsample(cells, 416, 544)
+            got = dc.predict_depth(frame[None], encoder, prompts=prompts, bins=bins)
+            assert got.shape == (1, 416, 544) and got.dtype == np.float32
+            np.testing.assert_allclose(got[0], expected, atol=1e-4)
+            assert np.ptp(expected) > 0.05  # a flat map would agree with anything
+            if prompts == bins == "original":
+                rows = dc.evaluate(got, truth).loc[0].to_dict()
+                assert rows == pytest.approx(naive.scores(expected, truth[0]), abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return dc.load_encoder("sample", device="cpu")
+
+
+def test_frames_do_not_see_each_other(sample):
+    frames = np.stack([photograph(seed) for seed in range(3)])
+    together = dc.predict_depth(frames, sample, batch_size=2)
+    alone = np.concatenate([dc.predict_depth(f[None], sample) for f in frames])
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+def test_flip_average_is_symmetric(sample):
+    frame = photograph()[:, 4:596]  # the window of a photo is all of it
+    straight = dc.predict_depth(frame[None], sample)
+    mirrored = dc.predict_depth(frame[None, :, ::-1], sample)
+    np.testing.assert_allclose(mirrored[..., ::-1], straight, atol=1e-3)
+    once = dc.predict_depth(frame[None], sample, flip=False)
+    assert np.abs(once - straight).max() > 1e-2
+
+
+def test_pixel_weights_times_bins_is_the_depth(sample):
+    frames = photograph()[None]
+    for flip in (True, False):
+        similarity = respond(frames, sample, PROMPTS["original"], ["value"], flip)["value"]
+        assert similarity.shape == (1, 2 if flip else 1, 7, 13, 17)
+        weights = pixel_weights(similarity, (416, 544))
+        depth = np.tensordot(weights, BINS["original"], axes=(1, 0))
+        expected = dc.predict_depth(frames, sample, head="value", flip=flip)
+        np.testing.assert_allclose(depth, expected, atol=1e-5)
+
+
+def test_any_size_and_any_number_of_words(sample):
+    frames = photograph()[None, :333, :250]
+    depth = dc.predict_depth(frames, sample, ["near", "far"], [1.0, 5.0], head="attention")
+    assert depth.shape == (1, 333, 250)
+    assert 1 <= depth.min() < depth.max() <= 5
+
+
+def test_no_frames_give_no_depth(sample):
+    empty = np.zeros((0, 480, 640, 3), np.uint8)
+    assert dc.predict_depth(empty, sample).shape == (0, 416, 544)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"frames": np.zeros((480, 640, 3), np.uint8)}, "shape"),
+        ({"frames": np.zeros((1, 480, 640, 3))}, "uint8 .* got float64"),
+        ({"frames": np.zeros((1, 3, 480, 640), np.uint8)}, "shape"),
+        ({"prompts": "prompt-4"}, "did you mean 'prompt-"),
+        ({"prompts": ["near", "far"]}, "7 depths but there are 2 words"),
+        ({"bins": [1.0, 2.0]}, "2 depths but there are 7 words"),
+        ({"head": "relased"}, "did you mean 'released'"),
+        ({"temperature": 0.0}, "positive"),
+    ],
+)
+def test_bad_input_is_one_clear_line(sample, options, says):
+    options = {"frames": photograph()[None]} | options
+    with pytest.raises(dc.DepthClipError, match=says) as caught:
+        dc.predict_depth(encoder=sample, **options)
+    assert "\n" not in str(caught.value)

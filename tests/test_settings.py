@@ -1,0 +1,50 @@
+import naive
+import pytest
+
+from depthclip_core import settings
+from depthclip_core.errors import DepthClipError
+
+
+def test_published_words_and_bins_are_the_papers():
+    assert {name: ";".join(words) for name, words in settings.PROMPTS.items()} == naive.WORDS
+    assert {name: list(bins) for name, bins in settings.BINS.items()} == naive.BINS
+
+
+def test_the_network_sees_the_released_crop_of_a_frame_and_all_of_a_photo():
+    assert settings.network_window(480, 640).shape == (416, 544)
+    assert settings.network_window(300, 500).shape == (300, 500)
+
+
+def test_names_and_lists_resolve_alike():
+    assert (
+        settings.resolve_prompts(list(settings.PROMPTS["prompt-1"])) == settings.PROMPTS["prompt-1"]
+    )
+    assert settings.resolve_bins([1, 2.5], 2) == (1.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: settings.resolve_prompts("orginal"), "did you mean 'original'"),
+        (lambda: settings.resolve_prompts([]), "one or more"),
+        (lambda: settings.resolve_prompts(["close", " "]), "non-empty"),
+        (lambda: settings.resolve_bins("class-dependent-5", 7), "did you mean"),
+        (lambda: settings.resolve_bins("original", 6), "7 depths but there are 6 words"),
+        (lambda: settings.resolve_bins([1, 2], 3), "2 depths but there are 3 words"),
+        (lambda: settings.resolve_bins([1, 0], 2), "positive"),
+        (lambda: settings.resolve_bins([1, float("nan")], 2), "positive"),
+        (lambda: settings.resolve_bins(["near", "far"], 2), "metres"),
+        (lambda: settings.resolve_bins(3.0, 1), "metres"),
+    ],
+)
+def test_bad_input_is_one_clear_line(call, says):
+    with pytest.raises(DepthClipError, match=says) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_data_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEPTHCLIP_DATA", str(tmp_path / "elsewhere"))
+    assert settings.data_folder() == tmp_path / "elsewhere"
+    monkeypatch.delenv("DEPTHCLIP_DATA")
+    assert settings.data_folder().name == "data"
