@@ -1,0 +1,155 @@
+"""The form that all notebooks share, and the comparison of their outputs."""
+
+import ast
+import json
+import re
+
+import nbformat
+import pytest
+
+LONGEST_CELL = 12  # lines
+LARGEST_FILE = 1_500_000  # bytes
+PARAMETER = re.compile(r"^[a-z]\w*: [\w\[\], |.]+ = .+  # \S.*$")
+# /one/two after a space, a quote or a bracket; or C:\one.
+ABSOLUTE_PATH = re.compile(r"""(?:^|[\s"'(=\[])(?:/[\w.@-]+){2,}|\b[A-Z]:\\\w""", re.MULTILINE)
+
+
+@pytest.fixture
+def cells(notebook):
+    return nbformat.read(notebook, as_version=4).cells
+
+
+@pytest.fixture
+def code(cells):
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def texts(output) -> list[str]:
+    """An output's readable texts; pictures are left out."""
+    found = [output.get("text", ""), *output.get("traceback", [])]
+    for kind, content in output.get("data", {}).items():
+        if not kind.startswith("image/") or kind == "image/svg+xml":
+            found.append(content if isinstance(content, str) else json.dumps(content))
+    return found
+
+
+def test_is_valid(notebook):
+    nbformat.validate(nbformat.read(notebook, as_version=4))
+
+
+def test_is_small(notebook):
+    assert notebook.stat().st_size <= LARGEST_FILE
+
+
+def test_starts_with_one_title(cells):
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.startswith("# ")
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    prose = re.sub(r"^```.*?^```", "", prose, flags=re.MULTILINE | re.DOTALL)
+    assert len(re.findall(r"^# ", prose, re.MULTILINE)) == 1
+
+
+def test_kernel_is_python3(notebook):
+    assert nbformat.read(notebook, as_version=4).metadata.kernelspec.name == "python3"
+
+
+def test_parameters_are_typed_literals_with_comments(code):
+    tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1, "exactly one cell is tagged `parameters`"
+    for line in tagged[0].source.splitlines():
+        assert PARAMETER.match(line), f"not `name: type = value  # comment`: {line}"
+        ast.literal_eval(ast.parse(line).body[0].value)
+
+
+def test_code_cells_are_short_and_define_nothing(code):
+    for number, cell in enumerate(code, start=1):
+        assert len(cell.source.splitlines()) <= LONGEST_CELL, f"code cell {number} is long"
+        nodes = ast.walk(ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.MULTILINE)))
+        defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        assert not any(isinstance(node, defined) for node in nodes), f"code cell {number} has a def"
+        assert not cell.source.rstrip().endswith(";"), f"code cell {number} ends in `;`"
+
+
+def test_is_saved_as_one_run_from_top_to_bottom(code):
+    counts = [cell.execution_count for cell in code if cell.source.strip()]
+    assert counts == list(range(1, len(counts) + 1)), "nbval would not compare these: make refresh"
+
+
+def test_outputs_hold_no_error(code):
+    kinds = {output.output_type for cell in code for output in cell.outputs}
+    assert "error" not in kinds
+
+
+def test_outputs_hold_no_absolute_path(code):
+    for number, cell in enumerate(code, start=1):
+        for text in (text for output in cell.outputs for text in texts(output)):
+            found = ABSOLUTE_PATH.search(text)
+            assert not found, f"code cell {number} shows {found.group().strip()}"
+
+
+@pytest.mark.parametrize("text", ["saved in /a/b.png", "PosixPath('/a/b')", "(/a/b)", r"C:\a"])
+def test_absolute_paths_are_seen(text):
+    assert ABSOLUTE_PATH.search(text)
+
+
+@pytest.mark.parametrize("text", ["<td>1</td>", "../figures/a.png", "m/s and km/h", "a / b / c"])
+def test_other_slashes_are_no_absolute_paths(text):
+    assert not ABSOLUTE_PATH.search(text)
+
+
+@pytest.mark.parametrize(
+    ("saved", "new"),
+    [
+        ("", ""),
+        ("rmse 1.1670", "rmse 1.1685"),
+        ("0.5", "0.501"),
+        ("loss 1.000e+03", "loss 1.001e+03"),
+        ("[nan, 0.1, inf]", "[nan, 0.1009, inf]"),
+        ("NaN", "nan"),
+        ("-0.000", "0.000"),
+        ("[ 0.001  0.2  ]", "[-0.0004  0.2   ]"),
+        ("  bins   rmse\na   7  9.999\n------", "  bins    rmse\na   7  10.001\n-------"),
+        ("<td>0.388</td>\n<td>0.683</td>", "<td>0.389</td>\n<td>0.682</td>"),
+        ("<Axes at 0x7f10>", "<Axes at 0x55ab>"),
+        ('<table id="T_0a1b2">', '<table id="T_c3d4e">'),
+        ("1.5m in 0.2s", "1.5009m in 0.2s"),
+    ],
+)
+def test_outputs_agree(comparison, saved, new):
+    assert comparison.same_output(saved, new)
+    assert comparison.same_output(new, saved)
+
+
+@pytest.mark.parametrize(
+    ("saved", "new"),
+    [
+        ("rmse 1.1670", "rmse 1.1710"),
+        ("0.034", "0.037"),
+        ("654 frames", "655 frames"),
+        ("nan", "0.1"),
+        ("inf", "-inf"),
+        ("1.5", "-1.5"),
+        ("1.0 2.0", "1.0"),
+        ("1.0", "1.0 2.0"),
+        ("rmse 1.0", "silog 1.0"),
+        ("<td>1.0</td>", "<th>1.0</th>"),
+        ("RN50", "RN101"),
+        ("v1.2.3", "v1.2.4"),
+        ("delta1 0.5", "delta2 0.5"),
+        ("a b", "ab"),
+    ],
+)
+def test_outputs_differ(comparison, saved, new):
+    assert not comparison.same_output(saved, new)
+    assert not comparison.same_output(new, saved)
+
+
+def test_tolerance_is_tight(comparison):
+    assert comparison.RELATIVE <= 2e-3
+    assert comparison.ABSOLUTE <= 2e-3
+
+
+def test_texts_compare_as_nbval_compares_them(comparison):
+    assert not comparison.Output("0.5000") != comparison.Output("0.5004")
+    assert comparison.Output("0.5000") != comparison.Output("0.6000")
+    assert comparison.Output("0.5") != 0.5
