@@ -1,6 +1,6 @@
 """What a system that sees nothing scores: random depth in both readings, and the best constants."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -73,41 +73,55 @@ def best_constants(
     """For each metric the constant depth, in metres, whose mean over images is best.
 
     ground_truths: (480, 640) maps, read once each. candidates: depths tried; 0.5 … 9.99 m by the
-    centimetre unless given. Ground truth is counted by the millimetre, so that a frame costs the
-    same for any number of candidates.
+    centimetre unless given. Ground truth is counted by the millimetre, so that a frame is looked at
+    once for any number of candidates. Raises `DepthClipError` where no frame has a valid pixel.
     """
     protocol = resolve_protocol(protocol)
     candidates = np.arange(0.5, 10, 0.01) if candidates is None else np.asarray(candidates, float)
-    g = np.arange(1, round(protocol.max_depth * 1000)) / 1000  # metres, the counted depths
-    tables = _cost_tables(candidates[:, None], g)
-    sums = {metric: np.zeros(len(candidates)) for metric in METRICS}
-    for truth in ground_truths:
-        mask = protocol.valid(truth, np.full(truth.shape, protocol.max_depth))
-        mask &= _inside(protocol.window, truth.shape)
-        if not mask.any():
-            continue
-        millimetres = np.rint(truth[mask] * 1000).astype(int).clip(1, len(g))
-        share = np.bincount(millimetres - 1, minlength=len(g)) / mask.sum()
-        for metric, costs in _moments_to_metrics({k: t @ share for k, t in tables.items()}).items():
-            sums[metric] += costs
-    best = {m: s.argmax() if m in HIGHER_IS_BETTER else s.argmin() for m, s in sums.items()}
+    shares = np.array([s for s in (_shares(t, protocol) for t in ground_truths) if s is not None])
+    if not len(shares):
+        raise DepthClipError("no constant is best: no frame has a valid pixel")
+    g = _counted_depths(protocol)
+    # One table of costs (candidates × depths) at a time: together they are large.
+    means = {name: cost(candidates[:, None], g) @ shares.T for name, cost in _COSTS.items()}
+    mean = {name: values.mean(1) for name, values in _moments_to_metrics(means).items()}
+    best = {m: v.argmax() if m in HIGHER_IS_BETTER else v.argmin() for m, v in mean.items()}
     return pd.Series({metric: candidates[index] for metric, index in best.items()})
 
 
-def _cost_tables(p: np.ndarray, g: np.ndarray) -> dict[str, np.ndarray]:
-    """Per-pixel terms whose means the metrics are made of, for every pair of p and g."""
-    ratio, log = np.maximum(p / g, g / p), np.log(p) - np.log(g)
-    error = np.abs(p - g)
-    return {
-        **{f"delta{i}": (ratio < 1.25**i).astype(float) for i in (1, 2, 3)},
-        "abs_rel": error / g,
-        "log10": np.abs(log) / np.log(10),
-        "mae": error,
-        "sq_rel": error**2 / g,
-        "square": error**2,
-        "log": log,
-        "square_log": log**2,
-    }
+def _counted_depths(protocol: Protocol) -> np.ndarray:
+    """Whole millimetres up to the protocol's far limit, in metres."""
+    return np.arange(1, round(protocol.max_depth * 1000)) / 1000
+
+
+def _shares(truth: np.ndarray, protocol: Protocol) -> np.ndarray | None:
+    """Which share of a frame's valid pixels lies at each counted depth; None without any."""
+    mask = protocol.valid(truth, np.full(truth.shape, protocol.max_depth))
+    mask &= _inside(protocol.window, truth.shape)
+    if not mask.any():
+        return None
+    n = len(_counted_depths(protocol))
+    millimetres = np.rint(truth[mask] * 1000).astype(int).clip(1, n)
+    return np.bincount(millimetres - 1, minlength=n) / mask.sum()
+
+
+def _near(power: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    return lambda p, g: (np.maximum(p / g, g / p) < 1.25**power).astype(float)
+
+
+# What a pixel adds to the means that the metrics are made of: functions of prediction and truth.
+_COSTS = {
+    "delta1": _near(1),
+    "delta2": _near(2),
+    "delta3": _near(3),
+    "abs_rel": lambda p, g: np.abs(p - g) / g,
+    "log10": lambda p, g: np.abs(np.log10(p) - np.log10(g)),
+    "mae": lambda p, g: np.abs(p - g),
+    "sq_rel": lambda p, g: (p - g) ** 2 / g,
+    "square": lambda p, g: (p - g) ** 2,
+    "log": lambda p, g: np.log(p) - np.log(g),
+    "square_log": lambda p, g: (np.log(p) - np.log(g)) ** 2,
+}
 
 
 def _moments_to_metrics(moments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -134,7 +148,7 @@ def _expected(ground_truth: np.ndarray, protocol: Protocol) -> pd.DataFrame:
 
 
 def _expected_terms(g: np.ndarray, protocol: Protocol) -> dict[str, np.ndarray]:
-    """Expectations over p uniform in (a, b) of the terms of `_cost_tables`, for each g in it.
+    """Expectations over p uniform in (a, b) of the terms of `_COSTS`, for each g in it.
 
     (a, b) are the protocol's limits: a draw below a is no prediction and does not count.
     """

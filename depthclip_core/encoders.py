@@ -82,9 +82,11 @@ class Encoder:
             )
         return height // self.stride, width // self.stride
 
-    def normalise(self, images: np.ndarray | Tensor) -> Tensor:
+    def normalise(self, images: np.ndarray) -> Tensor:
         """uint8 (B, H, W, 3), RGB → the network's input (B, 3, H, W), on the encoder's device."""
-        pixels = torch.as_tensor(np.ascontiguousarray(images)).to(self.device).float() / 255
+        pixels = (
+            torch.from_numpy(np.require(images, requirements="CW")).to(self.device).float() / 255
+        )
         mean, std = (torch.tensor(values, device=self.device) for values in (MEAN, STD))
         return ((pixels - mean) / std).permute(0, 3, 1, 2).contiguous()
 
@@ -95,10 +97,7 @@ class Encoder:
         images = images.to(PRECISIONS[self.precision])
         visual = self.visual
         if isinstance(visual, ModifiedResNet):
-            cells = visual.stem(images)
-            for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
-                cells = layer(cells)
-            return heads.Features(cells)
+            return heads.Features(resnet_cells(visual, images))
         patches = visual.conv1(images).flatten(2).transpose(1, 2)  # (B, h w, C)
         token = visual.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
         positions = heads.resize_positions(visual.positional_embedding, grid, mode="bicubic")
@@ -134,6 +133,14 @@ class Encoder:
         sentences = [t.format(object=noun, distance=word) for word in words for t in templates]
         vectors = self.encode_text(sentences).unflatten(0, (len(words), len(templates)))
         return F.normalize(vectors.mean(1), dim=-1)
+
+
+def resnet_cells(visual: ModifiedResNet, images: Tensor) -> Tensor:
+    """A ModifiedResNet up to and including layer4: (B, 3, H, W) → (B, C, H // 32, W // 32)."""
+    cells = visual.stem(images)
+    for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
+        cells = layer(cells)
+    return cells
 
 
 def load_encoder(

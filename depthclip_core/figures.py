@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from depthclip_core.settings import Window, figures_folder
+from depthclip_core.frames import Frame
+from depthclip_core.settings import Window, figures_folder, network_window
 
 MISSING = "0.75"  # grey, of pixels without a value
 DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
@@ -38,8 +39,11 @@ def save_figure(figure: Figure, notebook: str, name: str) -> Path:
         part = path.with_name(f".{path.name}")  # moved when whole, so that no figure is half a file
         # Without dates in it, the same figure is the same file.
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        figure.savefig(part, format=path.suffix[1:], metadata=metadata)
-        part.replace(path)
+        try:
+            figure.savefig(part, format=path.suffix[1:], metadata=metadata)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return png
 
 
@@ -136,6 +140,16 @@ def bars_of_cells(
         known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
         ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
     return figure
+
+
+def strip_row(
+    frame: Frame, depth: np.ndarray
+) -> tuple[str, np.ndarray, np.ndarray | None, np.ndarray]:
+    """A frame and its depth as a row of `prediction_strip`, cut to the network's window."""
+    view = network_window(*frame.rgb.shape[:2]).slices
+    truth = None if frame.raw_depth is None else frame.raw_depth[view]
+    name = frame.name + (f", {frame.scene}" if frame.scene else "")
+    return name, frame.rgb[view], truth, depth
 
 
 def prediction_strip(

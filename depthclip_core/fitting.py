@@ -12,7 +12,7 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.protocols import Protocol, resolve_protocol
 
 METHODS = ("median", "least-squares")
-STEP = 0.005  # metres, the resolution of the medians
+STEP = 0.001  # metres, the resolution of the medians
 
 
 def fit_bins(

@@ -14,18 +14,17 @@ SCENE_TEMPLATE = "a photo of a {scene}"
 
 
 def shrink(rgb: np.ndarray, side: int) -> np.ndarray:
-    """CLIP's view of a whole photograph: shorter side to `side` (bicubic), then the middle square.
+    """A whole photograph at a model's resolution: its shorter side becomes `side` pixels (bicubic).
 
-    NYU's white border is left out first. uint8 (H, W, 3) → (side, side, 3).
+    NYU's white border is left out first. CLIP would keep the middle square only; the towers here
+    take any shape, so that nothing of the room is cut off. uint8 (H, W, 3) → (h, w, 3).
     """
     if rgb.shape[:2] == FRAME_SHAPE:
         rgb = rgb[PREPARED_WINDOW.slices]
     height, width = rgb.shape[:2]
     scale = side / min(height, width)
     size = (max(side, round(width * scale)), max(side, round(height * scale)))
-    image = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
-    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-    return image[top : top + side, left : left + side]
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
 
 
 def classify_scenes(

@@ -68,6 +68,13 @@ def test_unknown_readings_are_refused():
         dc.lower_bound(truths(1), "cell", drawn=False)
 
 
+def test_frames_of_holes_alone_have_no_best_constant():
+    truth = truths()
+    assert dc.best_constants([np.zeros((480, 640)), *truth]).equals(dc.best_constants(truth))
+    with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
+        dc.best_constants(np.zeros((2, 480, 640)))
+
+
 def test_a_frame_of_holes_has_no_lower_bound():
     rows = dc.lower_bound(np.zeros((1, 480, 640)))
     assert rows["n_pixels"][0] == 0

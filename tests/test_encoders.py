@@ -195,3 +195,21 @@ def test_normalise_is_imagenets(rn50, weights):
     for channel, (mean, std) in enumerate([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)]):
         expected = (128 / 255 - mean) / std
         assert got[0, channel].numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sample", "ViT-B-32"])
+@pytest.mark.filterwarnings("ignore:.*random weights")
+def test_half_precision_runs_and_answers_in_fp32(name):
+    """The path of GPUs, on the CPU: bf16 weights and activations, fp32 vectors."""
+    torch.manual_seed(0)
+    full = dc.load_encoder(name, device="cpu", precision="fp32")
+    half = dc.load_encoder(name, device="cpu", precision="bf16")
+    half.model.load_state_dict(full.model.state_dict())
+    assert half.visual.conv1.weight.dtype == torch.bfloat16
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 96, 128, 3), dtype=np.uint8)
+    for head in ("released", "value", "attention"):
+        one, other = (e.cell_vectors(e.features(e.normalise(pixels)), head) for e in (full, half))
+        assert other.dtype == torch.float32
+        cosine = torch.nn.functional.cosine_similarity(one, other, dim=1)
+        assert cosine.min() > 0.97
+    assert half.text_vectors(["far"]).dtype == torch.float32

@@ -29,7 +29,7 @@ FLOORS = [
 ]
 WITHOUT_TORCH = ["errors", "settings"]
 USES_SAMPLE = ["frames", "encoders"]  # and only inside a function, when it is asked for
-SAMPLE_USES = {"sample": {"errors", "settings"}, "sample.pretrain": {"encoders"}}
+SAMPLE_USES = {"sample": {"errors", "settings"}, "sample.pretrain": {"encoders", "heads"}}
 
 
 def module_name(path: Path) -> str:

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 import depthclip_core as dc
@@ -33,12 +34,13 @@ def test_the_nearest_sentence_wins():
     assert scores.argmax(1).tolist() == [0, 1, 0]
 
 
-def test_photographs_shrink_as_clip_shrinks_them():
+def test_photographs_shrink_whole():
     rgb = np.zeros((480, 640, 3), np.uint8)
     rgb[:7], rgb[474:], rgb[:, :7], rgb[:, 632:] = 255, 255, 255, 255
-    assert shrink(rgb, 96).shape == (96, 96, 3)
+    assert shrink(rgb, 96).shape == (96, 128, 3)
     assert shrink(rgb, 96).max() == 0  # the white border is left out
     tall = np.zeros((300, 100, 3), np.uint8)
-    tall[100:200] = 255
-    assert shrink(tall, 50).mean() > 240  # the middle square
-    assert shrink(tall[:40, :30], 50).shape == (50, 50, 3)
+    tall[:100] = 255
+    assert shrink(tall, 50).shape == (150, 50, 3)
+    assert shrink(tall, 50).mean() == pytest.approx(85, abs=2)
+    assert shrink(tall[:40, :30], 60).shape == (80, 60, 3)

@@ -14,6 +14,7 @@ TEXELS = 1024
 TEXEL_M = 0.0025
 PERIOD_M = TEXELS * TEXEL_M
 SHADE_LOW, SHADE_SPAN = 0.2, 1.6
+MOTTLE = 0.09  # standard deviation of the shade that every surface has in common
 
 KINDS: tuple[str, ...] = (
     "plaster",
@@ -95,10 +96,13 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     coarse = _noise(4, 0.5, low=24, high=130)  # 2 .. 10 cm
     fibre = _noise(5, 0.85, stretch=(1, 14), low=6)  # long along u
     streak = _noise(6, 0.7, stretch=(1, 40), low=20)
+    # Wear, dust and brushwork: a mottle of one size, 3 to 6 cm, on whatever there is. How fine it
+    # looks tells how far a surface is, be it ever so plain.
+    mottle = 1 + MOTTLE * _noise(13, 0.0, low=43, high=85)
     out = {}
 
     def put(name: str, mix: np.ndarray, shade: np.ndarray) -> None:
-        out[name] = (np.clip(mix, 0, 1), shade)
+        out[name] = (np.clip(mix, 0, 1), shade * mottle)
 
     put("plaster", 0.5 + 0.18 * blotch, 1 + 0.05 * blotch + 0.055 * coarse + 0.05 * grain)
     stripe = ((u % 0.16) < 0.08).astype(np.float32)

@@ -3,11 +3,24 @@
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
+from PIL import Image
+
+from depthclip_core.settings import data_folder
+
+# The sample lies in NYU's own layout, so that what runs on NYU can be tried on it.
+AS_NYU = {"dataset": "nyu", "data": str(data_folder() / "sample"), "head": "released"}
 
 # What else a notebook is run with: its name without `.ipynb` → sets of parameters.
-EXTRA: dict[str, list[dict[str, object]]] = {}
+EXTRA: dict[str, list[dict[str, object]]] = {
+    "00_pipeline": [
+        {**AS_NYU, "encoder": "RN50", "frame": 3},
+        {"head": "attention", "prompts": "prompt-3", "bins": "class-dependent-1", "split": "train"},
+    ],
+    "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
+}
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 RUNS = [
@@ -15,6 +28,12 @@ RUNS = [
     for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
     for chosen in [{}, *EXTRA.get(path.stem, [])]
 ]
+
+
+@pytest.fixture(autouse=True)
+def figures_elsewhere(tmp_path, monkeypatch):
+    """Runs of tests draw into a folder of their own; the kernel inherits this."""
+    monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path / "figures"))
 
 
 def test_extra_runs_name_notebooks():
@@ -42,6 +61,16 @@ def test_notebook_runs(path, parameters, tmp_path, sample_folder):
     assert all(cell.execution_count for cell in code)
     assert "error" not in {output.output_type for cell in code for output in cell.outputs}
     assert widget_errors(ran) == []
+
+
+@pytest.mark.notebook
+def test_pipeline_runs_on_a_photograph(tmp_path):
+    rng = np.random.default_rng(0)
+    photo = np.kron(rng.integers(0, 255, (6, 9, 3)), np.ones((50, 50, 1))).astype(np.uint8)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo).save(tmp_path / "photos" / "a.jpg")
+    parameters = {"dataset": "photos", "data": str(tmp_path / "photos")}
+    test_notebook_runs(NOTEBOOKS / "00_pipeline.ipynb", parameters, tmp_path, None)
 
 
 def widget_errors(ran) -> list[str]:

@@ -1,0 +1,73 @@
+"""How nbval compares a notebook's saved output with a new one: numbers nearly, the rest exactly."""
+
+import math
+import os
+import re
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # kernels inherit this: two workers, two threads
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Processors differ in a float's last digits, so two numbers agree if they are no further apart than
+# the larger of these. Whole numbers, which count things, must be the same.
+RELATIVE = 2e-3
+ABSOLUTE = 2e-3
+
+NUMBER = re.compile(
+    r"""(?<![\w.])[-+\u2212]?      # a sign, but not the hyphen of 3-5
+        (?:(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?!\.?\d) | (?:nan|inf)\b)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+WHOLE = re.compile(r"[-+\u2212]?\d+")
+# What differs between two runs and means nothing: addresses, and the ids of styled tables.
+CHANCE = [(re.compile(r"\b0x[0-9a-fA-F]+"), "0x"), (re.compile(r"\bT_[0-9a-f]{5}"), "T_")]
+
+
+def same_number(left: str, right: str) -> bool:
+    """Whether two numbers, as printed, agree; nan agrees with nan."""
+    a, b = (float(text.replace("\u2212", "-")) for text in (left, right))
+    if WHOLE.fullmatch(left) and WHOLE.fullmatch(right):
+        return a == b
+    if math.isnan(a) or math.isnan(b):
+        return math.isnan(a) and math.isnan(b)
+    return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+
+
+def same_output(left: str, right: str) -> bool:
+    """Whether two outputs (plain text or HTML) have the same words and nearly the same numbers.
+
+    How much white space there is, and how long a printed rule is, does not count: a table's columns
+    grow with their digits.
+    """
+    for pattern, replacement in CHANCE:
+        left, right = pattern.sub(replacement, left), pattern.sub(replacement, right)
+    numbers = [NUMBER.findall(text) for text in (left, right)]
+    words = [
+        [" ".join(re.sub(r"([-=─])\1{2,}", r"\1\1\1", part).split()) for part in NUMBER.split(text)]
+        for text in (left, right)
+    ]
+    return words[0] == words[1] and all(map(same_number, *numbers))
+
+
+class Output(str):
+    """A text that equals another by `same_output`; nbval asks only whether two texts differ."""
+
+    def __eq__(self, other: object) -> bool:
+        return same_output(self, other) if isinstance(other, str) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def pytest_collection_modifyitems(items):
+    """Let nbval compare texts of this kind; its `sanitize` sees each one before that."""
+    from nbval.plugin import IPyNbCell
+
+    def sanitize(self, text, exact=IPyNbCell.sanitize):
+        text = exact(self, text)
+        return Output(text) if isinstance(text, str) else text
+
+    for cell in items:
+        if isinstance(cell, IPyNbCell):
+            cell.sanitize = sanitize.__get__(cell)

@@ -1,0 +1,113 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthclip_core import figures
+from depthclip_core.settings import Window
+
+matplotlib.use("Agg")
+WORDS, BINS = ("near", "far"), (1.0, 3.0)
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with plt.style.context(str(figures.STYLE)):
+        yield
+    plt.close("all")
+
+
+def titles(figure):
+    return [ax.get_title(loc) for ax in figure.axes for loc in ("left", "center")]
+
+
+def test_save_figure_writes_png_and_pdf_named_for_both(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path / "new"))
+    figure, ax = plt.subplots()
+    ax.plot([0, 1])
+    png = figures.save_figure(figure, "00_pipeline", "line")
+    assert png == tmp_path / "new" / "00_pipeline_line.png"
+    assert Image.open(png).size[0] > 100
+    assert png.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    first = {path.name: path.read_bytes() for path in png.parent.iterdir()}
+    assert len(first) == 2  # and no half-written file beside them
+    figures.save_figure(figure, "00_pipeline", "line")
+    assert {path.name: path.read_bytes() for path in png.parent.iterdir()} == first
+
+
+def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path))
+    figure, _ = plt.subplots()
+    png = figures.save_figure(figure, "a", "b")
+    before = png.read_bytes()
+
+    def fail(path, **options):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figure, "savefig", fail)
+    with pytest.raises(OSError, match="disk full"):
+        figures.save_figure(figure, "a", "b")
+    assert png.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_depth_maps_share_limits_and_show_holes():
+    _, ax = plt.subplots()
+    depth = np.array([[0.0, 1.0], [np.nan, 4.0]])
+    image = figures.show_depth(ax, depth, (0, 5), "depth")
+    assert image.get_clim() == (0, 5)
+    assert image.get_array().mask.tolist() == [[True, False], [True, False]]
+    assert ax.get_title("left") == "depth"
+
+
+def test_depth_limits_cover_every_map():
+    near, far = np.full((4, 4), 1.2), np.full((4, 4), 4.6)
+    assert figures.depth_limits(near) == (0, 1.5)
+    assert figures.depth_limits(near, far) == (0, 5)
+    assert figures.depth_limits(np.zeros((2, 2))) == (0, 10)
+
+
+def test_the_grid_lies_on_the_window_and_marks_cells():
+    _, ax = plt.subplots()
+    figures.show_grid(ax, Window(56, 472, 60, 604), (13, 17), [(0, 0), (12, 16)])
+    assert len(ax.lines) == 14 + 18
+    first, last = ax.patches
+    assert first.get_xy() == (60, 56) and (first.get_width(), first.get_height()) == (32, 32)
+    assert last.get_xy() == (604 - 32, 472 - 32)
+
+
+def test_bars_say_predicted_and_true_depth():
+    weights = np.array([[[0.25]], [[0.75]]])
+    figure = figures.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [2.0])
+    assert "cell (0, 0): predicted 2.50 m, true 2.00 m" in titles(figure)
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.25, 0.75]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["near  1.00 m", "far  3.00 m"]
+    unknown = figures.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [0.0])
+    assert "truth unknown" in titles(unknown)[0]
+
+
+def test_word_maps_share_one_scale():
+    cells = np.arange(8.0).reshape(2, 2, 2)
+    figure = figures.word_maps(cells, WORDS, "similarity")
+    images = [ax.images[0] for ax in figure.axes[:2]]
+    assert {image.get_clim() for image in images} == {(0, 7)}
+    assert titles(figure)[0] == "near"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_strip_and_pipeline_with_and_without_truth(known):
+    rgb, depth = np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 2.0)
+    truth = np.full((64, 96), 3.0) if known else None
+    strip = figures.prediction_strip([("0001", rgb, truth, depth)] * 2, "sample")
+    shown = [ax.images[0] for ax in strip.axes if ax.images and ax.images[0].get_array().ndim == 2]
+    assert len(shown) == (4 if known else 2)
+    assert len({image.get_clim() for image in shown}) == 1
+    weights = np.full((2, 2, 3), 0.5)
+    whole = figures.pipeline(
+        rgb, Window(0, 64, 0, 96), weights, WORDS, BINS, depth, truth, "sample"
+    )
+    assert any("ground truth" in t for t in titles(whole)) == known
+    assert any("near" in t and "1.00 m" in t for t in titles(whole))
