@@ -105,7 +105,9 @@ def depth_bar(
 ):
     """The colour bar of a row of maps that share one scale."""
     ends = {"depth (m)": "max"}.get(label, "both")
-    return figure.colorbar(image, ax=axes, label=label, shrink=0.9, pad=0.01, extend=ends)
+    return figure.colorbar(
+        image, ax=axes, label=label, shrink=0.9, pad=0.01, extend=ends, extendfrac=0.03, aspect=30
+    )
 
 
 def depth_limits(*maps: np.ndarray) -> tuple[float, float]:
@@ -120,7 +122,7 @@ def word_maps(cells: np.ndarray, words: Sequence[str], label: str) -> Figure:
     limits = (float(cells.min()), float(cells.max()))
     for ax, answer, word in zip(axes[0], cells, words, strict=True):
         image = show_answers(ax, answer, limits, word)
-    figure.colorbar(image, ax=axes, label=label, pad=0.01)
+    figure.colorbar(image, ax=axes, label=label, pad=0.01, shrink=0.8)
     return figure
 
 
@@ -169,9 +171,11 @@ def prediction_strip(
     for line, (name, rgb, truth, depth) in zip(axes, rows, strict=True):
         show_photo(line[0], rgb, name)
         if columns == 3:
-            shown = np.zeros(depth.shape) if truth is None else truth
-            show_depth(line[1], shown, limits, "ground truth" if line is axes[0] else "")
-        image = show_depth(line[-1], depth, limits, "prediction" if line is axes[0] else "")
+            show_depth(line[1], np.zeros(depth.shape) if truth is None else truth, limits)
+        image = show_depth(line[-1], depth, limits)
+    axes[0, -1].set_title("prediction")
+    if columns == 3:
+        axes[0, 1].set_title("ground truth (grey: not measured)")
     depth_bar(figure, image, axes)
     figure.suptitle(title)
     return figure
@@ -191,15 +195,12 @@ def pipeline(
 
     rgb (H, W, 3); weights (K, h, w); depth and truth of the window's shape, metres.
     """
-    limits = depth_limits(*(m for m in (depth, truth) if m is not None))
-    figure = plt.figure(figsize=(11, 4.9))
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.75, 1])
-    panels = 3 if truth is not None else 2
-    axes = top.subplots(
-        1, panels, width_ratios=[rgb.shape[1] / window.shape[1]] + [1] * (panels - 1)
-    )
-    show_photo(axes[0], rgb, f"1  photograph under {weights.shape[1]} × {weights.shape[2]} cells")
-    show_grid(axes[0], window, weights.shape[1:])
+    limits, grid = depth_limits(*(m for m in (depth, truth) if m is not None)), weights.shape[1:]
+    figure = plt.figure(figsize=(11, 4.8))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.9, 1])
+    axes = top.subplots(1, 3 if truth is not None else 2)
+    show_photo(axes[0], rgb[window.slices], f"1  photograph, {grid[0]} × {grid[1]} cells")
+    show_grid(axes[0], Window(0, window.shape[0], 0, window.shape[1]), grid)
     image = show_depth(axes[1], depth, limits, "3  depth: sum of weight × bin, upsampled")
     if truth is not None:
         show_depth(axes[2], truth, limits, "4  ground truth (grey: not measured)")
