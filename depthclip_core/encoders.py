@@ -208,9 +208,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         with warnings.catch_warnings():  # TorchScript is deprecated, OpenAI's files are not
             warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        if isinstance(state, torch.jit.ScriptModule):
-            state = dict(state.state_dict())
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except RuntimeError as error:
+                if "TorchScript" not in str(error):
+                    raise
+                state = dict(torch.jit.load(path, map_location="cpu").state_dict())
     except Exception as error:  # each format fails in its own ways; to a user they are one
         raise DepthClipError(f"cannot read weights from {path}: {_first_line(error)}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else None

@@ -37,6 +37,7 @@ def test_weights_load_from_safetensors_and_from_pt(rn50, weights, tmp_path):
     assert torch.equal(weight, rn50.visual.conv1.weight.half().float())
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 def test_openais_torchscript_archive_loads(tmp_path):
     """The original RN50.pt is TorchScript, with three buffers that are no weights."""
 

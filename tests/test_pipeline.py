@@ -21,16 +21,18 @@ def photograph(seed=0):
 
 @pytest.fixture(scope="module")
 def rn50(tmp_path_factory):
-    """An RN50 whose cells differ: every block and every norm takes part, as in trained weights."""
+    """An RN50 whose cells differ, as a trained one's do: its norms know a picture's statistics."""
     torch.manual_seed(1)
     model = open_clip.create_model("RN50", force_quick_gelu=True)
     with torch.no_grad():
-        for name, tensor in model.visual.state_dict().items():
-            if "bn" in name or "downsample.1" in name:
-                if name.endswith(("weight", "running_var")):
-                    tensor.uniform_(0.5, 1.0)
-                elif name.endswith(("bias", "running_mean")):
-                    tensor.normal_(0, 0.2)
+        for module in model.visual.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = None  # the statistics of what comes, not a moving average
+                module.bias.normal_(0, 0.3)
+                module.weight.uniform_(0.5, 1.5)
+        model.visual.train()
+        pictures = [naive.network_input(photograph(seed)) for seed in (0, 1)]
+        model.visual(torch.cat(pictures)[..., :224, :224])
     path = tmp_path_factory.mktemp("weights") / "rn50.pt"
     torch.save(model.state_dict(), path)
     return model.eval(), dc.load_encoder("RN50", path, device="cpu", precision="fp32")

@@ -15,7 +15,7 @@ class TwoColours:
         return torch.tensor([[1.0, 0.0] if "red" in s else [0.0, 1.0] for s in sentences])
 
     def normalise(self, images):
-        return torch.from_numpy(images).float()
+        return torch.tensor(images).float()
 
     def features(self, images):
         return images
