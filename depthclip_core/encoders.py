@@ -19,7 +19,7 @@ from depthclip_core import heads
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import OBJECT, TEMPLATES
 
-# Of ImageNet, as released; CLIP's own differ by up to 0.03.
+# Of ImageNet, as released; CLIP's own differ by up to 0.05.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 

@@ -116,13 +116,14 @@ def depth_limits(*maps: np.ndarray) -> tuple[float, float]:
     return 0.0, float(np.ceil(max(tops, default=10) * 2) / 2)
 
 
-def word_maps(cells: np.ndarray, words: Sequence[str], label: str) -> Figure:
+def word_maps(cells: np.ndarray, words: Sequence[str], label: str, title: str) -> Figure:
     """A row of maps (K, h, w), one for each word, on one scale."""
-    figure, axes = plt.subplots(1, len(words), figsize=(1.55 * len(words), 1.75), squeeze=False)
+    figure, axes = plt.subplots(1, len(words), figsize=(1.55 * len(words), 2.0), squeeze=False)
     limits = (float(cells.min()), float(cells.max()))
     for ax, answer, word in zip(axes[0], cells, words, strict=True):
         image = show_answers(ax, answer, limits, word)
     figure.colorbar(image, ax=axes, label=label, pad=0.01, shrink=0.8)
+    figure.suptitle(title)
     return figure
 
 
@@ -132,15 +133,17 @@ def bars_of_cells(
     bins: Sequence[float],
     marked: Sequence[tuple[int, int]],
     truths: Sequence[float],
+    title: str,
 ) -> Figure:
     """Bar charts of the weights (K, h, w) of some cells, titled with predicted and true depth."""
-    figure, axes = plt.subplots(1, len(marked), figsize=(4.6 * len(marked), 2.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(marked), figsize=(4.6 * len(marked), 2.7), squeeze=False)
     pairs = zip(axes[0], marked, truths, strict=True)
     for i, (ax, (row, column), truth) in enumerate(pairs):
         show_weights(ax, weights[:, row, column], words, bins, colour=f"C{i + 1}")
         depth = float(np.dot(weights[:, row, column], bins))
         known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
         ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
+    figure.suptitle(title)
     return figure
 
 

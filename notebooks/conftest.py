@@ -3,9 +3,14 @@
 import math
 import os
 import re
+from tempfile import TemporaryDirectory
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # kernels inherit this: two workers, two threads
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Kernels draw there: comparing notebooks leaves the project's own figures alone.
+drawn = TemporaryDirectory(prefix="depthclip-figures-")
+os.environ["DEPTHCLIP_FIGURES"] = drawn.name
 
 # Processors differ in a float's last digits, so two numbers agree if they are no further apart than
 # the larger of these. Whole numbers, which count things, must be the same.

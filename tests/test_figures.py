@@ -80,18 +80,19 @@ def test_the_grid_lies_on_the_window_and_marks_cells():
 
 def test_bars_say_predicted_and_true_depth():
     weights = np.array([[[0.25]], [[0.75]]])
-    figure = figures.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [2.0])
+    figure = figures.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [2.0], "sample")
     assert "cell (0, 0): predicted 2.50 m, true 2.00 m" in titles(figure)
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0.25, 0.75]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["near  1.00 m", "far  3.00 m"]
-    unknown = figures.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [0.0])
+    unknown = figures.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [0.0], "sample")
     assert "truth unknown" in titles(unknown)[0]
 
 
 def test_word_maps_share_one_scale():
     cells = np.arange(8.0).reshape(2, 2, 2)
-    figure = figures.word_maps(cells, WORDS, "similarity")
+    figure = figures.word_maps(cells, WORDS, "similarity", "sample, frame 1")
+    assert figure.get_suptitle() == "sample, frame 1"
     images = [ax.images[0] for ax in figure.axes[:2]]
     assert {image.get_clim() for image in images} == {(0, 7)}
     assert titles(figure)[0] == "near"

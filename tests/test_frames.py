@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -5,7 +8,15 @@ from PIL import Image
 from scipy.io import savemat
 
 import depthclip_core as dc
-from depthclip_core.frames import NyuFrames, PhotoFrames, batches, prepare_rgb, whole_millimetres
+from depthclip_core.frames import (
+    NyuFrames,
+    PhotoFrames,
+    _read_split,
+    batches,
+    prepare_rgb,
+    whole_millimetres,
+)
+from depthclip_core.settings import data_folder
 
 SCENES = ["bathroom", "classroom", "bathroom", "office_kitchen"]
 
@@ -71,12 +82,10 @@ def test_splits_count_from_one_and_keep_their_order(nyu):
     assert turned[-1].name == "0001"
 
 
-def test_the_real_splits_are_read(tmp_path, request):
-    real = request.config.rootpath.parent / "shared" / "data" / "nyu_splits.mat"
+def test_the_real_splits_are_read():
+    real = Path(os.environ.get("DEPTHCLIP_NYU_SPLITS", data_folder() / "nyu" / "splits.mat"))
     if not real.is_file():
         pytest.skip("NYU's own splits.mat is not at hand")
-    from depthclip_core.frames import _read_split
-
     test, train = (_read_split(real, split, 1449) for split in ("test", "train"))
     assert (len(test), len(train)) == (654, 795)
     assert sorted([*test, *train]) == list(range(1449))

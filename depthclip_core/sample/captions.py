@@ -1,7 +1,8 @@
 """What somebody might say of a crop: objects, scenes and distances, in many words.
 
 These sentences are all that the sample's CLIP learns from. A distance enters only as a word chosen
-with a person's vagueness, never as a map; several words overlap at every distance.
+with a person's vagueness, sometimes with a length rounded to half metres, never as a map; several
+words overlap at every distance.
 """
 
 import numpy as np

@@ -228,7 +228,8 @@ embedding, as RN50 has), a text transformer of three layers, and CLIP's standard
   data set's seeds begin there. Pairs of an image and a sentence, drawn anew for each step: crops at
   native scale with sentences on objects, colours, materials and distances, and whole photographs
   shrunk to the model's resolution with sentences on scenes. Distances enter only as words, chosen
-  with a person's vagueness ([captions.py](captions.py)); no depth map is ever a target.
+  with a person's vagueness or rounded to half metres ([captions.py](captions.py)); no depth map is
+  ever a target.
 - **Recipe.** open_clip's contrastive loss (`ClipLoss`), AdamW, {pairs:,} pairs in {minutes:.0f}
   minutes on {cores} cores: `{recipe}`
 - **Normalisation.** ImageNet's mean and standard deviation, as DepthCLIP's pipeline has them.
