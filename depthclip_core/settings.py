@@ -101,6 +101,12 @@ def data_folder() -> Path:
     return (checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()) / "data"
 
 
+def store_folder() -> Path:
+    """Where what networks left is kept: $DEPTHCLIP_STORE, else store/ in the data folder."""
+    chosen = os.environ.get("DEPTHCLIP_STORE")
+    return Path(chosen).expanduser() if chosen else data_folder() / "store"
+
+
 def figures_folder() -> Path:
     """Where figures are saved: $DEPTHCLIP_FIGURES, else figures/ beside the data folder."""
     chosen = os.environ.get("DEPTHCLIP_FIGURES")
