@@ -24,6 +24,8 @@ export UV_HTTP_TIMEOUT ?= 180
 
 # Tests share the machine by processes, so that each process keeps to one thread.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS)
+# A test run shares its network passes, and takes none from before.
+TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -115,7 +117,7 @@ refresh: $(INSTALLED) $(SAMPLE) ## run the notebooks in place, so that their sav
 # --- tests ------------------------------------------------------------------------------------
 
 test: $(INSTALLED) $(SAMPLE) ## everything: lint, unit tests, each notebook run and compared with its saved outputs
-	@failed=""; \
+	@failed=""; rm -rf $(TEST_STORE); export DEPTHCLIP_STORE="$(CURDIR)/$(TEST_STORE)"; \
 	step() { name="$$1"; shift; echo; echo "== $$name"; env "$$@" || failed="$$failed; $$name"; }; \
 	step "ruff check" $(PY) -m ruff check; \
 	step "ruff format" $(PY) -m ruff format --check; \
@@ -124,6 +126,7 @@ test: $(INSTALLED) $(SAMPLE) ## everything: lint, unit tests, each notebook run 
 	step "notebooks match their saved outputs (nbval)" \
 		$(PYTEST) --nbval --nbval-current-env --dist loadfile notebooks; \
 	echo; \
+	rm -rf $(TEST_STORE); \
 	if [ -n "$$failed" ]; then echo "FAILED$${failed}" >&2; exit 1; fi; \
 	echo "All passed."
 

@@ -1,9 +1,11 @@
 """The only file that loads CLIP: images → features, words → text vectors."""
 
+import hashlib
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,12 @@ from torch import Tensor
 from depthclip_core import heads
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import OBJECT, TEMPLATES
+from depthclip_core.towers import PRECISIONS, make_tower
 
 # Of ImageNet, as released; CLIP's own differ by up to 0.05.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
 
 
@@ -31,12 +33,18 @@ class Encoder:
     """A frozen CLIP: uint8 images → `Features`, sentences → unit vectors, on one device.
 
     Attributes: name and weights, as asked for; device; precision ("fp32", "bf16" or "fp16", of
-    the network's weights and activations; what it returns for images is cast where it is used,
-    similarities are always fp32).
+    the image tower; text and similarities are always fp32); compiled (see `load_encoder`).
+    model: an fp32 open_clip model on its device.
     """
 
     def __init__(
-        self, model: torch.nn.Module, tokenizer, name: str, weights: str, precision: str = "fp32"
+        self,
+        model: torch.nn.Module,
+        tokenizer,
+        name: str,
+        weights: str,
+        precision: str = "fp32",
+        compiled: bool = False,
     ):
         visual = model.visual
         plain_vit = (
@@ -54,6 +62,8 @@ class Encoder:
         self.tokenizer = tokenizer
         self.name, self.weights, self.precision = name, weights, precision
         self.device = next(model.parameters()).device
+        self.compiled = compiled
+        self.tower = make_tower(visual, precision, compiled)
 
     def __repr__(self) -> str:
         return f"Encoder({self.name}, weights={self.weights}, {self.device}, {self.precision})"
@@ -67,6 +77,17 @@ class Encoder:
         """Side in pixels of the square images that the model was trained on."""
         size = self.visual.image_size
         return size if isinstance(size, int) else size[0]
+
+    @cached_property
+    def image_checksum(self) -> str:
+        """Of all weights that image vectors depend on."""
+        return _checksum(self.visual.state_dict())
+
+    @cached_property
+    def text_checksum(self) -> str:
+        """Of all weights that text vectors depend on."""
+        state = self.model.state_dict()
+        return _checksum({k: t for k, t in state.items() if not k.startswith("visual.")})
 
     @property
     def stride(self) -> int:
@@ -82,40 +103,29 @@ class Encoder:
             )
         return height // self.stride, width // self.stride
 
-    def normalise(self, images: np.ndarray) -> Tensor:
+    def normalise(self, images: np.ndarray | Tensor) -> Tensor:
         """uint8 (B, H, W, 3), RGB → the network's input (B, 3, H, W), on the encoder's device."""
-        pixels = (
-            torch.from_numpy(np.require(images, requirements="CW")).to(self.device).float() / 255
-        )
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(np.require(images, requirements="CW"))
+        pixels = images.to(self.device, non_blocking=True).float() / 255
         mean, std = (torch.tensor(values, device=self.device) for values in (MEAN, STD))
-        return ((pixels - mean) / std).permute(0, 3, 1, 2).contiguous()
+        return ((pixels - mean) / std).permute(0, 3, 1, 2)  # channels last in memory
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> heads.Features:
         """The network up to its heads: normalised (B, 3, H, W) → `Features` on `grid(H, W)`."""
-        grid = self.grid(*images.shape[-2:])
-        images = images.to(PRECISIONS[self.precision])
-        visual = self.visual
-        if isinstance(visual, ModifiedResNet):
-            return heads.Features(resnet_cells(visual, images))
-        patches = visual.conv1(images).flatten(2).transpose(1, 2)  # (B, h w, C)
-        token = visual.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
-        positions = heads.resize_positions(visual.positional_embedding, grid, mode="bicubic")
-        tokens = visual.ln_pre(torch.cat([token, patches], dim=1) + positions.to(patches.dtype))
-        for block in visual.transformer.resblocks[:-1]:
-            tokens = block(tokens)
-        cells = tokens[:, 1:].transpose(1, 2).unflatten(-1, grid)
-        return heads.Features(cells, tokens[:, 0])
+        self.grid(*images.shape[-2:])
+        return self.tower.features(images)
 
     @torch.inference_mode()
     def cell_vectors(self, features: heads.Features, head: str) -> Tensor:
         """`Features` → (B, D, h, w) fp32 by a head of `heads.HEADS`."""
-        return heads.cell_vectors(features, self.visual, head)
+        return heads.cell_vectors(features, self.tower.visual, head)
 
     @torch.inference_mode()
     def image_vectors(self, features: heads.Features) -> Tensor:
         """`Features` → (B, D) unit vectors, CLIP's own embedding of whole images."""
-        return heads.image_vectors(features, self.visual)
+        return heads.image_vectors(features, self.tower.visual)
 
     @torch.inference_mode()
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
@@ -135,19 +145,12 @@ class Encoder:
         return F.normalize(vectors.mean(1), dim=-1)
 
 
-def resnet_cells(visual: ModifiedResNet, images: Tensor) -> Tensor:
-    """A ModifiedResNet up to and including layer4: (B, 3, H, W) → (B, C, H // 32, W // 32)."""
-    cells = visual.stem(images)
-    for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
-        cells = layer(cells)
-    return cells
-
-
 def load_encoder(
     name: str = "sample",
     weights: str | Path | None = None,
     device: str | torch.device = "auto",
     precision: str = "auto",
+    compiled: bool = False,
 ) -> Encoder:
     """A frozen CLIP, ready to encode.
 
@@ -157,7 +160,10 @@ def load_encoder(
         (.safetensors, .pt, also OpenAI's original TorchScript file); or None for the sample's own
         weights and, with any other name, for random ones, said in a warning.
     device: "auto" (CUDA where there is one), or any torch device.
-    precision: "fp32", "bf16", "fp16", or "auto": fp16 on CUDA as released, else fp32.
+    precision: of the image tower: "fp32", "bf16", "fp16", or "auto": fp16 on CUDA as released,
+        else fp32 (bf16 on a CPU that has it is several times faster: see the benchmark notebook).
+    compiled: let torch.compile build the tower, at the first image; on a CPU it needs a C++
+        compiler, and seldom pays for data sets of less than a thousand frames.
     Raises `DepthClipError` for unknown names and for weights that do not fit the model.
     """
     device = _resolve_device(device)
@@ -171,7 +177,7 @@ def load_encoder(
         raise unknown_name("encoder", name, ["sample", *known])
     tags = open_clip.list_pretrained_tags_by_model(name)
     # OpenAI's towers use QuickGELU, which open_clip's plain configurations of them do not.
-    options = {"precision": precision, "device": device, "force_quick_gelu": "openai" in tags}
+    options = {"device": device, "force_quick_gelu": "openai" in tags}
 
     if name == "sample" and not weights:
         model = _create(name, **options)
@@ -196,7 +202,8 @@ def load_encoder(
             ) from error
     else:
         raise unknown_name(f"weights of {name}", weights, tags or ["a path to a state dict"])
-    return Encoder(model, open_clip.get_tokenizer(name), name, str(weights), precision)
+    tokenizer = open_clip.get_tokenizer(name)
+    return Encoder(model, tokenizer, name, str(weights), precision, compiled)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -221,6 +228,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise DepthClipError(f"{path} holds no state dict: tensors by name are wanted")
     not_weights = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI's own files
     return {key.removeprefix("module."): t for key, t in state.items() if key not in not_weights}
+
+
+def _checksum(state: Mapping[str, Tensor]) -> str:
+    """sha256 of tensors and their names, 16 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def _create(name: str, **options) -> torch.nn.Module:

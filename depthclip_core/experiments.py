@@ -1,46 +1,21 @@
-"""A question asked of a whole data set: responses once, then depth, scores and fits from them."""
+"""A question asked of a whole data set: depth, scores and fits from its stored responses."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from depthclip_core.encoders import Encoder
 from depthclip_core.errors import DepthClipError
 from depthclip_core.fitting import fit_bins
-from depthclip_core.frames import Frame, batches
+from depthclip_core.frames import Frame
 from depthclip_core.metrics import evaluate, pooled_correlation
-from depthclip_core.pipeline import depth_maps, pixel_weights, respond
+from depthclip_core.pipeline import depth_maps, pixel_weights
 from depthclip_core.protocols import resolve_protocol
+from depthclip_core.reading import read_ahead, read_truth
 from depthclip_core.settings import TEMPERATURE
 
 BATCH = 8
-
-
-def collect_responses(
-    frames: Sequence[Frame],
-    encoder: Encoder,
-    words: Sequence[str],
-    heads: Sequence[str],
-    flip: bool = True,
-    progress: bool = True,
-) -> dict[str, Tensor]:
-    """One network pass over a data set of frames of one size.
-
-    Returns for each head the similarities (N, V, K, h, w) fp32 on the CPU, as `pipeline.respond`:
-    12 kB a frame for seven words and 221 cells.
-    """
-    parts: dict[str, list[Tensor]] = {head: [] for head in heads}
-    with tqdm(total=len(frames), desc="encoding", unit="frame", disable=not progress) as bar:
-        for batch in batches(frames, BATCH):
-            rgb = np.stack([frame.rgb for frame in batch])
-            for head, part in respond(rgb, encoder, words, heads, flip).items():
-                parts[head].append(part.cpu())
-            bar.update(len(batch))
-    return {head: torch.cat(part) for head, part in parts.items()}
 
 
 def predictions(
@@ -64,13 +39,12 @@ def score(
 ) -> pd.DataFrame:
     """Rows as from `evaluate`, one per frame and named for it, with its scene beside them."""
     maps = predictions(similarity, bins, temperature, protocol)
+    names, scenes = names_of(frames), scenes_of(frames)
     rows = [
-        evaluate(depth[None], ground_truth(frame)[None], protocol, [frame.name]).assign(
-            scene=frame.scene
-        )
-        for frame, depth in _paired(frames, maps, len(similarity))
+        evaluate(depth[None], truth[None], protocol, [name])
+        for name, (depth, truth) in zip(names, _paired(frames, maps, len(similarity)), strict=True)
     ]
-    return pd.concat(rows)
+    return pd.concat(rows).assign(scene=scenes)
 
 
 def correlation(
@@ -82,8 +56,7 @@ def correlation(
 ) -> float:
     """Pearson correlation of predicted and true depth over all valid pixels of all frames."""
     maps = predictions(similarity, bins, temperature, protocol)
-    pairs = _paired(frames, maps, len(similarity))
-    return pooled_correlation(((d, ground_truth(frame)) for frame, d in pairs), protocol)
+    return pooled_correlation(_paired(frames, maps, len(similarity)), protocol)
 
 
 def fit(
@@ -96,18 +69,24 @@ def fit(
     """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
     shape = resolve_protocol(protocol).window.shape
     maps = (w for part in similarity.split(BATCH) for w in pixel_weights(part, shape, temperature))
-    pairs = _paired(frames, maps, len(similarity))
-    return fit_bins(((w, ground_truth(frame)) for frame, w in pairs), method, protocol)
+    return fit_bins(_paired(frames, maps, len(similarity)), method, protocol)
 
 
-def ground_truth(frame: Frame) -> np.ndarray:
-    """What a frame is scored against: raw depth, holes 0; `DepthClipError` where it has none."""
-    if frame.raw_depth is None:
-        raise DepthClipError(f"{frame.name} has no depth to be scored against")
-    return frame.raw_depth
+def names_of(frames: Sequence[Frame]) -> list[str]:
+    """Names of all frames, without reading them where the data set knows."""
+    return frames.names if hasattr(frames, "names") else [frame.name for frame in frames]
 
 
-def _paired(frames: Sequence[Frame], maps: Iterator[np.ndarray], n_maps: int):
+def scenes_of(frames: Sequence[Frame]) -> list[str | None]:
+    """Scene types of all frames, without reading them where the data set knows."""
+    return frames.scenes if hasattr(frames, "scenes") else [frame.scene for frame in frames]
+
+
+def _paired(
+    frames: Sequence[Frame], maps: Iterator[np.ndarray], n_maps: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What was predicted of each frame, and its ground truth, read ahead."""
     if len(frames) != n_maps:
         raise DepthClipError(f"{n_maps} responses for {len(frames)} frames: collect them anew")
-    return zip(frames, maps, strict=True)
+    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    return zip(maps, truths, strict=True)

@@ -1,6 +1,7 @@
 """Data sets, frame by frame: NYU Depth v2's .mat, the sample in its layout, a folder of photos."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -66,22 +67,34 @@ class NyuFrames(Sequence):
         if not -len(self) <= position < len(self):
             raise IndexError(f"frame {position} of {len(self)} in {self.title}")
         index = self.indices[position]
-        try:
-            # MATLAB stores columns first: a transpose, not a rotation, brings rows back.
-            rgb = self._file["images"][index].transpose(2, 1, 0)
-            raw_depth = self._file["rawDepths"][index].T
-            depth = self._file["depths"][index].T
-        except OSError as error:
-            raise DepthClipError(f"{self.mat} is damaged at frame {index + 1}: {error}") from error
-        if self.prepared:
-            rgb, raw_depth = prepare_rgb(rgb), whole_millimetres(raw_depth)
+        raw_depth = self._read("rawDepths", index)
         return Frame(
             name=f"{index + 1:04d}",
-            rgb=np.ascontiguousarray(rgb),
-            raw_depth=np.ascontiguousarray(raw_depth),
-            depth=np.ascontiguousarray(depth),
+            rgb=self.rgb(position),
+            raw_depth=whole_millimetres(raw_depth) if self.prepared else raw_depth,
+            depth=self._read("depths", index),
             scene=self._scene(index),
         )
+
+    def rgb(self, position: int) -> np.ndarray:
+        """A frame's RGB alone, (480, 640, 3) uint8: all that a network pass needs."""
+        rgb = self._read("images", self.indices[position])
+        return prepare_rgb(rgb) if self.prepared else rgb
+
+    def raw_depth(self, position: int) -> np.ndarray:
+        """A frame's raw depth alone, (480, 640) metres: all that scoring needs."""
+        raw_depth = self._read("rawDepths", self.indices[position])
+        return whole_millimetres(raw_depth) if self.prepared else raw_depth
+
+    def identity(self, checksum: Callable[[Path], str]) -> dict:
+        """What the RGB of these frames depends on; checksum: of a file's content."""
+        frames = hashlib.sha256(self.indices.astype(np.int64).tobytes()).hexdigest()[:16]
+        return {
+            "title": self.title,
+            "file": checksum(self.mat),
+            "frames": frames,
+            "prepared": self.prepared,
+        }
 
     @property
     def names(self) -> list[str]:
@@ -94,6 +107,13 @@ class NyuFrames(Sequence):
 
     def close(self) -> None:
         self._file.close()
+
+    def _read(self, key: str, index: int) -> np.ndarray:
+        """One frame of an array, rows first: a transpose, not a rotation, of MATLAB's order."""
+        try:
+            return np.ascontiguousarray(self._file[key][index].T)
+        except OSError as error:
+            raise DepthClipError(f"{self.mat} is damaged at frame {index + 1}: {error}") from error
 
     def _scene(self, index: int) -> str:
         reference = self._file["sceneTypes"][0, index]
@@ -146,6 +166,14 @@ class PhotoFrames(Sequence):
     def names(self) -> list[str]:
         return [path.name for path in self.files]
 
+    def identity(self, checksum: Callable[[Path], str]) -> dict:
+        """What the RGB of these frames depends on; checksum: of a file's content."""
+        return {
+            "title": self.title,
+            "files": [checksum(path) for path in self.files],
+            "long_side": self.long_side,
+        }
+
 
 def open_dataset(
     dataset: str = "sample",
@@ -175,12 +203,6 @@ def open_dataset(
     title = "sample" if dataset == "sample" else "NYU"
     mat, splits = folder / MAT_NAME, folder / SPLITS_NAME
     return NyuFrames(mat, splits, split, prepared=prepared, title=title)
-
-
-def batches(frames: Sequence[Frame], size: int) -> Iterator[list[Frame]]:
-    """Frames in lists of at most `size`, in order, read as they are asked for."""
-    for start in range(0, len(frames), size):
-        yield [frames[i] for i in range(start, min(start + size, len(frames)))]
 
 
 def prepare_rgb(rgb: np.ndarray) -> np.ndarray:

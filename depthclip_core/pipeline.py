@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from depthclip_core.depth import flip_average, upsample, weighted_depth
@@ -45,36 +46,63 @@ def predict_depth(
     words = resolve_prompts(prompts)
     depths = resolve_bins(bins, len(words))
     shape = network_window(*_checked(frames).shape[1:3]).shape
+    text = encoder.text_vectors(words)
     maps = [np.empty((0, *shape), dtype=np.float32)]
     for start in range(0, len(frames), batch_size):
         batch = frames[start : start + batch_size]
-        similarity = respond(batch, encoder, words, [head], flip)[head]
+        similarity = respond(batch, encoder, text, [head], flip)[head]
         maps.append(depth_maps(similarity, depths, shape, temperature, logit_scale))
     return np.concatenate(maps)
 
 
 def respond(
-    frames: np.ndarray,
+    frames: np.ndarray | Tensor,
     encoder: Encoder,
-    words: Sequence[str],
+    text: Tensor,
     heads: Sequence[str],
     flip: bool = True,
+    size: tuple[int, int] | None = None,
 ) -> dict[str, Tensor]:
-    """Similarities of a batch of frames with words: what costs time, one pass for all heads.
+    """Similarities of a batch of frames with K text vectors, (K, D); one pass for all heads.
 
-    Returns for each head (B, V, K, h, w) fp32, on the encoder's device. The V views are the frame
-    and, with flip, its mirror image.
+    Returns for each head (B, V, K, h, w) fp32, on the encoder's device; else as `head_vectors`.
+    """
+    vectors = head_vectors(frames, encoder, heads, flip, size)
+    return {head: project(of_head, text) for head, of_head in vectors.items()}
+
+
+def project(vectors: Tensor, text: Tensor) -> Tensor:
+    """Head vectors (B, V, D, h, w) and text vectors (K, D) → similarities (B, V, K, h, w) fp32."""
+    return similarities(vectors.flatten(0, 1), text).unflatten(0, vectors.shape[:2])
+
+
+def head_vectors(
+    frames: np.ndarray | Tensor,
+    encoder: Encoder,
+    heads: Sequence[str],
+    flip: bool = True,
+    size: tuple[int, int] | None = None,
+) -> dict[str, Tensor]:
+    """The network pass over a batch of frames: what costs time.
+
+    frames: uint8 (B, H, W, 3). size: rows and columns of the network's input, the window's own
+    unless given. Returns for each head (B, V, D, h, w) fp32, on the encoder's device. The V views
+    are the frame and, with flip, its mirror image.
     """
     for head in heads:
         resolve_head(head)
     rows, columns = network_window(*_checked(frames).shape[1:3]).slices
-    images = encoder.normalise(frames[:, rows, columns])
-    views = torch.stack([images, images.flip(-1)] if flip else [images], dim=1)  # (B, V, 3, H, W)
-    features = encoder.features(views.flatten(0, 1))
-    text = encoder.text_vectors(words)
+    if isinstance(frames, np.ndarray):
+        frames = torch.from_numpy(np.ascontiguousarray(frames))
+    # Whole frames travel, as bytes; all else happens on the device.
+    pixels = frames.to(encoder.device, non_blocking=True)[:, rows, columns]
+    views = torch.stack([pixels, pixels.flip(2)] if flip else [pixels], dim=1)  # (B, V, H, W, 3)
+    images = encoder.normalise(views.flatten(0, 1))
+    if size is not None and size != tuple(images.shape[-2:]):
+        images = F.interpolate(images, size, mode="bilinear", antialias=True)
+    features = encoder.features(images)
     return {
-        head: similarities(encoder.cell_vectors(features, head), text).unflatten(0, views.shape[:2])
-        for head in heads
+        head: encoder.cell_vectors(features, head).unflatten(0, views.shape[:2]) for head in heads
     }
 
 
@@ -107,10 +135,11 @@ def pixel_weights(
     return upsample(mean, shape).cpu().numpy()
 
 
-def _checked(frames: np.ndarray) -> np.ndarray:
-    frames = np.asarray(frames)
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+def _checked(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
+    if not isinstance(frames, Tensor):
+        frames = np.asarray(frames)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype not in (np.uint8, torch.uint8):
         raise DepthClipError(
-            f"frames must be uint8 of shape (B, H, W, 3), got {frames.dtype} {frames.shape}"
+            f"frames must be uint8 of shape (B, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
         )
     return frames

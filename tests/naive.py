@@ -3,6 +3,7 @@
 It shares no code with the package, and no array tricks: slow, and easy to check against the paper.
 """
 
+import copy
 import math
 
 import numpy as np
@@ -32,13 +33,13 @@ def network_input(frame):
 
 
 def layer4(model, image):
-    """The network up to and including layer4, (2048, 13, 17)."""
-    v = model.visual
+    """The network up to and including layer4, (2048, 13, 17), without fp32's rounding."""
+    v = copy.deepcopy(model.visual).double()
     with torch.no_grad():
-        x = v.act1(v.bn1(v.conv1(image)))
+        x = v.act1(v.bn1(v.conv1(image.double())))
         x = v.act2(v.bn2(v.conv2(x)))
         x = v.avgpool(v.act3(v.bn3(v.conv3(x))))
-        return v.layer4(v.layer3(v.layer2(v.layer1(x))))[0].double().numpy()
+        return v.layer4(v.layer3(v.layer2(v.layer1(x))))[0].numpy()
 
 
 def text_vectors(model, tokenizer, words):

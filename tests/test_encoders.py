@@ -201,12 +201,11 @@ def test_normalise_is_imagenets(rn50, weights):
 @pytest.mark.parametrize("name", ["sample", "ViT-B-32"])
 @pytest.mark.filterwarnings("ignore:.*random weights")
 def test_half_precision_runs_and_answers_in_fp32(name):
-    """The path of GPUs, on the CPU: bf16 weights and activations, fp32 vectors."""
+    """A tower in half precision rounds a little; vectors and text are fp32."""
     torch.manual_seed(0)
     full = dc.load_encoder(name, device="cpu", precision="fp32")
+    torch.manual_seed(0)
     half = dc.load_encoder(name, device="cpu", precision="bf16")
-    half.model.load_state_dict(full.model.state_dict())
-    assert half.visual.conv1.weight.dtype == torch.bfloat16
     pixels = np.random.default_rng(0).integers(0, 255, (2, 96, 128, 3), dtype=np.uint8)
     for head in ("released", "value", "attention"):
         one, other = (e.cell_vectors(e.features(e.normalise(pixels)), head) for e in (full, half))

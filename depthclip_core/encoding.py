@@ -1,0 +1,263 @@
+"""A data set encoded once: every frame through the network into the store, and answers from there.
+
+Head vectors are kept where words may still change; similarities alone where memory or disk is
+dear. Both views, image and mirror image, are always there; bins, temperature, flip and protocol
+come later and cost no pass.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from depthclip_core.encoders import Encoder
+from depthclip_core.errors import DepthClipError
+from depthclip_core.frames import Frame
+from depthclip_core.heads import resolve_head
+from depthclip_core.pipeline import head_vectors, project
+from depthclip_core.reading import identity, read_ahead, read_rgb, reading_threads
+from depthclip_core.settings import OBJECT, TEMPLATES, network_window, resolve_prompts
+from depthclip_core.store import DamagedPart, Store, StoredArray
+
+READ = 16  # frames read together
+
+
+def collect_responses(
+    frames: Sequence[Frame],
+    encoder: Encoder,
+    words: str | Sequence[str],
+    heads: Sequence[str] = ("released",),
+    *,
+    size: tuple[int, int] | None = None,
+    keep: str = "vectors",
+    store: Store | None = None,
+    progress: bool = True,
+) -> dict[str, Tensor]:
+    """Similarities of a data set with K words, from the store; what is missing is made first.
+
+    frames: of one size. words: K words, or a published name. size: rows and columns of the
+    network's input, the window's own unless given. keep: "vectors", so that other words later cost
+    no network pass; or "similarities", these words only, a hundredth of the disk.
+    Returns for each head (N, 2, K, h, w) fp32 on the CPU, of image and mirror image: 12 kB a frame
+    for seven words and 221 cells.
+    """
+    if keep not in ("vectors", "similarities"):
+        raise DepthClipError(f"keep is 'vectors' or 'similarities', not {keep!r}")
+    words = resolve_prompts(words)
+    with _store_for(encoder, store) as opened:
+        data = DataSet(frames, encoder, size, opened)
+        _complete(data, heads, words, keep, progress)
+        answers = {}
+        for head in heads:
+            array = data.similarities(head, words)
+            parts = [_sound(data, array, part, progress) for part in range(array.n_parts)]
+            answers[head] = torch.from_numpy(np.concatenate(parts))
+    return answers
+
+
+def encode(
+    frames: Sequence[Frame],
+    encoder: Encoder,
+    heads: Sequence[str] = ("released",),
+    words: str | Sequence[str] | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    store: Store | None = None,
+    progress: bool = True,
+) -> None:
+    """One network pass over a data set, into the store; what is there already is not made again.
+
+    Without words it keeps each head's vectors; with words their similarities only. Memory does not
+    grow with the data set: a part of 64 frames is held, and a few frames read ahead. A run that
+    was ended goes on at its first missing part; a second process waits and finds the work done.
+    """
+    words = None if words is None else resolve_prompts(words)
+    data = DataSet(frames, encoder, size, store or Store())
+    _encode(data, [data.array(head, words) for head in heads], progress)
+
+
+class DataSet:
+    """Frames as one encoder sees them, and the arrays of the store that depend on the two."""
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        encoder: Encoder,
+        size: tuple[int, int] | None,
+        store: Store,
+    ):
+        if not len(frames):
+            raise DepthClipError("there are no frames to encode")
+        self.frames, self.encoder, self.store = frames, encoder, store
+        window = network_window(*read_rgb(frames, [0]).shape[1:3])
+        self.size = tuple(size or window.shape)
+        encoder.grid(*self.size)
+        self.origin = {
+            "data": identity(frames, store.checksum),
+            "encoder": {"name": encoder.name, "weights": encoder.image_checksum},
+            "window": [window.top, window.bottom, window.left, window.right],
+            "size": list(self.size),
+            "precision": encoder.precision,
+        }
+
+    def array(self, head: str, words: tuple[str, ...] | None) -> StoredArray:
+        return self.vectors(head) if words is None else self.similarities(head, words)
+
+    def vectors(self, head: str) -> StoredArray:
+        """(N, 2, D, h, w) fp32."""
+        resolve_head(head)
+        settings = {"kind": "vectors", "head": head, **self.origin}
+        return self.store.array(settings, len(self.frames))
+
+    def similarities(self, head: str, words: tuple[str, ...]) -> StoredArray:
+        """(N, 2, K, h, w) fp32."""
+        resolve_head(head)
+        settings = {
+            "kind": "similarities",
+            "head": head,
+            "words": list(words),
+            "templates": list(TEMPLATES),
+            "object": OBJECT,
+            "text weights": self.encoder.text_checksum,
+            **self.origin,
+        }
+        return self.store.array(settings, len(self.frames))
+
+
+def _complete(
+    data: DataSet, heads: Sequence[str], words: tuple[str, ...], keep: str, progress: bool
+) -> None:
+    """Make the similarities that are missing: from vectors where those are, else by a pass."""
+    missing = [head for head in heads if not data.similarities(head, words).complete]
+    direct = [
+        head for head in missing if keep == "similarities" and not data.vectors(head).complete
+    ]
+    _encode(data, [data.similarities(head, words) for head in direct], progress)
+    others = [head for head in missing if head not in direct]
+    _encode(data, [data.vectors(head) for head in others], progress)
+    text = data.encoder.text_vectors(words) if others else None
+    for head in others:
+        array = data.similarities(head, words)
+        with array.lock():
+            for part in array.missing():
+                vectors = torch.from_numpy(_sound(data, data.vectors(head), part, progress))
+                answer = project(vectors.to(data.encoder.device), text)
+                array.write(part, answer.cpu().numpy(), **_provenance(data.encoder))
+
+
+def _sound(data: DataSet, array: StoredArray, part: int, progress: bool) -> np.ndarray:
+    """A part as it was written; one that was damaged is told of, and made again."""
+    try:
+        return array.read(part)
+    except DamagedPart as damage:
+        warnings.warn(f"{damage}; it is made again", stacklevel=2)
+        with array.lock():
+            array.discard(part)
+        head, words = array.settings["head"], array.settings.get("words")
+        if words is None:
+            _encode(data, [array], progress)
+        else:
+            _complete(data, [head], tuple(words), "similarities", progress)
+        return array.read(part)
+
+
+def _encode(data: DataSet, arrays: Sequence[StoredArray], progress: bool) -> None:
+    """The pass over every part that one of the arrays lacks, for all arrays that lack it."""
+    arrays = [array for array in arrays if not array.complete]
+    with ExitStack() as locks:
+        for array in sorted(arrays, key=lambda array: array.address):  # one order: no deadlock
+            locks.enter_context(array.lock(_say_waiting))
+        lacking = {array.address: set(array.missing()) for array in arrays}
+        parts = sorted(set().union(*lacking.values()))
+        if not parts:
+            return
+        total = sum(len(arrays[0].frames_of(part)) for part in parts)
+        bar = tqdm(total=total, desc="encoding", unit="frame", disable=not progress)
+        with bar, torch.inference_mode():
+            for part, made in _passes(data, arrays, parts, bar):
+                for array, values in zip(arrays, made, strict=True):
+                    if part in lacking[array.address]:
+                        array.write(part, values, **_provenance(data.encoder))
+
+
+def _passes(
+    data: DataSet, arrays: Sequence[StoredArray], parts: Sequence[int], bar: tqdm
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Each part with its values for each array: (n, 2, D or K, h, w) fp32."""
+    encoder, device = data.encoder, data.encoder.device
+    heads = list(dict.fromkeys(array.settings["head"] for array in arrays))
+    wanted = [(array.settings["head"], array.settings.get("words")) for array in arrays]
+    texts = [None if words is None else encoder.text_vectors(words) for _, words in wanted]
+    spans = [
+        (part, positions[start : start + READ])
+        for part in parts
+        for positions in [arrays[0].frames_of(part)]
+        for start in range(0, len(positions), READ)
+    ]
+
+    def read(span: tuple[int, range]) -> Tensor:
+        pixels = torch.from_numpy(read_rgb(data.frames, span[1]))
+        return pixels.pin_memory() if device.type == "cuda" else pixels
+
+    batch = first_batch(data.size, device.type)
+    done: list[list[Tensor]] = [[] for _ in arrays]
+    pictures = read_ahead(read, spans, reading_threads(device.type))
+    for (part, positions), pixels in zip(spans, pictures, strict=True):
+        start = 0
+        while start < len(pixels):
+            chunk = pixels[start : start + batch]
+            try:
+                vectors = head_vectors(chunk, encoder, heads, size=data.size)
+            except torch.OutOfMemoryError:
+                if batch == 1:
+                    raise DepthClipError(
+                        f"{device} has too little memory for one frame of {data.size} pixels and "
+                        "its mirror image: choose a smaller size, or device cpu"
+                    ) from None
+                torch.cuda.empty_cache()
+                batch = batch // 2
+                continue
+            for keep, (head, _), text in zip(done, wanted, texts, strict=True):
+                keep.append(vectors[head] if text is None else project(vectors[head], text))
+            start += len(chunk)
+            bar.update(len(chunk))
+        if positions[-1] == arrays[0].frames_of(part)[-1]:  # the part's one synchronisation
+            yield part, [torch.cat(values).cpu().numpy() for values in done]
+            done = [[] for _ in arrays]
+
+
+def first_batch(size: tuple[int, int], device_type: str) -> int:
+    """Frames of one pass: on a GPU all that are read together, halved while memory is too small.
+
+    On a CPU as many as have the pixels of one NYU window: what lies in its caches is fastest.
+    """
+    if device_type != "cpu":
+        return READ
+    return max(1, min(READ, 416 * 544 // (size[0] * size[1])))
+
+
+def _provenance(encoder: Encoder) -> dict[str, str]:
+    return {
+        "device": str(encoder.device),
+        "torch": torch.__version__,
+        "compiled": str(encoder.compiled),
+    }
+
+
+@contextmanager
+def _store_for(encoder: Encoder, store: Store | None):
+    """The user's store; random weights, which never come again, leave nothing on disk."""
+    temporary = store is None and encoder.weights == "random"
+    with TemporaryDirectory(prefix="depthclip-store-") if temporary else nullcontext() as folder:
+        yield store or Store(Path(folder) if folder else None)
+
+
+def _say_waiting() -> None:
+    print("waiting: another process encodes the same frames", file=sys.stderr)

@@ -1,0 +1,308 @@
+"""One pass over a data set, whatever is asked, killed, damaged or asked twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import depthclip_core as dc
+from depthclip_core import encoding, pipeline
+from depthclip_core.encoding import collect_responses, encode
+from depthclip_core.settings import PROMPTS
+from depthclip_core.store import PART, Store
+
+SIZE = (64, 96)  # of the network's input: quick
+N = PART + 6  # two parts
+WORDS = ("near", "far")
+
+
+class Generated(list):
+    """Frames made when they are asked for, as a large data set's are read; each one different."""
+
+    names = property(lambda self: [f"{i:05d}" for i in range(len(self))])
+
+    def __init__(self, n):
+        super().__init__(range(n))
+        rng = np.random.default_rng(0)
+        self.picture = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+
+    def __getitem__(self, position):
+        rgb = np.roll(self.picture, (position % 64, position // 64), (0, 1))
+        return dc.Frame(name=f"{position:05d}", rgb=rgb)
+
+    def identity(self, checksum):
+        return {"title": f"{len(self)} generated frames"}
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return dc.load_encoder("sample", device="cpu", precision="fp32")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def passes(encoder, monkeypatch):
+    """How many views went through the network, and how many sentences through the text tower."""
+    count = {"views": 0, "sentences": 0}
+    features, encode_text = encoder.features, encoder.encode_text
+
+    def counted_features(images):
+        count["views"] += len(images)
+        return features(images)
+
+    def counted_text(sentences):
+        count["sentences"] += len(sentences)
+        return encode_text(sentences)
+
+    monkeypatch.setattr(encoder, "features", counted_features)
+    monkeypatch.setattr(encoder, "encode_text", counted_text)
+    return count
+
+
+def collect(encoder, store, words=WORDS, heads=("value",), n=N, **options):
+    return collect_responses(
+        Generated(n), encoder, words, heads, store=store, progress=False, **options
+    )
+
+
+def test_answers_are_those_of_the_pipeline(encoder, store):
+    got = collect(encoder, store, heads=["value", "released"])
+    frames = np.stack([f.rgb for f in (Generated(N)[i] for i in range(N))])
+    with torch.inference_mode():
+        text = encoder.text_vectors(WORDS)
+        expected = pipeline.respond(frames, encoder, text, ["value", "released"])
+    for head in ("value", "released"):
+        assert got[head].shape == (N, 2, 2, 2, 3) and got[head].dtype == torch.float32
+        torch.testing.assert_close(got[head], expected[head], rtol=0, atol=2e-6)
+    assert got["value"].std() > 1e-3
+
+
+def test_one_pass_answers_every_head_and_all_later_words(encoder, store, passes):
+    heads = ["value", "released", "attention"]
+    first = collect(encoder, store, heads=heads)
+    assert passes == {"views": 2 * N, "sentences": 2}
+    again = collect(encoder, store, heads=heads)
+    assert passes == {"views": 2 * N, "sentences": 2}  # nothing was computed
+    assert all(torch.equal(first[head], again[head]) for head in heads)
+    other = collect(encoder, store, PROMPTS["prompt-2"], heads)
+    assert passes == {"views": 2 * N, "sentences": 9}  # new words: text and a matrix product
+    assert other["released"].shape == (N, 2, 7, 2, 3)
+    collect(encoder, store, WORDS[::-1], heads)
+    assert passes["views"] == 2 * N
+
+
+def test_similarities_alone_are_the_same_and_small(encoder, store, passes, tmp_path):
+    small = Store(tmp_path / "small")
+    one = collect(encoder, small, keep="similarities")["value"]
+    other = collect(encoder, store)["value"]
+    torch.testing.assert_close(one, other, rtol=0, atol=2e-6)
+    size = {s.folder: sum(array.size for array in s.arrays()) for s in (small, store)}
+    assert size[small.folder] < size[store.folder] / 20
+    before = passes["views"]
+    collect(encoder, small, ("close", "remote"), keep="similarities")
+    assert passes["views"] == before + 2 * N  # what was not kept must be made again
+
+
+def test_vectors_that_are_there_serve_where_similarities_are_asked_for(encoder, store, passes):
+    encode(Generated(N), encoder, ["value"], store=store, progress=False)
+    collect(encoder, store, keep="similarities")
+    assert passes["views"] == 2 * N
+
+
+@pytest.mark.parametrize("change", ["size", "frames", "weights", "precision"])
+def test_an_array_is_addressed_by_all_that_it_depends_on(encoder, store, change):
+    options = {"size": SIZE, "n": 8}
+    collect(encoder, store, **options)
+    before = len(store.arrays())
+    if change == "size":
+        options["size"] = (96, 96)
+    elif change == "frames":
+        options["n"] = 9
+    elif change == "precision":
+        encoder = dc.load_encoder("sample", device="cpu", precision="bf16")
+    else:
+        encoder = dc.load_encoder("sample", device="cpu")
+        encoder.visual.layer4[0].conv3.weight.data[0, 0, 0, 0] += 1
+    collect(encoder, store, **options)
+    assert len(store.arrays()) == 2 * before
+
+
+def test_the_size_of_the_networks_input_is_a_setting(encoder, store):
+    got = collect(encoder, store, size=(128, 160), n=4)["value"]
+    assert got.shape == (4, 2, 2, 4, 5)
+    with pytest.raises(dc.DepthClipError, match="smaller than one cell"):
+        collect(encoder, store, size=(16, 160), n=4)
+
+
+def test_the_mirror_image_is_the_second_view(encoder, store):
+    class Mirrored(Generated):
+        def __getitem__(self, position):
+            frame = super().__getitem__(position)
+            return dc.Frame(name=frame.name, rgb=np.ascontiguousarray(frame.rgb[:, ::-1]))
+
+        def identity(self, checksum):
+            return {"title": "mirrored"}
+
+    one = collect(encoder, store, n=3)["value"]
+    frames = Mirrored(3)
+    other = collect_responses(frames, encoder, WORDS, ["value"], store=store, progress=False)[
+        "value"
+    ]
+    torch.testing.assert_close(one, other.flip(1), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["vectors", "similarities"])
+def test_a_damaged_part_is_told_and_made_again_alone(encoder, store, passes, kind):
+    whole = collect(encoder, store)["value"]
+    array = next(a for a in store.arrays() if a.settings["kind"] == kind)
+    if kind == "vectors":
+        for other in store.arrays():
+            if other is not array and other.settings["kind"] == "similarities":
+                for part in range(other.n_parts):
+                    other.discard(part)
+    path = max(array.folder.glob("*.h5"))  # the last part: 6 frames
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+    before = passes["views"]
+    with pytest.warns(UserWarning, match="made again"):
+        again = collect(encoder, store)["value"]
+    torch.testing.assert_close(again, whole, rtol=0, atol=2e-6)
+    assert passes["views"] - before == (12 if kind == "vectors" else 0)
+    assert torch.equal(collect(encoder, store)["value"], again)
+
+
+RUN = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_encoding as t
+import depthclip_core as dc
+from depthclip_core.store import Store
+encoder = dc.load_encoder("sample", device="cpu", precision="fp32")
+features, views = encoder.features, 0
+def counted(images):
+    global views
+    views += len(images)
+    return features(images)
+encoder.features = counted
+print("ready", flush=True)
+t.collect(encoder, Store({store!r}), n={n})
+print("views", views, flush=True)
+"""
+
+
+def start(store, n):
+    code = RUN.format(tests=str(Path(__file__).parent), store=str(store.folder), n=n)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_stopped(encoder, store, passes, tmp_path):
+    n = 5 * PART
+    run = start(store, n)
+    run.stdout.readline()
+    deadline = time.monotonic() + 60
+    while len(list(store.folder.rglob("[!.]*.h5"))) < 2:
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    (array,) = store.arrays()
+    left = array.missing()
+    assert 0 < len(left) <= 3
+    for part in set(range(5)) - set(left):
+        assert array.read(part).shape == (PART, 2, 256, 2, 3)
+    got = collect(encoder, store, n=n)["value"]
+    assert passes["views"] == 2 * PART * len(left)
+    torch.testing.assert_close(
+        got, collect(encoder, Store(tmp_path / "fresh"), n=n)["value"], rtol=0, atol=2e-6
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_do_the_work_once(store):
+    runs = [start(store, 3 * PART) for _ in range(2)]
+    views = [int(run.communicate(timeout=120)[0].split()[-1]) for run in runs]
+    assert sorted(views) == [0, 6 * PART] or sum(views) == 6 * PART
+
+
+MEMORY = """
+import sys
+sys.path.insert(0, {tests!r})
+import psutil, torch
+import test_encoding as t
+import depthclip_core as dc
+from depthclip_core.store import Store
+torch.set_num_threads(1)
+encoder = dc.load_encoder("sample", device="cpu", precision="fp32")
+t.collect(encoder, Store({store!r}), n=64, keep="similarities")
+before = psutil.Process().memory_info().rss
+t.encode(t.Generated({n}), encoder, ["value"], t.WORDS, store=Store({store!r}), progress=False)
+print((psutil.Process().memory_info().rss - before) / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_data_set(store):
+    """4,000 frames of 18 kB and their vectors would take 120 MiB; the benchmark has 50,000."""
+    code = MEMORY.format(tests=str(Path(__file__).parent), store=str(store.folder), n=4000)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 60
+
+
+def test_a_gpu_that_is_too_small_takes_smaller_batches(encoder, store, monkeypatch):
+    """The first passes fail as a GPU's do; what comes out is whole and in order."""
+    expected = collect(encoder, store)["value"]
+    sizes = []
+    whole = encoding.head_vectors
+
+    def scarce(frames, *args, **options):
+        sizes.append(len(frames))
+        if len(frames) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return whole(frames, *args, **options)
+
+    monkeypatch.setattr(encoding, "head_vectors", scarce)
+    got = collect(encoder, Store(store.folder.with_name("other")))["value"]
+    torch.testing.assert_close(got, expected, rtol=0, atol=2e-6)
+    assert max(sizes) > 3 and sizes[-1] <= 3
+    monkeypatch.setattr(
+        encoding, "head_vectors", lambda *a, **o: (_ for _ in ()).throw(torch.OutOfMemoryError())
+    )
+    with pytest.raises(dc.DepthClipError, match="too little memory for one frame"):
+        collect(encoder, Store(store.folder.with_name("third")))
+
+
+def test_random_weights_leave_nothing_in_the_users_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPTHCLIP_STORE", str(tmp_path / "store"))
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match="random weights"):
+        encoder = dc.load_encoder("RN50", device="cpu")
+    got = collect(encoder, None, n=2)["value"]
+    assert got.shape == (2, 2, 2, 2, 3)
+    assert not (tmp_path / "store").exists()
+
+
+def test_bad_input_is_one_clear_line(encoder, store):
+    for options, says in [
+        ({"n": 0}, "no frames"),
+        ({"keep": "all"}, "keep is 'vectors' or 'similarities'"),
+        ({"heads": ["relased"]}, "did you mean 'released'"),
+        ({"words": ()}, "one or more"),
+    ]:
+        with pytest.raises(dc.DepthClipError, match=says):
+            collect(encoder, store, **options)
+    assert not store.folder.exists() or store.arrays() == []
