@@ -29,7 +29,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test unit lab sample pretrain refresh lock lint format clean FORCE
+.PHONY: help run test unit lab sample pretrain refresh bench lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -113,6 +113,13 @@ refresh: $(INSTALLED) $(SAMPLE) ## run the notebooks in place, so that their sav
 		&& mv "notebooks/.part/$$(basename "$$notebook")" "$$notebook" \
 		|| { echo "FAILED: $$notebook, left as it was" >&2; exit 1; }; \
 	done; rm -rf notebooks/.part
+
+bench: $(INSTALLED) $(SAMPLE) ## measure this machine (about ten minutes, alone), store its row, show it
+	@mkdir -p results/notebooks
+	@cd notebooks && ../$(PY) -m papermill 90_benchmark.ipynb ../results/notebooks/90_benchmark.ipynb \
+		-p measure True --kernel python3 --progress-bar --log-level WARNING < /dev/null
+	@$(PY) -m depthclip_core.bench README.md
+	@echo "results/notebooks/90_benchmark.ipynb; its row: data/benchmarks/, its table: README.md"
 
 # --- tests ------------------------------------------------------------------------------------
 

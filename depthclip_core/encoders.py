@@ -104,7 +104,7 @@ class Encoder:
         return height // self.stride, width // self.stride
 
     def normalise(self, images: np.ndarray | Tensor) -> Tensor:
-        """uint8 (B, H, W, 3), RGB → the network's input (B, 3, H, W), on the encoder's device."""
+        """RGB (B, H, W, 3), 0 to 255 → the network's input (B, 3, H, W), on its device."""
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(np.require(images, requirements="CW"))
         pixels = images.to(self.device, non_blocking=True).float() / 255
@@ -166,7 +166,7 @@ def load_encoder(
         compiler, and seldom pays for data sets of less than a thousand frames.
     Raises `DepthClipError` for unknown names and for weights that do not fit the model.
     """
-    device = _resolve_device(device)
+    device = resolve_device(device)
     precision = _resolve_precision(precision, device)
     name = str(name).replace("/", "-")
     if name == "sample":
@@ -263,7 +263,8 @@ def _load(model: torch.nn.Module, state: dict[str, Tensor], name: str, source: s
     model.load_state_dict(state)
 
 
-def _resolve_device(device: str | torch.device) -> torch.device:
+def resolve_device(device: str | torch.device) -> torch.device:
+    """ "auto" is CUDA where there is one; `DepthClipError` for a device that is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -96,11 +96,12 @@ def head_vectors(
         frames = torch.from_numpy(np.ascontiguousarray(frames))
     # Whole frames travel, as bytes; all else happens on the device.
     pixels = frames.to(encoder.device, non_blocking=True)[:, rows, columns]
+    if size is not None and size != tuple(pixels.shape[1:3]):
+        channels = pixels.permute(0, 3, 1, 2).float()
+        channels = F.interpolate(channels, size, mode="bilinear", antialias=True)
+        pixels = channels.permute(0, 2, 3, 1)
     views = torch.stack([pixels, pixels.flip(2)] if flip else [pixels], dim=1)  # (B, V, H, W, 3)
-    images = encoder.normalise(views.flatten(0, 1))
-    if size is not None and size != tuple(images.shape[-2:]):
-        images = F.interpolate(images, size, mode="bilinear", antialias=True)
-    features = encoder.features(images)
+    features = encoder.features(encoder.normalise(views.flatten(0, 1)))
     return {
         head: encoder.cell_vectors(features, head).unflatten(0, views.shape[:2]) for head in heads
     }

@@ -97,8 +97,13 @@ def data_folder() -> Path:
     """Where data sets lie: $DEPTHCLIP_DATA, else data/ of this checkout, else ./data."""
     if chosen := os.environ.get("DEPTHCLIP_DATA"):
         return Path(chosen).expanduser()
-    checkout = Path(__file__).resolve().parents[1]
-    return (checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()) / "data"
+    return (checkout_folder() or Path.cwd()) / "data"
+
+
+def checkout_folder() -> Path | None:
+    """The workbook's folder, where the package is used from a checkout of it."""
+    folder = Path(__file__).resolve().parents[1]
+    return folder if (folder / "pyproject.toml").is_file() else None
 
 
 def store_folder() -> Path:

@@ -37,8 +37,8 @@ def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tow
     """The fastest form of an fp32 tower on its device, in "fp32", "bf16" or "fp16".
 
     ResNets get their batch norms folded and run channels-last; on a CPU with oneDNN their
-    convolutions are packed once, with ReLU and residual sum inside. compiled: let torch.compile do it instead, which on a CPU needs a C++ compiler
-    and half a minute; `DepthClipError` without one.
+    convolutions are packed once, with ReLU and residual sum inside. compiled: let torch.compile do
+    it instead, which on a CPU needs a C++ compiler and half a minute; `DepthClipError` without one.
     """
     device, dtype = next(visual.parameters()).device, PRECISIONS[precision]
     if isinstance(visual, VisionTransformer):
@@ -148,25 +148,47 @@ class PackedBlock:
 
 
 class PackedConv:
-    """A convolution with bias and activation, its weight in oneDNN's own layout."""
+    """A convolution with bias and activation, its weight in the layout oneDNN wants for an input.
+
+    Packed for the shape that came last: one packed for no shape in particular is half as fast.
+    """
 
     def __init__(self, conv: nn.Conv2d, activation: str):
         self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
-            conv.weight.detach(), *self.geometry, []
-        )
-        self.bias, self.activation = conv.bias.detach(), (activation, [], "")
+        self.plain, self.bias = conv.weight.detach(), conv.bias.detach()
+        self.shape, self.weight = None, self.plain
+        self.activation = (activation, [], "")
+
+    def pack(self, shape: torch.Size) -> Tensor:
+        if shape != self.shape:
+            self.weight = torch.ops.mkldnn._reorder_convolution_weight(
+                self.plain, *self.geometry, list(shape)
+            )
+            self.shape = shape
+        return self.weight
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise(
-            x, self.weight, self.bias, *self.geometry, *self.activation
+            x, self.pack(x.shape), self.bias, *self.geometry, *self.activation
         )
 
     def onto(self, residual: Tensor, x: Tensor) -> Tensor:
         """activation(residual + conv(x)), written over the residual."""
         return torch.ops.mkldnn._convolution_pointwise_.binary(
-            residual, x, self.weight, self.bias, *self.geometry, "add", 1.0, *self.activation
+            residual,
+            x,
+            self.pack(x.shape),
+            self.bias,
+            *self.geometry,
+            "add",
+            1.0,
+            *self.activation,
         )
+
+
+def has_compiler(device: torch.device) -> bool:
+    """Whether torch.compile finds what it needs: on a CPU a C++ compiler, on a GPU its own."""
+    return device.type != "cpu" or any(map(shutil.which, ("g++", "clang++", "cl")))
 
 
 def _fold(owner: nn.Module, conv: str, norm: str) -> None:
@@ -175,7 +197,7 @@ def _fold(owner: nn.Module, conv: str, norm: str) -> None:
 
 
 def _compile(network: Callable, device: torch.device) -> Callable:
-    if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "cl"))):
+    if not has_compiler(device):
         raise DepthClipError(
             "no C++ compiler is on the path, which compiled=True needs on a CPU: install one, or "
             "leave compiled off"

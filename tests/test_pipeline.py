@@ -54,8 +54,8 @@ def test_the_released_pipeline_agrees_with_plain_loops(rn50):
             expected = naive.upsample(cells, 416, 544)
             got = dc.predict_depth(frame[None], encoder, prompts=prompts, bins=bins)
             assert got.shape == (1, 416, 544) and got.dtype == np.float32
-            # The softmax multiplies fp32's rounding of s by 1000: at a few cells, where words tie, it
-            # moves the released network's own depths by 2e-4 m.
+            # The softmax multiplies fp32's rounding of s by 1000: at a few cells, where words
+            # tie, it moves the released network's own depths by 2e-4 m.
             difference = np.abs(got[0] - expected)
             assert difference.mean() < 3e-5 and difference.max() < 1e-3
             assert np.ptp(expected) > 0.05  # a flat map would agree with anything

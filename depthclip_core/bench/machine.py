@@ -1,0 +1,140 @@
+"""The machine that a measurement is of: its name, its measured matrix peak, its memory."""
+
+import platform
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import torch
+
+from depthclip_core.towers import PRECISIONS
+
+GIBI = 2**30
+
+
+def describe(device: torch.device) -> dict:
+    """Device, date, versions and commit of a measurement."""
+    return {
+        "device": device_name(device),
+        "kind": device.type,
+        "cores": psutil.cpu_count(logical=False) or psutil.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(psutil.virtual_memory().total / GIBI),
+        "features": cpu_features(),
+        "date": date.today().isoformat(),
+        "commit": commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    name = names[0] if names else platform.processor() or platform.machine()
+    return re.sub(r"\((R|TM)\)|\s+", " ", name).replace("  ", " ").strip()
+
+
+def cpu_features() -> list[str]:
+    """What of the processor's instruction set matters to matrix products."""
+    kinds = {"amx": "_is_amx_tile_supported", "avx512_bf16": "_is_avx512_bf16_supported"}
+    found = [n for n, test in kinds.items() if getattr(torch.cpu, test, lambda: False)()]
+    return [torch.backends.cpu.get_cpu_capability(), *found]
+
+
+def commit() -> str:
+    """The checkout's commit, marked where files differ from it; "unknown" without git."""
+
+    def git(*words: str) -> str:
+        folder = Path(__file__).resolve().parents[2]
+        run = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True)
+        return run.stdout.strip() if run.returncode == 0 else ""
+
+    try:
+        head = git("rev-parse", "--short=12", "HEAD")
+        # Only code counts: a benchmark writes its own rows and figures.
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "depthclip_core")
+    except OSError:
+        return "unknown"
+    return (head or "unknown") + (" and changes" if changed else "")
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def compare(
+    functions: Mapping[str, Callable[[], object]], device: torch.device, rounds: int = 9
+) -> pd.DataFrame:
+    """Seconds of each function, side by side: every round runs each once, after one for warmth.
+
+    Returns a row for each: median, low and high (quartiles) seconds, and speedup, the median over
+    rounds of the first function's time by this one's, with its quartiles.
+    """
+    for function in functions.values():
+        function()
+    times = np.empty((rounds, len(functions)))
+    for row in times:
+        for index, function in enumerate(functions.values()):
+            synchronise(device)
+            start = time.perf_counter()
+            function()
+            synchronise(device)
+            row[index] = time.perf_counter() - start
+    ratios = times[:, :1] / times
+    columns = {}
+    for label, values in (("seconds", times), ("speedup", ratios)):
+        low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+        columns |= {label: middle, f"{label}_low": low, f"{label}_high": high}
+    return pd.DataFrame(columns, index=list(functions))
+
+
+def matrix_peak(device: torch.device, precision: str, side: int = 0, rounds: int = 15) -> float:
+    """Operations per second of a large square matrix product: the best of some rounds."""
+    side = side or (8192 if device.type == "cuda" else 2048)
+    left, right = (
+        torch.randn(side, side, device=device).to(PRECISIONS[precision]) for _ in range(2)
+    )
+    best = float("inf")
+    for _ in range(rounds):
+        synchronise(device)
+        start = time.perf_counter()
+        left @ right
+        synchronise(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
+
+
+@contextmanager
+def memory_growth(every: float = 0.02):
+    """Measure by how much resident memory grows inside: yields a dict, "bytes" when it ends."""
+    process, result, stop = psutil.Process(), {}, threading.Event()
+    before = process.memory_info().rss
+    peak = [before]
+
+    def watch() -> None:
+        while not stop.wait(every):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield result
+    finally:
+        stop.set()
+        watcher.join()
+        result["bytes"] = max(peak[0], process.memory_info().rss) - before

@@ -1,0 +1,212 @@
+"""What a network pass costs: beside the released loop and the machine's peak, stage by stage."""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from depthclip_core.bench import plain
+from depthclip_core.bench.machine import compare, matrix_peak
+from depthclip_core.encoders import Encoder, load_encoder
+from depthclip_core.encoding import READ
+from depthclip_core.frames import open_dataset
+from depthclip_core.pipeline import depth_maps, predict_depth, project, respond
+from depthclip_core.reading import read_rgb, read_truth
+from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
+from depthclip_core.store import Store
+from depthclip_core.sweeps import PAPER_METRICS, sweep
+from depthclip_core.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
+
+WORDS = PROMPTS["original"]
+METRES = BINS["original"]
+SECONDS = ("seconds", "seconds_low", "seconds_high")
+
+
+def seeded_encoder(
+    name: str, device: torch.device, precision: str, compiled: bool = False
+) -> Encoder:
+    """An encoder of random weights, the same at every call, whose cells differ as trained ones do.
+
+    Its batch norms know the statistics of a picture; without them every cell would look alike.
+    """
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*random weights")
+        encoder = load_encoder(name, device="cpu", precision="fp32")
+    norms = [m for m in encoder.visual.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+        torch.nn.init.normal_(norm.bias, 0, 0.3)
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+    if norms:
+        encoder.visual.train()
+        blocks = np.random.default_rng(0).integers(0, 255, (2, 14, 14, 3), dtype=np.uint8)
+        picture = encoder.normalise(np.kron(blocks, np.ones((1, 16, 16, 1), np.uint8)))
+        with torch.inference_mode():
+            resnet_cells(encoder.visual, picture)
+    model = encoder.model.to(device)
+    return Encoder(model, encoder.tokenizer, name, "random", precision, compiled)
+
+
+def precisions(device: torch.device) -> list[str]:
+    """Those that this device computes fast, the exact one first."""
+    if device.type == "cuda":
+        return ["fp32", "fp16", "bf16"]
+    return ["fp32", *(["bf16"] if can_pack("bf16") else [])]
+
+
+def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
+    """Frame to depth map, seconds per image with its mirror image, against the released loop."""
+    frames = open_dataset("sample", "test")
+    batch = 1 if device.type == "cpu" else READ
+    rgb = read_rgb(frames, range(batch))
+    fast = precisions(device)
+    released = seeded_encoder(name, device, "fp32")
+    as_released = "fp32" if device.type == "cpu" else "fp16"
+    visual = released.visual.to(PRECISIONS[as_released])
+    text = released.text_vectors(WORDS)
+    bins = torch.tensor(METRES, device=device)
+
+    def loop() -> torch.Tensor:
+        return torch.stack([plain.released_depth(picture, visual, text, bins) for picture in rgb])
+
+    functions, built = {"released": loop}, {}
+    kinds = [(precision, False) for precision in fast]
+    if has_compiler(device):
+        kinds += [(precision, True) for precision in fast]
+    for precision, compiled in kinds:
+        label = f"ours, {precision}" + (", compiled" if compiled else "")
+        encoder = seeded_encoder(name, device, precision, compiled)
+        words = encoder.text_vectors(WORDS)
+        start = time.perf_counter()
+        functions[label] = _ours(rgb, encoder, words)
+        functions[label]()
+        built[label] = time.perf_counter() - start
+    with torch.inference_mode():
+        table = compare(functions, device, rounds)
+        maps = {label: np.asarray(torch.as_tensor(f()).cpu()) for label, f in functions.items()}
+    table[["seconds", "seconds_low", "seconds_high"]] /= batch
+    work = operations(name) * 2  # image and mirror image
+    rows = []
+    for label, row in table.iterrows():
+        difference = np.abs(maps[label] - maps["released"])
+        precision = as_released if label == "released" else label.split(", ")[1]
+        rows.append(
+            {
+                "pass": label,
+                "precision": precision,
+                "batch": 1 if label == "released" else batch,
+                **row,
+                "gflops": work / row["seconds"] / 1e9,
+                "first_call": built.get(label, float("nan")),
+                "difference_mean": float(difference.mean()),
+                "difference_max": float(difference.max()),
+            }
+        )
+    return rows
+
+
+def _ours(rgb: np.ndarray, encoder: Encoder, text: torch.Tensor) -> Callable[[], np.ndarray]:
+    shape = RELEASED_WINDOW.shape
+    return lambda: depth_maps(respond(rgb, encoder, text, ["released"])["released"], METRES, shape)
+
+
+def operations(name: str) -> float:
+    """Multiplications and additions of one view's pass up to the heads, at 416 x 544 pixels."""
+    encoder = seeded_encoder(name, torch.device("cpu"), "fp32")
+    encoder.tower = encoder.tower._replace(features=lambda x: resnet_cells(encoder.visual, x))
+    with FlopCounterMode(display=False) as counter:
+        encoder.features(torch.zeros(1, 3, *RELEASED_WINDOW.shape))
+    return float(counter.get_total_flops())
+
+
+def roofline(name: str, device: torch.device, rows: Sequence[dict]) -> list[dict]:
+    """Each precision's measured matrix peak, and which share of it the passes reach."""
+    peaks = {precision: matrix_peak(device, precision) for precision in precisions(device)}
+    return [
+        {
+            "pass": row["pass"],
+            "precision": row["precision"],
+            "gflop_per_image": 2 * operations(name) / 1e9,
+            "gflops": row["gflops"],
+            "peak_gflops": peaks[row["precision"]] / 1e9,
+            "share": row["gflops"] * 1e9 / peaks[row["precision"]],
+        }
+        for row in rows
+    ]
+
+
+def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
+    """Where a frame's time goes: milliseconds per frame of each stage, from disk to metrics."""
+    frames = open_dataset("sample", "test", prepared=True)
+    encoder = seeded_encoder(name, device, "fp32" if device.type == "cpu" else "fp16")
+    batch = 1 if device.type == "cpu" else READ
+    rgb = read_rgb(frames, range(batch))
+    rows, columns = RELEASED_WINDOW.slices
+    truth = read_truth(frames, 0)
+    with torch.inference_mode(), TemporaryDirectory() as folder:
+        images = encoder.normalise(np.repeat(rgb[:, rows, columns], 2, axis=0))
+        features = encoder.features(images)
+        vectors = encoder.cell_vectors(features, "released").unflatten(0, (batch, 2))
+        text = encoder.text_vectors(WORDS)
+        similarity = project(vectors, text)
+        one = similarity[:1].cpu()
+        array = Store(folder).array({"kind": "benchmark"}, batch)
+        kept = vectors.cpu().numpy()
+        functions = {
+            "read and prepare (JPEG)": lambda: read_rgb(frames, range(batch)),
+            "crop, flip, normalise": lambda: encoder.normalise(
+                np.repeat(rgb[:, rows, columns], 2, axis=0)
+            ),
+            "network": lambda: encoder.features(images),
+            "released head": lambda: encoder.cell_vectors(features, "released"),
+            "value head": lambda: encoder.cell_vectors(features, "value"),
+            "attention head": lambda: encoder.cell_vectors(features, "attention"),
+            "similarities": lambda: project(vectors, text),
+            "vectors into the store": lambda: array.write(0, kept),
+            "vectors from the store": lambda: array.read(0),
+            "depth map": lambda: depth_maps(similarity, METRES, RELEASED_WINDOW.shape),
+            "six metrics": lambda: sweep([truth], one, {"original": METRES}),
+        }
+        table = compare(functions, device, rounds)
+    frames_of = {stage: 1 if stage == "six metrics" else batch for stage in functions}
+    return [
+        {"stage": stage} | {f"milli{key}": 1000 * row[key] / frames_of[stage] for key in SECONDS}
+        for stage, row in table.iterrows()
+    ]
+
+
+def precision_drift(device: torch.device) -> list[dict]:
+    """What half precision costs on the sample: depth differences, and how far each metric moves."""
+    frames = open_dataset("sample", "test")
+    rgb = read_rgb(frames, range(len(frames)))
+    truths = [read_truth(frames, position) for position in range(len(frames))]
+    rows, exact = [], {}
+    for precision in precisions(device):
+        encoder = load_encoder("sample", device=device, precision=precision)
+        for head in ("released", "value", "attention"):
+            maps = predict_depth(
+                rgb, encoder, head=head, batch_size=1 if device.type == "cpu" else 8
+            )
+            with torch.inference_mode():
+                text = encoder.text_vectors(WORDS)
+                answers = [respond(p[None], encoder, text, [head])[head].cpu() for p in rgb]
+            means = sweep(truths, torch.cat(answers), {"original": METRES}).means().iloc[0]
+            exact.setdefault(head, (maps, means))
+            difference = np.abs(maps - exact[head][0])
+            moved = (means - exact[head][1])[list(PAPER_METRICS)].abs()
+            rows.append(
+                {
+                    "precision": precision,
+                    "head": head,
+                    "difference_mean": float(difference.mean()),
+                    "difference_p999": float(np.quantile(difference, 0.999)),
+                    "largest_drift": float(moved.max()),
+                    "of_metric": moved.idxmax(),
+                }
+            )
+    return rows

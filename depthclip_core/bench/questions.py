@@ -1,0 +1,192 @@
+"""What whole questions cost: the paper's ablation, ever more frames, ever more partitions."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import torch
+
+from depthclip_core.bench import plain
+from depthclip_core.bench.machine import compare, memory_growth
+from depthclip_core.bench.passes import METRES, WORDS, seeded_encoder
+from depthclip_core.encoders import load_encoder
+from depthclip_core.encoding import READ, collect_responses, encode
+from depthclip_core.errors import DepthClipError
+from depthclip_core.frames import Frame, open_dataset
+from depthclip_core.pipeline import respond
+from depthclip_core.quadratic import error_forms
+from depthclip_core.reading import read_rgb, read_truth
+from depthclip_core.responses import bin_weights
+from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE
+from depthclip_core.store import Store
+from depthclip_core.sweeps import PAPER_METRICS, sweep
+
+
+class GeneratedFrames(Sequence):
+    """n different pictures of NYU's size, made when they are read: a data set of any length."""
+
+    def __init__(self, n: int):
+        self.n = n
+        self.picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, position: int) -> Frame:
+        rgb = np.roll(self.picture, (position % 480, position // 480), (0, 1))
+        return Frame(name=f"{position:06d}", rgb=rgb)
+
+    def identity(self, checksum: Callable[[Path], str]) -> dict:
+        return {"title": f"{self.n} generated frames"}
+
+
+def ablation(name: str, device: torch.device, n_frames: int) -> dict:
+    """The paper's ablation, five partitions and three more lists of words, both ways.
+
+    The released way passes every frame through the network for each of the eight settings.
+    """
+    frames = open_dataset("sample", "test")
+    n_frames = min(n_frames, len(frames))
+    precision = "fp32" if device.type == "cpu" else "fp16"
+    encoder = seeded_encoder(name, device, precision)
+    settings = [("original", bins) for bins in BINS] + [(p, "original") for p in list(PROMPTS)[1:]]
+    pictures = [frames.rgb(position) for position in range(n_frames)]
+    truths = [frames.raw_depth(position) for position in range(n_frames)]
+    visual = seeded_encoder(name, device, "fp32").visual
+    visual = visual.half() if precision == "fp16" else visual
+
+    start, released = time.perf_counter(), {}
+    with torch.inference_mode():
+        for prompts, bins in settings:
+            text = encoder.text_vectors(PROMPTS[prompts])
+            metres = torch.tensor(BINS[bins], device=device)
+            rows = [
+                plain.released_scores(
+                    plain.released_depth(picture, visual, text, metres).cpu().numpy(), truth
+                )
+                for picture, truth in zip(pictures, truths, strict=True)
+            ]
+            released[prompts, bins] = pd.DataFrame(rows).mean()
+    released_seconds = time.perf_counter() - start
+
+    start, ours = time.perf_counter(), {}
+    few = [Frame(str(i), picture) for i, picture in enumerate(pictures)]
+    with TemporaryDirectory() as folder:
+        options = {"store": Store(folder), "progress": False}
+        for prompts in PROMPTS:
+            answers = collect_responses(few, encoder, prompts, ["released"], **options)["released"]
+            bins = dict(BINS) if prompts == "original" else {"original": METRES}
+            means = sweep(truths, answers, bins).means()[list(PAPER_METRICS)]
+            ours |= {(prompts, row[0]): mean for row, mean in means.iterrows()}
+        first_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        answers = collect_responses(few, encoder, "original", ["released"], **options)["released"]
+        sweep(truths, answers, dict(BINS))
+    again_seconds = time.perf_counter() - start
+    return {
+        "frames": n_frames,
+        "settings": len(settings),
+        "released_seconds": released_seconds,
+        "ours_seconds": first_seconds,
+        "five_partitions_again_seconds": again_seconds,
+        "speedup": released_seconds / first_seconds,
+        "largest_difference": max(float((released[s] - ours[s]).abs().max()) for s in settings),
+    }
+
+
+def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
+    """Encode ever more generated frames of 480 x 640 with the sample's CLIP at 96 x 128 pixels."""
+    encoder = load_encoder("sample", device=device)
+    rows = []
+    with TemporaryDirectory() as folder:
+        store = Store(folder)
+        options = {"size": (96, 128), "store": store, "progress": False}
+        encode(GeneratedFrames(READ), encoder, ["value"], WORDS, **options)  # for warmth
+        for count in counts:
+            known = sum(array.size for array in store.arrays())
+            start = time.perf_counter()
+            with memory_growth() as memory:
+                encode(GeneratedFrames(count), encoder, ["value"], WORDS, **options)
+            seconds = time.perf_counter() - start
+            rows.append(
+                {
+                    "frames": count,
+                    "seconds": seconds,
+                    "frames_per_second": count / seconds,
+                    "memory_mib": memory["bytes"] / 2**20,
+                    "store_mib": (sum(a.size for a in store.arrays()) - known) / 2**20,
+                }
+            )
+    return rows
+
+
+def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: int) -> list[dict]:
+    """Six exact metrics of ever more partitions on the sample's frames, against plain torch."""
+    frames = open_dataset("sample", "test")
+    n_frames = 8
+    truths = [torch.from_numpy(read_truth(frames, i)) for i in range(n_frames)]
+    arrays = [truth.numpy() for truth in truths]
+    encoder = load_encoder("sample", device="cpu")
+    with torch.inference_mode():
+        text = encoder.text_vectors(WORDS)
+        pictures = read_rgb(frames, range(n_frames))
+        answers = torch.cat([respond(p[None], encoder, text, ["value"])["value"] for p in pictures])
+        weights = bin_weights(answers.flatten(0, 1), TEMPERATURE).unflatten(0, (n_frames, 2))
+        cells = (weights[:, 0] + weights[:, 1].flip(-1)) / 2
+    rows = []
+    for count in counts:
+        bins = np.sort(np.random.default_rng(0).uniform(0.5, 9.5, (count, len(WORDS))))
+        partitions = torch.from_numpy(bins.astype(np.float32))
+
+        def straight(partitions: torch.Tensor = partitions) -> None:
+            for parts in partitions.split(8):  # more at once are slower: they leave the caches
+                for truth, cell in zip(truths, cells, strict=True):
+                    plain.vectorised_scores(cell, parts, truth)
+
+        def ours(bins: np.ndarray = bins) -> None:
+            sweep(arrays, answers, bins, device=device)
+
+        table = compare({"plain torch": straight, "ours": ours}, device, rounds)
+        rate = count * n_frames / table["seconds"]
+        rows.append(
+            {
+                "partitions": count,
+                "plain_per_second": rate["plain torch"],
+                "ours_per_second": rate["ours"],
+                "speedup": table.loc["ours", "speedup"],
+                "speedup_low": table.loc["ours", "speedup_low"],
+                "speedup_high": table.loc["ours", "speedup_high"],
+            }
+        )
+    return rows
+
+
+def million_partitions(n_partitions: int = 1_000_000) -> dict:
+    """rmse of a million partitions from the quadratic forms of the sample's test frames."""
+    frames = open_dataset("sample", "test")
+    encoder = load_encoder("sample")
+    answers = collect_responses(frames, encoder, WORDS, ["value"], progress=False)["value"]
+    start = time.perf_counter()
+    truths = (read_truth(frames, position) for position in range(len(frames)))
+    forms = error_forms(truths, answers)
+    build = time.perf_counter() - start
+    bins = np.sort(np.random.default_rng(0).uniform(0.5, 9.5, (n_partitions, len(WORDS))))
+    start = time.perf_counter()
+    rmse = forms.rmse(bins)
+    seconds = time.perf_counter() - start
+    few = np.linspace(0, n_partitions - 1, 5).astype(int)
+    truths = (read_truth(frames, position) for position in range(len(frames)))
+    exact = sweep(truths, answers, bins[few], metrics=("rmse",)).means()
+    difference = np.abs(exact["rmse"].to_numpy() - rmse[few]).max()
+    if difference > 1e-5:
+        raise DepthClipError(f"the quadratic forms are {difference} m off what pixels say")
+    return {
+        "partitions": n_partitions,
+        "frames": len(frames),
+        "forms_seconds": build,
+        "rmse_seconds": seconds,
+        "difference_m": float(difference),
+    }
