@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.protocols import Protocol, resolve_protocol
+from depthclip_core.protocols import Protocol, resolve_protocol, scale_and_shift
 
 
 def delta(p: np.ndarray, g: np.ndarray, power: int) -> float:
@@ -84,7 +84,8 @@ def evaluate(
 
     depth: (B, 416, 544), the protocol's window, or (B, 480, 640), whole frames; metres ≥ 0,
         where 0 means "no prediction". ground_truth: (B, 480, 640), metres, holes 0, taken as given.
-    protocol: a name in `PROTOCOLS`, or a `Protocol`. names: the rows' index; else 0 … B − 1.
+    protocol: a name in `PROTOCOLS`, or a `Protocol`; one that aligns fits each prediction to its
+        ground truth first. names: the rows' index; else 0 … B − 1.
     Returns a DataFrame, a row per frame: the metrics of `METRICS` and n_pixels, the count of valid
     pixels. A frame without any has NaN metrics; `summarise` counts it and leaves it out.
     Raises `DepthClipError` for arrays of other shapes, and for NaN, infinite or negative depths.
@@ -142,14 +143,18 @@ def _score(depth: np.ndarray, ground_truth: np.ndarray, protocol: Protocol) -> d
 def _valid_pixels(
     depth: np.ndarray, ground_truth: np.ndarray, protocol: Protocol
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Prediction and ground truth of a frame's n valid pixels, clamped, float64 (n,)."""
+    """Prediction and ground truth of a frame's n valid pixels, aligned, clamped, float64 (n,)."""
     if depth.shape != protocol.frame:
         canvas = np.zeros(protocol.frame, dtype=depth.dtype)
         canvas[protocol.window.slices] = depth
         depth = canvas
     mask = protocol.valid(ground_truth, depth)
+    p, g = (m[mask].astype(np.float64) for m in (depth, ground_truth))
+    if p.size and protocol.align:
+        scale, shift = scale_and_shift(p, g, protocol.align)
+        p = scale * p + shift
     clamp = (protocol.min_depth, protocol.max_depth)
-    return tuple(np.clip(m[mask].astype(np.float64), *clamp) for m in (depth, ground_truth))
+    return np.clip(p, *clamp), np.clip(g, *clamp)
 
 
 def _checked(what: str, array: object, shapes: set[tuple[int, int]]) -> np.ndarray:

@@ -1,12 +1,22 @@
-"""Which pixels count, and how they are clamped: the scoring protocols that people use on NYU."""
+"""Which pixels count, and what is done to them: the scoring protocols that people use on NYU.
 
-from dataclasses import dataclass
+Every protocol here places DepthCLIP's prediction where the released code places it, in rows 56:472
+and columns 60:604, and a pixel without a prediction does not count. BTS, AdaBins and the others
+predict whole frames: their region has 426 × 560 pixels, of which DepthCLIP is scored on the
+415 × 541 that it predicts. So "bts" and "adabins" count the very pixels of "released" here and
+differ from it in the flip alone.
+"""
+
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 
 from depthclip_core.errors import unknown_name
 from depthclip_core.settings import FRAME_SHAPE, MAX_DEPTH, MIN_DEPTH, RELEASED_WINDOW, Window
+
+ALIGNMENTS = ("median", "least-squares")
+FLAT = 1e-6  # a spread of less, relative to the mean, is rounding of float32
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,11 @@ class Protocol:
     frame: shape of the ground truth. window: where a prediction of that shape is placed.
     region: rows and columns that count. min_depth, max_depth: open range of valid ground truth,
     and the range both sides are clamped to.
+    align: how a prediction is fitted to each frame's ground truth first, over the pixels that
+    count: not at all, "median" (scaled so that the medians agree) or "least-squares" (scaled and
+    shifted). Which pixels count is decided before, clamping comes after.
+    flip: whether a prediction is the mean of those of the image and of its mirror image. It is the
+    predictor's business: `metrics.evaluate` takes maps as they are.
     """
 
     frame: tuple[int, int]
@@ -23,18 +38,61 @@ class Protocol:
     region: Window
     min_depth: float
     max_depth: float
+    align: str | None = None
+    flip: bool = True
 
-    def valid(self, ground_truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        """Mask (H, W) of the pixels that count; both arrays (H, W), prediction on the canvas.
+    def __post_init__(self) -> None:
+        if self.align is not None and self.align not in ALIGNMENTS:
+            raise unknown_name("alignment", self.align, ALIGNMENTS)
+
+    @property
+    def overlap(self) -> Window:
+        """The part of the region that has a prediction, in the frame's rows and columns."""
+        region, window = self.region, self.window
+        top, left = max(region.top, window.top), max(region.left, window.left)
+        bottom, right = min(region.bottom, window.bottom), min(region.right, window.right)
+        return Window(top, max(top, bottom), left, max(left, right))
+
+    def measured(self, ground_truth: np.ndarray) -> np.ndarray:
+        """Mask of the depths that are valid ground truth, of any shape.
 
         Ground truth is clipped to max_depth first, as released: what reaches it does not count.
         """
-        clipped = np.minimum(ground_truth, self.max_depth)
+        return (ground_truth > self.min_depth) & (ground_truth < self.max_depth)
+
+    def valid(self, ground_truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        """Mask (H, W) of the pixels that count; both arrays (H, W), prediction on the canvas."""
         mask = np.zeros(self.frame, dtype=bool)
         mask[self.region.slices] = True
-        mask &= (clipped > self.min_depth) & (clipped < self.max_depth)
-        return mask & (prediction > self.min_depth)
+        return mask & self.measured(ground_truth) & (prediction > self.min_depth)
 
+
+def scale_and_shift(p: np.ndarray, g: np.ndarray, align: str | None) -> tuple[float, float]:
+    """What fits a frame's prediction to its ground truth: scale · p + shift.
+
+    p, g: float64 (n,) of the n ≥ 1 pixels that count, metres, p as predicted and not clamped.
+    """
+    if align is None:
+        return 1.0, 0.0
+    if align == "median":
+        return float(np.median(g) / np.median(p)), 0.0
+    covariance = np.mean((p - p.mean()) * (g - g.mean()))
+    scale, shift = line(p.mean(), g.mean(), p.var(), covariance)
+    return float(scale), float(shift)
+
+
+def line(mean_p, mean_g, variance, covariance) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and shift of least squares from moments of p and g: scalars or arrays of one shape.
+
+    A prediction that is one depth everywhere, to within rounding, becomes the mean of the truth.
+    """
+    flat = variance <= (FLAT * mean_p) ** 2
+    scale = np.where(flat, 0.0, covariance / np.where(flat, 1.0, variance))
+    return scale, mean_g - scale * mean_p
+
+
+NYU_REGION = Window(45, 471, 41, 601)  # Eigen's crop, as BTS and what came after it take it
+_nyu = Protocol(FRAME_SHAPE, RELEASED_WINDOW, NYU_REGION, MIN_DEPTH, MAX_DEPTH)
 
 PROTOCOLS = MappingProxyType(
     {
@@ -42,6 +100,10 @@ PROTOCOLS = MappingProxyType(
         "released": Protocol(
             FRAME_SHAPE, RELEASED_WINDOW, Window(45, 471, 46, 601), MIN_DEPTH, MAX_DEPTH
         ),
+        "bts": replace(_nyu, flip=False),
+        "adabins": _nyu,  # ZoeDepth's and metric Depth Anything's too
+        "marigold": replace(_nyu, align="least-squares", flip=False),
+        "median-scaled": replace(_nyu, align="median", flip=False),
     }
 )
 

@@ -33,6 +33,47 @@ def test_evaluate_agrees_with_plain_loops():
         assert rows.loc[frame].to_dict() == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["marigold", "median-scaled"])
+def test_alignment_comes_after_validity_and_before_the_clamp(name):
+    depth, truth = world(n=2)
+    depth[0, 10, :50] = 60  # clamped after it has been fitted, and bends the fit
+    rows = dc.evaluate(depth, truth, name)
+    for frame in range(2):
+        p, g = [], []
+        for row in range(56, 471):
+            for column in range(60, 601):
+                prediction, t = (
+                    float(depth[frame, row - 56, column - 60]),
+                    truth[frame, row, column],
+                )
+                if prediction > 1e-3 and 1e-3 < t < 10:
+                    p.append(prediction)
+                    g.append(float(t))
+        p, g = np.array(p), np.array(g)
+        if name == "marigold":
+            design = np.column_stack([p, np.ones_like(p)])
+            p = design @ np.linalg.lstsq(design, g, rcond=None)[0]
+        else:
+            p = p * (np.median(g) / np.median(p))
+        assert p.max() > 10
+        p = np.clip(p, 1e-3, 10)
+        expected = {metric: f(p, g) for metric, f in METRICS.items()} | {"n_pixels": len(p)}
+        assert rows.loc[frame].to_dict() == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_alignment_undoes_does_not_count():
+    _, truth = world()
+    truth = np.where((truth > 0.01) & (truth < 9), truth, 0)
+    seen = truth[:, 56:472, 60:604].astype(np.float64)
+    scaled = dc.evaluate(seen * 0.3, truth, "median-scaled")
+    shifted = dc.evaluate(np.where(seen > 0, seen * 0.3 + 1, 0), truth, "marigold")
+    for rows in (scaled, shifted):
+        assert (rows["delta1"] == 1).all()
+        assert rows["rmse"].to_numpy() == pytest.approx(0, abs=1e-5)
+    empty = dc.evaluate(seen, np.zeros_like(truth), "marigold")
+    assert empty["rmse"].isna().all()
+
+
 def test_the_contract_names_its_columns():
     columns = "delta1 delta2 delta3 abs_rel log10 rmse mae sq_rel rmse_log silog n_pixels"
     assert list(dc.evaluate(*world()).columns) == columns.split()
