@@ -9,11 +9,12 @@ from torch import Tensor
 from depthclip_core.errors import DepthClipError
 from depthclip_core.fitting import fit_bins
 from depthclip_core.frames import Frame
-from depthclip_core.metrics import evaluate, pooled_correlation
+from depthclip_core.metrics import METRICS, evaluate, pooled_correlation
 from depthclip_core.pipeline import depth_maps, pixel_weights
 from depthclip_core.protocols import resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
 from depthclip_core.settings import TEMPERATURE
+from depthclip_core.sweeps import sweep
 
 BATCH = 8
 
@@ -24,8 +25,13 @@ def predictions(
     temperature: float = TEMPERATURE,
     protocol: str = "released",
 ) -> Iterator[np.ndarray]:
-    """Depth maps (H, W) of the protocol's window, metres, one frame after the other."""
-    shape = resolve_protocol(protocol).window.shape
+    """Depth maps (H, W) of the protocol's window, metres, one frame after the other.
+
+    Averaged with the mirror image's where the protocol does so and the responses hold it.
+    """
+    protocol = resolve_protocol(protocol)
+    shape = protocol.window.shape
+    similarity = similarity if protocol.flip else similarity[:, :1]
     for part in similarity.split(BATCH):
         yield from depth_maps(part, bins, shape, temperature)
 
@@ -38,13 +44,21 @@ def score(
     protocol: str = "released",
 ) -> pd.DataFrame:
     """Rows as from `evaluate`, one per frame and named for it, with its scene beside them."""
-    maps = predictions(similarity, bins, temperature, protocol)
-    names, scenes = names_of(frames), scenes_of(frames)
-    rows = [
-        evaluate(depth[None], truth[None], protocol, [name])
-        for name, (depth, truth) in zip(names, _paired(frames, maps, len(similarity)), strict=True)
-    ]
-    return pd.concat(rows).assign(scene=scenes)
+    if len(frames) != len(similarity):
+        raise DepthClipError(
+            f"{len(similarity)} responses for {len(frames)} frames: collect them anew"
+        )
+    names, truths = names_of(frames), _truths(frames)
+    if min(bins) > resolve_protocol(protocol).min_depth:
+        everything = sweep(
+            truths, similarity, [bins], [temperature], [protocol], names=names, metrics=[*METRICS]
+        )
+        rows = everything.rows()
+    else:  # which pixels count depends on the prediction
+        maps = predictions(similarity, bins, temperature, protocol)
+        pairs = zip(names, maps, truths, strict=True)
+        rows = pd.concat([evaluate(m[None], t[None], protocol, [name]) for name, m, t in pairs])
+    return rows.assign(scene=scenes_of(frames))
 
 
 def correlation(
@@ -67,7 +81,9 @@ def fit(
     protocol: str = "released",
 ) -> tuple[float, ...]:
     """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
-    shape = resolve_protocol(protocol).window.shape
+    resolved = resolve_protocol(protocol)
+    shape = resolved.window.shape
+    similarity = similarity if resolved.flip else similarity[:, :1]
     maps = (w for part in similarity.split(BATCH) for w in pixel_weights(part, shape, temperature))
     return fit_bins(_paired(frames, maps, len(similarity)), method, protocol)
 
@@ -82,11 +98,14 @@ def scenes_of(frames: Sequence[Frame]) -> list[str | None]:
     return frames.scenes if hasattr(frames, "scenes") else [frame.scene for frame in frames]
 
 
+def _truths(frames: Sequence[Frame]) -> Iterator[np.ndarray]:
+    return read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+
+
 def _paired(
     frames: Sequence[Frame], maps: Iterator[np.ndarray], n_maps: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """What was predicted of each frame, and its ground truth, read ahead."""
     if len(frames) != n_maps:
         raise DepthClipError(f"{n_maps} responses for {len(frames)} frames: collect them anew")
-    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
-    return zip(maps, truths, strict=True)
+    return zip(maps, _truths(frames), strict=True)

@@ -20,6 +20,7 @@ from depthclip_core.responses import bin_weights
 
 # Multiplications of a matrix product that OpenBLAS does in one thread. Frames are what is done in
 # parallel here: threads within threads would wait for each other.
+TINY = 1e-30  # a weight without consequence for a depth
 SINGLE = 1 << 18
 
 
@@ -85,7 +86,8 @@ def cell_weights(similarity: Tensor, temperature: float, flip: bool) -> np.ndarr
     """
     views = bin_weights(similarity if flip else similarity[:1], temperature)
     mean = flip_average(*views) if len(views) == 2 else views[0]
-    return mean.cpu().numpy()
+    # Words that all but never answer leave denormal numbers, with which processors are slow.
+    return torch.where(mean > TINY, mean, 0).cpu().numpy()
 
 
 @lru_cache(maxsize=32)

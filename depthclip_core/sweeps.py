@@ -91,7 +91,7 @@ def sweep(
     names: Sequence[str] | None = None,
     metrics: Sequence[str] = PAPER_METRICS,
     device: str | torch.device = "cpu",
-    threads: int | None = None,
+    threads: int = 1,
     progress: bool = False,
 ) -> Sweep:
     """Score partitions × temperatures × protocols over frames, each frame read once.
@@ -174,9 +174,8 @@ def _partitions(bins: object, n_words: int) -> tuple[list, np.ndarray]:
     return labels, partitions
 
 
-def _in_threads(work: Callable, items: Iterable[tuple], threads: int | None) -> Iterator:
+def _in_threads(work: Callable, items: Iterable[tuple], threads: int) -> Iterator:
     """work(*item) in order, of a few items ahead at a time; numpy leaves the others running."""
-    threads = threads or torch.get_num_threads()
     if threads == 1:
         yield from (work(*item) for item in items)
         return

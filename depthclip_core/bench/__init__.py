@@ -38,7 +38,9 @@ def run(
         "precision": lambda: passes.precision_drift(where),
         "ablation": lambda: questions.ablation(encoder, where, ablation_frames),
         "frames": lambda: questions.growth_of_frames(where, frames),
-        "partitions": lambda: questions.growth_of_partitions(where, partitions, rounds),
+        "partitions": lambda: questions.growth_of_partitions(
+            where, partitions, max(3, rounds // 3)
+        ),
         "million": questions.million_partitions,
     }
     bar = tqdm(steps.items(), "measuring")
