@@ -58,7 +58,8 @@ class NyuFrames(Sequence):
         self.mat, self.split, self.prepared = Path(mat), split, prepared
         self.title = f"{title}, {split}"
         self._file = _open_mat(self.mat)
-        self.indices = _read_split(Path(splits), split, len(self._file["images"]))  # 0-based
+        self.n_in_file = len(self._file["images"])
+        self.indices = _read_split(Path(splits), split, self.n_in_file)  # 0-based
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -186,7 +187,8 @@ def open_dataset(
     """A data set by name.
 
     "sample": the rendered world that comes with this package, made at first use.
-    "nyu": NYU Depth v2; data is the folder of its two files, else nyu/ in the data folder.
+    "nyu": NYU Depth v2; data is the folder of its two files, or the .mat with splits.mat beside it;
+        else nyu/ in the data folder.
     "photos": JPEG and PNG; data is the folder, else photos/ in the data folder.
     prepared: NYU's released data preparation (see `NyuFrames`); for nyu and the sample.
     """
@@ -201,7 +203,8 @@ def open_dataset(
     else:
         raise unknown_name("data set", dataset, ["sample", "nyu", "photos"])
     title = "sample" if dataset == "sample" else "NYU"
-    mat, splits = folder / MAT_NAME, folder / SPLITS_NAME
+    mat = folder if folder.suffix == ".mat" else folder / MAT_NAME
+    splits = mat.with_name(SPLITS_NAME)
     return NyuFrames(mat, splits, split, prepared=prepared, title=title)
 
 

@@ -13,6 +13,7 @@ NAME = "depthclip_core"
 FLOORS = [
     "errors",
     "settings",
+    "published",
     "store",
     "frames",
     "reading",
@@ -35,6 +36,12 @@ FLOORS = [
     "pipeline",
     "encoding",
     "experiments",
+    "provenance",
+    "saved",
+    "tables",
+    "controls",
+    "answers",
+    "distributions",
     "bench.plain",
     "bench.machine",
     "bench.passes",
@@ -43,6 +50,11 @@ FLOORS = [
     "bench.charts",
     "bench.__main__",
     "figures",
+    "charts",
+    "comparisons",
+    "widgets",
+    "runs",
+    "report",
     "cli",
 ]
 WITHOUT_TORCH = ["errors", "settings"]

@@ -119,11 +119,19 @@ def matrix_peak(device: torch.device, precision: str, side: int = 0, rounds: int
     return 2 * side**3 / best
 
 
+def resident() -> int:
+    """Bytes of memory that this process occupies."""
+    return psutil.Process().memory_info().rss
+
+
 @contextmanager
-def memory_growth(every: float = 0.02):
-    """Measure by how much resident memory grows inside: yields a dict, "bytes" when it ends."""
+def memory_growth(every: float = 0.02, since: int | None = None):
+    """Measure by how much resident memory grows inside: yields a dict, "bytes" when it ends.
+
+    since: the bytes that growth is counted from; what is resident now unless given.
+    """
     process, result, stop = psutil.Process(), {}, threading.Event()
-    before = process.memory_info().rss
+    before = resident() if since is None else since
     peak = [before]
 
     def watch() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from depthclip_core.bench import plain
-from depthclip_core.bench.machine import compare, memory_growth
+from depthclip_core.bench.machine import compare, memory_growth, resident
 from depthclip_core.bench.passes import METRES, WORDS, seeded_encoder
 from depthclip_core.encoders import load_encoder
 from depthclip_core.encoding import READ, collect_responses, encode
@@ -100,7 +100,7 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
 def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
     """Encode ever more generated frames of 480 x 640 with the sample's CLIP at 96 x 128 pixels."""
     encoder = load_encoder("sample", device=device)
-    rows = []
+    rows, model = [], resident()
     with TemporaryDirectory() as folder:
         store = Store(folder)
         options = {"size": (96, 128), "store": store, "progress": False}
@@ -108,7 +108,7 @@ def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
         for count in counts:
             known = sum(array.size for array in store.arrays())
             start = time.perf_counter()
-            with memory_growth() as memory:
+            with memory_growth(since=model) as memory:
                 encode(GeneratedFrames(count), encoder, ["value"], WORDS, **options)
             seconds = time.perf_counter() - start
             rows.append(
