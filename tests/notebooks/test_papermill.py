@@ -8,15 +8,19 @@ import papermill
 import pytest
 from PIL import Image
 
-from depthclip_core.settings import data_folder
-
-# The sample lies in NYU's own layout, so that what runs on NYU can be tried on it.
-AS_NYU = {"dataset": "nyu", "data": str(data_folder() / "sample"), "head": "released"}
+# What runs on NYU is tried on a few frames in NYU's own layout; names in braces are fixtures.
+AS_NYU = {
+    "dataset": "nyu",
+    "data": "{small_nyu}",
+    "encoder": "RN50",
+    "weights": "{rn50_weights}",
+    "head": "released",
+}
 
 # What else a notebook is run with: its name without `.ipynb` → sets of parameters.
 EXTRA: dict[str, list[dict[str, object]]] = {
     "00_pipeline": [
-        {**AS_NYU, "encoder": "RN50", "frame": 3},
+        {**AS_NYU, "frame": 3},
         {"head": "attention", "prompts": "prompt-3", "bins": "class-dependent-1", "split": "train"},
     ],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
@@ -42,7 +46,11 @@ def test_extra_runs_name_notebooks():
 
 @pytest.mark.notebook
 @pytest.mark.parametrize(("path", "parameters"), RUNS)
-def test_notebook_runs(path, parameters, tmp_path, sample_folder):
+def test_notebook_runs(path, parameters, tmp_path, request, sample_folder):
+    parameters = {
+        name: str(request.getfixturevalue(value[1:-1])) if str(value).startswith("{") else value
+        for name, value in parameters.items()
+    }
     unknown = set(parameters) - set(papermill.inspect_notebook(path))
     assert not unknown, f"{path.name} has no parameters {unknown}"  # papermill would only warn
 
@@ -64,13 +72,13 @@ def test_notebook_runs(path, parameters, tmp_path, sample_folder):
 
 
 @pytest.mark.notebook
-def test_pipeline_runs_on_a_photograph(tmp_path):
+def test_pipeline_runs_on_a_photograph(tmp_path, request):
     rng = np.random.default_rng(0)
     photo = np.kron(rng.integers(0, 255, (6, 9, 3)), np.ones((50, 50, 1))).astype(np.uint8)
     (tmp_path / "photos").mkdir()
     Image.fromarray(photo).save(tmp_path / "photos" / "a.jpg")
     parameters = {"dataset": "photos", "data": str(tmp_path / "photos")}
-    test_notebook_runs(NOTEBOOKS / "00_pipeline.ipynb", parameters, tmp_path, None)
+    test_notebook_runs(NOTEBOOKS / "00_pipeline.ipynb", parameters, tmp_path, request, None)
 
 
 def widget_errors(ran) -> list[str]:
