@@ -26,6 +26,8 @@ from depthclip_core.towers import PRECISIONS, make_tower
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
+# Raised when towers or heads compute anything else than before: no store answers for them then.
+METHOD = 1
 WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
 
 
@@ -64,6 +66,8 @@ class Encoder:
         self.device = next(model.parameters()).device
         self.compiled = compiled
         self.tower = make_tower(visual, precision, compiled)
+        # Made once: sent anew for each batch they would make a GPU wait.
+        self._mean, self._std = (torch.tensor(v, device=self.device) for v in (MEAN, STD))
 
     def __repr__(self) -> str:
         return f"Encoder({self.name}, weights={self.weights}, {self.device}, {self.precision})"
@@ -90,6 +94,19 @@ class Encoder:
         return _checksum({k: t for k, t in state.items() if not k.startswith("visual.")})
 
     @property
+    def arithmetic(self) -> dict:
+        """What vectors depend on beside the weights: constants, precisions, activations."""
+        kinds = {name: type(m).__name__ for name, m in self.model.named_modules() if "gelu" in name}
+        return {
+            "mean": MEAN,
+            "std": STD,
+            "precision": self.precision,
+            "heads": str(next(self.tower.visual.parameters()).dtype),
+            "activations": sorted({f"{n.split('.')[0]} {kind}" for n, kind in kinds.items()}),
+            "method": METHOD,
+        }
+
+    @property
     def stride(self) -> int:
         """Pixels from one cell to the next."""
         return 32 if isinstance(self.visual, ModifiedResNet) else self.visual.patch_size[0]
@@ -108,8 +125,7 @@ class Encoder:
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(np.require(images, requirements="CW"))
         pixels = images.to(self.device, non_blocking=True).float() / 255
-        mean, std = (torch.tensor(values, device=self.device) for values in (MEAN, STD))
-        return ((pixels - mean) / std).permute(0, 3, 1, 2)  # channels last in memory
+        return ((pixels - self._mean) / self._std).permute(0, 3, 1, 2)  # channels last in memory
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> heads.Features:

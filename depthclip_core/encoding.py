@@ -5,10 +5,12 @@ dear. Both views, image and mirror image, are always there; bins, temperature, f
 come later and cost no pass.
 """
 
+import operator
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,12 +23,13 @@ from depthclip_core.encoders import Encoder
 from depthclip_core.errors import DepthClipError
 from depthclip_core.frames import Frame
 from depthclip_core.heads import resolve_head
-from depthclip_core.pipeline import head_vectors, project
+from depthclip_core.pipeline import first_batch, head_vectors, project
 from depthclip_core.reading import identity, read_ahead, read_rgb, reading_threads
 from depthclip_core.settings import OBJECT, TEMPLATES, network_window, resolve_prompts
-from depthclip_core.store import DamagedPart, Store, StoredArray
+from depthclip_core.store import PART, AbsentPart, DamagedPart, Store, StoredArray
 
-READ = 16  # frames read together
+READ = PART  # frames read together
+ATTEMPTS = 3  # at a part that others damage or remove meanwhile
 
 
 def collect_responses(
@@ -50,15 +53,19 @@ def collect_responses(
     """
     if keep not in ("vectors", "similarities"):
         raise DepthClipError(f"keep is 'vectors' or 'similarities', not {keep!r}")
-    words = resolve_prompts(words)
+    words, heads = resolve_prompts(words), _distinct(heads)
     with _store_for(encoder, store) as opened:
         data = DataSet(frames, encoder, size, opened)
         _complete(data, heads, words, keep, progress)
         answers = {}
         for head in heads:
             array = data.similarities(head, words)
-            parts = [_sound(data, array, part, progress) for part in range(array.n_parts)]
-            answers[head] = torch.from_numpy(np.concatenate(parts))
+            for part in range(array.n_parts):
+                values = torch.from_numpy(_sound(data, array, part, progress))
+                if part == 0:
+                    answers[head] = torch.empty(len(frames), *values.shape[1:])
+                positions = array.frames_of(part)
+                answers[head][positions.start : positions.stop] = values
     return answers
 
 
@@ -75,12 +82,12 @@ def encode(
     """One network pass over a data set, into the store; what is there already is not made again.
 
     Without words it keeps each head's vectors; with words their similarities only. Memory does not
-    grow with the data set: a part of 64 frames is held, and a few frames read ahead. A run that
+    grow with the data set: two parts of 16 frames are held, and a few frames read ahead. A run that
     was ended goes on at its first missing part; a second process waits and finds the work done.
     """
     words = None if words is None else resolve_prompts(words)
     data = DataSet(frames, encoder, size, store or Store())
-    _encode(data, [data.array(head, words) for head in heads], progress)
+    _encode(data, [data.array(head, words) for head in _distinct(heads)], progress)
 
 
 class DataSet:
@@ -97,14 +104,14 @@ class DataSet:
             raise DepthClipError("there are no frames to encode")
         self.frames, self.encoder, self.store = frames, encoder, store
         window = network_window(*read_rgb(frames, [0]).shape[1:3])
-        self.size = tuple(size or window.shape)
+        self.size = _checked_size(size or window.shape)
         encoder.grid(*self.size)
         self.origin = {
-            "data": identity(frames, store.checksum),
+            "data": identity(frames, store.checksums),
             "encoder": {"name": encoder.name, "weights": encoder.image_checksum},
+            "arithmetic": encoder.arithmetic,
             "window": [window.top, window.bottom, window.left, window.right],
             "size": list(self.size),
-            "precision": encoder.precision,
         }
 
     def array(self, head: str, words: tuple[str, ...] | None) -> StoredArray:
@@ -153,19 +160,24 @@ def _complete(
 
 
 def _sound(data: DataSet, array: StoredArray, part: int, progress: bool) -> np.ndarray:
-    """A part as it was written; one that was damaged is told of, and made again."""
-    try:
-        return array.read(part)
-    except DamagedPart as damage:
-        warnings.warn(f"{damage}; it is made again", stacklevel=2)
-        with array.lock():
-            array.discard(part)
-        head, words = array.settings["head"], array.settings.get("words")
+    """A part as it was written; one that was damaged or removed is told of, and made again."""
+    for _ in range(ATTEMPTS):
+        try:
+            return array.read(part)
+        except (DamagedPart, AbsentPart) as fault:
+            warnings.warn(f"{fault}; it is made again", stacklevel=2)
+        with array.lock():  # under which another process may have made it again already
+            with suppress(AbsentPart):
+                try:
+                    array.check(part)
+                except DamagedPart:
+                    array.discard(part)
+        words = array.settings.get("words")
         if words is None:
             _encode(data, [array], progress)
         else:
-            _complete(data, [head], tuple(words), "similarities", progress)
-        return array.read(part)
+            _complete(data, [array.settings["head"]], tuple(words), "similarities", progress)
+    return array.read(part)
 
 
 def _encode(data: DataSet, arrays: Sequence[StoredArray], progress: bool) -> None:
@@ -179,12 +191,22 @@ def _encode(data: DataSet, arrays: Sequence[StoredArray], progress: bool) -> Non
         if not parts:
             return
         total = sum(len(arrays[0].frames_of(part)) for part in parts)
+        provenance = _provenance(data.encoder)
+
+        def write(part: int, made: list[np.ndarray]) -> None:
+            for array, values in zip(arrays, made, strict=True):
+                if part in lacking[array.address]:
+                    array.write(part, values, **provenance)
+
         bar = tqdm(total=total, desc="encoding", unit="frame", disable=not progress)
+        writer = locks.enter_context(ThreadPoolExecutor(1, thread_name_prefix="write"))
+        writing = None  # one part is written while the next is computed
         with bar, torch.inference_mode():
             for part, made in _passes(data, arrays, parts, bar):
-                for array, values in zip(arrays, made, strict=True):
-                    if part in lacking[array.address]:
-                        array.write(part, values, **_provenance(data.encoder))
+                if writing:
+                    writing.result()
+                writing = writer.submit(write, part, made)
+        writing.result()
 
 
 def _passes(
@@ -233,14 +255,18 @@ def _passes(
             done = [[] for _ in arrays]
 
 
-def first_batch(size: tuple[int, int], device_type: str) -> int:
-    """Frames of one pass: on a GPU all that are read together, halved while memory is too small.
+def _distinct(heads: Sequence[str]) -> list[str]:
+    if isinstance(heads, str):
+        raise DepthClipError(f"heads is a list of names, not text: [{heads!r}]")
+    return list(dict.fromkeys(heads))
 
-    On a CPU as many as have the pixels of one NYU window: what lies in its caches is fastest.
-    """
-    if device_type != "cpu":
-        return READ
-    return max(1, min(READ, 416 * 544 // (size[0] * size[1])))
+
+def _checked_size(size: Sequence[int]) -> tuple[int, int]:
+    try:
+        rows, columns = (operator.index(side) for side in size)
+    except (TypeError, ValueError):
+        raise DepthClipError(f"size is rows and columns in whole pixels, not {size!r}") from None
+    return rows, columns
 
 
 def _provenance(encoder: Encoder) -> dict[str, str]:

@@ -87,12 +87,12 @@ class NyuFrames(Sequence):
         raw_depth = self._read("rawDepths", self.indices[position])
         return whole_millimetres(raw_depth) if self.prepared else raw_depth
 
-    def identity(self, checksum: Callable[[Path], str]) -> dict:
-        """What the RGB of these frames depends on; checksum: of a file's content."""
+    def identity(self, checksums: Callable[[Sequence[Path]], list[str]]) -> dict:
+        """What the RGB of these frames depends on; checksums: of files' contents."""
         frames = hashlib.sha256(self.indices.astype(np.int64).tobytes()).hexdigest()[:16]
         return {
             "title": self.title,
-            "file": checksum(self.mat),
+            "file": checksums([self.mat])[0],
             "frames": frames,
             "prepared": self.prepared,
         }
@@ -167,11 +167,11 @@ class PhotoFrames(Sequence):
     def names(self) -> list[str]:
         return [path.name for path in self.files]
 
-    def identity(self, checksum: Callable[[Path], str]) -> dict:
-        """What the RGB of these frames depends on; checksum: of a file's content."""
+    def identity(self, checksums: Callable[[Sequence[Path]], list[str]]) -> dict:
+        """What the RGB of these frames depends on; checksums: of files' contents."""
         return {
             "title": self.title,
-            "files": [checksum(path) for path in self.files],
+            "files": checksums(self.files),
             "long_side": self.long_side,
         }
 

@@ -20,6 +20,8 @@ from depthclip_core.settings import (
     resolve_prompts,
 )
 
+BATCH = 16  # frames at most that go through the network together
+
 
 def predict_depth(
     frames: np.ndarray,
@@ -31,14 +33,15 @@ def predict_depth(
     *,
     temperature: float = TEMPERATURE,
     logit_scale: float = LOGIT_SCALE,
-    batch_size: int = 8,
+    batch_size: int | None = None,
 ) -> np.ndarray:
     """Depth of photographs, in metres, without training (Zhang et al., 2022).
 
     frames: uint8 (B, H, W, 3), RGB. Frames of NYU's size, 480 x 640, are cropped as released, to
         rows 56:472 and columns 60:604; others are taken whole.
     prompts: K distance words, or a published name. bins: K depths in metres, or a published name.
-    head: "released", "value" or "attention". flip: average with the mirror image.
+    head: "released", "value" or "attention". flip: average with the mirror image. batch_size:
+        frames that go through the network together, else `first_batch`.
     Returns float32 (B, H', W') of the network's window: (B, 416, 544) for NYU's frames.
     Raises `DepthClipError` for arrays of another shape or dtype, unknown names, and lists of
     different lengths.
@@ -47,6 +50,7 @@ def predict_depth(
     depths = resolve_bins(bins, len(words))
     shape = network_window(*_checked(frames).shape[1:3]).shape
     text = encoder.text_vectors(words)
+    batch_size = batch_size or first_batch(shape, encoder.device.type)
     maps = [np.empty((0, *shape), dtype=np.float32)]
     for start in range(0, len(frames), batch_size):
         batch = frames[start : start + batch_size]
@@ -134,6 +138,16 @@ def pixel_weights(
     weights = [bin_weights(view, temperature, logit_scale) for view in similarity.unbind(1)]
     mean = flip_average(*weights) if len(weights) == 2 else weights[0]
     return upsample(mean, shape).cpu().numpy()
+
+
+def first_batch(size: tuple[int, int], device_type: str) -> int:
+    """Frames of one pass: on a GPU 16, halved by who asks while memory is too small.
+
+    On a CPU as many as have the pixels of one NYU window: what lies in its caches is fastest.
+    """
+    if device_type != "cpu":
+        return BATCH
+    return max(1, min(BATCH, 416 * 544 // (size[0] * size[1])))
 
 
 def _checked(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:

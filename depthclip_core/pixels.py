@@ -20,8 +20,8 @@ from depthclip_core.responses import bin_weights
 
 # Multiplications of a matrix product that OpenBLAS does in one thread. Frames are what is done in
 # parallel here: threads within threads would wait for each other.
-TINY = 1e-30  # a weight without consequence for a depth
 SINGLE = 1 << 18
+TINY = 1e-30  # a weight without consequence for a depth
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,11 @@ def scores(ratios: Ratios, metrics: Sequence[str], device: str = "cpu") -> np.nd
     if not n:
         return np.full((n_mix, len(metrics)), np.nan)
     names = sorted({name for metric in metrics for name in NEEDS[metric]})
-    total = block_sums(ratios, names) if device == "cpu" else device_sums(ratios, names, device)
+    total = (
+        block_sums(ratios, names)
+        if device.startswith("cpu")
+        else device_sums(ratios, names, device)
+    )
     sums = dict(zip(names, total, strict=True))
     for name in names:
         if name.startswith("near"):

@@ -65,10 +65,10 @@ def read_truth(frames: Sequence[Frame], position: int) -> np.ndarray:
     return frame.raw_depth
 
 
-def identity(frames: Sequence[Frame], checksum: Callable[[Path], str]) -> dict:
+def identity(frames: Sequence[Frame], checksums: Callable[[Sequence[Path]], list[str]]) -> dict:
     """What the RGB of a data set depends on: its files' checksums, else the pictures themselves."""
     if hasattr(frames, "identity"):
-        return frames.identity(checksum)
+        return frames.identity(checksums)
     digest = hashlib.sha256()
     for position in range(len(frames)):
         picture = np.ascontiguousarray(_rgb(frames, position))

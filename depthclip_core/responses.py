@@ -6,6 +6,7 @@ from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import LOGIT_SCALE, TEMPERATURE
+from depthclip_core.towers import exact_gpu
 
 
 def similarities(
@@ -15,7 +16,8 @@ def similarities(
 
     fp32 matters: the softmax multiplies s by 1000, so half precision would move a logit by 0.06.
     """
-    return torch.einsum("bdhw,kd->bkhw", vectors.float(), text.float())
+    with exact_gpu(vectors.device):
+        return torch.einsum("bdhw,kd->bkhw", vectors.float(), text.float())
 
 
 def bin_weights(

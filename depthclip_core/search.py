@@ -20,6 +20,7 @@ from depthclip_core.pixels import PixelMaps, Truth, cell_weights, checked_simila
 from depthclip_core.pixels import pixel_maps as upsampled
 from depthclip_core.protocols import Protocol, resolve_protocol
 from depthclip_core.ratios import align, scores
+from depthclip_core.reading import read_ahead, read_truth
 from depthclip_core.settings import BINS, TEMPERATURE
 from depthclip_core.sweeps import sweep
 
@@ -83,7 +84,7 @@ def search(
     samples = []
     for views, position in zip(similarity, chosen, strict=True):
         cells = cell_weights(views, temperature, protocol.flip)
-        samples.append(_sample(cells, _truth(frames[position]), protocol, n_pixels, rng))
+        samples.append(_sample(cells, read_truth(frames, position), protocol, n_pixels, rng))
     samples = [sample for sample in samples if sample is not None]
     if not samples:
         raise DepthClipError("no partition is best: no frame has a valid pixel")
@@ -110,7 +111,7 @@ def search(
     best = np.unique(np.sort(result.population[order][:finalists], axis=1), axis=0)
     tried = {**{f"searched {i}": b for i, b in enumerate(best)}, **starts}
     bins = np.array(list(tried.values()))
-    truths = (_truth(frames[position]) for position in chosen)
+    truths = read_ahead(lambda position: read_truth(frames, position), chosen)
     exact = sweep(truths, similarity, tried, [temperature], [protocol], metrics=[metric]).means()
     candidates = pd.DataFrame(
         {"bins": [tuple(b.tolist()) for b in bins], "train": exact[metric].to_numpy()},
@@ -131,12 +132,6 @@ def _of_scene(frames: Sequence[Frame], scene: str | None) -> list[int]:
     if scene not in scenes:
         raise unknown_name("scene", scene, sorted({str(name) for name in scenes}))
     return [position for position, name in enumerate(scenes) if name == scene]
-
-
-def _truth(frame: Frame) -> np.ndarray:
-    if frame.raw_depth is None:
-        raise DepthClipError(f"{frame.name} has no depth to search on")
-    return frame.raw_depth
 
 
 def _sample(

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import store_folder
 
-PART = 64  # frames
+PART = 16  # frames: of ViT-L/14 and three heads 340 MB
 FORMAT = 1  # part of every address: a later format never meets files of this one
 SEAL = 512  # bytes ahead of HDF5's own, its "user block": a part's checksum
 ABOUT, CHECKSUMS = "array.json", "checksums.json"
@@ -74,22 +74,30 @@ class Store:
 
     def checksum(self, path: Path) -> str:
         """sha256 of a file, 64 hex digits; remembered until its size or time of change differs."""
-        path = Path(os.path.abspath(Path(path).expanduser()))
-        try:
-            with open(path, "rb") as file:
-                before = os.fstat(file.fileno())
-                known = self._checksums().get(str(path))
-                if isinstance(known, list) and known[:2] == [before.st_size, before.st_mtime_ns]:
-                    return known[2]
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                after = os.fstat(file.fileno())
-        except OSError as error:
-            raise DepthClipError(f"cannot read {path}: {_said(error)}") from error
-        if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
-            # Only a convenience: in a folder that cannot be written it is computed every time.
+        return self.checksums([path])[0]
+
+    def checksums(self, paths: Sequence[Path]) -> list[str]:
+        """sha256 of each file, as `checksum`; what is remembered is read and written once."""
+        known, new, digests = self._checksums(), {}, []
+        for path in paths:
+            path = Path(os.path.abspath(Path(path).expanduser()))
+            try:
+                with open(path, "rb") as file:
+                    before = os.fstat(file.fileno())
+                    entry = known.get(str(path), [])
+                    if entry[:2] != [before.st_size, before.st_mtime_ns]:
+                        digest = hashlib.file_digest(file, "sha256").hexdigest()
+                        after = os.fstat(file.fileno())
+                        entry = [before.st_size, before.st_mtime_ns, digest]
+                        if entry[:2] == [after.st_size, after.st_mtime_ns]:
+                            new[str(path)] = entry
+            except OSError as error:
+                raise DepthClipError(f"cannot read {path}: {_said(error)}") from error
+            digests.append(entry[2])
+        if new:  # only a convenience: in a folder that cannot be written, computed every time
             with suppress(DepthClipError, OSError):
-                self._remember(path, [after.st_size, after.st_mtime_ns, digest])
-        return digest
+                self._remember(new)
+        return digests
 
     def _checksums(self) -> dict:
         try:
@@ -102,11 +110,11 @@ class Store:
         )
         return known if whole else {}
 
-    def _remember(self, path: Path, entry: list) -> None:
+    def _remember(self, new: dict[str, list]) -> None:
         with _locked(self.folder / "checksums.lock"):
             for leftover in self.folder.glob(f".{CHECKSUMS}.*.tmp"):
                 leftover.unlink()  # whoever wrote it held this lock, and was killed
-            known = self._checksums() | {str(path): entry}
+            known = self._checksums() | new
             _write_whole(self.folder / CHECKSUMS, json.dumps(known, indent=1).encode())
 
 
@@ -276,7 +284,6 @@ class StoredArray:
             file.attrs.update({name: str(value) for name, value in provenance.items()})
             stored = file.create_dataset("values", data=values)
             stored.attrs["address"], stored.attrs["first"] = self.address, frames.start
-            stored.attrs["sha256"] = hashlib.sha256(values).hexdigest()
         content = packed.getbuffer()
         content[:SEAL] = _seal(hashlib.sha256(content[SEAL:]).hexdigest())
         return content

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from depthclip_core.encoders import resolve_device
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.metrics import METRICS
 from depthclip_core.pixels import (
@@ -112,6 +113,9 @@ def sweep(
     labels, partitions = _partitions(bins, n_words)
     if names is not None and len(names) != n_frames:
         raise DepthClipError(f"{len(names)} names for {n_frames} responses")
+    for what, some in (("metric", metrics), ("temperature", temperatures), ("protocol", protocols)):
+        if not len(some):
+            raise DepthClipError(f"a sweep needs at least one {what}")
     for metric in metrics:
         if metric not in METRICS:
             raise unknown_name("metric", metric, METRICS)
@@ -128,14 +132,18 @@ def sweep(
     plan = [(float(t), protocol) for t in temperatures for protocol in seen]
     distinct = list(dict.fromkeys(plan))
     order = [distinct.index(setting) for setting in plan]
-    device = str(device)
+    device = str(resolve_device(device))
+    if threads < 1:
+        raise DepthClipError(f"threads must be 1 or more, got {threads}")
 
     def one_frame(position: int, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         views = similarity[position]
         values, counts = _score_frame(truth, views, partitions, distinct, metrics, device)
         return values[order], counts[order]
 
-    results = _in_threads(one_frame, paired(truths, n_frames), threads if device == "cpu" else 1)
+    results = _in_threads(
+        one_frame, paired(truths, n_frames), threads if device.startswith("cpu") else 1
+    )
     shape = (len(plan), len(partitions), n_frames, len(metrics))
     values, counts = np.empty(shape), np.empty((len(plan), n_frames), dtype=np.int64)
     bar = tqdm(results, "scoring", n_frames, unit="frame", disable=not progress)

@@ -6,6 +6,7 @@ are the definition, all else here is speed.
 
 import shutil
 from collections.abc import Callable
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -53,12 +54,14 @@ def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tow
 
     def features(images: Tensor) -> Features:
         images = images.to(dtype, memory_format=torch.channels_last)
-        # TensorFloat-32 would make fp32 a name only.
-        with torch.backends.cudnn.flags(benchmark=True, allow_tf32=precision != "fp32"):
+        with exact_gpu(device) if precision == "fp32" else nullcontext():
             cells, token = network(own, images)
         return Features(cells.to(of_heads), token if token is None else token.to(of_heads))
 
-    return Tower(features, visual if of_heads == torch.float32 else deepcopy(visual).to(of_heads))
+    if of_heads == torch.float32:
+        return Tower(features, visual)
+    is_vit = isinstance(visual, VisionTransformer)
+    return Tower(features, own if is_vit else deepcopy(visual).to(of_heads))
 
 
 def resnet_cells(visual: ModifiedResNet, images: Tensor) -> Features:
@@ -187,8 +190,24 @@ class PackedConv:
 
 
 def has_compiler(device: torch.device) -> bool:
-    """Whether torch.compile finds what it needs: on a CPU a C++ compiler, on a GPU its own."""
-    return device.type != "cpu" or any(map(shutil.which, ("g++", "clang++", "cl")))
+    """Whether torch.compile finds what it needs: a C++ compiler on a CPU, a C compiler on a GPU."""
+    wanted = ("g++", "clang++", "cl") if device.type == "cpu" else ("cc", "gcc", "clang")
+    return any(map(shutil.which, wanted))
+
+
+@contextmanager
+def exact_gpu(device: torch.device):
+    """Without TensorFloat-32, whose 10 bits would make a GPU's fp32 a name only."""
+    if device.type != "cuda":
+        yield
+        return
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32 = False
+    try:
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
 
 
 def _fold(owner: nn.Module, conv: str, norm: str) -> None:
@@ -198,8 +217,9 @@ def _fold(owner: nn.Module, conv: str, norm: str) -> None:
 
 def _compile(network: Callable, device: torch.device) -> Callable:
     if not has_compiler(device):
+        wanted = "g++" if device.type == "cpu" else "gcc"
         raise DepthClipError(
-            "no C++ compiler is on the path, which compiled=True needs on a CPU: install one, or "
+            f"no compiler is on the path, which compiled=True needs: install one ({wanted}), or "
             "leave compiled off"
         )
     return torch.compile(network, dynamic=False)

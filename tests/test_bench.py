@@ -99,7 +99,7 @@ def test_a_machines_description_is_whole():
     about = machine.describe(CPU)
     assert about["kind"] == "cpu" and about["cores"] >= 1 and len(about["date"]) == 10
     assert about["commit"]
-    assert machine.matrix_peak(CPU, "fp32", side=128, rounds=3) > 1e8
+    assert machine.matrix_peak(CPU, "fp32", sides=[128], rounds=3) > 1e8
 
 
 def test_generated_frames_are_all_different():
@@ -110,9 +110,11 @@ def test_generated_frames_are_all_different():
 
 @pytest.mark.slow
 def test_growth_and_ablation_on_a_small_scale(sample_folder):
-    (row,) = questions.growth_of_frames(CPU, [70])
+    options = {"encoder": "sample", "size": (96, 128), "heads": ["value"], "words": None}
+    row = questions._alone(questions._encode_generated, "cpu", 70, **options)
     assert row["frames"] == 70 and row["frames_per_second"] == pytest.approx(70 / row["seconds"])
-    assert 0 < row["store_mib"] < 5 and row["memory_mib"] < 500
+    assert row["store_mib"] == pytest.approx(70 * 2 * 256 * 12 * 4 / 2**20, rel=0.05)
+    assert 0 < row["memory_mib"] < 500
     (row,) = questions.growth_of_partitions(CPU, [3], rounds=1)
     assert row["plain_per_second"] > 10 and row["ours_per_second"] > 10
     result = questions.ablation("RN50", CPU, 1)
@@ -153,7 +155,7 @@ def test_the_readmes_table_is_written_between_its_marks(tmp_path):
         bench.write_readme(readme, rows)
 
 
-def test_stored_rows_meet_what_is_promised():
+def test_stored_rows_are_what_the_workbook_says_of_them():
     for row in bench.load().values():
         ratio = {line["pass"]: line["speedup"] for line in row["passes"]}
         peak = {line["pass"]: line["share"] for line in row["roofline"]}
@@ -162,7 +164,10 @@ def test_stored_rows_meet_what_is_promised():
         assert max(line["frames"] for line in row["frames"]) == 50_000
         assert row["million"]["difference_m"] < 1e-6
         if row["machine"]["kind"] == "cpu":
-            # 1.8 times, where the released loop leaves so much room under the machine's own peak.
+            # 1.8 times, or three quarters of the machine's own peak where that is less.
             assert ratio["ours, fp32"] >= min(1.8, 0.75 / peak["released"])
+            exact = [line for line in row["passes"] if line["precision"] == "fp32"]
+            assert max(line["difference_max"] for line in exact) < 1e-4
+            assert max(line["ours_per_second"] for line in row["partitions"]) >= 1000
             if "ours, bf16" in ratio:
                 assert ratio["ours, bf16"] >= 4

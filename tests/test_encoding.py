@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import depthclip_core as dc
-from depthclip_core import encoding, pipeline
+from depthclip_core import encoders, encoding, pipeline
 from depthclip_core.encoding import collect_responses, encode
 from depthclip_core.settings import PROMPTS
-from depthclip_core.store import PART, Store
+from depthclip_core.store import PART, Store, StoredArray
 
 SIZE = (64, 96)  # of the network's input: quick
 N = PART + 6  # two parts
@@ -36,7 +36,7 @@ class Generated(list):
         rgb = np.roll(self.picture, (position % 64, position // 64), (0, 1))
         return dc.Frame(name=f"{position:05d}", rgb=rgb)
 
-    def identity(self, checksum):
+    def identity(self, checksums):
         return {"title": f"{len(self)} generated frames"}
 
 
@@ -101,13 +101,18 @@ def test_one_pass_answers_every_head_and_all_later_words(encoder, store, passes)
     assert passes["views"] == 2 * N
 
 
+def test_a_head_asked_for_twice_is_one(encoder, store, passes):
+    got = collect(encoder, store, heads=["value", "value"])
+    assert list(got) == ["value"] and passes["views"] == 2 * N
+
+
 def test_similarities_alone_are_the_same_and_small(encoder, store, passes, tmp_path):
     small = Store(tmp_path / "small")
     one = collect(encoder, small, keep="similarities")["value"]
     other = collect(encoder, store)["value"]
     torch.testing.assert_close(one, other, rtol=0, atol=2e-6)
     size = {s.folder: sum(array.size for array in s.arrays()) for s in (small, store)}
-    assert size[small.folder] < size[store.folder] / 20
+    assert size[small.folder] < size[store.folder] / 15
     before = passes["views"]
     collect(encoder, small, ("close", "remote"), keep="similarities")
     assert passes["views"] == before + 2 * N  # what was not kept must be made again
@@ -119,8 +124,10 @@ def test_vectors_that_are_there_serve_where_similarities_are_asked_for(encoder, 
     assert passes["views"] == 2 * N
 
 
-@pytest.mark.parametrize("change", ["size", "frames", "weights", "precision"])
-def test_an_array_is_addressed_by_all_that_it_depends_on(encoder, store, change):
+@pytest.mark.parametrize(
+    "change", ["size", "frames", "weights", "precision", "normalisation", "activation", "method"]
+)
+def test_an_array_is_addressed_by_all_that_it_depends_on(encoder, store, change, monkeypatch):
     options = {"size": SIZE, "n": 8}
     collect(encoder, store, **options)
     before = len(store.arrays())
@@ -128,6 +135,14 @@ def test_an_array_is_addressed_by_all_that_it_depends_on(encoder, store, change)
         options["size"] = (96, 96)
     elif change == "frames":
         options["n"] = 9
+    elif change == "normalisation":
+        monkeypatch.setattr(encoders, "MEAN", (0.5, 0.5, 0.5))
+    elif change == "method":
+        monkeypatch.setattr(encoders, "METHOD", encoders.METHOD + 1)
+    elif change == "activation":
+        encoder = dc.load_encoder("sample", device="cpu", precision="fp32")
+        for block in encoder.model.transformer.resblocks:
+            block.mlp.gelu = torch.nn.SiLU()
     elif change == "precision":
         encoder = dc.load_encoder("sample", device="cpu", precision="bf16")
     else:
@@ -150,7 +165,7 @@ def test_the_mirror_image_is_the_second_view(encoder, store):
             frame = super().__getitem__(position)
             return dc.Frame(name=frame.name, rgb=np.ascontiguousarray(frame.rgb[:, ::-1]))
 
-        def identity(self, checksum):
+        def identity(self, checksums):
             return {"title": "mirrored"}
 
     one = collect(encoder, store, n=3)["value"]
@@ -180,6 +195,54 @@ def test_a_damaged_part_is_told_and_made_again_alone(encoder, store, passes, kin
     torch.testing.assert_close(again, whole, rtol=0, atol=2e-6)
     assert passes["views"] - before == (12 if kind == "vectors" else 0)
     assert torch.equal(collect(encoder, store)["value"], again)
+
+
+def test_a_part_that_another_process_repaired_meanwhile_is_kept(encoder, store, monkeypatch):
+    whole = collect(encoder, store)["value"]
+    array = next(a for a in store.arrays() if a.settings["kind"] == "similarities")
+    path = array.path(1)
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-1])
+    discarded = []
+    lock = StoredArray.lock
+
+    def lock_after_the_other(self, *args):
+        if self.address == array.address:
+            path.write_bytes(sound)
+        return lock(self, *args)
+
+    monkeypatch.setattr(StoredArray, "lock", lock_after_the_other)
+    monkeypatch.setattr(StoredArray, "discard", lambda self, part: discarded.append(part))
+    with pytest.warns(UserWarning, match="made again"):
+        assert torch.equal(collect(encoder, store)["value"], whole)
+    assert discarded == []
+
+
+def test_a_part_that_is_removed_between_looking_and_reading_is_made_again(
+    encoder, store, passes, monkeypatch
+):
+    whole = collect(encoder, store)["value"]
+    read, removed = StoredArray.read, []
+
+    def read_after_a_prune(self, part):
+        if not removed and self.settings["kind"] == "similarities":
+            removed.append(part)
+            self.discard(part)
+        return read(self, part)
+
+    monkeypatch.setattr(StoredArray, "read", read_after_a_prune)
+    with pytest.warns(UserWarning, match="made again"):
+        assert torch.equal(collect(encoder, store)["value"], whole)
+    assert removed and passes["views"] == 2 * N
+
+
+def test_writing_that_fails_is_told_and_ends_the_run(encoder, store, monkeypatch):
+    def full(self, part, values, **provenance):
+        raise dc.DepthClipError("no space left")
+
+    monkeypatch.setattr(StoredArray, "write", full)
+    with pytest.raises(dc.DepthClipError, match="no space left"):
+        collect(encoder, store)
 
 
 RUN = """
@@ -302,6 +365,9 @@ def test_bad_input_is_one_clear_line(encoder, store):
         ({"keep": "all"}, "keep is 'vectors' or 'similarities'"),
         ({"heads": ["relased"]}, "did you mean 'released'"),
         ({"words": ()}, "one or more"),
+        ({"heads": "value"}, "a list of names"),
+        ({"size": 64}, "rows and columns"),
+        ({"size": (64.5, 96)}, "rows and columns"),
     ]:
         with pytest.raises(dc.DepthClipError, match=says):
             collect(encoder, store, **options)

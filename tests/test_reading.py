@@ -71,7 +71,7 @@ def test_truth_is_raw_depth_and_photos_have_none():
 
 def test_identity_changes_with_any_pixel_and_with_order():
     def of(frames):
-        return identity(frames, checksum=lambda path: "unused")
+        return identity(frames, checksums=lambda paths: ["unused"])
 
     frames = [frame(0), frame(1)]
     other = frame(1)
@@ -83,7 +83,7 @@ def test_identity_changes_with_any_pixel_and_with_order():
 def test_identity_of_a_data_set_on_disk_is_of_its_files_and_choice(sample_folder):
     def of(**options):
         frames = dc.open_dataset("sample", data=sample_folder, **options)
-        return identity(frames, checksum=lambda path: path.name)
+        return identity(frames, checksums=lambda paths: [path.name for path in paths])
 
     test = of(split="test")
     assert test["file"] == "nyu_depth_v2_labeled.mat" and test == of(split="test")

@@ -184,7 +184,6 @@ def test_a_part_can_be_read_without_this_package(filled):
     with h5py.File(filled.path(1), "r") as file:
         assert np.array_equal(file["values"], part_of(filled, 1))
         assert file["values"].attrs["first"] == PART
-        assert len(file["values"].attrs["sha256"]) == 64
         assert file.attrs["device"] == "cpu"
 
 
@@ -202,9 +201,12 @@ def test_an_array_describes_itself(filled):
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (np.zeros((PART - 1, 2)), "part 0 .* has 64 frames, got values of shape .63, 2."),
-        (np.zeros((PART + 1, 2)), "64 frames"),
-        (np.zeros(()), "64 frames"),
+        (
+            np.zeros((PART - 1, 2)),
+            f"part 0 .* has {PART} frames, got values of shape .{PART - 1}, 2.",
+        ),
+        (np.zeros((PART + 1, 2)), f"{PART} frames"),
+        (np.zeros(()), f"{PART} frames"),
         (np.array(["a"] * PART), "numbers"),
         (np.array([None] * PART), "numbers"),
     ],

@@ -9,7 +9,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core import towers
-from depthclip_core.heads import HEADS, cell_vectors
+from depthclip_core.heads import HEADS, cell_vectors, image_vectors
 
 
 def trained(visual):
@@ -92,16 +92,37 @@ def test_folding_leaves_no_batch_norm(rn50):
     assert torch.nn.BatchNorm2d not in kinds and torch.nn.Conv2d in kinds
 
 
-def test_a_vits_tower_is_its_definition_at_any_grid(images):
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-6), ("bf16", 1e-2)])
+def test_a_vits_tower_and_last_block_are_open_clips_own(precision, limit):
+    """At its own size, where positions are not resized, the class token must come out the same."""
     torch.manual_seed(0)
     visual = open_clip.create_model("ViT-B-32").visual.eval().requires_grad_(False)
-    tower = towers.make_tower(visual, "fp32")
+    images = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
-        features = tower.features(images)
-        assert features.cells.shape == (2, 768, 3, 5) and features.token.shape == (2, 768)
-        for side in (images[..., :32, :32], images):
-            one, other = towers.vit_cells(visual, side), tower.features(side)
-            torch.testing.assert_close(one.cells, other.cells, rtol=1e-5, atol=1e-5)
+        expected = torch.nn.functional.normalize(visual(images), dim=-1)
+        got = image_vectors(towers.make_tower(visual, precision).features(images), visual)
+    assert (got - expected).norm(dim=-1).max() < limit
+
+
+def test_a_vits_cells_are_of_their_place_at_any_grid(images):
+    torch.manual_seed(0)
+    visual = open_clip.create_model("ViT-B-32").visual.eval().requires_grad_(False)
+    with torch.inference_mode():
+        features = towers.make_tower(visual, "fp32").features(images)
+        changed = images.clone()
+        changed[..., 32:64, 96:128] += 3
+        difference = towers.make_tower(visual, "fp32").features(changed).cells - features.cells
+    assert features.cells.shape == (2, 768, 3, 5) and features.token.shape == (2, 768)
+    largest = difference.norm(dim=1).flatten(1).argmax(dim=1)
+    assert largest.tolist() == [1 * 5 + 3] * 2
+
+
+def test_gpu_settings_of_the_user_are_left_as_they_are():
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32, convolutions.enabled
+    with towers.exact_gpu(torch.device("cuda")):
+        assert not products.allow_tf32 and not convolutions.allow_tf32 and convolutions.enabled
+    assert before == (products.allow_tf32, convolutions.allow_tf32, convolutions.enabled)
 
 
 def test_a_compiled_tower_computes_the_same(images):
@@ -115,7 +136,7 @@ def test_a_compiled_tower_computes_the_same(images):
 
 def test_without_a_compiler_compiled_is_refused_in_one_line(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(dc.DepthClipError, match=r"no C\+\+ compiler .* compiled off"):
+    with pytest.raises(dc.DepthClipError, match="no compiler .* compiled off"):
         dc.load_encoder("sample", device="cpu", compiled=True)
 
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 import torch
 
-from depthclip_core.towers import PRECISIONS
+from depthclip_core.towers import PRECISIONS, exact_gpu
 
 GIBI = 2**30
 
@@ -103,20 +103,23 @@ def compare(
     return pd.DataFrame(columns, index=list(functions))
 
 
-def matrix_peak(device: torch.device, precision: str, side: int = 0, rounds: int = 15) -> float:
-    """Operations per second of a large square matrix product: the best of some rounds."""
-    side = side or (8192 if device.type == "cuda" else 2048)
-    left, right = (
-        torch.randn(side, side, device=device).to(PRECISIONS[precision]) for _ in range(2)
-    )
-    best = float("inf")
-    for _ in range(rounds):
-        synchronise(device)
-        start = time.perf_counter()
-        left @ right
-        synchronise(device)
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
+def matrix_peak(
+    device: torch.device, precision: str, sides: Sequence[int] = (), rounds: int = 15
+) -> float:
+    """Operations per second of a large square matrix product: the best of some sides and rounds."""
+    best = 0.0
+    for side in sides or ((4096, 8192, 16384) if device.type == "cuda" else (1024, 2048, 4096)):
+        left, right = (
+            torch.randn(side, side, device=device).to(PRECISIONS[precision]) for _ in range(2)
+        )
+        with exact_gpu(device):
+            for _ in range(rounds):
+                synchronise(device)
+                start = time.perf_counter()
+                left @ right
+                synchronise(device)
+                best = max(best, 2 * side**3 / (time.perf_counter() - start))
+    return best
 
 
 def resident() -> int:

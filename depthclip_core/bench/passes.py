@@ -102,7 +102,7 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
                 "batch": 1 if label == "released" else batch,
                 **row,
                 "gflops": work / row["seconds"] / 1e9,
-                "first_call": built.get(label, float("nan")),
+                "first_call": built.get(label),
                 "difference_mean": float(difference.mean()),
                 "difference_max": float(difference.max()),
             }
@@ -189,9 +189,7 @@ def precision_drift(device: torch.device) -> list[dict]:
     for precision in precisions(device):
         encoder = load_encoder("sample", device=device, precision=precision)
         for head in ("released", "value", "attention"):
-            maps = predict_depth(
-                rgb, encoder, head=head, batch_size=1 if device.type == "cpu" else 8
-            )
+            maps = predict_depth(rgb, encoder, head=head)
             with torch.inference_mode():
                 text = encoder.text_vectors(WORDS)
                 answers = [respond(p[None], encoder, text, [head])[head].cpu() for p in rgb]

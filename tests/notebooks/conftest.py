@@ -36,7 +36,7 @@ def comparison() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def small_nyu(sample_folder, tmp_path_factory) -> Path:
-    """NYU's layout, and so few frames that RN50 takes seconds: one test and two train of a scene."""
+    """NYU's layout with few frames, seconds for RN50: of each scene type one test, two train."""
     folder = tmp_path_factory.mktemp("nyu")
     chosen = {}
     for split, n in (("test", 1), ("train", 2)):
