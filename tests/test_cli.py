@@ -1,5 +1,6 @@
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -7,11 +8,13 @@ import time
 from datetime import date
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from depthclip_core.cli import app, size_text
+from depthclip_core import runs
+from depthclip_core.cli import app, main, size_text
 from depthclip_core.errors import DepthClipError
 from depthclip_core.store import PART, Store
 
@@ -111,12 +114,20 @@ def test_list_shows_each_array(call, store, vectors, similarities):
         ["address", "kind", "data", "encoder", "head", "words", "frames", "size", "last used"]
     )
     assert re.split("  +", first) == [
-        *(vectors.address, "vectors", "sample, test", "RN50 01234567", "value", "-", "69/133"),
+        *(
+            vectors.address,
+            "vectors",
+            "sample, test",
+            "RN50 01234567",
+            "value",
+            "-",
+            f"{PART + 5}/{2 * PART + 5}",
+        ),
         *(size_text(vectors.size), date.fromtimestamp(2e9).isoformat()),
     ]
     assert re.split("  +", second)[:7] == [
         *(similarities.address, "similarities", "sample, test", "RN50 01234567 bf16", "released"),
-        *("3: giant … unseen", "65/65"),
+        *("3: giant … unseen", f"{PART + 1}/{PART + 1}"),
     ]
     for column in ("kind", "data", "encoder", "head", "words", "last used"):
         start = head.index(column)
@@ -297,6 +308,106 @@ def test_prune_goes_on_after_what_it_cannot_remove(call, vectors, similarities):
     assert any("notes.txt, not of the store" in line for line in lines)
 
 
+# --- run and report -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """A notebook with a parameter of each kind, whose last cell fails where x is 0."""
+    content = nbformat.v4.new_notebook()
+    content.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    source = 'x: int = 1\nword: str = "w"\nbins: list[float] = []'
+    content.cells = [
+        nbformat.v4.new_markdown_cell("# Title\n\nWhat?"),
+        nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("1 // x"),
+    ]
+    nbformat.write(content, tmp_path / "a.ipynb")
+    return tmp_path / "a.ipynb"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `depthclip run` hands to `runs.run`, which runs nothing."""
+    calls = []
+    monkeypatch.setattr(runs, "run", lambda *args, **options: calls.append((args, options)) or [])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters", "grid"),
+    [
+        ([], {}, {}),
+        (["-p", "x", "-1", "-p", "word", "a=b"], {"x": "-1", "word": "a=b"}, {}),
+        (["-p", "x=2", "-g", "word", "a,b"], {"x": "2"}, {"word": "a,b"}),
+        (
+            ["--parameter", "word", "", "--grid", "bins", "[[1], [2]]"],
+            {"word": ""},
+            {"bins": "[[1], [2]]"},
+        ),
+        (["-p", "word", "--out", "-g", "x", "1,2"], {"word": "--out"}, {"x": "1,2"}),
+    ],
+)
+def test_run_reads_pairs(asked, notebook, arguments, parameters, grid):
+    answer = CliRunner().invoke(app, ["run", *arguments, str(notebook)])
+    assert answer.exit_code == 0, answer.output
+    ((given, options),) = asked
+    assert given == ([notebook], parameters, grid, Path("results/runs"), None)
+    assert options["text"] and options["progress"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "x"], "-p needs a name and a value"),
+        (["-p", "x", "1", "-p", "x", "2"], "'x' is given twice"),
+        (["-p", "wrod", "a"], "unknown parameter 'wrod': did you mean 'word'?"),
+        (["-p", "x", "0.5"], "parameter 'x' is int, got '0.5'"),
+        (["-k", "none"], "unknown kernel 'none'"),
+    ],
+)
+def test_run_refuses_in_one_line(notebook, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.setattr(
+        sys, "argv", ["depthclip", "run", str(notebook), "--out", str(tmp_path / "out"), *arguments]
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    signal.signal(signal.SIGTERM, before)
+    said = capsys.readouterr()
+    assert ended.value.code == 1 and said.out == "" and not (tmp_path / "out").exists()
+    (line,) = said.err.splitlines()
+    assert line.startswith("depthclip: ") and message in line
+
+
+@pytest.mark.slow
+def test_run_then_report(notebook, tmp_path):
+    out = tmp_path / "out"
+    answer = depthclip("run", str(notebook), "-g", "x", "0,1", "--workers", "2", "--out", str(out))
+    assert answer.returncode == 1
+    assert re.search(r"^ok +a--x=1, ", answer.stdout, re.MULTILINE)
+    failure = "FAILED: a--x=0: cell 3 (`1 // x`): ZeroDivisionError"
+    assert failure in answer.stdout and failure in answer.stderr
+    assert "1 of 2 runs failed" in answer.stderr and "Traceback" not in answer.stderr
+    assert len(list(out.glob("*.json"))) == 2
+
+    executed = [str(path) for path in sorted(out.glob("*.ipynb"))]
+    answer = depthclip("report", *executed, "--out", str(tmp_path / "report"))
+    assert answer.returncode == 0 and answer.stderr == ""
+    index = Path(answer.stdout.strip())
+    assert index == tmp_path / "report" / "index.html"
+    assert "ZeroDivisionError" in index.read_text("utf-8")
+
+
+def test_a_report_needs_executed_notebooks(notebook, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in [([], "make run"), ([str(notebook)], "has not run")]:
+        answer = CliRunner().invoke(app, ["report", *arguments])
+        assert isinstance(answer.exception, DepthClipError) and message in str(answer.exception)
+    assert not (tmp_path / "results").exists()
+
+
 # --- the command itself -------------------------------------------------------------------------
 
 
@@ -326,7 +437,8 @@ def test_the_store_of_the_data_folder_is_the_default(tmp_path, vectors):
 
 def test_help_names_every_command():
     runner = CliRunner()
-    assert "store" in runner.invoke(app, ["--help"]).output
+    shown = runner.invoke(app, ["--help"]).output
+    assert [name for name in ("run", "report", "store") if f"  {name} " not in shown] == []
     shown = runner.invoke(app, ["store", "--help"]).output
     assert [name for name in ("list", "verify", "prune") if f"  {name} " not in shown] == []
 

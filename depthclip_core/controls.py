@@ -1,0 +1,220 @@
+"""Control vocabularies: any seven words asked for depth, and what tells them from distance words.
+
+A list of words can score well because it means distance, because its bins suit the rooms, or
+because any seven directions of CLIP's space know something. Other words, other orders of the same
+words, and bins fitted for each word separate the three.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from itertools import permutations
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.stats import bootstrap, spearmanr
+from torch import Tensor
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.fitting import STEP
+from depthclip_core.metrics import HIGHER_IS_BETTER
+from depthclip_core.pixels import cell_weights, checked_similarity, counted, interpolation, paired
+from depthclip_core.protocols import Protocol, resolve_protocol
+from depthclip_core.settings import MAX_DEPTH, PROMPTS, TEMPERATURE
+
+_data = tomllib.loads(
+    resources.files("depthclip_core").joinpath("controls.toml").read_text(encoding="utf-8")
+)
+CONTROLS = MappingProxyType({name: tuple(words) for name, words in _data["words"].items()})
+VOCABULARIES = MappingProxyType({**PROMPTS, **CONTROLS})  # the paper's lists first
+LARGEST = 8  # words of which all orders are looked at: 40,320
+
+
+def even_bins(n_words: int = 7) -> tuple[float, ...]:
+    """Centres of equal parts of 0–10 m, as Auty & Mikolajczyk's: 0.714, 2.143 … 9.286 for seven."""
+    return tuple(float(b) for b in (np.arange(n_words) + 0.5) * MAX_DEPTH / n_words)
+
+
+def published() -> pd.DataFrame:
+    """Auty & Mikolajczyk's scores of words without training, rel and δ1: their own setting."""
+    table = pd.DataFrame(_data["published"]["rows"], _data["published"]["metrics"]).T
+    return table.rename_axis("words")
+
+
+def orders(bins: Sequence[float]) -> np.ndarray:
+    """All orders of K bins, (K!, K): the same words and depths, each word with another's depth.
+
+    The first is as given. K is at most 8.
+    """
+    if not 0 < len(bins) <= LARGEST:
+        raise DepthClipError(f"all orders of {len(bins)} bins: give 1 to {LARGEST}")
+    return np.array(list(permutations(bins)), dtype=np.float64)
+
+
+def fit_vocabularies(
+    truths: Iterable[np.ndarray],
+    responses: Mapping[str, Tensor],
+    temperature: float = TEMPERATURE,
+    protocol: str | Protocol = "released",
+) -> dict[str, tuple[float, ...]]:
+    """Bins of many lists of words, each `fitting.fit_bins` by medians, in one look at each frame.
+
+    truths: (480, 640) maps, metres, holes 0. responses: for each list (N, V, K, h, w) of the same
+    frames and grid. Weights are bilinear in the cells, so depth is counted by cell, for all words.
+    """
+    protocol = resolve_protocol(protocol)
+    responses = {name: checked_similarity(similarity) for name, similarity in responses.items()}
+    (n_frames, grid), *others = {(len(s), tuple(s.shape[-2:])) for s in responses.values()}
+    if others:
+        raise DepthClipError("the lists' responses are not of the same frames and grid")
+    share, size = _share_of_cells(grid, protocol), round(protocol.max_depth / STEP)
+    totals = {name: np.zeros((s.shape[2], size)) for name, s in responses.items()}
+    for position, truth in paired(truths, n_frames):
+        pixels = counted(truth, protocol)
+        where = np.flatnonzero(pixels.valid)
+        depth = pixels.depth.ravel()[where].astype(np.float64)
+        index = np.minimum((depth / STEP).astype(np.int64), size - 1)
+        ones = np.ones(len(index))
+        counts = sparse.csr_array((ones, (index, where)), shape=(size, pixels.valid.size)) @ share
+        for name, similarity in responses.items():
+            cells = cell_weights(similarity[position], temperature, protocol.flip)
+            totals[name] += (counts @ cells.reshape(len(cells), -1).T.astype(np.float64)).T
+    return {name: _medians(histogram) for name, histogram in totals.items()}
+
+
+def cell_depths(
+    truths: Iterable[np.ndarray], grid: tuple[int, int], protocol: str | Protocol = "released"
+) -> np.ndarray:
+    """Mean true depth of what each cell covers, (N, h, w) metres; NaN where nothing is measured."""
+    protocol = resolve_protocol(protocol)
+    edges = [np.arange(n) * side // n for n, side in zip(grid, protocol.window.shape, strict=True)]
+    cells = []
+    for truth in truths:
+        part = truth[protocol.window.slices].astype(np.float64)
+        valid = protocol.measured(part)
+        total, count = (
+            np.add.reduceat(np.add.reduceat(m, edges[0], axis=0), edges[1], axis=1)
+            for m in (np.where(valid, part, 0), valid.astype(np.float64))
+        )
+        cells.append(np.divide(total, count, out=np.full(grid, np.nan), where=count > 0))
+    return np.array(cells)
+
+
+def where_words_win(depths: np.ndarray, similarity: Tensor, words: Sequence[str]) -> pd.DataFrame:
+    """For each word the cells that it answers best, and their true depth.
+
+    depths: (N, h, w) of `cell_depths`. similarity: (N, V, K, h, w), of which the first view, the
+    image itself, is asked. Columns: cells, mean, and the quartiles low and high, in metres.
+    """
+    depth, winner = _winners(depths, similarity)
+    rows = {}
+    for k, word in enumerate(words):
+        own = depth[winner == k]
+        low, high = np.quantile(own, [0.25, 0.75]) if own.size else (np.nan, np.nan)
+        mean = own.mean() if own.size else np.nan
+        rows[word] = {"cells": own.size, "mean": mean, "low": low, "high": high}
+    return pd.DataFrame(rows).T.astype({"cells": int}).rename_axis("word")
+
+
+def order_in_images(depths: np.ndarray, similarity: Tensor) -> pd.Series:
+    """Rank correlations of the words' order, near to far, with true depth; arguments as above.
+
+    words: of the mean depth where each word wins. cells: of depth and winner, cell by cell. NaN
+    where fewer than three words, for cells two, win anywhere.
+    """
+    depth, winner = _winners(depths, similarity)
+    present = np.unique(winner)
+    means = [depth[winner == k].mean() for k in present]
+    return pd.Series(
+        {
+            "words": spearmanr(present, means).statistic if len(present) > 2 else np.nan,
+            "cells": spearmanr(winner, depth).statistic if len(present) > 1 else np.nan,
+        }
+    )
+
+
+def text_positions(text: Tensor) -> np.ndarray:
+    """Where each of K text vectors (K, D) lies between the first, 0, and the last, 1."""
+    vectors = text.double().cpu().numpy()
+    axis = vectors[-1] - vectors[0]
+    return (vectors - vectors[0]) @ axis / (axis @ axis)
+
+
+def order_in_text(text: Tensor) -> pd.Series:
+    """Rank correlation of K words' order with their place on the axis from the first to the last.
+
+    The axis is drawn through the words at the ends, so some correlation is there in any order:
+    chance is the share of all K! orders, each along its own axis, that reach as much.
+    text: (K, D), K at most 8.
+    """
+    if len(text) < 3:
+        raise DepthClipError(f"{len(text)} words have no order to test: give 3 to {LARGEST}")
+    vectors = text.double().cpu().numpy()
+    gram = vectors @ vectors.T
+    order = orders(range(len(gram))).astype(int)
+    along = np.take_along_axis(gram[order[:, -1]] - gram[order[:, 0]], order, axis=1)
+    ranks = along.argsort(axis=1).argsort(axis=1)
+    distance = ((ranks - np.arange(len(gram))) ** 2).sum(axis=1)  # the first order is as given
+    rho = 1 - 6 * distance / (len(gram) * (len(gram) ** 2 - 1))
+    return pd.Series({"correlation": rho[0], "chance": np.mean(distance <= distance[0])})
+
+
+def intervals(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Mean over images of each column, with the 95 % interval of 2,000 bootstraps of the images.
+
+    Frames without a score are left out. Of differences of two systems' rows it is a paired test:
+    an interval without zero says that one is better.
+    """
+    scored = rows.dropna().to_numpy(float)
+    if len(scored) < 2:
+        raise DepthClipError(f"an interval of {len(scored)} images: score two or more")
+    found = bootstrap(
+        (scored,), np.mean, n_resamples=2000, batch=200, method="percentile", rng=seed
+    ).confidence_interval
+    table = {"mean": scored.mean(axis=0), "low": found.low, "high": found.high}
+    return pd.DataFrame(table, rows.columns)
+
+
+def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Rows less those of a reference on the same images: `intervals`, and a verdict per metric.
+
+    verdict: "better" or "worse" than the reference where the interval leaves zero out, else
+    "no telling".
+    """
+    table = intervals(rows - reference, seed)
+    higher = table.index.isin(list(HIGHER_IS_BETTER))
+    gain = np.where(higher, table["low"], -table["high"])  # the least that the rows may gain
+    loss = np.where(higher, table["high"], -table["low"])  # the most
+    verdict = np.select([gain > 0, loss < 0], ["better", "worse"], "no telling")
+    return table.assign(verdict=verdict)
+
+
+def _winners(depths: np.ndarray, similarity: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Depth of every measured cell of all frames, and which word wins there."""
+    winner = checked_similarity(similarity)[:, 0].argmax(1).cpu().numpy()
+    if winner.shape != depths.shape:
+        raise DepthClipError(f"answers at {winner.shape} cells for depths at {depths.shape}")
+    measured = np.isfinite(depths)
+    return depths[measured], winner[measured]
+
+
+def _share_of_cells(grid: tuple[int, int], protocol: Protocol) -> sparse.csr_array:
+    """What each cell has in each pixel that may count, (pixels, cells): `depth.upsample`."""
+    window, overlap = protocol.window, protocol.overlap
+    down, across = (interpolation(*n) for n in zip(grid, window.shape, strict=True))
+    down = down[overlap.top - window.top : overlap.bottom - window.top]
+    across = across[overlap.left - window.left : overlap.right - window.left]
+    factors = (sparse.csr_array(m.astype(np.float64)) for m in (down, across))
+    return sparse.csr_array(sparse.kron(*factors))
+
+
+def _medians(histogram: np.ndarray) -> tuple[float, ...]:
+    """Weighted median depth of each word; one that never answers takes the median of all."""
+    if not histogram.any():
+        raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
+    silent = histogram.sum(axis=1) < 1e-9
+    histogram = np.where(silent[:, None], histogram.sum(axis=0), histogram)
+    share = histogram.cumsum(axis=1) / histogram.sum(axis=1, keepdims=True)
+    return tuple(float(b) for b in (np.argmax(share >= 0.5, axis=1) + 0.5) * STEP)
