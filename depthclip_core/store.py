@@ -342,7 +342,7 @@ def _plain(value: object, where: str) -> object:
 
 
 def _address(settings: dict) -> str:
-    canonical = json.dumps([FORMAT, settings], sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps([FORMAT, PART, settings], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

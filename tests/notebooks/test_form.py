@@ -63,7 +63,8 @@ def test_parameters_are_typed_literals_with_comments(code):
 
 def test_code_cells_are_short_and_define_nothing(code):
     for number, cell in enumerate(code, start=1):
-        assert len(cell.source.splitlines()) <= LONGEST_CELL, f"code cell {number} is long"
+        if "parameters" not in cell.metadata.get("tags", []):
+            assert len(cell.source.splitlines()) <= LONGEST_CELL, f"code cell {number} is long"
         nodes = ast.walk(ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.MULTILINE)))
         defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         assert not any(isinstance(node, defined) for node in nodes), f"code cell {number} has a def"

@@ -23,6 +23,11 @@ EXTRA: dict[str, list[dict[str, object]]] = {
         {**AS_NYU, "frame": 3},
         {"head": "attention", "prompts": "prompt-3", "bins": "class-dependent-1", "split": "train"},
     ],
+    "01_semantic_bins": [{**AS_NYU, "frame": 100}],
+    "04_depth_gap": [{**AS_NYU, "scene_2": "kitchen"}],
+    "05_class_bins": [AS_NYU],
+    "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],
+    "07_ledger": [AS_NYU],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
 }
 
