@@ -29,7 +29,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test unit lab sample pretrain refresh bench lock lint format clean FORCE
+.PHONY: help run report reproduce test unit lab sample pretrain refresh bench lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -96,6 +96,19 @@ results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(SAMPLE) $(INSTALLED)
 		echo "FAILED: notebooks/$*.ipynb; as far as it got: $(@D)/.part/$*.ipynb" >&2; exit 1; }
 	@mv $(@D)/.part/$*.ipynb $@
 
+report: $(RESULTS) ## all notebooks without code in one HTML file, results/report/index.html
+	@$(PY) -m depthclip_core.cli report $(RESULTS) --out results/report
+
+reproduce: nyu-given $(INSTALLED) ## the ledger on NYU: NYU=path/to/nyu_depth_v2_labeled.mat (WEIGHTS=openai)
+	@$(PY) -m depthclip_core.cli run notebooks/07_ledger.ipynb --out results/reproduce -k python3 \
+		-p dataset nyu -p data "$(NYU)" -p encoder RN50 -p weights "$(or $(WEIGHTS),openai)" -p head released
+
+# Asked before anything is installed.
+nyu-given: FORCE
+	@[ -e "$(NYU)" ] || { \
+		echo "make reproduce NYU=path/to/nyu_depth_v2_labeled.mat, with splits.mat beside it:" \
+			"$(if $(NYU),there is no $(NYU),NYU= is not given)" >&2; exit 1; }
+
 lab: $(INSTALLED) $(SAMPLE) ## open JupyterLab on the notebooks (LAB='--no-browser --port=9999' adds options)
 	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 		--MultiKernelManager.default_kernel_name=python3 $(LAB)
@@ -150,6 +163,6 @@ format: $(INSTALLED) ## let ruff fix and format code and notebooks
 
 clean: ## remove what runs made: results, figures, the sample, caches (not .venv, not your data)
 	@rm -rf results data/sample notebooks/.part build *.egg-info .pytest_cache .ruff_cache .hypothesis
-	@find figures -type f ! -name README.md ! -name 00_pipeline_pipeline.png ! -name 02_results_strip.png -exec rm -f {} +
+	@find figures -type f ! -name README.md ! -name 00_pipeline_pipeline.png ! -name 03_visualization_strip.png -exec rm -f {} +
 	@find depthclip_core tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 	@find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ def results() -> pd.DataFrame:
 
 
 def partitions() -> pd.DataFrame:
-    """The class-dependent bins' table: rows (scene, bins), six metrics; scene "all" is all frames."""
+    """The class-dependent bins: rows (scene, bins), six metrics; scene "all" is all frames."""
     tables = published["partitions"]
     rows = {(scene, bins): row for scene, table in tables.items() for bins, row in table.items()}
     index = pd.MultiIndex.from_tuples(rows, names=("scene", "bins"))
@@ -27,7 +27,8 @@ def partitions() -> pd.DataFrame:
 
 def gains() -> pd.DataFrame:
     """The "best partition's gain" rows as printed: rows (scene, bins), six metrics."""
-    rows = {(scene, gain["partition"]): gain["printed"] for scene, gain in published["gains"].items()}
+    printed = published["gains"]
+    rows = {(scene, gain["partition"]): gain["printed"] for scene, gain in printed.items()}
     index = pd.MultiIndex.from_tuples(rows, names=("scene", "bins"))
     return pd.DataFrame(list(rows.values()), index, list(PUBLISHED_METRICS))
 

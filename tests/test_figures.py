@@ -1,6 +1,7 @@
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -89,6 +90,44 @@ def test_bars_say_predicted_and_true_depth():
     assert "truth unknown" in titles(unknown)[0]
 
 
+def test_contours_are_drawn_only_at_depths_that_occur():
+    depth = np.tile(np.linspace(1, 4, 30), (20, 1))
+    depth[:3] = 0  # missing
+    _, ax = plt.subplots()
+    figures.show_contours(ax, depth, [0.5, 1.5, 3, 6], (0, 5))
+    assert sorted(text.get_text() for text in ax.texts) == ["1.5 m", "3 m"]
+    (lines,) = ax.collections
+    assert lines.get_clim() == (0, 5) and list(lines.levels) == [1.5, 3]
+    at = lines.get_paths()[0].vertices[:, 0]
+    np.testing.assert_allclose(at, 29 * (1.5 - 1) / 3)
+    _, ax = plt.subplots()
+    figures.show_contours(ax, np.zeros((4, 4)), [1], (0, 5))
+    assert not ax.collections
+
+
+def test_intervals_are_rows_with_a_reference():
+    table = pd.DataFrame({"mean": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 3.0]}, ["a", "b"])
+    _, ax = plt.subplots()
+    figures.show_intervals(ax, table, 1.2, "rmse")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    (bars,) = ax.collections
+    assert [s[:, 0].tolist() for s in bars.get_segments()] == [[0.5, 1.5], [1.5, 3.0]]
+    assert ax.lines[0].get_xdata().tolist() == [1, 2] and ax.lines[1].get_xdata() == [1.2, 1.2]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row on top
+
+
+def test_rooms_show_each_reading_and_what_is_printed():
+    curves = pd.DataFrame({"pixel": [5.0, 3.0], "cell": [4.0, 2.0]}, [1.0, 5.0])
+    _, ax = plt.subplots()
+    figures.show_rooms(ax, curves, 2.934, "rmse (m)", 6)
+    assert [line.get_label() for line in ax.lines] == [
+        "random pixel",
+        "random cell",
+        "printed by the paper",
+    ]
+    assert ax.lines[1].get_ydata().tolist() == [4, 2]
+
+
 def test_word_maps_share_one_scale():
     cells = np.arange(8.0).reshape(2, 2, 2)
     figure = figures.word_maps(cells, WORDS, "similarity", "sample, frame 1")
@@ -99,13 +138,9 @@ def test_word_maps_share_one_scale():
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_strip_and_pipeline_with_and_without_truth(known):
+def test_pipeline_with_and_without_truth(known):
     rgb, depth = np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 2.0)
     truth = np.full((64, 96), 3.0) if known else None
-    strip = figures.prediction_strip([("0001", rgb, truth, depth)] * 2, "sample")
-    shown = [ax.images[0] for ax in strip.axes if ax.images and ax.images[0].get_array().ndim == 2]
-    assert len(shown) == (4 if known else 2)
-    assert len({image.get_clim() for image in shown}) == 1
     weights = np.full((2, 2, 3), 0.5)
     whole = figures.pipeline(
         rgb, Window(0, 64, 0, 96), weights, WORDS, BINS, depth, truth, "sample"

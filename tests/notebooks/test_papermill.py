@@ -25,7 +25,7 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     ],
     "01_semantic_bins": [{**AS_NYU, "frame": 100}],
     "04_depth_gap": [{**AS_NYU, "scene_2": "kitchen"}],
-    "05_class_bins": [AS_NYU],
+    "05_class_bins": [{**AS_NYU, "metric": "rmse", "searched": "bathroom"}],
     "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],
     "07_ledger": [AS_NYU],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],

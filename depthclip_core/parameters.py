@@ -1,0 +1,222 @@
+"""A notebook's declared parameters: read from its tagged cell, and values held to their types."""
+
+import ast
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, Literal, Optional, Union, get_args, get_origin
+
+from nbformat import NotebookNode
+
+from depthclip_core.errors import DepthClipError
+
+TAG = "parameters"
+INJECTED = "injected-parameters"
+NAMED = {type_.__name__: type_ for type_ in (str, int, float, bool, list, dict)}
+NAMED |= {"Any": Any, "Optional": Optional, "Union": Union, "Literal": Literal, "Sequence": list}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter.
+
+    kind: a type, of a union or a list too; None where the annotation is none that is known here.
+    declared: the annotation as text. default: its value, or its source where it is no literal.
+    """
+
+    name: str
+    kind: Any
+    declared: str
+    default: Any
+
+    def from_value(self, value: object) -> object:
+        """A Python value that is of the declared type; `DepthClipError` for any other.
+
+        An int may stand for a float, a tuple or array for a list, a path for a str.
+        """
+        try:
+            return _accept(value, self.kind)
+        except (TypeError, ValueError):
+            raise self._error(value) from None
+
+    def from_text(self, text: str) -> object:
+        """A value given as text: true or false, numbers, None, lists as JSON or with commas."""
+        try:
+            return _read(text, self.kind)
+        except (TypeError, ValueError):
+            raise self._error(text) from None
+
+    def values_from_text(self, text: str) -> list:
+        """Several values of this parameter: with commas, or a JSON list."""
+        if text.lstrip().startswith("["):
+            try:
+                return [self.from_value(value) for value in json.loads(text)]
+            except json.JSONDecodeError as error:
+                raise DepthClipError(
+                    f"values of {self.name!r}: {text!r} is no JSON: {error}"
+                ) from None
+        if _is_list(self.kind):
+            raise DepthClipError(
+                f"parameter {self.name!r} is {self.declared}: give its values as JSON, "
+                f"[[...], [...]], got {text!r}"
+            )
+        return [self.from_text(part.strip()) for part in text.split(",")]
+
+    def _error(self, value: object) -> DepthClipError:
+        if self.kind is None:
+            return DepthClipError(
+                f"parameter {self.name!r} has the type {self.declared}, which cannot be set here"
+            )
+        return DepthClipError(f"parameter {self.name!r} is {self.declared}, got {value!r}")
+
+
+def declared_parameters(notebook: NotebookNode, name: str) -> dict[str, Parameter]:
+    """The parameters of a notebook's one cell tagged `parameters`, in order.
+
+    papermill's own inspection misses unions, and lines whose comment holds a `=`.
+    """
+    cells = tagged(notebook, TAG)
+    if len(cells) != 1:
+        raise DepthClipError(
+            f"{name} has {len(cells) or 'no'} cell{'s'[: len(cells) > 1]} tagged `{TAG}`: tag one"
+        )
+    try:
+        return {parameter.name: parameter for parameter in _assignments(cells[0].source)}
+    except SyntaxError as error:
+        raise DepthClipError(
+            f"{name}: the cell tagged `{TAG}` cannot be read: {error.msg}, line {error.lineno}"
+        ) from None
+
+
+def values_of_run(notebook: NotebookNode) -> dict[str, Any]:
+    """What an executed notebook ran with: its defaults under what papermill put in their place."""
+    cells = [*tagged(notebook, TAG)[:1], *tagged(notebook, INJECTED)]
+    return {p.name: p.default for cell in cells for p in _assignments(cell.source)}
+
+
+def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in cells if tag in cell.metadata.get("tags", [])]
+
+
+def _assignments(source: str):
+    """The `name: type = value` lines of a cell."""
+    for line in ast.parse(source).body:
+        match line:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=node, value=value) if value:
+                kind, declared = _kind(node), ast.unparse(node)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                kind = declared = None
+            case _:
+                continue
+        try:
+            default = ast.literal_eval(value)
+        except ValueError:
+            default, literal = ast.unparse(value), False
+        else:
+            literal = True
+        if declared is None:  # no annotation: as its default
+            kind = type(default) if literal and default is not None else Any
+            declared = getattr(kind, "__name__", "Any")
+        yield Parameter(name, kind, declared, default)
+
+
+def _kind(node: ast.expr) -> Any:
+    """The type that an annotation names, without running it; None if it is not known here."""
+    match node:
+        case ast.Constant(value=None):
+            return NoneType
+        case ast.Constant(value=str() as text):
+            return _kind(ast.parse(text, mode="eval").body)
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return NAMED.get(name)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            kinds = _kind(left), _kind(right)
+            return None if None in kinds else Union[kinds]  # noqa: UP007
+        case ast.Subscript(value=outer, slice=inner):
+            origin = _kind(outer)
+            nodes = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+            if origin is Literal:
+                return Literal[tuple(ast.literal_eval(node) for node in nodes)]
+            kinds = tuple(map(_kind, nodes))
+            return None if origin is None or None in kinds else origin[kinds]
+    return None
+
+
+def _accept(value: Any, kind: Any) -> Any:
+    """The value, as plain Python of the kind; TypeError or ValueError if it is of another."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    elif hasattr(value, "tolist"):  # of numpy or torch
+        value = value.tolist()
+    origin, inside = get_origin(kind), get_args(kind)
+    if kind is Any:
+        json.dumps(value, allow_nan=False)
+        return value
+    if origin is Union:
+        for option in sorted(inside, key=lambda option: option is not type(value)):
+            try:
+                return _accept(value, option)
+            except (TypeError, ValueError):
+                continue
+    elif origin is Literal:
+        if any(type(value) is type(choice) and value == choice for choice in inside):
+            return value
+    elif kind is list or origin is list:
+        if isinstance(value, list | tuple):
+            return [_accept(item, inside[0] if inside else Any) for item in value]
+    elif kind is dict or origin is dict:
+        keys, values = inside or (Any, Any)
+        if isinstance(value, Mapping):
+            return {_accept(k, keys): _accept(v, values) for k, v in value.items()}
+    elif kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    elif kind is not None and type(value) is kind and kind is not float:
+        return value
+    raise TypeError(f"{value!r} is not {kind}")
+
+
+def _read(text: str, kind: Any) -> Any:
+    """The value of the kind that a text stands for; TypeError or ValueError if it is none."""
+    origin, inside = get_origin(kind), get_args(kind)
+    if kind is str:
+        return text
+    if origin is Union:
+        for option in sorted(inside, key=lambda option: option is str):  # any text is a str
+            try:
+                return _read(text, option)
+            except (TypeError, ValueError):
+                continue
+    elif origin is Literal:
+        for choice in inside:
+            if str(choice) == text:
+                return choice
+    elif (kind is list or origin is list) and not text.lstrip().startswith("["):
+        item = inside[0] if inside else Any
+        return [_read(part.strip(), item) for part in text.split(",")] if text.strip() else []
+    elif kind in (list, dict) or origin in (list, dict):
+        return _accept(json.loads(text), kind)
+    elif kind is Any:
+        try:
+            return _accept(json.loads(text), Any)
+        except json.JSONDecodeError:
+            return text
+    elif kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    elif kind is int and re.fullmatch(r"[+-]?[0-9]+", text):
+        return int(text)
+    elif kind is float and "_" not in text:
+        return _accept(float(text), float)
+    elif kind is NoneType and text in ("None", "null"):
+        return None
+    raise ValueError(f"{text!r} is not {kind}")
+
+
+def _is_list(kind: Any) -> bool:
+    if get_origin(kind) is Union:
+        return any(map(_is_list, get_args(kind)))
+    return kind is list or get_origin(kind) is list
