@@ -138,7 +138,7 @@ def about(path: Path, notebook: NotebookNode) -> str:
 
 def page(chapters: Sequence[Chapter]) -> str:
     """The whole report: what it is, the index, the chapters."""
-    from depthclip_core.bench.machine import commit
+    from depthclip_core.checkout import commit
 
     made = f"Made on {datetime.now().date()} at commit {commit()}."
     entries, sections = [], []

@@ -298,7 +298,7 @@ def _record(plan: Plan, ended: Run, machine: Mapping[str, object], started: date
 
 def _machine(plans: Sequence[Plan]) -> dict[str, object]:
     """Commit, versions, and for each value of a parameter `device` the name of what it chooses."""
-    from depthclip_core.bench.machine import commit
+    from depthclip_core.checkout import commit
 
     asked = [plan.parameters.get("device") for plan in plans]
     chosen = {device for device in asked if isinstance(device, str)}

@@ -13,6 +13,7 @@ NAME = "depthclip_core"
 FLOORS = [
     "errors",
     "settings",
+    "checkout",
     "published",
     "store",
     "frames",

@@ -2,7 +2,6 @@
 
 import platform
 import re
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ import pandas as pd
 import psutil
 import torch
 
+from depthclip_core.checkout import commit
 from depthclip_core.towers import PRECISIONS, exact_gpu
 
 GIBI = 2**30
@@ -53,23 +53,6 @@ def cpu_features() -> list[str]:
     kinds = {"amx": "_is_amx_tile_supported", "avx512_bf16": "_is_avx512_bf16_supported"}
     found = [n for n, test in kinds.items() if getattr(torch.cpu, test, lambda: False)()]
     return [torch.backends.cpu.get_cpu_capability(), *found]
-
-
-def commit() -> str:
-    """The checkout's commit, marked where files differ from it; "unknown" without git."""
-
-    def git(*words: str) -> str:
-        folder = Path(__file__).resolve().parents[2]
-        run = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True)
-        return run.stdout.strip() if run.returncode == 0 else ""
-
-    try:
-        head = git("rev-parse", "--short=12", "HEAD")
-        # Only code counts: a benchmark writes its own rows and figures.
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "depthclip_core")
-    except OSError:
-        return "unknown"
-    return (head or "unknown") + (" and changes" if changed else "")
 
 
 def synchronise(device: torch.device) -> None:

@@ -1,0 +1,21 @@
+"""Which commit of the workbook is at work: for the records that runs leave."""
+
+import subprocess
+from pathlib import Path
+
+
+def commit() -> str:
+    """The checkout's commit, marked where files differ from it; "unknown" without git."""
+
+    def git(*words: str) -> str:
+        folder = Path(__file__).resolve().parents[1]
+        run = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True)
+        return run.stdout.strip() if run.returncode == 0 else ""
+
+    try:
+        head = git("rev-parse", "--short=12", "HEAD")
+        # Only code counts: a benchmark writes its own rows and figures.
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "depthclip_core")
+    except OSError:
+        return "unknown"
+    return (head or "unknown") + (" and changes" if changed else "")
