@@ -10,13 +10,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
-from depthclip_core.frames import Frame
-from depthclip_core.settings import Window, figures_folder, network_window
+from depthclip_core.settings import Window, figures_folder
 
 MISSING = "0.75"  # grey, of pixels without a value
 DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
@@ -84,6 +85,21 @@ def show_error(ax: Axes, error: np.ndarray, limit: float, title: str = "") -> Ax
     return _frameless(ax, image, title)
 
 
+def show_contours(
+    ax: Axes, depth: np.ndarray, levels: Sequence[float], limits: tuple[float, float]
+) -> None:
+    """Lines of equal depth (H, W), each labelled in metres, over what the axes show already."""
+    known = np.ma.masked_where(~(depth > 0), depth)
+    inside = [level for level in levels if known.count() and known.min() < level < known.max()]
+    if not inside:
+        return
+    colours = {"cmap": DEPTH_COLOURS, "vmin": limits[0], "vmax": limits[1]}
+    lines = ax.contour(known, inside, linewidths=1.3, **colours)
+    lines.set_path_effects([withStroke(linewidth=2.6, foreground="white")])
+    for label in ax.clabel(lines, fmt="%g m", fontsize=7.5, colors="black"):
+        label.set_path_effects([withStroke(linewidth=2, foreground="white")])
+
+
 def show_answers(ax: Axes, cells: np.ndarray, limits: tuple[float, float], title: str) -> AxesImage:
     """How a word answers at each cell (h, w)."""
     image = ax.imshow(cells, cmap=ANSWER_COLOURS, vmin=limits[0], vmax=limits[1])
@@ -98,6 +114,31 @@ def show_weights(
     ax.set_yticks(range(len(words)), [f"{w}  {b:.2f} m" for w, b in zip(words, bins, strict=True)])
     ax.set(xlim=(0, 1), xlabel="bin weight")
     ax.invert_yaxis()
+
+
+def show_intervals(
+    ax: Axes, table: pd.DataFrame, reference: float | None = None, title: str = ""
+) -> None:
+    """Means with intervals, a row each: columns mean, low and high; `reference` as a line."""
+    y = np.arange(len(table))
+    ax.hlines(y, table["low"], table["high"], color="C0", lw=2)
+    ax.plot(table["mean"], y, "o", color="C0", ms=5)
+    if reference is not None:
+        ax.axvline(reference, color="C1", ls="--", lw=1.2)
+    ax.set(yticks=y, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), title=title)
+    ax.grid(axis="x", alpha=0.3)
+
+
+def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends: float) -> None:
+    """A metric (columns: readings) against the depth of an empty room (index, m), as printed too.
+
+    ends: the largest value shown.
+    """
+    for position, (reading, values) in enumerate(curves.items()):
+        ax.plot(curves.index, values, color=f"C{position}", label=f"random {reading}")
+    ax.axhline(printed, color="0.3", ls="--", lw=1.2, label="printed by the paper")
+    depth_of_room = "true depth, the same everywhere (m)"
+    ax.set(xlabel=depth_of_room, ylabel=label, xlim=(0, curves.index.max()), ylim=(0, ends))
 
 
 def depth_bar(
@@ -143,43 +184,6 @@ def bars_of_cells(
         depth = float(np.dot(weights[:, row, column], bins))
         known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
         ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
-    figure.suptitle(title)
-    return figure
-
-
-def strip_row(
-    frame: Frame, depth: np.ndarray
-) -> tuple[str, np.ndarray, np.ndarray | None, np.ndarray]:
-    """A frame and its depth as a row of `prediction_strip`, cut to the network's window."""
-    view = network_window(*frame.rgb.shape[:2]).slices
-    truth = None if frame.raw_depth is None else frame.raw_depth[view]
-    name = frame.name + (f", {frame.scene}" if frame.scene else "")
-    return name, frame.rgb[view], truth, depth
-
-
-def prediction_strip(
-    rows: Sequence[tuple[str, np.ndarray, np.ndarray | None, np.ndarray]],
-    title: str,
-    limits: tuple[float, float] | None = None,
-) -> Figure:
-    """Image, ground truth and prediction, a row per frame (name, rgb, truth or None, prediction).
-
-    Images and maps of a frame have one shape; all depths share one scale.
-    """
-    maps = [m for _, _, truth, depth in rows for m in (truth, depth) if m is not None]
-    limits = limits or depth_limits(*maps)
-    columns = 3 if any(truth is not None for _, _, truth, _ in rows) else 2
-    size = (2.5 * columns + 0.9, 1.95 * len(rows) + 0.35)
-    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
-    for line, (name, rgb, truth, depth) in zip(axes, rows, strict=True):
-        show_photo(line[0], rgb, name)
-        if columns == 3:
-            show_depth(line[1], np.zeros(depth.shape) if truth is None else truth, limits)
-        image = show_depth(line[-1], depth, limits)
-    axes[0, -1].set_title("prediction")
-    if columns == 3:
-        axes[0, 1].set_title("ground truth (grey: not measured)")
-    depth_bar(figure, image, axes)
     figure.suptitle(title)
     return figure
 

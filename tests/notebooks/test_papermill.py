@@ -24,6 +24,7 @@ EXTRA: dict[str, list[dict[str, object]]] = {
         {"head": "attention", "prompts": "prompt-3", "bins": "class-dependent-1", "split": "train"},
     ],
     "01_semantic_bins": [{**AS_NYU, "frame": 100}],
+    "03_visualization": [{**AS_NYU, "metric": "delta1"}],
     "04_depth_gap": [{**AS_NYU, "scene_2": "kitchen"}],
     "05_class_bins": [{**AS_NYU, "metric": "rmse", "searched": "bathroom"}],
     "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],

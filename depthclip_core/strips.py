@@ -1,0 +1,148 @@
+"""Strips: frames one below the other, photograph, truth and predictions side by side.
+
+All depths of a strip share one scale in metres; an error is prediction − truth.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.ndimage import median_filter
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.figures import (
+    depth_bar,
+    depth_limits,
+    show_contours,
+    show_depth,
+    show_error,
+    show_photo,
+)
+from depthclip_core.frames import Frame
+from depthclip_core.settings import FRAME_SHAPE, network_window
+
+SMOOTH = 9  # pixels: the truth's lines are drawn of its median over so many, or noise would be all
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """What is shown of a frame, cut to the network's window (H, W); depths in metres.
+
+    truth: as measured, holes 0, or None. filled: without holes, for lines of equal depth, or None.
+    maps: predictions by name.
+    """
+
+    name: str
+    rgb: np.ndarray
+    truth: np.ndarray | None
+    filled: np.ndarray | None
+    maps: Mapping[str, np.ndarray]
+
+
+def strip_of(frame: Frame, maps: Mapping[str, np.ndarray], note: str = "") -> Strip:
+    """A frame with its predictions, each of the network's window or of the whole frame."""
+    window = network_window(*frame.rgb.shape[:2])
+    cut = {}
+    for name, depth in maps.items():
+        if depth.shape not in {window.shape, frame.rgb.shape[:2]}:
+            raise DepthClipError(
+                f"{name} of frame {frame.name} has shape {depth.shape}: {window.shape} is shown"
+            )
+        cut[name] = depth if depth.shape == window.shape else depth[window.slices]
+    title = ", ".join(part for part in (note, frame.name, frame.scene) if part)
+    truth, filled = (
+        None if d is None else d[window.slices] for d in (frame.raw_depth, frame.depth)
+    )
+    return Strip(title, frame.rgb[window.slices], truth, filled, cut)
+
+
+def depth_strip(
+    strips: Sequence[Strip],
+    title: str,
+    *,
+    errors: bool = False,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Photograph, ground truth and each prediction, a row per frame; with errors, those beside.
+
+    Strips have predictions of the same names; those without truth lack its column if all do.
+    """
+    names = _names(strips)
+    known = any(strip.truth is not None for strip in strips)
+    depths = [depth for s in strips for depth in (s.truth, *s.maps.values()) if depth is not None]
+    limits = limits or depth_limits(*depths)
+    n_depths = len(names) + known
+    columns = 1 + n_depths + (len(names) if errors and known else 0)
+    figure, axes = _rows(len(strips), columns)
+    off = _largest_error(strips) if errors and known else 0.0
+    for line, strip in zip(axes, strips, strict=True):
+        show_photo(line[0], strip.rgb, strip.name)
+        missing = np.zeros(strip.rgb.shape[:2])
+        truth = missing if strip.truth is None else strip.truth
+        shown = ([truth] if known else []) + list(strip.maps.values())
+        for ax, depth in zip(line[1 : 1 + n_depths], shown, strict=True):
+            image = show_depth(ax, depth, limits)
+        for ax, depth in zip(line[1 + n_depths :], strip.maps.values(), strict=False):
+            error = np.where((truth > 0) & (depth > 0), depth - truth, np.nan)
+            of_error = show_error(ax, error, off)
+    heads = (["ground truth (grey: none)"] if known else []) + names
+    heads += [f"error: {name}" for name in names] if errors and known else []
+    for ax, head in zip(axes[0, 1:], heads, strict=True):
+        ax.set_title(head)
+    depth_bar(figure, image, axes[:, 1 : 1 + n_depths])
+    if errors and known:
+        depth_bar(figure, of_error, axes[:, 1 + n_depths :], "prediction − truth (m)")
+    figure.suptitle(title)
+    return figure
+
+
+def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) -> Figure:
+    """Lines of equal depth over the photograph: of the truth, and of each prediction.
+
+    The truth's are of its filled depth, smoothed; nothing is drawn where it is unknown.
+    """
+    names = _names(strips)
+    figure, axes = _rows(len(strips), 1 + len(names))
+    for line, strip in zip(axes, strips, strict=True):
+        filled = np.zeros(strip.rgb.shape[:2])
+        if strip.filled is not None:
+            filled = median_filter(strip.filled, SMOOTH)
+        for ax, depth in zip(line, (filled, *strip.maps.values()), strict=True):
+            pale = 255 - (255 - strip.rgb) // 2  # so that the lines stand out
+            show_photo(ax, pale)
+            show_contours(ax, depth, levels, (0, max(levels)))
+        line[0].set_title(strip.name)
+    for ax, head in zip(axes[0], ("ground truth", *names), strict=True):
+        ax.set_title(f"{ax.get_title('left')}: {head}".removeprefix(": "))
+    figure.suptitle(title)
+    return figure
+
+
+def _names(strips: Sequence[Strip]) -> list[str]:
+    """The predictions that every strip has."""
+    if not strips:
+        raise DepthClipError("a strip needs one frame or more")
+    names = list(strips[0].maps)
+    if not names or any(list(strip.maps) != names for strip in strips):
+        raise DepthClipError("the strips have predictions of different names, or none")
+    return names
+
+
+def _rows(n_rows: int, n_columns: int) -> tuple[Figure, np.ndarray]:
+    aspect = FRAME_SHAPE[0] / FRAME_SHAPE[1]
+    size = (2.15 * n_columns + 0.9, (2.15 * aspect + 0.2) * n_rows + 0.35)
+    return plt.subplots(n_rows, n_columns, figsize=size, squeeze=False)
+
+
+def _largest_error(strips: Sequence[Strip]) -> float:
+    """The end of the error's scale: the 98th percentile of all its sizes, in half metres."""
+    sizes = [
+        np.abs(depth - strip.truth)[(strip.truth > 0) & (depth > 0)]
+        for strip in strips
+        if strip.truth is not None
+        for depth in strip.maps.values()
+    ]
+    sizes = np.concatenate(sizes)
+    return max(0.5, float(np.ceil(np.percentile(sizes, 98) * 2) / 2)) if sizes.size else 0.5
