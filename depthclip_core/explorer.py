@@ -1,0 +1,145 @@
+"""What the explorers share: pickers, a picture that keeps its size, errors that are shown."""
+
+import html
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+from ipywidgets import HTML, Button, Dropdown, HBox, Image, Layout, VBox, Widget
+from torch import Tensor
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.experiments import names_of, scenes_of
+from depthclip_core.frames import Frame
+from depthclip_core.reading import read_rgb
+from depthclip_core.render import HEIGHT, WIDTH, Picture
+from depthclip_core.settings import network_window
+from depthclip_core.sweeps import PAPER_METRICS, sweep
+
+ALL = "all scenes"
+
+
+class Explorer(VBox):
+    """Pickers of scene and frame, controls, a line for what went wrong, and a picture.
+
+    frames: of one size. at: the frame shown first, counted round where there are fewer.
+    """
+
+    def __init__(
+        self, frames: Sequence[Frame], picture: Picture, controls: Sequence[Widget], at: int
+    ):
+        self.frames, self.picture = frames, picture
+        scenes = [scene or "" for scene in scenes_of(frames)]
+        self._of_scene = {ALL: list(range(len(frames)))}
+        for scene in sorted(set(scenes) - {""}):
+            self._of_scene[scene] = [i for i, s in enumerate(scenes) if s == scene]
+        named = zip(names_of(frames), scenes, strict=True)
+        self._labels = [", ".join(filter(None, pair)) for pair in named]
+        counts = [(f"{scene} ({len(which)})", scene) for scene, which in self._of_scene.items()]
+        self.scene = Dropdown(options=counts, value=ALL, description="scene")
+        self.frame = Dropdown(
+            options=self._options(ALL), value=at % len(frames), description="frame"
+        )
+        # It keeps its size: the page stands still, and clicks are counted in the picture's pixels.
+        size = Layout(width=f"{WIDTH}px", height=f"{HEIGHT}px", flex="0 0 auto", max_width="none")
+        self.image = Image(format="png", layout=size)
+        self.message = HTML(layout=Layout(height="28px"))
+        self._held, self._shown = False, None
+        pickers = HBox([self.scene, self.frame])
+        super().__init__([pickers, *controls, self.message, self.image])
+        self.draw()
+        self._on(self.scene, self._choose_scene)
+        self._on(self.frame, self.draw)
+
+    def draw(self) -> None:
+        """Show what the controls say."""
+        raise NotImplementedError
+
+    def _load(self) -> bool:
+        """Read the chosen frame, if it is not the one that is shown; whether it was read."""
+        position = self.frame.value
+        if position == self._shown:
+            return False
+        self._rgb, self._raw_depth = read_frame(self.frames, position)
+        view = network_window(*self._rgb.shape[:2]).slices
+        self.truth = None if self._raw_depth is None else self._raw_depth[view]
+        title = ", ".join(filter(None, [getattr(self.frames, "title", ""), self._labels[position]]))
+        self.picture.set_frame(self._rgb[view], self.truth, title)
+        self._shown = position
+        return True
+
+    def _choose_scene(self) -> None:
+        options = self._options(self.scene.value)
+        positions = [position for _, position in options]
+        stays = self.frame.value if self.frame.value in positions else positions[0]
+        with self._at_once():
+            self.frame.options = options
+            self.frame.value = stays
+
+    def _options(self, scene: str) -> list[tuple[str, int]]:
+        return [(self._labels[position], position) for position in self._of_scene[scene]]
+
+    def _on(self, control: Widget, action: Callable[[], None]) -> None:
+        """Let a button's click, or another control's new value, do that."""
+        if isinstance(control, Button):
+            control.on_click(lambda _: self._safely(action))
+        else:
+            control.observe(lambda _: None if self._held else self._safely(action), "value")
+
+    def _safely(self, action: Callable[[], None]) -> None:
+        """Do it; the one place where errors are met, and shown to whom they concern."""
+        try:
+            action()
+        except Exception as error:  # without this the kernel would swallow it
+            self.message.value = _in_red(error)
+        else:
+            self.message.value = ""
+
+    @contextmanager
+    def _at_once(self):
+        """Controls that are set here are followed by one drawing."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        self.draw()
+
+    def _scored(self, similarity: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
+        """The paper's metrics of the shown frame; NaN without ground truth."""
+        if self._raw_depth is None:
+            return pd.Series(np.nan, PAPER_METRICS)
+        scores = sweep([self._raw_depth], similarity, [bins], [temperature])
+        return scores.rows().iloc[0][[*PAPER_METRICS]]
+
+
+def seen_shape(frames: Sequence[Frame]) -> tuple[int, int]:
+    """Rows and columns of pixels that the network sees of each frame."""
+    return network_window(*read_rgb(frames, [0]).shape[1:3]).shape
+
+
+def check_length(frames: Sequence[Frame], similarity: Tensor) -> None:
+    """`DepthClipError` unless there is an answer for each frame."""
+    if len(frames) != len(similarity):
+        raise DepthClipError(
+            f"{len(similarity)} responses for {len(frames)} frames: collect them anew"
+        )
+
+
+def read_frame(frames: Sequence[Frame], position: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """RGB and raw depth of a frame; a data set that has both need not read more."""
+    if hasattr(frames, "rgb") and hasattr(frames, "raw_depth"):
+        return frames.rgb(position), frames.raw_depth(position)
+    frame = frames[position]
+    return frame.rgb, frame.raw_depth
+
+
+def as_table(metrics: pd.DataFrame) -> str:
+    """Metrics as HTML, a row for each setting."""
+    return metrics.to_html(float_format="{:.3f}".format, na_rep="–", border=0)
+
+
+def _in_red(error: Exception) -> str:
+    said = str(error) if isinstance(error, DepthClipError) else f"{type(error).__name__}: {error}"
+    return f'<span style="color: #b00020">{html.escape(" ".join(said.split()))}</span>'
