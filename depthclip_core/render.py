@@ -13,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -50,7 +51,8 @@ class Picture:
 
     def __init__(self):
         size = (WIDTH / DPI, HEIGHT / DPI)
-        self.figure = Figure(figsize=size, dpi=DPI, layout="none")
+        # Axes have fixed places. With layout="none" savefig would put the style's own engine back.
+        self.figure = Figure(figsize=size, dpi=DPI, layout=PlaceHolderLayoutEngine(True, True))
         self._canvas = FigureCanvasAgg(self.figure)
         self._parts: dict[Part, list[Axes]] = {}
         self._stale: set[Part] = set()  # to be drawn again

@@ -1,4 +1,4 @@
-"""Each notebook runs from top to bottom, with its own parameters and with others."""
+"""Each notebook runs from top to bottom with other parameters; with its own nbval runs it."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 RUNS = [
     pytest.param(path, chosen, id=f"{path.stem}{list(chosen.items()) if chosen else ''}")
     for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
-    for chosen in [{}, *EXTRA.get(path.stem, [])]
+    for chosen in EXTRA.get(path.stem, [{}])
 ]
 
 
