@@ -185,7 +185,7 @@ def _encode(data: DataSet, arrays: Sequence[StoredArray], progress: bool) -> Non
     arrays = [array for array in arrays if not array.complete]
     with ExitStack() as locks:
         for array in sorted(arrays, key=lambda array: array.address):  # one order: no deadlock
-            locks.enter_context(array.lock(_say_waiting))
+            locks.enter_context(array.lock(_say_waiting if progress else None))
         lacking = {array.address: set(array.missing()) for array in arrays}
         parts = sorted(set().union(*lacking.values()))
         if not parts:
