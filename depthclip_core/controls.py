@@ -14,9 +14,10 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import bootstrap, spearmanr
+from scipy.stats import spearmanr
 from torch import Tensor
 
+from depthclip_core import tables
 from depthclip_core.errors import DepthClipError
 from depthclip_core.fitting import STEP
 from depthclip_core.metrics import HIGHER_IS_BETTER
@@ -167,14 +168,10 @@ def intervals(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     Frames without a score are left out. Of differences of two systems' rows it is a paired test:
     an interval without zero says that one is better.
     """
-    scored = rows.dropna().to_numpy(float)
-    if len(scored) < 2:
-        raise DepthClipError(f"an interval of {len(scored)} images: score two or more")
-    found = bootstrap(
-        (scored,), np.mean, n_resamples=2000, batch=200, method="percentile", rng=seed
-    ).confidence_interval
-    table = {"mean": scored.mean(axis=0), "low": found.low, "high": found.high}
-    return pd.DataFrame(table, rows.columns)
+    n_scored = len(rows.dropna())
+    if n_scored < 2:
+        raise DepthClipError(f"an interval of {n_scored} images: score two or more")
+    return tables.intervals(rows, seed=seed)
 
 
 def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
