@@ -19,7 +19,7 @@ from torch import Tensor
 
 from depthclip_core import tables
 from depthclip_core.errors import DepthClipError
-from depthclip_core.fitting import STEP
+from depthclip_core.fitting import STEP, medians
 from depthclip_core.metrics import HIGHER_IS_BETTER
 from depthclip_core.pixels import cell_weights, checked_similarity, counted, interpolation, paired
 from depthclip_core.protocols import Protocol, resolve_protocol
@@ -82,7 +82,9 @@ def fit_vocabularies(
         for name, similarity in responses.items():
             cells = cell_weights(similarity[position], temperature, protocol.flip)
             totals[name] += (counts @ cells.reshape(len(cells), -1).T.astype(np.float64)).T
-    return {name: _medians(histogram) for name, histogram in totals.items()}
+    if not all(histogram.any() for histogram in totals.values()):
+        raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
+    return {name: tuple(map(float, medians(total))) for name, total in totals.items()}
 
 
 def cell_depths(
@@ -205,13 +207,3 @@ def _share_of_cells(grid: tuple[int, int], protocol: Protocol) -> sparse.csr_arr
     across = across[overlap.left - window.left : overlap.right - window.left]
     factors = (sparse.csr_array(m.astype(np.float64)) for m in (down, across))
     return sparse.csr_array(sparse.kron(*factors))
-
-
-def _medians(histogram: np.ndarray) -> tuple[float, ...]:
-    """Weighted median depth of each word; one that never answers takes the median of all."""
-    if not histogram.any():
-        raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
-    silent = histogram.sum(axis=1) < 1e-9
-    histogram = np.where(silent[:, None], histogram.sum(axis=0), histogram)
-    share = histogram.cumsum(axis=1) / histogram.sum(axis=1, keepdims=True)
-    return tuple(float(b) for b in (np.argmax(share >= 0.5, axis=1) + 0.5) * STEP)

@@ -42,7 +42,7 @@ def fit_bins(
             total = part if total is None else total + part
     if total is None:
         raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
-    return tuple(float(b) for b in (_medians(total) if method == "median" else _solve(total)))
+    return tuple(float(b) for b in (medians(total) if method == "median" else _solve(total)))
 
 
 def _histogram(weights: np.ndarray, depth: np.ndarray, max_depth: float) -> np.ndarray:
@@ -52,7 +52,7 @@ def _histogram(weights: np.ndarray, depth: np.ndarray, max_depth: float) -> np.n
     return np.stack([np.bincount(index, word, size) for word in weights])
 
 
-def _medians(histogram: np.ndarray) -> np.ndarray:
+def medians(histogram: np.ndarray) -> np.ndarray:
     """Weighted median depth of each word; a word that never answers takes the median of all."""
     silent = histogram.sum(1) < 1e-9
     histogram = np.where(silent[:, None], histogram.sum(0), histogram)
