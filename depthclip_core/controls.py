@@ -6,24 +6,21 @@ words, and bins fitted for each word separate the three.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from itertools import permutations
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from scipy.stats import spearmanr
 from torch import Tensor
 
 from depthclip_core import tables
 from depthclip_core.errors import DepthClipError
-from depthclip_core.fitting import STEP, medians
 from depthclip_core.metrics import HIGHER_IS_BETTER
-from depthclip_core.pixels import cell_weights, checked_similarity, counted, interpolation, paired
-from depthclip_core.protocols import Protocol, resolve_protocol
-from depthclip_core.settings import MAX_DEPTH, PROMPTS, TEMPERATURE
+from depthclip_core.pixels import checked_similarity
+from depthclip_core.settings import MAX_DEPTH, PROMPTS
 
 _data = tomllib.loads(
     resources.files("depthclip_core").joinpath("controls.toml").read_text(encoding="utf-8")
@@ -54,62 +51,11 @@ def orders(bins: Sequence[float]) -> np.ndarray:
     return np.array(list(permutations(bins)), dtype=np.float64)
 
 
-def fit_vocabularies(
-    truths: Iterable[np.ndarray],
-    responses: Mapping[str, Tensor],
-    temperature: float = TEMPERATURE,
-    protocol: str | Protocol = "released",
-) -> dict[str, tuple[float, ...]]:
-    """Bins of many lists of words, each `fitting.fit_bins` by medians, in one look at each frame.
-
-    truths: (480, 640) maps, metres, holes 0. responses: for each list (N, V, K, h, w) of the same
-    frames and grid. Weights are bilinear in the cells, so depth is counted by cell, for all words.
-    """
-    protocol = resolve_protocol(protocol)
-    responses = {name: checked_similarity(similarity) for name, similarity in responses.items()}
-    (n_frames, grid), *others = {(len(s), tuple(s.shape[-2:])) for s in responses.values()}
-    if others:
-        raise DepthClipError("the lists' responses are not of the same frames and grid")
-    share, size = _share_of_cells(grid, protocol), round(protocol.max_depth / STEP)
-    totals = {name: np.zeros((s.shape[2], size)) for name, s in responses.items()}
-    for position, truth in paired(truths, n_frames):
-        pixels = counted(truth, protocol)
-        where = np.flatnonzero(pixels.valid)
-        depth = pixels.depth.ravel()[where].astype(np.float64)
-        index = np.minimum((depth / STEP).astype(np.int64), size - 1)
-        ones = np.ones(len(index))
-        counts = sparse.csr_array((ones, (index, where)), shape=(size, pixels.valid.size)) @ share
-        for name, similarity in responses.items():
-            cells = cell_weights(similarity[position], temperature, protocol.flip)
-            totals[name] += (counts @ cells.reshape(len(cells), -1).T.astype(np.float64)).T
-    if not all(histogram.any() for histogram in totals.values()):
-        raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
-    return {name: tuple(map(float, medians(total))) for name, total in totals.items()}
-
-
-def cell_depths(
-    truths: Iterable[np.ndarray], grid: tuple[int, int], protocol: str | Protocol = "released"
-) -> np.ndarray:
-    """Mean true depth of what each cell covers, (N, h, w) metres; NaN where nothing is measured."""
-    protocol = resolve_protocol(protocol)
-    edges = [np.arange(n) * side // n for n, side in zip(grid, protocol.window.shape, strict=True)]
-    cells = []
-    for truth in truths:
-        part = truth[protocol.window.slices].astype(np.float64)
-        valid = protocol.measured(part)
-        total, count = (
-            np.add.reduceat(np.add.reduceat(m, edges[0], axis=0), edges[1], axis=1)
-            for m in (np.where(valid, part, 0), valid.astype(np.float64))
-        )
-        cells.append(np.divide(total, count, out=np.full(grid, np.nan), where=count > 0))
-    return np.array(cells)
-
-
 def where_words_win(depths: np.ndarray, similarity: Tensor, words: Sequence[str]) -> pd.DataFrame:
     """For each word the cells that it answers best, and their true depth.
 
-    depths: (N, h, w) of `cell_depths`. similarity: (N, V, K, h, w), of which the first view, the
-    image itself, is asked. Columns: cells, mean, and the quartiles low and high, in metres.
+    depths: (N, h, w) of `answers.cell_depths`. similarity: (N, V, K, h, w), of which the first
+    view, the image itself, is asked. Columns: cells, mean, and the quartiles low and high, metres.
     """
     depth, winner = _winners(depths, similarity)
     rows = {}
@@ -197,13 +143,3 @@ def _winners(depths: np.ndarray, similarity: Tensor) -> tuple[np.ndarray, np.nda
         raise DepthClipError(f"answers at {winner.shape} cells for depths at {depths.shape}")
     measured = np.isfinite(depths)
     return depths[measured], winner[measured]
-
-
-def _share_of_cells(grid: tuple[int, int], protocol: Protocol) -> sparse.csr_array:
-    """What each cell has in each pixel that may count, (pixels, cells): `depth.upsample`."""
-    window, overlap = protocol.window, protocol.overlap
-    down, across = (interpolation(*n) for n in zip(grid, window.shape, strict=True))
-    down = down[overlap.top - window.top : overlap.bottom - window.top]
-    across = across[overlap.left - window.left : overlap.right - window.left]
-    factors = (sparse.csr_array(m.astype(np.float64)) for m in (down, across))
-    return sparse.csr_array(sparse.kron(*factors))

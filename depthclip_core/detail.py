@@ -13,7 +13,7 @@ import pandas as pd
 from depthclip_core.errors import DepthClipError
 from depthclip_core.experiments import names_of
 from depthclip_core.frames import Frame
-from depthclip_core.pixels import Truth, counted, interpolation
+from depthclip_core.pixels import Truth, counted, interpolation, overlap_interpolation
 from depthclip_core.protocols import Protocol, resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
 
@@ -74,7 +74,7 @@ def _row(depth: np.ndarray, truth: Truth, grid: tuple[int, int], protocol: Proto
     window, overlap = protocol.window, protocol.overlap
     p = depth[overlap.top - window.top :, overlap.left - window.left :]
     p = p[: truth.depth.shape[0], : truth.depth.shape[1]]
-    rows, across = _upsampling(grid, protocol)
+    rows, across = overlap_interpolation(grid, protocol)
     best = rows @ _best_cells(truth, grid, protocol) @ across.T
     energy = gradient_energy(truth.depth, truth.valid)
     values = []
@@ -90,7 +90,7 @@ def _row(depth: np.ndarray, truth: Truth, grid: tuple[int, int], protocol: Proto
 
 def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.ndarray:
     """Depths of the cells (h, w) whose upsampled map has the least squared error."""
-    (h, w), (down, across) = grid, _upsampling(grid, protocol)
+    (h, w), (down, across) = grid, overlap_interpolation(grid, protocol)
     # A cell's pixels are a product of rows and columns: so is the matrix of normal equations, but
     # for the mask between them.
     pairs_down, pairs_across = _pairs(*grid, protocol)
@@ -100,20 +100,10 @@ def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.n
     return np.linalg.lstsq(normal, known.ravel(), rcond=1e-10)[0].reshape(grid)
 
 
-def _upsampling(grid: tuple[int, int], protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices (H, h) and (W, w) of the upsampling, at the pixels of the protocol's overlap."""
-    window, overlap = protocol.window, protocol.overlap
-    down, across = (interpolation(*n) for n in zip(grid, window.shape, strict=True))
-    return (
-        down[overlap.top - window.top : overlap.bottom - window.top],
-        across[overlap.left - window.left : overlap.right - window.left],
-    )
-
-
 @lru_cache(maxsize=4)
 def _pairs(h: int, w: int, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Products of each two columns of the same: (H, h·h) and (W, w·w), float64."""
-    down, across = (matrix.astype(np.float64) for matrix in _upsampling((h, w), protocol))
+    down, across = (matrix.astype(np.float64) for matrix in overlap_interpolation((h, w), protocol))
     return tuple(
         (matrix[:, :, None] * matrix[:, None, :]).reshape(len(matrix), -1)
         for matrix in (down, across)

@@ -12,9 +12,8 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.fitting import fit_bins
+from depthclip_core.fitting import medians, word_histograms
 from depthclip_core.frames import Frame
-from depthclip_core.pipeline import pixel_weights
 from depthclip_core.pixels import counted
 from depthclip_core.protocols import Protocol, resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
@@ -132,15 +131,13 @@ def wanted_bins(
         raise DepthClipError(
             f"{len(similarity)} responses and {len(scenes)} scenes for {len(frames)} frames"
         )
-    protocol = resolve_protocol(protocol)
-    views = similarity if protocol.flip else similarity[:, :1]
-    groups = {"all": list(range(len(frames)))}
-    groups |= {scene: positions_of(scenes, scene) for scene in sorted(set(scenes))}
-    rows = {}
-    for scene, positions in groups.items():
-        truths = read_ahead(lambda position: read_truth(frames, position), positions)
-        maps = (pixel_weights(views[[p]], protocol.window.shape, temperature)[0] for p in positions)
-        rows[scene] = fit_bins(zip(maps, truths, strict=True), "median", protocol)
+    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    histograms = word_histograms(truths, {"words": similarity}, temperature, protocol)
+    totals = dict.fromkeys(["all", *sorted(set(scenes))], 0.0)
+    for scene, histogram in zip(scenes, histograms, strict=True):
+        totals["all"] = totals["all"] + histogram["words"]
+        totals[scene] = totals[scene] + histogram["words"]
+    rows = {scene: medians(total) for scene, total in totals.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(words)).rename_axis("scene")
 
 

@@ -10,7 +10,7 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.fitting import fit_bins
 from depthclip_core.frames import Frame
 from depthclip_core.metrics import METRICS, evaluate, pooled_correlation
-from depthclip_core.pipeline import depth_maps, pixel_weights
+from depthclip_core.pipeline import depth_maps
 from depthclip_core.protocols import resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
 from depthclip_core.settings import TEMPERATURE
@@ -81,11 +81,7 @@ def fit(
     protocol: str = "released",
 ) -> tuple[float, ...]:
     """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
-    resolved = resolve_protocol(protocol)
-    shape = resolved.window.shape
-    similarity = similarity if resolved.flip else similarity[:, :1]
-    maps = (w for part in similarity.split(BATCH) for w in pixel_weights(part, shape, temperature))
-    return fit_bins(_paired(frames, maps, len(similarity)), method, protocol)
+    return fit_bins(_truths(frames), similarity, method, temperature, protocol)
 
 
 def names_of(frames: Sequence[Frame]) -> list[str]:

@@ -125,21 +125,6 @@ def depth_maps(
     return upsample(depth, shape).cpu().numpy()
 
 
-def pixel_weights(
-    similarity: Tensor,
-    shape: tuple[int, int],
-    temperature: float = TEMPERATURE,
-    logit_scale: float = LOGIT_SCALE,
-) -> np.ndarray:
-    """What `respond` returns for a head → bin weights of every pixel, float32 (B, K, *shape).
-
-    Flip and upsampling are linear, so these weights times any bins are the depth of `depth_maps`.
-    """
-    weights = [bin_weights(view, temperature, logit_scale) for view in similarity.unbind(1)]
-    mean = flip_average(*weights) if len(weights) == 2 else weights[0]
-    return upsample(mean, shape).cpu().numpy()
-
-
 def first_batch(size: tuple[int, int], device_type: str) -> int:
     """Frames of one pass: on a GPU 16, halved by who asks while memory is too small.
 

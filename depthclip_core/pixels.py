@@ -96,6 +96,18 @@ def interpolation(n_cells: int, n_pixels: int) -> np.ndarray:
     return upsample(torch.eye(n_cells)[:, :, None], (n_pixels, 1))[:, :, 0].numpy().T.copy()
 
 
+def overlap_interpolation(
+    grid: tuple[int, int], protocol: Protocol
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices (H, h) and (W, w) of the upsampling, at the pixels of a `Truth`."""
+    window, overlap = protocol.window, protocol.overlap
+    down, across = (interpolation(*n) for n in zip(grid, window.shape, strict=True))
+    return (
+        down[overlap.top - window.top : overlap.bottom - window.top],
+        across[overlap.left - window.left : overlap.right - window.left],
+    )
+
+
 class PixelMaps:
     """B maps at H × W pixels, computed some rows at a time: down · columns.
 
@@ -117,11 +129,7 @@ class PixelMaps:
 
 def pixel_maps(cells: np.ndarray, protocol: Protocol) -> PixelMaps:
     """Maps of cells (B, h, w), upsampled, at the pixels of a `Truth`."""
-    window, overlap = protocol.window, protocol.overlap
-    down = interpolation(cells.shape[1], window.shape[0])
-    across = interpolation(cells.shape[2], window.shape[1])
-    down = down[overlap.top - window.top : overlap.bottom - window.top]
-    across = across[overlap.left - window.left : overlap.right - window.left]
+    down, across = overlap_interpolation(cells.shape[1:], protocol)
     return PixelMaps(down, cells @ across.T)
 
 

@@ -55,7 +55,7 @@ class ErrorForms:
         return np.concatenate([np.sqrt(self._mean_squares(block)).mean(axis=1) for block in blocks])
 
     def least_squares(self) -> tuple[float, ...]:
-        """The bins of least squared error, all frames' pixels pooled, as `fitting.fit_bins`.
+        """The bins of least squared error, all frames' pixels pooled.
 
         In closed form; a bin below the near limit is raised to it.
         """

@@ -103,6 +103,21 @@ def flip_average(straight, mirrored):
     return mean
 
 
+def pixel_weights(similarity, shape, temperature=0.1):
+    """Bin weights of every pixel, (N, K, *shape), by torch alone; similarities (N, V, K, h, w)."""
+    views = [torch.softmax(100 * view / temperature, dim=1) for view in similarity.unbind(1)]
+    mean = (views[0] + views[1].flip(-1)) / 2 if len(views) == 2 else views[0]
+    weights = torch.nn.functional.interpolate(mean, shape, mode="bilinear", align_corners=True)
+    return weights.numpy()
+
+
+def fitted_median(weights, depths):
+    """The weighted median of one word: the depth below which half of its weight lies."""
+    order = np.argsort(depths, kind="stable")
+    below = np.cumsum(weights[order], dtype=np.float64)
+    return depths[order][np.searchsorted(below, below[-1] / 2)]
+
+
 def scores(depth, ground_truth):
     """Metrics of one frame under the released protocol, pixel by pixel."""
     near = [0, 0, 0]

@@ -12,9 +12,6 @@ from scipy.stats import spearmanr
 
 from depthclip_core import controls, vocabularies
 from depthclip_core.errors import DepthClipError
-from depthclip_core.fitting import fit_bins
-from depthclip_core.pipeline import pixel_weights
-from depthclip_core.protocols import PROTOCOLS
 from depthclip_core.settings import PROMPTS
 
 matplotlib.use("Agg")
@@ -64,57 +61,6 @@ def test_orders_are_all_of_them_and_the_first_is_as_given():
     assert len(controls.orders(range(7))) == 5040
     with pytest.raises(DepthClipError, match="all orders of 9 bins"):
         controls.orders(range(9))
-
-
-@pytest.mark.parametrize("protocol", ["released", "bts"])
-def test_fits_are_those_of_fit_bins(protocol):
-    """Depth counted by cell, once for all lists, gives the medians of weighted pixels."""
-    truths = ground_truths()
-    responses = {"a": similarities(seed=1), "b": similarities(n_words=5, seed=2)}
-    found = controls.fit_vocabularies(truths, responses, protocol=protocol)
-    resolved = PROTOCOLS[protocol]
-    for name, similarity in responses.items():
-        views = similarity if resolved.flip else similarity[:, :1]
-        maps = pixel_weights(views, resolved.window.shape)
-        expected = fit_bins(zip(maps, truths, strict=True), "median", protocol)
-        np.testing.assert_allclose(found[name], expected, atol=0.0011)  # one step of the median
-
-
-def test_a_word_that_never_answers_takes_the_median_of_all():
-    similarity = similarities(n_words=3)
-    similarity[:, :, 1] = -1.0
-    truths = ground_truths()
-    found = controls.fit_vocabularies(truths, {"a": similarity})["a"]
-    alone = controls.fit_vocabularies(truths, {"a": similarity[:, :, :1]})["a"]
-    assert found[1] == pytest.approx(alone[0], abs=0.0011)
-
-
-def test_fits_refuse_what_does_not_belong_together():
-    truths = ground_truths()
-    with pytest.raises(DepthClipError, match="same frames and grid"):
-        controls.fit_vocabularies(truths, {"a": similarities(), "b": similarities(n_frames=2)})
-    with pytest.raises(DepthClipError, match="no frame has a valid pixel"):
-        controls.fit_vocabularies(0 * truths, {"a": similarities()})
-    with pytest.raises(DepthClipError, match="collect them anew"):
-        controls.fit_vocabularies(truths[:2], {"a": similarities()})
-
-
-@pytest.mark.parametrize("grid", [(13, 17), (3, 5)])
-def test_cell_depths_are_means_of_what_is_measured(grid):
-    truths = ground_truths(2)
-    truths[0, 56:200, 60:300] = 0
-    found = controls.cell_depths(truths, grid)
-    assert found.shape == (2, *grid)
-    for truth, cells in zip(truths, found, strict=True):
-        view = truth[56:472, 60:604].astype(float)
-        for row, column in np.ndindex(grid):
-            top, bottom = row * 416 // grid[0], (row + 1) * 416 // grid[0]
-            left, right = column * 544 // grid[1], (column + 1) * 544 // grid[1]
-            part = view[top:bottom, left:right]
-            part = part[(part > 1e-3) & (part < 10)]
-            expected = part.mean() if part.size else np.nan
-            np.testing.assert_allclose(cells[row, column], expected, rtol=1e-9)
-    assert np.isnan(found[0]).any()
 
 
 def test_where_words_win_by_hand():

@@ -1,55 +1,108 @@
+import naive
 import numpy as np
 import pytest
+import torch
 
-import depthclip_core as dc
-from depthclip_core.fitting import STEP, fit_bins
+from depthclip_core import fitting
+from depthclip_core.errors import DepthClipError
+from depthclip_core.fitting import STEP, fit_bins, fit_medians
+from depthclip_core.protocols import PROTOCOLS
+
+GRID = (3, 4)
+WORLD = np.array([1.2, 2.4, 4.8])
 
 
-def one_hot_world(noise=0.0, seed=0):
-    """Frames in which word k answers alone wherever depth is about BINS[k]."""
+def similarities(n_frames=3, n_words=7, views=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return 0.2 + 0.004 * torch.randn(n_frames, views, n_words, *GRID, generator=generator)
+
+
+def ground_truths(n_frames=3, seed=0):
     rng = np.random.default_rng(seed)
-    bins = np.array([1.2, 2.4, 4.8])
-    for _ in range(3):
-        word = rng.integers(0, 3, (480, 640))
-        truth = bins[word] + rng.normal(0, noise, word.shape)
-        truth[rng.random(word.shape) < 0.1] = 0
-        weights = np.eye(3)[word[56:472, 60:604]].transpose(2, 0, 1).astype(np.float32)
-        yield weights, truth
+    smooth = np.kron(rng.uniform(0.5, 9, (n_frames, 12, 16)), np.ones((40, 40)))
+    depth = smooth + rng.normal(0, 0.2, smooth.shape)
+    depth[rng.random(depth.shape) < 0.2] = 0
+    return np.clip(depth, 0, 10.5).astype(np.float32)
+
+
+def world(noise=0.0, seed=0):
+    """Frames in which a word answers alone in all of a frame, at the word's depth."""
+    rng = np.random.default_rng(seed)
+    similarity = torch.zeros(6, 1, 3, *GRID)
+    truths = []
+    for frame in range(6):
+        similarity[frame, 0, frame % 3] = 1
+        truth = WORLD[frame % 3] + rng.normal(0, noise, (480, 640))
+        truth[rng.random(truth.shape) < 0.1] = 0
+        truths.append(truth)
+    return truths, similarity
 
 
 @pytest.mark.parametrize("method", ["median", "least-squares"])
 def test_bins_of_a_world_that_has_some_are_found(method):
-    assert fit_bins(one_hot_world(), method) == pytest.approx((1.2, 2.4, 4.8), abs=STEP)
-    assert fit_bins(one_hot_world(0.2), method) == pytest.approx((1.2, 2.4, 4.8), abs=0.02)
+    assert fit_bins(*world(), method) == pytest.approx(WORLD, abs=STEP)
+    assert fit_bins(*world(0.2), method) == pytest.approx(WORLD, abs=0.02)
+
+
+@pytest.mark.parametrize("protocol", ["released", "bts"])
+def test_medians_are_those_of_weighted_pixels(protocol):
+    """Depth counted by cell, once for all lists, gives what pixel after pixel gives."""
+    truths = ground_truths(2)
+    responses = {"a": similarities(2, seed=1), "b": similarities(2, n_words=5, seed=2)}
+    found = fit_medians(truths, responses, protocol=protocol)
+    resolved = PROTOCOLS[protocol]
+    rows, columns = resolved.window.slices
+    seen = np.array([resolved.valid(t, np.full(t.shape, 10.0))[rows, columns] for t in truths])
+    depths = truths[:, rows, columns][seen]
+    for name, similarity in responses.items():
+        views = similarity if resolved.flip else similarity[:, :1]
+        maps = naive.pixel_weights(views, resolved.window.shape)
+        for word, bin_ in enumerate(found[name]):
+            expected = naive.fitted_median(maps[:, word][seen], depths)
+            assert bin_ == pytest.approx(expected, abs=1.1 * STEP)
 
 
 def test_least_squares_beats_every_small_step_away_from_it():
-    rng = np.random.default_rng(0)
-    weights = rng.dirichlet(np.ones(4), (416, 544)).transpose(2, 0, 1).astype(np.float32)
-    truth = rng.uniform(0.5, 6, (480, 640))
-    bins = np.array(fit_bins([(weights, truth)], "least-squares"))
-    seen = np.s_[0:415, 0:541]
+    truths, similarity = ground_truths(), similarities(n_words=4)
+    weights = naive.pixel_weights(similarity, (416, 544))[:, :, :415, :541]
+    depths = truths[:, 56:471, 60:601]
+    seen = (depths > 1e-3) & (depths < 10)
+    bins = np.array(fit_bins(truths, similarity, "least-squares"))
 
     def error(b):
-        return np.mean((np.tensordot(b, weights, 1)[seen] - truth[56:472, 60:604][seen]) ** 2)
+        return np.mean((np.tensordot(weights, b, (1, 0))[seen] - depths[seen]) ** 2)
 
-    for k in range(4):
-        for step in (-0.05, 0.05):
-            moved = bins.copy()
-            moved[k] += step
-            assert error(moved) > error(bins)
+    for step in 0.05 * np.eye(4):
+        assert error(bins) < min(error(bins + step), error(bins - step))
 
 
 def test_a_word_that_never_answers_takes_the_median_of_all():
-    weights = np.zeros((2, 416, 544), np.float32)
-    weights[0] = 1
-    truth = np.full((480, 640), 3.0)
-    assert fit_bins([(weights, truth)]) == pytest.approx((3.0, 3.0), abs=STEP)
+    similarity = similarities(n_words=3)
+    similarity[:, :, 1] = -1.0
+    truths = ground_truths()
+    alone = fit_bins(truths, similarity[:, :, :1])
+    assert fit_bins(truths, similarity)[1] == pytest.approx(alone[0], abs=1.1 * STEP)
 
 
-def test_bad_input_is_refused():
-    weights = np.ones((1, 416, 544), np.float32)
-    with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
-        fit_bins([(weights, np.zeros((480, 640)))])
-    with pytest.raises(dc.DepthClipError, match="did you mean 'median'"):
-        fit_bins([], "mean")
+def test_histograms_hold_every_valid_pixel_once():
+    truths, similarity = ground_truths(2), similarities(2)
+    frames = [f["a"] for f in fitting.word_histograms(truths, {"a": similarity})]
+    for histogram, truth in zip(frames, truths, strict=True):
+        valid = PROTOCOLS["released"].measured(truth[56:471, 60:601])
+        assert histogram.sum() == pytest.approx(valid.sum(), rel=1e-6)
+        counts, _ = np.histogram(truth[56:471, 60:601][valid], np.linspace(0, 10, 11))
+        coarse = histogram.sum(0).reshape(10, -1).sum(1)
+        np.testing.assert_allclose(coarse, counts, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", fitting.METHODS)
+def test_bad_input_is_refused(method):
+    truths = ground_truths()
+    with pytest.raises(DepthClipError, match="no frame has a valid pixel"):
+        fit_bins(0 * truths, similarities(), method)
+    with pytest.raises(DepthClipError, match="collect them anew"):
+        fit_bins(truths[:2], similarities(), method)
+    with pytest.raises(DepthClipError, match="did you mean 'median'"):
+        fit_bins(truths, similarities(), "mean")
+    with pytest.raises(DepthClipError, match="same frames and grid"):
+        fit_medians(truths, {"a": similarities(), "b": similarities(n_frames=2)})

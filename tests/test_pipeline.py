@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import depthclip_core as dc
-from depthclip_core.pipeline import pixel_weights, respond
+from depthclip_core.pipeline import respond
 from depthclip_core.settings import BINS, PROMPTS
 
 
@@ -85,13 +85,13 @@ def test_flip_average_is_symmetric(sample):
     assert np.abs(once - straight).max() > 1e-2
 
 
-def test_pixel_weights_times_bins_is_the_depth(sample):
+def test_weights_of_pixels_times_bins_are_the_depth(sample):
     frames = photograph()[None]
     for flip in (True, False):
         text = sample.text_vectors(PROMPTS["original"])
         similarity = respond(frames, sample, text, ["value"], flip)["value"]
         assert similarity.shape == (1, 2 if flip else 1, 7, 13, 17)
-        weights = pixel_weights(similarity, (416, 544))
+        weights = naive.pixel_weights(similarity, (416, 544))
         depth = np.tensordot(weights, BINS["original"], axes=(1, 0))
         expected = dc.predict_depth(frames, sample, head="value", flip=flip)
         np.testing.assert_allclose(depth, expected, atol=1e-5)
