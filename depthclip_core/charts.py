@@ -90,6 +90,8 @@ def show_counts(ax: Axes, counts: pd.DataFrame) -> None:
 def response_panels(curves: pd.DataFrame, bins: Sequence[float], title: str) -> Figure:
     """Mean weight of each word by true depth, a panel per word, with its interval and its bin.
 
+    The axis of depth is logarithmic: most words share the first few metres.
+
     curves: as `answers.response_curves` gives them. The dashed line is what all words alike have.
     """
     words = list(dict.fromkeys(curves["word"]))
@@ -101,9 +103,11 @@ def response_panels(curves: pd.DataFrame, bins: Sequence[float], title: str) -> 
         ax.axhline(1 / len(words), color="0.5", lw=0.8, ls="--", label="1 / number of words")
         ax.fill_between(curve["depth"], curve["low"], curve["high"], color="C0", alpha=0.25, lw=0)
         ax.plot(curve["depth"], curve["mean"], color="C0", marker="o", ms=3, label="mean weight")
-        ax.set(title=f"“{word}”", xlim=(0, 10), xticks=[0, 5, 10])
+        ax.set(title=f"“{word}”", xscale="log", xlim=(0.6, 10))
+        ax.set_xticks([1, 2, 5, 10], ["1", "2", "5", "10"])
+        ax.set_xticks([], minor=True)
     axes[0, 0].set(ylim=(0, 1), ylabel="bin weight")
-    axes[0, len(words) // 2].set_xlabel("true depth (m)")
+    axes[0, len(words) // 2].set_xlabel("true depth (m), logarithmic")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     figure.suptitle(title)
@@ -117,7 +121,7 @@ def show_entropies(ax: Axes, entropies: dict[str, np.ndarray], n_words: int) -> 
     most = np.log2(n_words)
     ax.axvline(most, color="0.5", lw=0.8, label=f"all {n_words} words alike")
     ax.set(
-        xlim=(-0.03, most + 0.1), ylim=(0, 1.02), xlabel="entropy of a cell's bin weights (bits)"
+        xlim=(-0.06, most + 0.1), ylim=(0, 1.02), xlabel="entropy of a cell's bin weights (bits)"
     )
     ax.set_ylabel("share of cells with at most that")
     ax.legend(loc="lower right", bbox_to_anchor=(0.95, 0))

@@ -33,18 +33,18 @@ def show_partitions(ax: Axes, partitions: Mapping[str, Sequence[float]], title: 
     """Bins of partitions on one axis in metres: a row each, the first on top."""
     for row, bins in enumerate(partitions.values()):
         ax.plot([min(bins), max(bins)], [row, row], color="0.8", lw=1, zorder=1)
-        ax.scatter(bins, [row] * len(bins), s=28, color=f"C{row % 7}", zorder=2)
+        ax.scatter(bins, [row] * len(bins), s=28, color="C0", zorder=2)
     _rows(ax, list(partitions))
     top = max(max(bins) for bins in partitions.values())
     ax.set(xlim=(0, top * 1.05), xlabel="bin (m)", title=title)
 
 
 def show_depths(ax: Axes, depths: pd.DataFrame, title: str = "") -> None:
-    """How deep some things are, in metres: a row each with mean as a dot, low to high as a line."""
-    ax.hlines(range(len(depths)), depths["low"], depths["high"], color="0.6", lw=2, zorder=1)
-    ax.scatter(depths["mean"], range(len(depths)), s=28, color="0.2", zorder=2)
+    """How deep some things are, in metres: a row each: median as a dot, a line from 5 % to 95 %."""
+    ax.hlines(range(len(depths)), depths["5 %"], depths["95 %"], color="0.6", lw=2, zorder=1)
+    ax.scatter(depths["median"], range(len(depths)), s=28, color="0.2", zorder=2)
     _rows(ax, list(depths.index))
-    end = max(ax.get_xlim()[1], depths["high"].max() * 1.05)  # of what shares the axis, or of these
+    end = max(ax.get_xlim()[1], depths["95 %"].max() * 1.05)  # of what shares the axis, or of these
     ax.set(xlim=(0, end), xlabel="depth (m)", title=title)
 
 
@@ -87,7 +87,9 @@ def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, titl
         ax.tick_params(labelbottom=True)
     for ax in axes.flat[len(kinds) :]:
         ax.remove()
-    figure.supxlabel(label(metric), fontsize="medium")
+    figure.supxlabel(
+        f"{label(metric)}; filled: the best of the panel, dashed: original", fontsize="medium"
+    )
     figure.suptitle(title)
     return figure
 
@@ -136,7 +138,8 @@ def ours_against_printed(ledger: pd.DataFrame, title: str) -> Figure:
         show_against(ax, part, name, "log" if name == "errors" else "linear")
     seen = [verdict for verdict in VERDICT_COLOURS if (ledger["verdict"] == verdict).any()]
     handles = [axes[0].scatter([], [], s=24, fc="none", ec=VERDICT_COLOURS[v]) for v in seen]
-    figure.legend(handles, seen, loc="outside lower center", ncols=len(seen))
+    names = [f"verdict: {verdict}" for verdict in seen]
+    figure.legend(handles, names, loc="outside lower center", ncols=len(seen))
     figure.suptitle(title)
     return figure
 

@@ -27,6 +27,7 @@ _data = tomllib.loads(
 )
 CONTROLS = MappingProxyType({name: tuple(words) for name, words in _data["words"].items()})
 VOCABULARIES = MappingProxyType({**PROMPTS, **CONTROLS})  # the paper's lists first
+QUARTILES = ("25 %", "median", "75 %")
 LARGEST = 8  # words of which all orders are looked at: 40,320
 
 
@@ -55,30 +56,30 @@ def where_words_win(depths: np.ndarray, similarity: Tensor, words: Sequence[str]
     """For each word the cells that it answers best, and their true depth.
 
     depths: (N, h, w) of `answers.cell_depths`. similarity: (N, V, K, h, w), of which the first
-    view, the image itself, is asked. Columns: cells, mean, and the quartiles low and high, metres.
+    view, the image itself, is asked. Columns: cells, and 25 %, median and 75 % of
+    their depths, metres.
     """
     depth, winner = _winners(depths, similarity)
     rows = {}
     for k, word in enumerate(words):
         own = depth[winner == k]
-        low, high = np.quantile(own, [0.25, 0.75]) if own.size else (np.nan, np.nan)
-        mean = own.mean() if own.size else np.nan
-        rows[word] = {"cells": own.size, "mean": mean, "low": low, "high": high}
+        quartiles = np.quantile(own, [0.25, 0.5, 0.75]) if own.size else [np.nan] * 3
+        rows[word] = {"cells": own.size, **dict(zip(QUARTILES, quartiles, strict=True))}
     return pd.DataFrame(rows).T.astype({"cells": int}).rename_axis("word")
 
 
 def order_in_images(depths: np.ndarray, similarity: Tensor) -> pd.Series:
     """Rank correlations of the words' order, near to far, with true depth; arguments as above.
 
-    words: of the mean depth where each word wins. cells: of depth and winner, cell by cell. NaN
+    words: of the median depth where each word wins. cells: of depth and winner, cell by cell. NaN
     where fewer than three words, for cells two, win anywhere.
     """
     depth, winner = _winners(depths, similarity)
     present = np.unique(winner)
-    means = [depth[winner == k].mean() for k in present]
+    middles = [np.median(depth[winner == k]) for k in present]
     return pd.Series(
         {
-            "words": spearmanr(present, means).statistic if len(present) > 2 else np.nan,
+            "words": spearmanr(present, middles).statistic if len(present) > 2 else np.nan,
             "cells": spearmanr(winner, depth).statistic if len(present) > 1 else np.nan,
         }
     )

@@ -18,9 +18,9 @@ from depthclip_core.pixels import counted
 from depthclip_core.protocols import Protocol, resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
 from depthclip_core.settings import TEMPERATURE
+from depthclip_core.tables import FEW
 
 STEP = 0.01  # metres, the histograms' resolution
-FEW = 10  # images; a scene type with fewer is flagged
 
 
 def depth_histograms(

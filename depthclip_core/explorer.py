@@ -24,12 +24,19 @@ class Explorer(VBox):
     """Pickers of scene and frame, controls, a line for what went wrong, and a picture.
 
     frames: of one size. at: the frame shown first, counted round where there are fewer.
+    title: what the frames are of; empty: as the data set says.
     """
 
     def __init__(
-        self, frames: Sequence[Frame], picture: Picture, controls: Sequence[Widget], at: int
+        self,
+        frames: Sequence[Frame],
+        picture: Picture,
+        controls: Sequence[Widget],
+        at: int,
+        title: str = "",
     ):
         self.frames, self.picture = frames, picture
+        self.title = title or getattr(frames, "title", "")
         scenes = [scene or "" for scene in scenes_of(frames)]
         self._of_scene = {ALL: list(range(len(frames)))}
         for scene in sorted(set(scenes) - {""}):
@@ -64,7 +71,7 @@ class Explorer(VBox):
         self._rgb, self._raw_depth = read_frame(self.frames, position)
         view = network_window(*self._rgb.shape[:2]).slices
         self.truth = None if self._raw_depth is None else self._raw_depth[view]
-        title = ", ".join(filter(None, [getattr(self.frames, "title", ""), self._labels[position]]))
+        title = ", ".join(filter(None, [self.title, self._labels[position]]))
         self.picture.set_frame(self._rgb[view], self.truth, title)
         self._shown = position
         return True

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -96,8 +97,12 @@ def show_contours(
     colours = {"cmap": DEPTH_COLOURS, "vmin": limits[0], "vmax": limits[1]}
     lines = ax.contour(known, inside, linewidths=1.3, **colours)
     lines.set_path_effects([withStroke(linewidth=2.6, foreground="white")])
+    height, width = depth.shape
     for label in ax.clabel(lines, fmt="%g m", fontsize=7.5, colors="black"):
         label.set_path_effects([withStroke(linewidth=2, foreground="white")])
+        x, y = label.get_position()
+        if not (0.06 < x / width < 0.94 and 0.05 < y / height < 0.95):
+            label.set_visible(False)  # it would be cut off
 
 
 def show_answers(ax: Axes, cells: np.ndarray, limits: tuple[float, float], title: str) -> AxesImage:
@@ -124,7 +129,7 @@ def show_intervals(
     ax.hlines(y, table["low"], table["high"], color="C0", lw=2)
     ax.plot(table["mean"], y, "o", color="C0", ms=5)
     if reference is not None:
-        ax.axvline(reference, color="C1", ls="--", lw=1.2)
+        ax.axvline(reference, color="C1", ls="--", lw=1.2, label="best constant")
     ax.set(yticks=y, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), title=title)
     ax.grid(axis="x", alpha=0.3)
 
@@ -142,10 +147,17 @@ def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends:
 
 
 def depth_bar(
-    figure: Figure, image: AxesImage, axes: Axes | Sequence[Axes], label: str = "depth (m)"
+    figure: Figure,
+    image: ScalarMappable,
+    axes: Axes | Sequence[Axes],
+    label: str = "depth (m)",
+    extend: str = "",
 ):
-    """The colour bar of a row of maps that share one scale."""
-    ends = {"depth (m)": "max"}.get(label, "both")
+    """The colour bar of a row of maps that share one scale.
+
+    extend: the ends beyond which there is more; empty: of depth the far one, of errors both.
+    """
+    ends = extend or ("max" if label == "depth (m)" else "both")
     return figure.colorbar(
         image, ax=axes, label=label, shrink=0.9, pad=0.01, extend=ends, extendfrac=0.03, aspect=30
     )
@@ -155,6 +167,13 @@ def depth_limits(*maps: np.ndarray) -> tuple[float, float]:
     """One scale for several depth maps: 0 to the largest 99th percentile, in half metres."""
     tops = [np.percentile(m[m > 0], 99) for m in maps if (m > 0).any()]
     return 0.0, float(np.ceil(max(tops, default=10) * 2) / 2)
+
+
+def error_limit(*errors: np.ndarray) -> float:
+    """The end of a scale of errors: the 98th percentile of their sizes, in half metres; NaN is
+    missing."""
+    sizes = np.concatenate([np.abs(error[np.isfinite(error)]) for error in errors])
+    return max(0.5, float(np.ceil(np.percentile(sizes, 98) * 2) / 2)) if sizes.size else 0.5
 
 
 def word_maps(cells: np.ndarray, words: Sequence[str], label: str, title: str) -> Figure:

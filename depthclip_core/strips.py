@@ -13,8 +13,10 @@ from scipy.ndimage import median_filter
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.figures import (
+    DEPTH_COLOURS,
     depth_bar,
     depth_limits,
+    error_limit,
     show_contours,
     show_depth,
     show_error,
@@ -76,7 +78,7 @@ def depth_strip(
     n_depths = len(names) + known
     columns = 1 + n_depths + (len(names) if errors and known else 0)
     figure, axes = _rows(len(strips), columns)
-    off = _largest_error(strips) if errors and known else 0.0
+    off = error_limit(*(e for s in strips for e in _errors(s).values())) if errors else 0.0
     for line, strip in zip(axes, strips, strict=True):
         show_photo(line[0], strip.rgb, strip.name)
         missing = np.zeros(strip.rgb.shape[:2])
@@ -84,10 +86,9 @@ def depth_strip(
         shown = ([truth] if known else []) + list(strip.maps.values())
         for ax, depth in zip(line[1 : 1 + n_depths], shown, strict=True):
             image = show_depth(ax, depth, limits)
-        for ax, depth in zip(line[1 + n_depths :], strip.maps.values(), strict=False):
-            error = np.where((truth > 0) & (depth > 0), depth - truth, np.nan)
+        for ax, error in zip(line[1 + n_depths :], _errors(strip).values(), strict=False):
             of_error = show_error(ax, error, off)
-    heads = (["ground truth (grey: none)"] if known else []) + names
+    heads = (["ground truth (grey: not measured)"] if known else []) + names
     heads += [f"error: {name}" for name in names] if errors and known else []
     for ax, head in zip(axes[0, 1:], heads, strict=True):
         ax.set_title(head)
@@ -98,13 +99,24 @@ def depth_strip(
     return figure
 
 
+def contour_levels(farthest: float) -> list[float]:
+    """Depths of lines, metres: every half one up to 3 m, then every one.
+
+    They lie between the paper's bins, which are multiples of a quarter: where one word answers
+    alone a prediction is a bin over many cells, and a line of that very depth could run anywhere.
+    """
+    near, far = np.arange(0.6, 3.2, 0.5), np.arange(4.1, farthest, 1.0)
+    return [float(level) for level in np.round([*near, *far], 1) if level < farthest]
+
+
 def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) -> Figure:
     """Lines of equal depth over the photograph: of the truth, and of each prediction.
 
     The truth's are of its filled depth, smoothed; nothing is drawn where it is unknown.
     """
     names = _names(strips)
-    figure, axes = _rows(len(strips), 1 + len(names))
+    figure, axes = _rows(len(strips), 1 + len(names), width=4.2)
+    limits = (0.0, float(np.ceil(max(levels))))
     for line, strip in zip(axes, strips, strict=True):
         filled = np.zeros(strip.rgb.shape[:2])
         if strip.filled is not None:
@@ -112,12 +124,23 @@ def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) 
         for ax, depth in zip(line, (filled, *strip.maps.values()), strict=True):
             pale = 255 - (255 - strip.rgb) // 2  # so that the lines stand out
             show_photo(ax, pale)
-            show_contours(ax, depth, levels, (0, max(levels)))
+            show_contours(ax, depth, levels, limits)
         line[0].set_title(strip.name)
     for ax, head in zip(axes[0], ("ground truth", *names), strict=True):
         ax.set_title(f"{ax.get_title('left')}: {head}".removeprefix(": "))
+    colours = plt.cm.ScalarMappable(plt.Normalize(*limits), DEPTH_COLOURS)
+    depth_bar(figure, colours, axes, "depth of a line (m)", extend="neither")
     figure.suptitle(title)
     return figure
+
+
+def _errors(strip: Strip) -> dict[str, np.ndarray]:
+    """Prediction − truth by name, metres; NaN where either is missing."""
+    truth = np.zeros(strip.rgb.shape[:2]) if strip.truth is None else strip.truth
+    return {
+        name: np.where((truth > 0) & (depth > 0), depth - truth, np.nan)
+        for name, depth in strip.maps.items()
+    }
 
 
 def _names(strips: Sequence[Strip]) -> list[str]:
@@ -130,19 +153,8 @@ def _names(strips: Sequence[Strip]) -> list[str]:
     return names
 
 
-def _rows(n_rows: int, n_columns: int) -> tuple[Figure, np.ndarray]:
+def _rows(n_rows: int, n_columns: int, width: float = 2.15) -> tuple[Figure, np.ndarray]:
+    """Axes for maps; width: of each, inches."""
     aspect = FRAME_SHAPE[0] / FRAME_SHAPE[1]
-    size = (2.15 * n_columns + 0.9, (2.15 * aspect + 0.2) * n_rows + 0.35)
+    size = (width * n_columns + 0.9, (width * aspect + 0.2) * n_rows + 0.35)
     return plt.subplots(n_rows, n_columns, figsize=size, squeeze=False)
-
-
-def _largest_error(strips: Sequence[Strip]) -> float:
-    """The end of the error's scale: the 98th percentile of all its sizes, in half metres."""
-    sizes = [
-        np.abs(depth - strip.truth)[(strip.truth > 0) & (depth > 0)]
-        for strip in strips
-        if strip.truth is not None
-        for depth in strip.maps.values()
-    ]
-    sizes = np.concatenate(sizes)
-    return max(0.5, float(np.ceil(np.percentile(sizes, 98) * 2) / 2)) if sizes.size else 0.5

@@ -30,25 +30,30 @@ def show_similarities(
 
 
 def show_positions(ax: Axes, positions: pd.DataFrame, title: str) -> None:
-    """Place of each word along its list's axis against its rank, a line for each list (column)."""
+    """Place of each word along its list's axis against its rank, a line for each list (column).
+
+    Beyond −1 and 2 a line leaves the picture: its list's ends are nearly one vector.
+    """
     ranks = np.arange(1, len(positions) + 1)
-    ax.plot([1, len(positions)], [0, 1], color="0.8", lw=1, zorder=0)
+    ax.plot(
+        [1, len(positions)], [0, 1], color="0.45", lw=1.2, ls="--", zorder=0, label="even steps"
+    )
     for i, (name, column) in enumerate(positions.items()):
         ax.plot(ranks, column, f"{MARKS[i % len(MARKS)]}-", ms=4, lw=1.2, label=name)
     ax.set_xticks(ranks)
     ax.set(xlabel="word, from near to far as listed", title=title)
-    ax.set_ylabel("place from first (0) to last (1)")
-    ax.legend(fontsize=7.5)
+    ax.set(ylabel="place from first (0) to last (1)", ylim=(-1, 2))
+    ax.legend(fontsize=7, ncols=2, loc="lower right")
 
 
 def show_where(ax: Axes, table: pd.DataFrame, limits: tuple[float, float], title: str) -> None:
     """True depth where each word wins (a table of `controls.where_words_win`), first word on top.
 
-    Dots are means, their area the share of cells; lines span the quartiles.
+    Dots are medians, their area the share of cells; lines span the quartiles.
     """
     ranks, share = np.arange(len(table)), table["cells"] / table["cells"].sum()
-    ax.hlines(ranks, table["low"], table["high"], color="C0", lw=1.5, alpha=0.6)
-    ax.scatter(table["mean"], ranks, s=12 + 220 * share, color="C0", zorder=3)
+    ax.hlines(ranks, table["25 %"], table["75 %"], color="C0", lw=2, alpha=0.6)
+    ax.scatter(table["median"], ranks, s=8 + 160 * share, color="C0", zorder=3)
     for rank in ranks[table["cells"] == 0]:
         ax.text(limits[0], rank, " never wins", va="center", fontsize=7, color="0.4")
     ax.set_yticks(ranks, table.index, fontsize=7.5)

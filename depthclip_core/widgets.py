@@ -51,6 +51,7 @@ class CellExplorer(Explorer):
     """Choose a cell by a click or with the sliders: its bar chart, predicted and true depth follow.
 
     similarity: (N, V, K, h, w) of the frames with the K words. cell: row and column shown first.
+    title: what the frames are of; empty: as the data set says.
     """
 
     def __init__(
@@ -63,12 +64,13 @@ class CellExplorer(Explorer):
         *,
         at: int = 0,
         cell: tuple[int, int] | None = None,
+        title: str = "",
     ):
         check_length(frames, similarity)
         self._similarities, self.temperature = similarity, temperature
         self.words = resolve_prompts(words)
         self.bins = resolve_bins(bins, len(self.words))
-        self._build(frames, tuple(similarity.shape[-2:]), [], at, cell)
+        self._build(frames, tuple(similarity.shape[-2:]), [], at, cell, title)
 
     def _build(
         self,
@@ -77,13 +79,14 @@ class CellExplorer(Explorer):
         controls: Sequence[Widget],
         at: int,
         cell: tuple[int, int] | None,
+        title: str = "",
     ) -> None:
         row, column = checked_cell(*(cell or (grid[0] * 3 // 4, grid[1] // 3)), grid)
         self.row = IntSlider(row, 0, grid[0] - 1, description="row", layout=WIDE)
         self.column = IntSlider(column, 0, grid[1] - 1, description="column", layout=WIDE)
         self._answered = self._named = None
         picture = CellPicture(seen_shape(frames), grid)
-        super().__init__(frames, picture, [*controls, HBox([self.row, self.column])], at)
+        super().__init__(frames, picture, [*controls, HBox([self.row, self.column])], at, title)
         self._on(self.row, self.draw)
         self._on(self.column, self.draw)
         self.clicks = Event(source=self.image, watched_events=["click"])

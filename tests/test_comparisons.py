@@ -56,7 +56,7 @@ def test_partitions_stand_in_metres_the_first_on_top():
 def test_depths_are_rows_in_metres():
     _, ax = plt.subplots()
     table = pd.DataFrame(
-        {"low": [1.0, 2], "mean": [1.5, 3], "high": [2.0, 5]}, index=["bathroom", "classroom"]
+        {"5 %": [1.0, 2], "median": [1.5, 3], "95 %": [2.0, 5]}, index=["bathroom", "classroom"]
     )
     comparisons.show_depths(ax, table, "depths")
     assert labels(ax) == ["bathroom", "classroom"] and ax.get_xlim() == (0, 5.25)
@@ -97,7 +97,7 @@ def test_ours_against_printed_shows_the_verdict_and_what_has_both_numbers(verdic
         [[1.167, 1.16]],
         [[0.092, 0.3]],
     ]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [verdict]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [f"verdict: {verdict}"]
     expected = matplotlib.colors.to_rgba(comparisons.VERDICT_COLOURS[verdict])
     assert tuple(figure.axes[0].collections[0].get_edgecolor()[0]) == expected
 

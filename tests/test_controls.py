@@ -71,8 +71,8 @@ def test_where_words_win_by_hand():
     similarity[0, 1, 1] = 9  # the mirror image is not asked
     table = controls.where_words_win(depths, similarity, ["a", "b", "c"])
     assert table["cells"].tolist() == [1, 0, 2]
-    np.testing.assert_allclose(table["mean"], [1.0, np.nan, 2.5])
-    np.testing.assert_allclose(table.loc["c", ["low", "high"]].astype(float), [2.25, 2.75])
+    np.testing.assert_allclose(table["median"], [1.0, np.nan, 2.5])
+    np.testing.assert_allclose(table.loc["c", ["25 %", "75 %"]].astype(float), [2.25, 2.75])
     order = controls.order_in_images(depths, similarity)
     assert np.isnan(order["words"])  # two words win
     assert order["cells"] == pytest.approx(spearmanr([0, 2, 2], [1, 2, 3]).statistic)
@@ -150,7 +150,7 @@ def test_figures_draw_what_they_are_given():
     assert axes[1].lines[-1].get_ydata().tolist() == [0, 0.3, 1]
 
     table = pd.DataFrame(
-        {"cells": [3, 0], "mean": [1.0, np.nan], "low": [0.5, np.nan], "high": [2.0, np.nan]},
+        {"cells": [3, 0], "25 %": [0.5, np.nan], "median": [1.0, np.nan], "75 %": [2.0, np.nan]},
         index=words,
     )
     vocabularies.show_where(axes[2], table, (0, 4), "where")

@@ -55,6 +55,7 @@ FLOORS = [
     "strips",
     "charts",
     "comparisons",
+    "prose",
     "vocabularies",
     "render",
     "explorer",

@@ -6,6 +6,7 @@ import pytest
 from depthclip_core import figures, strips
 from depthclip_core.errors import DepthClipError
 from depthclip_core.frames import Frame
+from depthclip_core.settings import BINS
 
 matplotlib.use("Agg")
 SMALL = (64, 96)
@@ -67,13 +68,23 @@ def test_strips_share_one_scale_of_depth_and_one_of_error(known, errors):
 
 def test_contours_are_labelled_in_metres_where_there_is_depth():
     figure = strips.contour_strip([strip()], [1.5, 2.5, 3.5], "sample")
-    truth, ours = figure.axes
+    truth, ours, bar = figure.axes
+    assert bar.get_ylabel() == "depth of a line (m)"
     assert sorted({text.get_text() for text in truth.texts}) == ["1.5 m", "2.5 m", "3.5 m"]
     assert not ours.texts  # one depth everywhere has no lines
     assert truth.get_title("left") == "best, 0001, kitchen: ground truth"
     assert ours.get_title("left") == "ours"
     unknown = strips.contour_strip([strip(known=False)], [1.5], "sample")
     assert not unknown.axes[0].texts
+
+
+def test_lines_lie_between_bins_and_within_what_is_there():
+    levels = strips.contour_levels(8.0)
+    assert levels == [0.6, 1.1, 1.6, 2.1, 2.6, 3.1, 4.1, 5.1, 6.1, 7.1]
+    assert strips.contour_levels(2.5) == [0.6, 1.1, 1.6, 2.1]
+    bins = {metres for partition in BINS.values() for metres in partition}
+    bins |= {(one + other) / 2 for one in bins for other in bins}  # two views that differ
+    assert min(abs(level - metres) for level in levels for metres in bins) > 0.02
 
 
 def test_strips_without_frames_or_of_different_predictions_are_errors():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 
 PLAIN = FuncFormatter(lambda value, _: f"{value:,.12g}")
 
@@ -25,31 +25,33 @@ def show_passes(ax: Axes, passes: pd.DataFrame) -> None:
 
 
 def show_roofline(ax: Axes, roofline: pd.DataFrame) -> None:
-    """Operations per second that each pass reaches, under the measured peak of its precision."""
+    """What share of its precision's measured matrix peak each pass reaches, and both in words."""
     places = np.arange(len(roofline))
-    ax.barh(places, roofline["gflops"], color="C0", label="reached")
-    ax.plot(roofline["peak_gflops"], places, "|", ms=16, mew=2.5, color="C1", label="matrix peak")
-    for place, reached, share in zip(places, roofline["gflops"], roofline["share"], strict=True):
-        ax.text(reached * 0.95, place, f"{share:.0%}", va="center", ha="right", color="white")
+    ax.barh(places, roofline["share"], color="C0")
+    for place, (_, row) in zip(places, roofline.iterrows(), strict=True):
+        reached = f"{row['gflops']:,.0f} of {row['peak_gflops']:,.0f} GFLOP/s, {row['precision']}"
+        ax.text(0.01, place, reached, va="center", color="white", fontsize=8)
     ax.set_yticks(places, roofline.index)
-    ax.set(xscale="log", xlabel="GFLOP per second")
-    ax.xaxis.set_major_formatter(PLAIN)
-    ax.set_xlim(roofline["gflops"].min() / 4, roofline["peak_gflops"].max() * 1.6)
+    ax.axvline(1, color="C1", lw=1.5)
+    ax.set(xlim=(0, 1.02), xlabel="share of the measured matrix peak")
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.invert_yaxis()
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def show_stages(ax: Axes, stages: pd.DataFrame) -> None:
-    """Milliseconds per frame of each stage, on a logarithmic scale."""
+    """Milliseconds per frame of each stage on a logarithmic scale: medians, quartiles as lines."""
     places = np.arange(len(stages))
     middle = stages["milliseconds"]
-    ax.barh(places, middle, color="C0")
-    for place, value in zip(places, middle, strict=True):
-        ax.text(value * 1.1, place, f"{value:.3g}", va="center")
+    ax.hlines(places, stages["milliseconds_low"], stages["milliseconds_high"], color="C0", lw=2)
+    ax.plot(middle, places, "o", color="C0", ms=6)
+    ends = zip(places, middle, stages["milliseconds_high"], strict=True)
+    for place, value, end in ends:
+        ax.text(end * 1.2, place, f"{value:.3g}", va="center")
     ax.set_yticks(places, stages.index)
     ax.set(xscale="log", xlabel="milliseconds per frame")
     ax.xaxis.set_major_formatter(PLAIN)
     ax.set_xlim(middle.min() / 3, middle.max() * 4)
+    ax.grid(axis="x", alpha=0.3)
     ax.invert_yaxis()
 
 

@@ -1,0 +1,24 @@
+"""Sentences whose numbers are a run's own: what a notebook says of its figures and tables."""
+
+from collections.abc import Iterable
+
+
+class Prose(str):
+    """A text that a notebook shows as prose, and that compares as text."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def says(*sentences: str) -> Prose:
+    """Sentences as one paragraph, to be a cell's last value; empty ones are left out."""
+    return Prose(" ".join(sentence for sentence in sentences if sentence))
+
+
+def listed(names: Iterable[object], none: str = "none") -> str:
+    """Names in a sentence: "a, b and c"."""
+    names = [str(name) for name in names]
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or none
