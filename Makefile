@@ -29,7 +29,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test unit lab sample pretrain refresh bench lock lint format clean FORCE
+.PHONY: help run report reproduce test portable unit lab sample pretrain refresh bench lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -87,14 +87,12 @@ run: $(RESULTS) ## run every notebook that is not up to date, into results/noteb
 	@for notebook in $(RESULTS); do echo "  $$notebook"; done
 	@echo "Their figures: figures/"
 
-# A run is written to .part/ and moved when it succeeded, so that no failed one looks fresh.
+# A run is written to tried/ and moved, with its record, when it succeeded, so that no failed one
+# looks fresh.
 results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(SAMPLE) $(INSTALLED)
-	@mkdir -p $(@D)/.part
-	@echo "== notebooks/$*.ipynb"
-	@$(PY) -m papermill notebooks/$*.ipynb $(@D)/.part/$*.ipynb --cwd notebooks --kernel python3 \
-		--progress-bar --log-level WARNING < /dev/null || { \
-		echo "FAILED: notebooks/$*.ipynb; as far as it got: $(@D)/.part/$*.ipynb" >&2; exit 1; }
-	@mv $(@D)/.part/$*.ipynb $@
+	@$(PY) -m depthclip_core.cli run notebooks/$*.ipynb --out $(@D)/tried --figures figures \
+		--kernel python3 < /dev/null
+	@mv $(@D)/tried/$*.json $(@D)/tried/$*.ipynb $(@D)/ && rmdir $(@D)/tried 2>/dev/null || [ -e $@ ]
 
 report: $(RESULTS) ## all notebooks without code in one HTML file, results/report/index.html
 	@$(PY) -m depthclip_core.cli report $(RESULTS) --out results/report
@@ -152,6 +150,12 @@ test: $(INSTALLED) $(SAMPLE) ## everything: lint, unit tests, each notebook run 
 
 unit: $(INSTALLED) $(SAMPLE) ## only the quick tests: no notebook is run
 	@$(PYTEST) -m "not notebook and not slow" tests
+
+portable: $(INSTALLED) $(SAMPLE) ## notebooks match their saved outputs as another processor computes them
+	@rm -rf $(TEST_STORE)
+	@DEPTHCLIP_STORE="$(CURDIR)/$(TEST_STORE)" ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default \
+		$(PYTEST) --nbval --nbval-current-env --dist loadfile notebooks
+	@rm -rf $(TEST_STORE)
 
 lint: $(INSTALLED) ## ruff on code and notebooks
 	@$(PY) -m ruff check

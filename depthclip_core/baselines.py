@@ -50,12 +50,16 @@ def lower_bound(
     ground_truth: (B, 480, 640), metres, holes 0. reading: see `random_depth`. Per pixel each
     metric has a closed form, its expectation over the draws (for rmse, rmse_log and silog the root
     of an expectation, which many pixels reach); drawn=True draws instead. On the cell grid it is
-    always drawn.
+    always drawn, and so it is by a protocol that aligns predictions.
     """
-    if reading == "pixel" and not drawn:
-        return _expected(np.asarray(ground_truth), resolve_protocol(protocol))
-    if reading == "cell" and drawn is False:
-        raise DepthClipError("the cell reading of the lower bound has no closed form: draw it")
+    protocol = resolve_protocol(protocol)
+    closed = reading == "pixel" and not protocol.align
+    if closed and not drawn:
+        return _expected(np.asarray(ground_truth), protocol)
+    if drawn is False:
+        raise DepthClipError(
+            "the lower bound has a closed form per pixel and without alignment only: draw it"
+        )
     depth = random_depth(len(ground_truth), reading, seed=seed, grid=grid, protocol=protocol)
     return evaluate(depth, ground_truth, protocol)
 

@@ -103,6 +103,10 @@ def run_notebooks(
     kernel: Annotated[
         str | None, typer.Option("-k", "--kernel", help="Instead of the notebooks' own.")
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Where figures go.", show_default="a folder for each run, beside it"),
+    ] = None,
 ) -> None:
     """Run notebooks, as papermill does, with parameters that are checked before anything runs.
 
@@ -121,6 +125,7 @@ def run_notebooks(
             workers,
             timeout=timeout,
             kernel=kernel,
+            figures=figures,
             text=True,
             progress=True,
         )

@@ -35,6 +35,17 @@ class Frame:
     scene: str | None = None
 
 
+def chosen_positions(text: str, n_frames: int) -> list[int]:
+    """Positions from "0, 26, 38", counted round where there are fewer frames."""
+    try:
+        positions = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise DepthClipError(
+            f"frames are chosen by whole numbers with commas, as in '0, 26', not {text!r}"
+        ) from None
+    return [position % n_frames for position in positions]
+
+
 class NyuFrames(Sequence):
     """The labelled NYU Depth v2, or any file of its layout, one frame read at a time.
 

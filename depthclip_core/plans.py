@@ -58,7 +58,10 @@ def plan(
             values = given | chosen
             output = Path(out).absolute() / f"{_output_name(path, chosen)}.ipynb"
             if output in plans:
-                raise DepthClipError(f"two runs would write {output.name}: run them apart")
+                raise DepthClipError(
+                    f"two runs would write {output.name}, of {plans[output].notebook} and of "
+                    f"{path}: run them apart"
+                )
             if output.exists() and any(output.samefile(other) for other in paths):
                 raise DepthClipError(f"{path} would be written over: choose another folder")
             complete = {name: p.default for name, p in declared.items()} | values

@@ -6,9 +6,16 @@ from pathlib import Path
 
 from depthclip_core.encoders import Encoder
 from depthclip_core.frames import Frame, NyuFrames
+from depthclip_core.settings import TEMPERATURE
 
 # The labelled set as its authors give it, and OpenAI's original file of RN50.
 NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654
+PUBLISHED = {
+    "prompts": "original",
+    "bins": "original",
+    "temperature": TEMPERATURE,
+    "protocol": "released",
+}
 RN50_SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 
 
@@ -24,9 +31,15 @@ def what_is_shown(frames: Sequence[Frame], encoder: Encoder, head: str | None = 
     return shown
 
 
-def not_comparable(frames: Sequence[Frame], encoder: Encoder, head: str) -> list[str]:
+def not_comparable(
+    frames: Sequence[Frame], encoder: Encoder, head: str, **settings: object
+) -> list[str]:
     """Why a run is not the paper's: what of NYU's test split, OpenAI's RN50 and the released head
-    it lacks. Empty where nothing is."""
+    it lacks. Empty where nothing is.
+
+    settings: of prompts, bins, temperature and protocol those that a run lets its user choose; each
+    must be the paper's.
+    """
     reasons = []
     if not is_nyu(frames):
         reasons.append("the frames are not NYU Depth v2's")
@@ -38,6 +51,9 @@ def not_comparable(frames: Sequence[Frame], encoder: Encoder, head: str) -> list
         reasons.append("the encoder is not RN50 with OpenAI's weights")
     if head != "released":
         reasons.append(f"the head is {head!r}, not 'released'")
+    for name, value in settings.items():
+        if value != PUBLISHED[name]:
+            reasons.append(f"the {name} is {value!r}, not {PUBLISHED[name]!r}")
     return reasons
 
 

@@ -81,6 +81,7 @@ def run(
     *,
     timeout: float | None = None,
     kernel: str | None = None,
+    figures: str | Path | None = None,
     text: bool = False,
     progress: bool = False,
 ) -> list[Run]:
@@ -88,11 +89,12 @@ def run(
 
     Everything is checked before anything runs: files, kernels, names, types; `DepthClipError` says
     what is wrong. A run that fails raises nothing: see its outcome. In a kernel the folder is the
-    caller's, as for papermill, and figures go to figures/ in `out`, a folder for each run.
+    caller's, as for papermill.
 
     out: gets NAME.ipynb and NAME.json for each run. workers: how many at once; half the cores.
-    timeout: seconds that a cell may take. kernel: instead of the notebooks' own. text: values are
-    text to be read as their types; those of the grid with commas, or a JSON list.
+    timeout: seconds that a cell may take. kernel: instead of the notebooks' own. figures: where all
+    runs draw; else each into a folder of its own in `out`/figures. text: values are text to be read
+    as their types; those of the grid with commas, or a JSON list.
     progress: show a bar, and a line for each run that ended.
     """
     plans = plan(notebooks, parameters or {}, grid or {}, out, kernel=kernel, text=text)
@@ -101,7 +103,8 @@ def run(
         raise DepthClipError(f"workers must be at least 1, got {workers}")
     if timeout is not None and timeout <= 0:
         raise DepthClipError(f"the time for a cell must be positive, got {timeout}")
-    return _run_all(plans, min(workers, len(plans)), timeout, progress)
+    folder = None if figures is None else Path(figures).absolute()
+    return _run_all(plans, min(workers, len(plans)), timeout, folder, progress)
 
 
 def error_inside(notebook: NotebookNode) -> tuple[NotebookNode | None, str] | None:
@@ -117,7 +120,11 @@ def error_inside(notebook: NotebookNode) -> tuple[NotebookNode | None, str] | No
 
 
 def _run_all(
-    plans: Sequence[Plan], workers: int, timeout: float | None, progress: bool
+    plans: Sequence[Plan],
+    workers: int,
+    timeout: float | None,
+    figures: Path | None,
+    progress: bool,
 ) -> list[Run]:
     """Every plan, some at a time; when broken off, kernels are ended and what ran is recorded."""
     watched = [Progress() for _ in plans]
@@ -133,7 +140,9 @@ def _run_all(
     with bar, _quiet(), ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as aside:
         machine = aside.submit(_machine, plans)  # torch is imported while the first kernels start
         futures = {
-            pool.submit(_run_one, plan, engine, machine, watch, stop, timeout, workers): index
+            pool.submit(
+                _run_one, plan, engine, machine, watch, stop, timeout, figures, workers
+            ): index
             for index, (plan, watch) in enumerate(zip(plans, watched, strict=True))
         }
         waiting = set(futures)
@@ -175,6 +184,7 @@ def _run_one(
     watch: Progress,
     stop: threading.Event,
     timeout: float | None,
+    figures: Path | None,
     workers: int,
 ) -> Run:
     """Run one notebook into .part/, move it beside its record when it ended, however it ended."""
@@ -183,7 +193,7 @@ def _run_one(
 
     part = plan.output.parent / ".part" / plan.output.name
     part.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "DEPTHCLIP_FIGURES": str(_figures(plan))}
+    environment = {**os.environ, "DEPTHCLIP_FIGURES": str(figures or _figures(plan))}
     if workers > 1:  # else every kernel would take every core
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
@@ -237,7 +247,7 @@ def _run_one(
         outcome=outcome,
         seconds=round(time.perf_counter() - clock, 3),
         cell=cell,
-        source=_first_line(source) if cell else None,
+        source=_first_statement(source) if cell else None,
         error=error,
     )
     if part.exists():
@@ -392,6 +402,12 @@ def _escaped(path: Path) -> str:
 
 def _error_line(name: str, message: object) -> str:
     return ": ".join(filter(None, (name, _first_line(message))))
+
+
+def _first_statement(source: object) -> str:
+    """A cell's first line that is no comment."""
+    lines = [line for line in str(source).splitlines() if not line.lstrip().startswith("#")]
+    return _first_line("\n".join(lines)) or _first_line(source)
 
 
 def _first_line(message: object) -> str:

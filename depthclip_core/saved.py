@@ -19,11 +19,12 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.experiments import names_of, scenes_of
 from depthclip_core.frames import Frame
 from depthclip_core.metrics import evaluate
-from depthclip_core.protocols import Protocol, resolve_protocol
+from depthclip_core.protocols import NYU_REGION, Protocol, resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
 
 MILLIMETRES = 1000.0  # stored units to the metre; KITTI's PNG files have 256
-COVERS = ("frame", "window")
+COVERS = ("frame", "window", "region")
+DEEPEST = 100.0  # metres: what is deeper is in another unit
 SHOWN = 5  # how many wrong names an error lists
 
 
@@ -52,7 +53,12 @@ class SavedPredictions(Sequence):
         name = self.names[position]
         label = f"{self.path.name}: the depth map of {name!r}"
         metres = _metres(self._readers[name](), self._scale, label)
-        return _resized(metres, _shape_for(metres.shape, self._protocol, self._covers, label))
+        covered = _covered(metres.shape, self._protocol, self._covers, label)
+        if covered == "region":
+            whole = np.zeros(self._protocol.frame, np.float32)
+            whole[NYU_REGION.slices] = _resized(metres, NYU_REGION.shape)
+            return whole
+        return _resized(metres, _shapes(self._protocol)[covered])
 
 
 def open_predictions(
@@ -67,8 +73,9 @@ def open_predictions(
 
     path: a folder of NAME.npy and 16-bit NAME.png; or an HDF5 file with a dataset (H, W) for each
         name, or with one dataset (N, H, W) and `names` beside it.
-    covers: what a map shows, "frame" or "window"; empty: told by its aspect. It is resized to that
-        bilinearly, corners aligned; a pixel with a missing neighbour stays missing.
+    covers: what a map shows: the "frame", DepthCLIP's "window", or the "region" of 426 × 560 pixels
+        that BTS and AdaBins cut out; empty: told by its aspect. It is resized to that bilinearly,
+        corners aligned; a pixel with a missing neighbour stays missing.
     scale: stored units to the metre where maps are 16-bit integers.
     Raises `DepthClipError` where names are missing, or there that are none of the frames'; and,
     when a map is read, where its file is damaged or of another dtype or shape.
@@ -94,14 +101,24 @@ def score_saved(
 ) -> pd.DataFrame:
     """Rows as from `experiments.score`, of depth maps in the order of the frames, read one by one.
 
-    A whole frame's map counts in the protocol's whole region; DepthCLIP's only in its window.
+    A whole frame's map counts in the protocol's whole region; DepthCLIP's only in its window. Also
+    in a row: coverage, the share of the region's measured pixels that have a prediction.
+    Raises `DepthClipError` for a map without any of them.
     """
     if len(frames) != len(maps):
         raise DepthClipError(f"{len(maps)} depth maps for {len(frames)} frames")
     names = names_of(frames)
     truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
     triples = zip(names, maps, truths, strict=True)
-    rows = [evaluate(depth[None], truth[None], protocol, [name]) for name, depth, truth in triples]
+    protocol, rows = resolve_protocol(protocol), []
+    for name, depth, truth in triples:
+        row = evaluate(depth[None], truth[None], protocol, [name])
+        wanted = np.count_nonzero(protocol.measured(truth[protocol.region.slices]))
+        if wanted and not row["n_pixels"].iloc[0]:
+            raise DepthClipError(
+                f"the depth map of {name!r} predicts none of the {wanted} pixels that count"
+            )
+        rows.append(row.assign(coverage=row["n_pixels"] / wanted if wanted else np.nan))
     return pd.concat(rows).assign(scene=scenes_of(frames))
 
 
@@ -144,6 +161,11 @@ def _in_hdf5(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     except OSError as error:
         raise DepthClipError(f"{path} is not HDF5 that can be read: {error}") from error
     datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+    if not datasets:
+        inside = ", ".join(file) or "nothing"
+        raise DepthClipError(
+            f"{path} has no dataset at its top, where maps are looked for: {inside}"
+        )
     if "names" not in datasets:
         return {name: partial(_from_hdf5, path, item) for name, item in datasets.items()}
     stacks = {name: item for name, item in datasets.items() if item.ndim == 3}
@@ -219,26 +241,35 @@ def _metres(values: np.ndarray, scale: float, label: str) -> np.ndarray:
         )
     if np.isinf(values).any():
         raise DepthClipError(f"{label} holds infinite depths: where there is none, give 0 or NaN")
+    if (deepest := np.nanmax(values, initial=0)) > DEEPEST:
+        raise DepthClipError(
+            f"{label} reaches {deepest:g} m: floating-point depths are metres; divide, or save "
+            "millimetres as 16-bit integers"
+        )
     return np.where(values > 0, values, 0).astype(np.float32)
 
 
-def _shape_for(
-    shape: tuple[int, int], protocol: Protocol, covers: str, label: str
-) -> tuple[int, int]:
-    """The shape that a map is resized to: the frame's or the window's, whichever it shows."""
-    shapes = {"frame": protocol.frame, "window": protocol.window.shape}
+def _shapes(protocol: Protocol) -> dict[str, tuple[int, int]]:
+    """Rows and columns of what a map may show."""
+    shapes = (protocol.frame, protocol.window.shape, NYU_REGION.shape)
+    return dict(zip(COVERS, shapes, strict=True))
+
+
+def _covered(shape: tuple[int, int], protocol: Protocol, covers: str, label: str) -> str:
+    """What a map shows, as said, or by its aspect."""
     if covers:
-        return shapes[covers]
+        return covers
     # By how many pixels the sides miss the aspect: less than one is rounding.
+    shapes = _shapes(protocol)
     off = {what: abs(shape[0] * w - shape[1] * h) / max(h, w) for what, (h, w) in shapes.items()}
     nearest = min(off, key=off.get)
     if off[nearest] >= 1:
+        of = ", ".join(f"{what} {h} × {w}" for what, (h, w) in shapes.items())
         raise DepthClipError(
-            f"{label} has {shape[0]} × {shape[1]} pixels, the aspect neither of a frame, "
-            f"{protocol.frame[0]} × {protocol.frame[1]}, nor of the network's window, "
-            f"{protocol.window.shape[0]} × {protocol.window.shape[1]}: say which of them it covers"
+            f"{label} has {shape[0]} × {shape[1]} pixels, the aspect of none that is known ({of}): "
+            "say which of them it covers"
         )
-    return shapes[nearest]
+    return nearest
 
 
 def _resized(depth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

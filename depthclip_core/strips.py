@@ -115,14 +115,15 @@ def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) 
     The truth's are of its filled depth, smoothed; nothing is drawn where it is unknown.
     """
     names = _names(strips)
-    figure, axes = _rows(len(strips), 1 + len(names), width=4.2)
+    figure, axes = _rows(len(strips), 1 + len(names), width=3.0)
     limits = (0.0, float(np.ceil(max(levels))))
     for line, strip in zip(axes, strips, strict=True):
         filled = np.zeros(strip.rgb.shape[:2])
         if strip.filled is not None:
             filled = median_filter(strip.filled, SMOOTH)
         for ax, depth in zip(line, (filled, *strip.maps.values()), strict=True):
-            pale = 255 - (255 - strip.rgb) // 2  # so that the lines stand out
+            grey = strip.rgb.mean(axis=2, keepdims=True).repeat(3, axis=2)
+            pale = (127 + grey / 2).astype(np.uint8)  # so that the lines stand out
             show_photo(ax, pale)
             show_contours(ax, depth, levels, limits)
         line[0].set_title(strip.name)

@@ -265,6 +265,7 @@ class BinExplorer(Explorer):
         right = VBox([buttons, self.metrics_table], layout=Layout(width="430px"))
         left = VBox([*self.sliders, self.temperature])
         super().__init__(frames, BinPicture(seen_shape(frames)), [HBox([left, right])], at)
+        self._wished = list(self._first[0])  # where each was put; it gives way, and comes back
         for place, slider in enumerate(self.sliders):
             self._on(slider, partial(self._push, place))
         self._on(self.temperature, self.draw)
@@ -291,10 +292,12 @@ class BinExplorer(Explorer):
         self.metrics_table.value = as_table(self.metrics)
 
     def _push(self, moved: int) -> None:
+        self._wished[moved] = self.sliders[moved].value
         with self._at_once():
-            self._set_bins(ascending(self.bins, moved))
+            self._set_bins(ascending(self._wished, moved))
 
     def _take(self, bins: Sequence[float], temperature: float | None = None) -> None:
+        self._wished = list(bins)
         with self._at_once():
             self._set_bins(bins)
             self.temperature.value = temperature or self.temperature.value

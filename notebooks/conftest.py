@@ -13,8 +13,10 @@ drawn = TemporaryDirectory(prefix="depthclip-figures-")
 os.environ["DEPTHCLIP_FIGURES"] = drawn.name
 
 # Processors differ in a float's last digits, so two numbers agree if they are no further apart than
-# the larger of these. Whole numbers, which count things, must be the same.
+# the larger of these: a share of them, or so many units of the last digit that is printed, which
+# are no more than ABSOLUTE. Whole numbers, which count things, must be the same.
 RELATIVE = 2e-3
+LAST_DIGIT = 2
 ABSOLUTE = 2e-3
 
 NUMBER = re.compile(
@@ -34,7 +36,14 @@ def same_number(left: str, right: str) -> bool:
         return a == b
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
-    return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    absolute = min(ABSOLUTE, LAST_DIGIT * max(last_digit(left), last_digit(right)))
+    return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=absolute)
+
+
+def last_digit(number: str) -> float:
+    """What one unit of a printed number's last digit is: 0.01 of 1.25, 1 of 12, 1e-5 of 1.2e-4."""
+    mantissa, _, exponent = number.lower().partition("e")
+    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
 
 
 def same_output(left: str, right: str) -> bool:

@@ -64,8 +64,17 @@ def test_no_other_constant_is_better():
 def test_unknown_readings_are_refused():
     with pytest.raises(dc.DepthClipError, match="did you mean 'pixel'"):
         dc.random_depth(1, "pixels")
-    with pytest.raises(dc.DepthClipError, match="no closed form"):
+    with pytest.raises(dc.DepthClipError, match="closed form per pixel"):
         dc.lower_bound(truths(1), "cell", drawn=False)
+    with pytest.raises(dc.DepthClipError, match="without alignment"):
+        dc.lower_bound(truths(1), "pixel", "median-scaled", drawn=False)
+
+
+def test_a_protocol_that_aligns_scores_drawn_noise_as_any_prediction():
+    truth = truths(1)
+    rows = dc.lower_bound(truth, "pixel", "median-scaled", seed=3)
+    drawn = dc.evaluate(dc.random_depth(1, "pixel", seed=3), truth, "median-scaled")
+    np.testing.assert_array_equal(rows, drawn)
 
 
 def test_frames_of_holes_alone_have_no_best_constant():

@@ -12,6 +12,7 @@ from depthclip_core.frames import (
     NyuFrames,
     PhotoFrames,
     _read_split,
+    chosen_positions,
     prepare_rgb,
     whole_millimetres,
 )
@@ -201,3 +202,9 @@ def test_a_list_of_photos_and_one_that_is_none(tmp_path):
         photos[0]
     with pytest.raises(dc.DepthClipError, match=r"no photo at .*absent.png"):
         photos[1]
+
+
+def test_frames_are_chosen_by_numbers_counted_round():
+    assert chosen_positions("0, 26,5", 10) == [0, 6, 5]
+    with pytest.raises(dc.DepthClipError, match="whole numbers with commas.*'0, x'"):
+        chosen_positions("0, x", 10)

@@ -82,3 +82,10 @@ def test_the_mat_itself_may_be_named(sample_folder):
         dc.open_dataset("nyu", "test", data=path).names
         == dc.open_dataset("nyu", "test", data=sample_folder).names
     )
+
+
+def test_settings_other_than_the_papers_are_reasons(frames, as_nyu):
+    own = {"prompts": "original", "bins": "original", "temperature": 0.1, "protocol": "released"}
+    assert not_comparable(frames, Encoder(), "released", **own) == []
+    (reason,) = not_comparable(frames, Encoder(), "released", **{**own, "temperature": 1.0})
+    assert reason == "the temperature is 1.0, not 0.1"

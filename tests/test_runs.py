@@ -169,3 +169,17 @@ def wait_for(condition, process, seconds=90):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_figures_of_all_runs_may_go_into_one_folder(tmp_path):
+    (made,) = runs.run(
+        write(tmp_path, "good"), out=tmp_path / "out", figures=tmp_path / "drawn", workers=1
+    )
+    shown = nbformat.read(made.output, as_version=4).cells[-1].outputs[0].text
+    assert shown.split()[-1] == str(tmp_path / "drawn")
+
+
+def test_a_cell_is_known_by_its_first_statement():
+    assert runs._first_statement("# what\n  # why\nx = 1\n") == "x = 1"
+    assert runs._first_statement("# only this") == "# only this"

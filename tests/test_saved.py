@@ -222,10 +222,39 @@ def test_scores_are_those_of_evaluate(folder, protocol):
     maps = open_predictions(folder, NAMES, protocol)
     rows = score_saved(frames_of(truths), maps, protocol)
     expected = evaluate(np.stack(list(maps)), np.stack(truths), protocol, NAMES)
-    pd.testing.assert_frame_equal(rows.drop(columns="scene"), expected)
+    pd.testing.assert_frame_equal(rows.drop(columns=["scene", "coverage"]), expected)
     assert list(rows["scene"]) == ["kitchen"] * 3
     with pytest.raises(DepthClipError, match="3 depth maps for 2 frames"):
         score_saved(frames_of(truths)[:2], maps, protocol)
+
+
+def test_coverage_is_the_share_of_measured_pixels_and_none_is_an_error(tmp_path):
+    truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
+    half = [truth * (np.arange(FRAME[1]) < 46 + 111) for truth in truths]
+    save_predictions(tmp_path / "half", NAMES, half)
+    rows = score_saved(frames_of(truths), open_predictions(tmp_path / "half", NAMES))
+    np.testing.assert_allclose(rows["coverage"], 111 / 555, rtol=0.02)
+    half[1] = np.zeros(FRAME)
+    save_predictions(tmp_path / "none", NAMES, half)
+    with pytest.raises(DepthClipError, match=f"'{NAMES[1]}' predicts none of the"):
+        score_saved(frames_of(truths), open_predictions(tmp_path / "none", NAMES))
+
+
+def test_a_map_of_the_cut_region_is_placed_in_the_frame(tmp_path):
+    save_predictions(tmp_path, ["a"], [np.full((426, 560), 2.5)])
+    (read,) = open_predictions(tmp_path, ["a"])
+    assert read.shape == FRAME and (read[45:471, 41:601] == 2.5).all()
+    assert (read > 0).sum() == 426 * 560
+
+
+def test_other_units_and_hidden_datasets_are_told(tmp_path):
+    save_predictions(tmp_path, ["a"], [np.full(FRAME, 2500.0)])
+    with pytest.raises(DepthClipError, match="reaches 2500 m: floating-point depths are metres"):
+        open_predictions(tmp_path, ["a"])[0]
+    with h5py.File(tmp_path / "maps.h5", "w") as file:
+        file["inside/a"] = np.ones(FRAME, np.float32)
+    with pytest.raises(DepthClipError, match="no dataset at its top.*: inside"):
+        open_predictions(tmp_path / "maps.h5", ["a"])
 
 
 def test_a_perfect_map_of_the_whole_frame_is_perfect_on_the_whole_region(tmp_path):

@@ -183,6 +183,13 @@ def test_temperature_presets_and_reset(bins, similarity):
     assert bins.image.value == first
 
 
+def test_bins_that_gave_way_come_back(bins):
+    bins.sliders[2].value = 9.9
+    assert bins.bins == pytest.approx((1.0, 1.5, 9.8, 9.85, 9.9, 9.95, 10.0))
+    bins.sliders[2].value = 2.0
+    assert bins.bins == pytest.approx(settings.BINS["original"])
+
+
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=9), st.data())
 def test_moved_bins_ascend(values, data):
     values = sorted(values)

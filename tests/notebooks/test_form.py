@@ -9,7 +9,7 @@ import pytest
 
 LONGEST_CELL = 12  # lines
 LARGEST_FILE = 1_500_000  # bytes
-PARAMETER = re.compile(r"^[a-z]\w*: [\w\[\], |.]+ = .+  # \S.*$")
+PARAMETER = re.compile(r"""^[a-z]\w*: [\w\[\], |."-]+ = .+  # \S.*$""")
 # /one/two after a space, a quote or a bracket; or C:\one.
 ABSOLUTE_PATH = re.compile(r"""(?:^|[\s"'(=\[])(?:/[\w.@-]+){2,}|\b[A-Z]:\\\w""", re.MULTILINE)
 
@@ -63,7 +63,8 @@ def test_parameters_are_typed_literals_with_comments(code):
 
 def test_code_cells_are_short_and_define_nothing(code):
     for number, cell in enumerate(code, start=1):
-        if "parameters" not in cell.metadata.get("tags", []):
+        lists_names = number == 1 or "parameters" in cell.metadata.get("tags", [])
+        if not lists_names:  # imports and parameters are as many as they are
             assert len(cell.source.splitlines()) <= LONGEST_CELL, f"code cell {number} is long"
         nodes = ast.walk(ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.MULTILINE)))
         defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -126,6 +127,9 @@ def test_outputs_agree(comparison, saved, new):
     [
         ("rmse 1.1670", "rmse 1.1710"),
         ("0.034", "0.037"),
+        ("spread 0.0001", "spread 0.0020"),
+        ("0.0018", "0.0015"),
+        ("1.2e-05", "1.6e-05"),
         ("654 frames", "655 frames"),
         ("nan", "0.1"),
         ("inf", "-inf"),
@@ -147,7 +151,7 @@ def test_outputs_differ(comparison, saved, new):
 
 def test_tolerance_is_tight(comparison):
     assert comparison.RELATIVE <= 2e-3
-    assert comparison.ABSOLUTE <= 2e-3
+    assert comparison.ABSOLUTE <= 2e-3 and comparison.LAST_DIGIT <= 2
 
 
 def test_texts_compare_as_nbval_compares_them(comparison):
