@@ -12,11 +12,12 @@ from typing import Any, Literal, Optional, Union, get_args, get_origin
 
 from nbformat import NotebookNode
 
-from depthclip_core.errors import DepthClipError
+from depthclip_core.choices import CHOICES
+from depthclip_core.errors import DepthClipError, unknown_name
 
 TAG = "parameters"
 INJECTED = "injected-parameters"
-NAMED = {type_.__name__: type_ for type_ in (str, int, float, bool, list, dict)}
+NAMED = {type_.__name__: type_ for type_ in (str, int, float, bool, list, dict)} | CHOICES
 NAMED |= {"Any": Any, "Optional": Optional, "Union": Union, "Literal": Literal, "Sequence": list}
 
 
@@ -71,6 +72,8 @@ class Parameter:
             return DepthClipError(
                 f"parameter {self.name!r} has the type {self.declared}, which cannot be set here"
             )
+        if get_origin(self.kind) is Literal and isinstance(value, str):
+            return unknown_name(f"value of parameter {self.name!r}:", value, get_args(self.kind))
         return DepthClipError(f"parameter {self.name!r} is {self.declared}, got {value!r}")
 
 

@@ -43,7 +43,7 @@ def show_positions(ax: Axes, positions: pd.DataFrame, title: str) -> None:
     ax.set_xticks(ranks)
     ax.set(xlabel="word, from near to far as listed", title=title)
     ax.set(ylabel="place from first (0) to last (1)", ylim=(-1, 2))
-    ax.legend(fontsize=7, ncols=2, loc="lower right")
+    ax.legend(fontsize=7.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
 def show_where(ax: Axes, table: pd.DataFrame, limits: tuple[float, float], title: str) -> None:

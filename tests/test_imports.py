@@ -14,6 +14,7 @@ FLOORS = [
     "errors",
     "settings",
     "checkout",
+    "choices",
     "published",
     "store",
     "frames",

@@ -9,7 +9,7 @@ import pytest
 
 LONGEST_CELL = 12  # lines
 LARGEST_FILE = 1_500_000  # bytes
-PARAMETER = re.compile(r"""^[a-z]\w*: [\w\[\], |."-]+ = .+  # \S.*$""")
+PARAMETER = re.compile(r"^[a-z]\w*: [\w\[\], |.]+ = .+  # \S.*$")
 # /one/two after a space, a quote or a bracket; or C:\one.
 ABSOLUTE_PATH = re.compile(r"""(?:^|[\s"'(=\[])(?:/[\w.@-]+){2,}|\b[A-Z]:\\\w""", re.MULTILINE)
 
