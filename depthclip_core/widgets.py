@@ -170,7 +170,7 @@ class WordExplorer(CellExplorer):
         self.encoder, self.head, self.temperature = encoder, head, temperature
         self.words = self._first_words = resolve_prompts(words)
         self.bins = self._first_bins = resolve_bins(bins, len(self.words))
-        self._stored = self._part = self._vectors_of = None
+        self._stored = self._part = self._vectors_of = self._first_of = None
         self._texts: dict[tuple[str, ...], Tensor] = {}
         if store or encoder.weights != "random":
             collect_responses(frames, encoder, self.words, [head], store=store, progress=False)
@@ -204,12 +204,12 @@ class WordExplorer(CellExplorer):
 
     def _answer(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
         super()._answer(words, bins)
-        settings = {"at first": (self._first_words, self._first_bins), "now": (words, bins)}
-        rows = {
-            name: self._scored(self._similarity(of), metres, self.temperature)
-            for name, (of, metres) in settings.items()
-        }
-        self.metrics = pd.DataFrame(rows).T
+        if self._first_of != self._shown:
+            similarity = self._similarity(self._first_words)
+            self._first_score = self._scored(similarity, self._first_bins, self.temperature)
+            self._first_of = self._shown
+        now = self._scored(self._similarity(words), bins, self.temperature)
+        self.metrics = pd.DataFrame({"at first": self._first_score, "now": now}).T
         self.metrics_table.value = as_table(self.metrics)
 
     def _similarity(self, words: tuple[str, ...]) -> Tensor:
@@ -279,11 +279,12 @@ class BinExplorer(Explorer):
         return tuple(slider.value for slider in self.sliders)
 
     def draw(self) -> None:
-        self._load()
+        loaded = self._load()
         similarity = self._similarities[self._shown][None]
-        settings = {"at first": self._first, "now": (self.bins, self.temperature.value)}
-        rows = {name: self._scored(similarity, *which) for name, which in settings.items()}
-        self.metrics = pd.DataFrame(rows).T
+        if loaded:
+            self._first_score = self._scored(similarity, *self._first)
+        now = self._scored(similarity, self.bins, self.temperature.value)
+        self.metrics = pd.DataFrame({"at first": self._first_score, "now": now}).T
         self.depth = depth_maps(similarity, self.bins, self.picture.shape, self.temperature.value)[
             0
         ]
