@@ -1,7 +1,9 @@
 """What the explorers share: pickers, a picture that keeps its size, errors that are shown."""
 
 import html
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +20,7 @@ from depthclip_core.settings import network_window
 from depthclip_core.sweeps import PAPER_METRICS, sweep
 
 ALL = "all scenes"
+ECHO = 1.0  # seconds after which nothing that a browser sends is an answer to what it was sent
 
 
 class Explorer(VBox):
@@ -53,6 +56,7 @@ class Explorer(VBox):
         self.image = Image(format="png", layout=size)
         self.message = HTML(layout=Layout(height="28px"))
         self._held, self._shown = False, None
+        self._sent: dict[Widget, list[tuple[float, object]]] = {}
         pickers = HBox([self.scene, self.frame])
         super().__init__([pickers, *controls, self.message, self.image])
         self.draw()
@@ -92,7 +96,35 @@ class Explorer(VBox):
         if isinstance(control, Button):
             control.on_click(lambda _: self._safely(action))
         else:
-            control.observe(lambda _: None if self._held else self._safely(action), "value")
+            control.observe(lambda change: self._moved(change, action), "value")
+
+    def _moved(self, change: Mapping, action: Callable[[], None]) -> None:
+        """A control has a new value, by its user or as an echo of `_put`."""
+        control, value = change["owner"], change["new"]
+        if self._held or _same(change["old"], value):
+            return
+        before = self._recent(control)
+        if before and not _same(value, before[-1]) and any(_same(value, v) for v in before[:-1]):
+            with self._held_back():
+                control.value = before[-1]  # an echo: this was asked for since
+        else:
+            self._safely(action)
+
+    def _put(self, control: Widget, value: object) -> None:
+        """Set a control from here.
+
+        Sliders in a browser send back what they are set to, but for rounding, and when they are set
+        again meanwhile, what they were set to before: such an echo is not the user's wish.
+        """
+        now = time.monotonic()
+        known = [(now, value) for value in self._recent(control)] or [(now, control.value)]
+        self._sent[control] = [*known, (now, value)]
+        control.value = value
+
+    def _recent(self, control: Widget) -> list[object]:
+        """What a control was set to of late, and had before, the last at the end."""
+        since = time.monotonic() - ECHO
+        return [value for at, value in self._sent.get(control, ()) if at > since]
 
     def _safely(self, action: Callable[[], None]) -> None:
         """Do it; the one place where errors are met, and shown to whom they concern."""
@@ -104,13 +136,19 @@ class Explorer(VBox):
             self.message.value = ""
 
     @contextmanager
-    def _at_once(self):
-        """Controls that are set here are followed by one drawing."""
+    def _held_back(self):
+        """Controls that are set here call nothing."""
         self._held = True
         try:
             yield
         finally:
             self._held = False
+
+    @contextmanager
+    def _at_once(self):
+        """Controls that are set here are followed by one drawing."""
+        with self._held_back():
+            yield
         self.draw()
 
     def _scored(self, similarity: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
@@ -119,6 +157,13 @@ class Explorer(VBox):
             return pd.Series(np.nan, PAPER_METRICS)
         scores = sweep([self._raw_depth], similarity, [bins], [temperature])
         return scores.rows().iloc[0][[*PAPER_METRICS]]
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two values of a control are one but for how a browser rounds."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return one == other
 
 
 def seen_shape(frames: Sequence[Frame]) -> tuple[int, int]:

@@ -144,7 +144,8 @@ class CellExplorer(Explorer):
         cell = self.picture.cell_at(event["dataX"], event["dataY"])
         if cell is not None:
             with self._at_once():
-                self.row.value, self.column.value = cell
+                for slider, place in zip((self.row, self.column), cell, strict=True):
+                    self._put(slider, place)
 
 
 class WordExplorer(CellExplorer):
@@ -301,11 +302,12 @@ class BinExplorer(Explorer):
         self._wished = list(bins)
         with self._at_once():
             self._set_bins(bins)
-            self.temperature.value = temperature or self.temperature.value
+            self._put(self.temperature, temperature or self.temperature.value)
 
     def _set_bins(self, bins: Sequence[float]) -> None:
         for slider, metres in zip(self.sliders, bins, strict=True):
-            slider.value = metres
+            if slider.value != metres:
+                self._put(slider, metres)
 
 
 def ascending(bins: Sequence[float], moved: int) -> list[float]:

@@ -183,6 +183,31 @@ def test_temperature_presets_and_reset(bins, similarity):
     assert bins.image.value == first
 
 
+def test_late_echoes_of_what_a_slider_was_set_to_change_nothing(bins, cells):
+    """A browser answers presets with the values of the one before, when they come fast."""
+    bins.presets["class-dependent-3"].click()
+    bins.presets["class-dependent-4"].click()
+    shown = bins.image.value
+    bins.sliders[4].value = 2.0000000000000004  # of class-dependent-3, as a browser rounds
+    assert bins.bins == settings.BINS["class-dependent-4"] and bins.image.value == shown
+    bins.sliders[4].value += 4e-16  # of this preset
+    assert bins.image.value == shown
+    bins.sliders[4].value = 3.3  # the user's own
+    assert bins.bins[4] == 3.3 and bins.image.value != shown
+    for x in (4 + 22 * 2.5, 4 + 22 * 8.5):
+        click(cells, x, 24 + 22 * 5.5)
+    cells.column.value = 2
+    assert (cells.row.value, cells.column.value) == (5, 8)
+
+
+def test_values_that_were_set_long_ago_may_be_chosen_again(bins, monkeypatch):
+    monkeypatch.setattr(explorer, "ECHO", 0.0)
+    bins.presets["class-dependent-3"].click()
+    bins.presets["class-dependent-4"].click()
+    bins.sliders[4].value = 2.0
+    assert bins.bins[4] == 2.0
+
+
 def test_bins_that_gave_way_come_back(bins):
     bins.sliders[2].value = 9.9
     assert bins.bins == pytest.approx((1.0, 1.5, 9.8, 9.85, 9.9, 9.95, 10.0))
