@@ -4,8 +4,6 @@ A strict front for papermill, which only warns of a name that it does not know, 
 and whose metadata says "completed" of a cell that ran out of time or a kernel that died.
 """
 
-import hashlib
-import json
 import logging
 import os
 import threading
@@ -15,9 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
-from platform import python_version
 
 import nbformat
 import psutil
@@ -27,8 +23,7 @@ from tqdm.auto import tqdm
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.plans import Plan, plan
-
-PACKAGES = ("depthclip-workbook", "torch", "open_clip_torch", "numpy")
+from depthclip_core.records import machine_of, record, record_path
 
 
 @dataclass(frozen=True)
@@ -138,7 +133,7 @@ def _run_all(
     )
     engine = _engine()
     with bar, _quiet(), ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as aside:
-        machine = aside.submit(_machine, plans)  # torch is imported while the first kernels start
+        machine = aside.submit(machine_of, plans)  # torch is imported while the first kernels start
         futures = {
             pool.submit(
                 _run_one, plan, engine, machine, watch, stop, timeout, figures, workers
@@ -242,7 +237,7 @@ def _run_one(
     ended = Run(
         notebook=plan.notebook,
         output=plan.output,
-        record=plan.output.with_suffix(".json"),
+        record=record_path(plan),
         parameters=plan.parameters,
         outcome=outcome,
         seconds=round(time.perf_counter() - clock, 3),
@@ -252,7 +247,9 @@ def _run_one(
     )
     if part.exists():
         part.replace(plan.output)
-    _record(plan, ended, machine.result(), started)
+    failed = {"cell": ended.cell, "source": ended.source, "error": ended.error} if error else None
+    how = {"seconds": ended.seconds, "outcome": ended.outcome, "failed": failed}
+    record(plan, how, machine.result(), started)
     return ended
 
 
@@ -282,58 +279,6 @@ def _engine() -> str:
 
     papermill_engines.register("depthclip", Engine)
     return "depthclip"
-
-
-def _record(plan: Plan, ended: Run, machine: Mapping[str, object], started: datetime) -> None:
-    """Write NAME.json: what ran, where, for how long, and how it ended."""
-    content = {
-        "notebook": str(plan.notebook),
-        "sha256": hashlib.sha256(nbformat.writes(plan.content).encode()).hexdigest(),
-        "parameters": plan.parameters,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": ended.seconds,
-        "outcome": ended.outcome,
-        "failed": {"cell": ended.cell, "source": ended.source, "error": ended.error}
-        if ended.error
-        else None,
-        "kernel": plan.kernel,
-        "device": machine["devices"].get(plan.parameters.get("device")),
-        "commit": machine["commit"],
-        "versions": machine["versions"],
-    }
-    part = plan.output.parent / ".part" / ended.record.name
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    part.replace(ended.record)
-
-
-def _machine(plans: Sequence[Plan]) -> dict[str, object]:
-    """Commit, versions, and for each value of a parameter `device` the name of what it chooses."""
-    from depthclip_core.checkout import commit
-
-    asked = [plan.parameters.get("device") for plan in plans]
-    chosen = {device for device in asked if isinstance(device, str)}
-    versions = {"python": python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "commit": commit(),
-        "versions": versions,
-        "devices": {asked: _device(asked) for asked in chosen},
-    }
-
-
-def _device(asked: str) -> str:
-    """The name of the processor or card that "auto", "cpu", "cuda" ... stands for."""
-    from depthclip_core.bench.machine import device_name
-    from depthclip_core.encoders import resolve_device
-
-    try:
-        return device_name(resolve_device(asked))
-    except DepthClipError:  # the notebook will say so
-        return asked
 
 
 def _mark(part: Path, failure: Exception, error: str, number: int | None) -> None:

@@ -14,9 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from depthclip_core import runs
-from depthclip_core.cli import app, main, size_text
+from depthclip_core.cli import app, main
 from depthclip_core.errors import DepthClipError
 from depthclip_core.store import PART, Store
+from depthclip_core.store_cli import size_text
 
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = {

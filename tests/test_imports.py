@@ -63,8 +63,10 @@ FLOORS = [
     "widgets",
     "parameters",
     "plans",
+    "records",
     "runs",
     "report",
+    "store_cli",
     "cli",
 ]
 WITHOUT_TORCH = ["errors", "settings"]

@@ -10,7 +10,7 @@ import nbformat
 import psutil
 import pytest
 
-from depthclip_core import runs
+from depthclip_core import records, runs
 from depthclip_core.errors import DepthClipError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,7 +66,7 @@ def test_each_run_leaves_a_notebook_and_a_record(ended):
         assert content["parameters"] == run.parameters
         assert content["seconds"] == run.seconds > 0
         assert content["versions"]["python"] == sys.version.split()[0]
-        assert set(content["versions"]) == {"python", *runs.PACKAGES}
+        assert set(content["versions"]) == {"python", *records.PACKAGES}
         assert content["device"] not in (None, "", "cpu") and content["commit"]
         assert content["started"][:2] == "20" and content["kernel"] == "python3"
     assert not (run.output.parent / ".part").exists()
