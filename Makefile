@@ -87,6 +87,8 @@ run: $(RESULTS) ## run every notebook that is not up to date, into results/noteb
 	@for notebook in $(RESULTS); do echo "  $$notebook"; done
 	@echo "Their figures: figures/"
 
+comma := ,
+
 # A run is written to tried/ and moved, with its record, when it succeeded, so that no failed one
 # looks fresh.
 results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(SAMPLE) $(INSTALLED)
@@ -103,9 +105,10 @@ reproduce: nyu-given $(INSTALLED) ## the ledger on NYU: NYU=path/to/nyu_depth_v2
 
 # Asked before anything is installed.
 nyu-given: FORCE
-	@[ -e "$(NYU)" ] || { \
+	@[ -f "$(NYU)" ] && [ -f "$(dir $(NYU))splits.mat" ] || { \
 		echo "make reproduce NYU=path/to/nyu_depth_v2_labeled.mat, with splits.mat beside it:" \
-			"$(if $(NYU),there is no $(NYU),NYU= is not given)" >&2; exit 1; }
+			"$(if $(NYU),no such file as $(NYU)$(comma) or none beside it,NYU= is not given)" >&2; \
+		exit 1; }
 
 lab: $(INSTALLED) $(SAMPLE) ## open JupyterLab on the notebooks (LAB='--no-browser --port=9999' adds options)
 	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
