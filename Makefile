@@ -94,7 +94,8 @@ comma := ,
 results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(SAMPLE) $(INSTALLED)
 	@$(PY) -m depthclip_core.cli run notebooks/$*.ipynb --out $(@D)/tried --figures figures \
 		--kernel python3 < /dev/null
-	@mv $(@D)/tried/$*.json $(@D)/tried/$*.ipynb $(@D)/ && rmdir $(@D)/tried 2>/dev/null || [ -e $@ ]
+	@mv $(@D)/tried/$*.json $(@D)/tried/$*.ipynb $(@D)/
+	@rmdir $(@D)/tried 2>/dev/null || true
 
 report: $(RESULTS) ## all notebooks without code in one HTML file, results/report/index.html
 	@$(PY) -m depthclip_core.cli report $(RESULTS) --out results/report

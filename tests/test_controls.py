@@ -18,19 +18,6 @@ matplotlib.use("Agg")
 GRID = (3, 4)
 
 
-def similarities(n_frames=3, n_words=7, views=2, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.2 + 0.004 * torch.randn(n_frames, views, n_words, *GRID, generator=generator)
-
-
-def ground_truths(n_frames=3, seed=0):
-    rng = np.random.default_rng(seed)
-    smooth = np.kron(rng.uniform(0.5, 9, (n_frames, 12, 16)), np.ones((40, 40)))
-    depth = smooth + rng.normal(0, 0.2, smooth.shape)
-    depth[rng.random(depth.shape) < 0.2] = 0
-    return np.clip(depth, 0, 10.5).astype(np.float32)
-
-
 def test_vocabularies_are_seven_words_each_and_the_papers_come_first():
     assert list(controls.VOCABULARIES)[:4] == list(PROMPTS)
     for words in controls.VOCABULARIES.values():
