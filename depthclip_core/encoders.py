@@ -2,11 +2,16 @@
 
 import hashlib
 import logging
+import os
+import re
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import open_clip
@@ -16,6 +21,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from depthclip_core import heads
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -29,13 +35,16 @@ STD = (0.229, 0.224, 0.225)
 # Raised when towers or heads compute anything else than before: no store answers for them then.
 METHOD = 1
 WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
+WRAPPERS = ("state_dict", "model_state_dict", "model")  # what checkpoints call their state dict
+NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI's own files
 
 
 class Encoder:
     """A frozen CLIP: uint8 images → `Features`, sentences → unit vectors, on one device.
 
     Attributes: name and weights, as asked for; device; precision ("fp32", "bf16" or "fp16", of
-    the image tower; text and similarities are always fp32); compiled (see `load_encoder`).
+    the image tower; text and similarities are always fp32); compiled (see `load_encoder`);
+    from_openai, whether the weights are OpenAI's own, by open_clip's tag or by their file's sha256.
     model: an fp32 open_clip model on its device.
     """
 
@@ -47,22 +56,13 @@ class Encoder:
         weights: str,
         precision: str = "fp32",
         compiled: bool = False,
+        from_openai: bool = False,
     ):
-        visual = model.visual
-        plain_vit = (
-            isinstance(visual, VisionTransformer)
-            and visual.attn_pool is None
-            and visual.pool_type == "tok"
-            and not visual.final_ln_after_pool
-        )
-        if not (isinstance(visual, ModifiedResNet) or plain_vit):
-            raise DepthClipError(
-                f"{name}'s image tower is a {type(visual).__name__} of a kind without dense heads "
-                "here: take one of CLIP's own ResNets or ViTs (RN50, RN101, ViT-B-16 …)"
-            )
+        visual = _dense_tower(name, model)
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name, self.weights, self.precision = name, weights, precision
+        self.from_openai = from_openai
         self.device = next(model.parameters()).device
         self.compiled = compiled
         self.tower = make_tower(visual, precision, compiled)
@@ -174,13 +174,15 @@ def load_encoder(
         tower is a ModifiedResNet or a plain ViT ("RN50", "RN101", "ViT-B/16" …).
     weights: "openai" or another open_clip tag, downloaded by open_clip; a path to a state dict
         (.safetensors, .pt, also OpenAI's original TorchScript file); or None for the sample's own
-        weights and, with any other name, for random ones, said in a warning.
+        weights and, with any other name, for random ones, said in a warning. Text that is a tag is
+        the tag, whatever files there are; "./openai" is a file.
     device: "auto" (CUDA where there is one), or any torch device.
     precision: of the image tower: "fp32", "bf16", "fp16", or "auto": fp16 on CUDA as released,
         else fp32 (bf16 on a CPU that has it is several times faster: see the benchmark notebook).
     compiled: let torch.compile build the tower, at the first image; on a CPU it needs a C++
         compiler, and seldom pays for data sets of less than a thousand frames.
-    Raises `DepthClipError` for unknown names and for weights that do not fit the model.
+    Raises `DepthClipError` for unknown names, for files that cannot be read without running their
+    code, and for weights that do not fit the model or are not finite.
     """
     device = resolve_device(device)
     precision = _resolve_precision(precision, device)
@@ -192,10 +194,18 @@ def load_encoder(
     elif name not in (known := open_clip.list_models()):
         raise unknown_name("encoder", name, ["sample", *known])
     tags = open_clip.list_pretrained_tags_by_model(name)
+    path = _weights_path(weights, tags)
     # OpenAI's towers use QuickGELU, which open_clip's plain configurations of them do not.
     options = {"device": device, "force_quick_gelu": "openai" in tags}
 
-    if name == "sample" and not weights:
+    from_openai = weights == "openai"
+    if path:
+        state, from_openai = read_state_dict(path)
+        model = _create(name, **options)
+        _load(model, state, name, str(weights))
+        if str(weights) in ("own", "random", *tags):  # a file of such a name is none of these
+            weights = os.path.join(".", weights)
+    elif name == "sample" and not weights:
         model = _create(name, **options)
         _load(model, sample_model.state_dict(), name, "its own weights")
         weights = "own"
@@ -203,47 +213,151 @@ def load_encoder(
         warnings.warn(f"{name} has random weights: its depths mean nothing", stacklevel=2)
         model = _create(name, **options)
         weights = "random"
-    elif Path(weights).suffix in WEIGHT_FILES or Path(weights).is_file():
-        model = _create(name, **options)
-        _load(model, read_state_dict(Path(weights)), name, str(weights))
     elif weights in tags:
-        tag = open_clip.get_pretrained_cfg(name, str(weights))
+        tag = open_clip.get_pretrained_cfg(name, weights)
         options["force_quick_gelu"] = bool(tag.get("quick_gelu")) or name.endswith("-quickgelu")
-        try:
-            model = _create(name, pretrained=str(weights), **options)
-        except Exception as error:  # whatever the download or the hub raises
-            raise DepthClipError(
-                f"cannot download the {weights!r} weights of {name} ({_first_line(error)}): fetch "
-                "them where there is a network, and give their path as weights"
-            ) from error
+        model = _create(name, pretrained=weights, **options)
+        _check_finite(model, f"open_clip's {weights!r} weights of {name}")
     else:
         raise unknown_name(f"weights of {name}", weights, tags or ["a path to a state dict"])
-    tokenizer = open_clip.get_tokenizer(name)
-    return Encoder(model, tokenizer, name, str(weights), precision, compiled)
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from .safetensors, or from .pt without unpickling code; on the CPU."""
-    if not path.is_file():
-        raise DepthClipError(f"no weights file at {path}")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():  # TorchScript is deprecated, OpenAI's files are not
-            warnings.simplefilter("ignore")
-            try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            except RuntimeError as error:
-                if "TorchScript" not in str(error):
-                    raise
-                state = dict(torch.jit.load(path, map_location="cpu").state_dict())
+        tokenizer = open_clip.get_tokenizer(name)
+    except Exception as error:  # whatever the download or the hub raises
+        raise DepthClipError(f"no tokenizer for {name}: {_first_line(error)}") from error
+    return Encoder(model, tokenizer, name, str(weights), precision, compiled, from_openai)
+
+
+def openai_checksums() -> dict[str, str]:
+    """The sha256 of OpenAI's original file of each model, from the addresses that open_clip has."""
+    tags = {name: open_clip.get_pretrained_cfg(name, "openai") for name in open_clip.list_models()}
+    found = {name: re.search(r"/([0-9a-f]{64})/", tag.get("url", "")) for name, tag in tags.items()}
+    return {name: match[1] for name, match in found.items() if match}
+
+
+def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
+    """Tensors by name, on the CPU, of safetensors or of a checkpoint; no code of the file is run.
+
+    What a file is, its content says, whatever its name. A TorchScript archive runs when it is
+    loaded: OpenAI's own are known by their sha256, and no other is loaded.
+    Returns also whether it is one of OpenAI's.
+    """
+    try:
+        if path.is_dir():
+            raise DepthClipError(f"{path} is a folder: give the file of weights in it")
+        if not path.is_file():
+            raise DepthClipError(f"no weights file at {path}")
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is deprecated, OpenAI's files are not
+            state, from_openai = _read(file, path)
+    except (DepthClipError, MemoryError):
+        raise
+    except OSError as error:
+        raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # each format fails in its own ways; to a user they are one
-        raise DepthClipError(f"cannot read weights from {path}: {_first_line(error)}") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else None
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DepthClipError(f"{path} holds no state dict: tensors by name are wanted")
-    not_weights = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI's own files
-    return {key.removeprefix("module."): t for key, t in state.items() if key not in not_weights}
+        raise DepthClipError(
+            f"cannot read weights from {path}: it is damaged, or not what safetensors or "
+            "torch.save makes of a state dict"
+        ) from error
+    return _tensors(state, path), from_openai
+
+
+def _read(file: BinaryIO, path: Path) -> tuple[object, bool]:
+    """What an open file holds, and whether the file is OpenAI's."""
+    head = file.read(16)
+    file.seek(0)
+    if head[8:9] == b"{":  # safetensors: the length of its header, then the header
+        return load_file(path), False
+    if head.startswith(b"PK"):
+        return _read_zip(file, path)
+    if not head:
+        raise DepthClipError(f"{path} is empty: copy or download it again")
+    if head.startswith(b"version https://"):
+        raise DepthClipError(f"{path} is a Git LFS pointer: `git lfs pull` fetches the weights")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise DepthClipError(f"{path} is a web page: download the weights themselves")
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=False), False
+
+
+def _read_zip(file: BinaryIO, path: Path) -> tuple[object, bool]:
+    """As `_read`, of what torch.save and torch.jit.save write."""
+    members = zipfile.ZipFile(file).namelist()
+    file.seek(0)
+    if any(member.endswith("/constants.pkl") for member in members):
+        return _openai_archive(file.read(), path), True
+    # Classes and functions that it names beside tensors, such as argparse.Namespace.
+    inert = [(_Inert, name) for name in get_unsafe_globals_in_checkpoint(file)]
+    file.seek(0)
+    with safe_globals(inert):
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=False), False
+
+
+class _Inert:
+    """Stands for all that a checkpoint holds beside tensors and plain values, and does nothing."""
+
+    def __new__(cls, *args: object) -> "_Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *args: object): ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+def _openai_archive(content: bytes, path: Path) -> dict[str, Tensor]:
+    """Tensors of OpenAI's TorchScript archive; what is loaded are the very bytes that are known."""
+    if hashlib.sha256(content).hexdigest() not in openai_checksums().values():
+        read = f"torch.jit.load({str(path)!r}, 'cpu').state_dict()"
+        safe = str(path.with_suffix(".safetensors"))
+        raise DepthClipError(
+            f"{path} is a TorchScript archive, which runs code when it is loaded, and not OpenAI's "
+            f"own: if you trust it, safetensors.torch.save_file({read}, {safe!r}) converts it"
+        )
+    return torch.jit.load(BytesIO(content), map_location="cpu").state_dict()
+
+
+def _tensors(state: object, path: Path) -> dict[str, Tensor]:
+    """The state dict in a checkpoint, its names as the model itself has them."""
+    for _ in WRAPPERS:
+        inner = [state[key] for key in WRAPPERS if key in state] if isinstance(state, dict) else []
+        state = next((value for value in inner if isinstance(value, dict)), state)
+    dense = isinstance(state, dict) and all(
+        isinstance(key, str)
+        and isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_meta or value.is_quantized)
+        for key, value in state.items()
+    )
+    if not dense or not state:
+        raise DepthClipError(
+            f"{path} holds no state dict: tensors by name are wanted, as of model.state_dict()"
+        )
+    # What torch.compile and data parallelism add.
+    names = {key: re.sub(r"^(module\.)+", "", key.replace("_orig_mod.", "")) for key in state}
+    if len(set(names.values())) < len(names):
+        raise DepthClipError(f"{path} has tensors twice, with and without a prefix")
+    return {names[key]: t for key, t in state.items() if names[key] not in NOT_WEIGHTS}
+
+
+def _weights_path(weights: str | Path | None, tags: Sequence[str]) -> Path | None:
+    """The file that is meant, if one is; text is a tag first."""
+    if weights is not None and not isinstance(weights, str | Path):
+        raise DepthClipError(f"weights are a name or a path, not {weights!r}")
+    if not weights:
+        return None
+    if weights in tags:
+        if Path(weights).exists():
+            warnings.warn(
+                f"weights {weights!r} are open_clip's, not the file of that name: write "
+                f"'{os.path.join('.', weights)}' for the file",
+                stacklevel=3,
+            )
+        return None
+    try:
+        path = Path(weights).expanduser()
+        is_path = isinstance(weights, Path) or os.sep in weights or path.exists()
+    except (OSError, RuntimeError) as error:  # no such home; too long a name
+        reason = getattr(error, "strerror", None) or _first_line(error)
+        raise DepthClipError(f"no weights file at {weights}: {reason}") from error
+    return path if is_path or path.suffix.lower() in WEIGHT_FILES else None
 
 
 def _checksum(state: Mapping[str, Tensor]) -> str:
@@ -256,18 +370,56 @@ def _checksum(state: Mapping[str, Tensor]) -> str:
 
 
 def _create(name: str, **options) -> torch.nn.Module:
-    with _quiet():
-        return open_clip.create_model(name, **options)
+    """An open_clip model whose tower has dense heads; without `pretrained` nothing is downloaded.
+
+    open_clip itself reads safetensors or, weights only, pickles: it runs no code of either.
+    """
+    tag = options.get("pretrained")
+    try:
+        with _quiet(), _weights_only():
+            model = open_clip.create_model(name, pretrained_text=False, **options)
+    except Exception as error:  # whatever the download or the hub raises
+        raise DepthClipError(
+            f"cannot download or read the {tag!r} weights of {name} ({_first_line(error)}): fetch "
+            "them where there is a network, and give their path as weights"
+            if tag
+            else f"cannot build {name}: {_first_line(error)}"
+        ) from error
+    _dense_tower(name, model)
+    return model
+
+
+def _dense_tower(name: str, model: torch.nn.Module) -> torch.nn.Module:
+    """The model's image tower; `DepthClipError` for one that no head here can use."""
+    visual = model.visual
+    plain_vit = (
+        isinstance(visual, VisionTransformer)
+        and visual.attn_pool is None
+        and visual.pool_type == "tok"
+        and not visual.final_ln_after_pool
+    )
+    if not (isinstance(visual, ModifiedResNet) or plain_vit):
+        raise DepthClipError(
+            f"{name}'s image tower is a {type(visual).__name__} of a kind without dense heads "
+            "here: take one of CLIP's own ResNets or ViTs (RN50, RN101, ViT-B-16 …)"
+        )
+    return visual
 
 
 def _load(model: torch.nn.Module, state: dict[str, Tensor], name: str, source: str) -> None:
-    """Copy a state dict into a model; any key too few or many, any other shape is an error."""
-    own = {key: tensor.shape for key, tensor in model.state_dict().items()}
+    """Copy a state dict into a model.
+
+    Any key too few or many, another shape, whole numbers, such as of quantised weights, and values
+    that are not finite are errors.
+    """
+    own = model.state_dict()
+    both = own.keys() & state.keys()
     wrong = {
         "missing": own.keys() - state.keys(),
         "unknown": state.keys() - own.keys(),
-        "of another shape": {
-            key for key in own.keys() & state.keys() if own[key] != state[key].shape
+        "of another shape": {key for key in both if own[key].shape != state[key].shape},
+        "of whole numbers": {
+            key for key in both if own[key].is_floating_point() > state[key].is_floating_point()
         },
     }
     wrong = {fault: sorted(keys) for fault, keys in wrong.items() if keys}
@@ -277,6 +429,15 @@ def _load(model: torch.nn.Module, state: dict[str, Tensor], name: str, source: s
         )
         raise DepthClipError(f"weights from {source} do not fit {name}: {faults}")
     model.load_state_dict(state)
+    _check_finite(model, f"weights from {source}")
+
+
+def _check_finite(model: torch.nn.Module, source: str) -> None:
+    """`DepthClipError` for weights with NaN or infinite values: depth would be made of them."""
+    for name, tensor in model.state_dict().items():
+        # A sum is ten times faster; it may overflow where no value is infinite.
+        if not (tensor.sum().isfinite() or tensor.isfinite().all()):
+            raise DepthClipError(f"{source} are not finite: {name} holds NaN or infinite values")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -300,7 +461,8 @@ def _resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"\x1b\[\d*m", "", line)
 
 
 @contextmanager
@@ -312,3 +474,16 @@ def _quiet():
         yield
     finally:
         logging.disable(level)
+
+
+@contextmanager
+def _weights_only():
+    """Unpickle tensors alone, whatever an environment variable allows torch.load to do else."""
+    force, allow = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    before = {name: os.environ.pop(name, None) for name in (force, allow)}
+    os.environ[force] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[force]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
