@@ -1,6 +1,6 @@
 """DepthCLIP: depth from one photograph with CLIP and no training, its pipeline and its metrics.
 
-Names are imported when they are first used: whoever renders the sample needs no torch.
+Names are imported when they are first used: whoever reads a data set needs no torch.
 """
 
 from importlib import import_module
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from depthclip_core.baselines import best_constants, constant_depth, lower_bound, random_depth
+    from depthclip_core.datasets import Frame, open_dataset
     from depthclip_core.encoders import Encoder, load_encoder
     from depthclip_core.errors import DepthClipError
-    from depthclip_core.frames import Frame, open_dataset
     from depthclip_core.metrics import evaluate, summarise
     from depthclip_core.pipeline import predict_depth
 
 _HOMES = {
     "DepthClipError": "errors",
     "Encoder": "encoders",
-    "Frame": "frames",
+    "Frame": "datasets",
     "best_constants": "baselines",
     "constant_depth": "baselines",
     "evaluate": "metrics",
     "load_encoder": "encoders",
     "lower_bound": "baselines",
-    "open_dataset": "frames",
+    "open_dataset": "datasets",
     "predict_depth": "pipeline",
     "random_depth": "baselines",
     "summarise": "metrics",

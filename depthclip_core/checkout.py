@@ -9,13 +9,15 @@ def commit() -> str:
 
     def git(*words: str) -> str:
         folder = Path(__file__).resolve().parents[1]
-        run = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True)
+        run = subprocess.run(
+            ["git", "-C", folder, *words], capture_output=True, text=True, timeout=10
+        )
         return run.stdout.strip() if run.returncode == 0 else ""
 
     try:
         head = git("rev-parse", "--short=12", "HEAD")
         # Only code counts: a benchmark writes its own rows and figures.
         changed = git("status", "--porcelain", "--untracked-files=no", "--", "depthclip_core")
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return (head or "unknown") + (" and changes" if changed else "")

@@ -10,9 +10,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
-from depthclip_core.experiments import names_of
-from depthclip_core.frames import Frame
 from depthclip_core.pixels import Truth, counted, interpolation, overlap_interpolation
 from depthclip_core.protocols import Protocol, resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
@@ -57,7 +56,7 @@ def detail(
     """
     protocol = resolve_protocol(protocol)
     truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
-    names, rows = names_of(frames), []
+    names, rows = as_dataset(frames).names, []
     for name, depth, truth in zip(names, maps, truths, strict=True):
         if depth.shape != protocol.window.shape:
             raise DepthClipError(

@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
+from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
 from depthclip_core.fitting import medians, word_histograms
-from depthclip_core.frames import Frame
 from depthclip_core.pixels import counted
 from depthclip_core.protocols import Protocol, resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth

@@ -13,22 +13,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.encoders import Encoder
 from depthclip_core.errors import DepthClipError
-from depthclip_core.frames import Frame
 from depthclip_core.heads import resolve_head
 from depthclip_core.pipeline import first_batch, head_vectors, project
-from depthclip_core.reading import identity, read_ahead, read_rgb, reading_threads
+from depthclip_core.reading import read_ahead, read_rgb, reading_threads
 from depthclip_core.settings import OBJECT, TEMPLATES, network_window, resolve_prompts
 from depthclip_core.store import PART, AbsentPart, DamagedPart, Store, StoredArray
 
 READ = PART  # frames read together
+SILENCE = 60.0  # seconds of waiting before a run without progress bars says so
 ATTEMPTS = 3  # at a part that others damage or remove meanwhile
 
 
@@ -102,12 +104,12 @@ class DataSet:
     ):
         if not len(frames):
             raise DepthClipError("there are no frames to encode")
-        self.frames, self.encoder, self.store = frames, encoder, store
-        window = network_window(*read_rgb(frames, [0]).shape[1:3])
+        self.frames, self.encoder, self.store = as_dataset(frames), encoder, store
+        window = network_window(read_rgb(self.frames, [0]).shape[1:3], self.frames.crop)
         self.size = _checked_size(size or window.shape)
         encoder.grid(*self.size)
         self.origin = {
-            "data": identity(frames, store.checksums),
+            "data": self.frames.identity(store.checksums),
             "encoder": {"name": encoder.name, "weights": encoder.image_checksum},
             "arithmetic": encoder.arithmetic,
             "window": [window.top, window.bottom, window.left, window.right],
@@ -152,7 +154,7 @@ def _complete(
     text = data.encoder.text_vectors(words) if others else None
     for head in others:
         array = data.similarities(head, words)
-        with array.lock():
+        with _lock(array, progress):
             for part in array.missing():
                 vectors = torch.from_numpy(_sound(data, data.vectors(head), part, progress))
                 answer = project(vectors.to(data.encoder.device), text)
@@ -166,7 +168,7 @@ def _sound(data: DataSet, array: StoredArray, part: int, progress: bool) -> np.n
             return array.read(part)
         except (DamagedPart, AbsentPart) as fault:
             warnings.warn(f"{fault}; it is made again", stacklevel=2)
-        with array.lock():  # under which another process may have made it again already
+        with _lock(array, progress):  # under which another process may have made it again already
             with suppress(AbsentPart):
                 try:
                     array.check(part)
@@ -185,7 +187,7 @@ def _encode(data: DataSet, arrays: Sequence[StoredArray], progress: bool) -> Non
     arrays = [array for array in arrays if not array.complete]
     with ExitStack() as locks:
         for array in sorted(arrays, key=lambda array: array.address):  # one order: no deadlock
-            locks.enter_context(array.lock(_say_waiting if progress else None))
+            locks.enter_context(_lock(array, progress))
         lacking = {array.address: set(array.missing()) for array in arrays}
         parts = sorted(set().union(*lacking.values()))
         if not parts:
@@ -236,7 +238,7 @@ def _passes(
         while start < len(pixels):
             chunk = pixels[start : start + batch]
             try:
-                vectors = head_vectors(chunk, encoder, heads, size=data.size)
+                vectors = head_vectors(chunk, encoder, heads, size=data.size, crop=data.frames.crop)
             except torch.OutOfMemoryError:
                 if batch == 1:
                     raise DepthClipError(
@@ -283,6 +285,22 @@ def _store_for(encoder: Encoder, store: Store | None):
     temporary = store is None and encoder.weights == "random"
     with TemporaryDirectory(prefix="depthclip-store-") if temporary else nullcontext() as folder:
         yield store or Store(Path(folder) if folder else None)
+
+
+@contextmanager
+def _lock(array: StoredArray, progress: bool) -> Iterator[None]:
+    """The array's lock; who waits for another process is told so: at once, or when it takes long.
+
+    stderr counts as output where notebooks are compared, so that short waits are silent there.
+    """
+    alarm = Timer(0 if progress else SILENCE, _say_waiting)
+    alarm.daemon = True
+    try:
+        with array.lock(alarm.start):
+            alarm.cancel()
+            yield
+    finally:
+        alarm.cancel()
 
 
 def _say_waiting() -> None:

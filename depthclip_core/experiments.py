@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.fitting import fit_bins
-from depthclip_core.frames import Frame
 from depthclip_core.metrics import METRICS, evaluate, pooled_correlation
 from depthclip_core.pipeline import depth_maps
 from depthclip_core.protocols import resolve_protocol
@@ -48,7 +48,8 @@ def score(
         raise DepthClipError(
             f"{len(similarity)} responses for {len(frames)} frames: collect them anew"
         )
-    names, truths = names_of(frames), _truths(frames)
+    frames = as_dataset(frames)
+    names, truths = frames.names, _truths(frames)
     if min(bins) > resolve_protocol(protocol).min_depth:
         everything = sweep(
             truths, similarity, [bins], [temperature], [protocol], names=names, metrics=[*METRICS]
@@ -58,7 +59,7 @@ def score(
         maps = predictions(similarity, bins, temperature, protocol)
         pairs = zip(names, maps, truths, strict=True)
         rows = pd.concat([evaluate(m[None], t[None], protocol, [name]) for name, m, t in pairs])
-    return rows.assign(scene=scenes_of(frames))
+    return rows.assign(scene=frames.scenes)
 
 
 def correlation(
@@ -82,16 +83,6 @@ def fit(
 ) -> tuple[float, ...]:
     """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
     return fit_bins(_truths(frames), similarity, method, temperature, protocol)
-
-
-def names_of(frames: Sequence[Frame]) -> list[str]:
-    """Names of all frames, without reading them where the data set knows."""
-    return frames.names if hasattr(frames, "names") else [frame.name for frame in frames]
-
-
-def scenes_of(frames: Sequence[Frame]) -> list[str | None]:
-    """Scene types of all frames, without reading them where the data set knows."""
-    return frames.scenes if hasattr(frames, "scenes") else [frame.scene for frame in frames]
 
 
 def _truths(frames: Sequence[Frame]) -> Iterator[np.ndarray]:

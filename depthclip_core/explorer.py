@@ -1,6 +1,5 @@
 """What the explorers share: pickers, a picture that keeps its size, errors that are shown."""
 
-import html
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +10,13 @@ import pandas as pd
 from ipywidgets import HTML, Button, Dropdown, HBox, Image, Layout, VBox, Widget
 from torch import Tensor
 
+from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
-from depthclip_core.experiments import names_of, scenes_of
-from depthclip_core.frames import Frame
 from depthclip_core.reading import read_rgb
 from depthclip_core.render import HEIGHT, WIDTH, Picture
 from depthclip_core.settings import network_window
 from depthclip_core.sweeps import PAPER_METRICS, sweep
+from depthclip_core.text import as_markup
 
 ALL = "all scenes"
 ECHO = 1.0  # seconds after which nothing that a browser sends is an answer to what it was sent
@@ -38,13 +37,14 @@ class Explorer(VBox):
         at: int,
         title: str = "",
     ):
-        self.frames, self.picture = frames, picture
-        self.title = title or getattr(frames, "title", "")
-        scenes = [scene or "" for scene in scenes_of(frames)]
+        frames = self.frames = as_dataset(frames)
+        self.picture = picture
+        self.title = title or frames.title
+        scenes = [scene or "" for scene in frames.scenes]
         self._of_scene = {ALL: list(range(len(frames)))}
         for scene in sorted(set(scenes) - {""}):
             self._of_scene[scene] = [i for i, s in enumerate(scenes) if s == scene]
-        named = zip(names_of(frames), scenes, strict=True)
+        named = zip(frames.names, scenes, strict=True)
         self._labels = [", ".join(filter(None, pair)) for pair in named]
         counts = [(f"{scene} ({len(which)})", scene) for scene, which in self._of_scene.items()]
         self.scene = Dropdown(options=counts, value=ALL, description="scene")
@@ -72,8 +72,9 @@ class Explorer(VBox):
         position = self.frame.value
         if position == self._shown:
             return False
-        self._rgb, self._raw_depth = read_frame(self.frames, position)
-        view = network_window(*self._rgb.shape[:2]).slices
+        self._rgb, self._raw_depth = self.frames.rgb(position), self.frames.raw_depth(position)
+        self._window = network_window(self._rgb.shape[:2], self.frames.crop)
+        view = self._window.slices
         self.truth = None if self._raw_depth is None else self._raw_depth[view]
         title = ", ".join(filter(None, [self.title, self._labels[position]]))
         self.picture.set_frame(self._rgb[view], self.truth, title)
@@ -168,7 +169,7 @@ def _same(one: object, other: object) -> bool:
 
 def seen_shape(frames: Sequence[Frame]) -> tuple[int, int]:
     """Rows and columns of pixels that the network sees of each frame."""
-    return network_window(*read_rgb(frames, [0]).shape[1:3]).shape
+    return network_window(read_rgb(frames, [0]).shape[1:3], as_dataset(frames).crop).shape
 
 
 def check_length(frames: Sequence[Frame], similarity: Tensor) -> None:
@@ -179,14 +180,6 @@ def check_length(frames: Sequence[Frame], similarity: Tensor) -> None:
         )
 
 
-def read_frame(frames: Sequence[Frame], position: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """RGB and raw depth of a frame; a data set that has both need not read more."""
-    if hasattr(frames, "rgb") and hasattr(frames, "raw_depth"):
-        return frames.rgb(position), frames.raw_depth(position)
-    frame = frames[position]
-    return frame.rgb, frame.raw_depth
-
-
 def as_table(metrics: pd.DataFrame) -> str:
     """Metrics as HTML, a row for each setting."""
     return metrics.to_html(float_format="{:.3f}".format, na_rep="–", border=0)
@@ -194,4 +187,4 @@ def as_table(metrics: pd.DataFrame) -> str:
 
 def _in_red(error: Exception) -> str:
     said = str(error) if isinstance(error, DepthClipError) else f"{type(error).__name__}: {error}"
-    return f'<span style="color: #b00020">{html.escape(" ".join(said.split()))}</span>'
+    return f'<span style="color: #b00020">{as_markup(" ".join(said.split()))}</span>'

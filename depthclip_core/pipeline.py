@@ -7,14 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.depth import flip_average, upsample, weighted_depth
 from depthclip_core.encoders import Encoder
 from depthclip_core.errors import DepthClipError
 from depthclip_core.heads import resolve_head
+from depthclip_core.reading import read_rgb
 from depthclip_core.responses import bin_weights, similarities
 from depthclip_core.settings import (
     LOGIT_SCALE,
     TEMPERATURE,
+    Window,
     network_window,
     resolve_bins,
     resolve_prompts,
@@ -24,7 +27,7 @@ BATCH = 16  # frames at most that go through the network together
 
 
 def predict_depth(
-    frames: np.ndarray,
+    frames: np.ndarray | Frame | Sequence[Frame],
     encoder: Encoder,
     prompts: str | Sequence[str] = "original",
     bins: str | Sequence[float] = "original",
@@ -33,28 +36,32 @@ def predict_depth(
     *,
     temperature: float = TEMPERATURE,
     logit_scale: float = LOGIT_SCALE,
+    crop: Window | None = None,
     batch_size: int | None = None,
 ) -> np.ndarray:
     """Depth of photographs, in metres, without training (Zhang et al., 2022).
 
-    frames: uint8 (B, H, W, 3), RGB. Frames of NYU's size, 480 x 640, are cropped as released, to
-        rows 56:472 and columns 60:604; others are taken whole.
+    frames: a data set's `Frame`, several of one size, or uint8 RGB (B, H, W, 3). Of a `Frame` the
+        network sees the crop of its data set: rows 56:472 and columns 60:604 of NYU's and the
+        sample's, as released. Arrays are seen whole unless `crop` is given.
     prompts: K distance words, or a published name. bins: K depths in metres, or a published name.
-    head: "released", "value" or "attention". flip: average with the mirror image. batch_size:
-        frames that go through the network together, else `first_batch`.
-    Returns float32 (B, H', W') of the network's window: (B, 416, 544) for NYU's frames.
+    head: "released", "value" or "attention". flip: average with the mirror image. crop: what the
+        network sees of each frame, such as `settings.RELEASED_WINDOW`. batch_size: frames that go
+        through the network together, else `first_batch`.
+    Returns float32 (B, H', W') of what the network sees: (B, 416, 544) for NYU's frames.
     Raises `DepthClipError` for arrays of another shape or dtype, unknown names, and lists of
     different lengths.
     """
     words = resolve_prompts(prompts)
     depths = resolve_bins(bins, len(words))
-    shape = network_window(*_checked(frames).shape[1:3]).shape
+    frames, crop = _pixels(frames, crop)
+    shape = network_window(frames.shape[1:3], crop).shape
     text = encoder.text_vectors(words)
     batch_size = batch_size or first_batch(shape, encoder.device.type)
     maps = [np.empty((0, *shape), dtype=np.float32)]
     for start in range(0, len(frames), batch_size):
         batch = frames[start : start + batch_size]
-        similarity = respond(batch, encoder, text, [head], flip)[head]
+        similarity = respond(batch, encoder, text, [head], flip, crop=crop)[head]
         maps.append(depth_maps(similarity, depths, shape, temperature, logit_scale))
     return np.concatenate(maps)
 
@@ -66,12 +73,13 @@ def respond(
     heads: Sequence[str],
     flip: bool = True,
     size: tuple[int, int] | None = None,
+    crop: Window | None = None,
 ) -> dict[str, Tensor]:
     """Similarities of a batch of frames with K text vectors, (K, D); one pass for all heads.
 
     Returns for each head (B, V, K, h, w) fp32, on the encoder's device; else as `head_vectors`.
     """
-    vectors = head_vectors(frames, encoder, heads, flip, size)
+    vectors = head_vectors(frames, encoder, heads, flip, size, crop)
     return {head: project(of_head, text) for head, of_head in vectors.items()}
 
 
@@ -86,16 +94,19 @@ def head_vectors(
     heads: Sequence[str],
     flip: bool = True,
     size: tuple[int, int] | None = None,
+    crop: Window | None = None,
 ) -> dict[str, Tensor]:
     """The network pass over a batch of frames: what costs time.
 
-    frames: uint8 (B, H, W, 3). size: rows and columns of the network's input, the window's own
-    unless given. Returns for each head (B, V, D, h, w) fp32, on the encoder's device. The V views
-    are the frame and, with flip, its mirror image.
+    frames: uint8 (B, H, W, 3). crop: what the network sees of them, all unless given. size: rows
+    and columns of the network's input, the crop's own unless given. Returns for each head
+    (B, V, D, h, w) fp32, on the encoder's device. The V views are the frame and, with flip, its
+    mirror image.
     """
     for head in heads:
         resolve_head(head)
-    rows, columns = network_window(*_checked(frames).shape[1:3]).slices
+    frames = _checked(frames)
+    rows, columns = network_window(frames.shape[1:3], crop).slices
     if isinstance(frames, np.ndarray):
         frames = torch.from_numpy(np.ascontiguousarray(frames))
     # Whole frames travel, as bytes; all else happens on the device.
@@ -135,9 +146,23 @@ def first_batch(size: tuple[int, int], device_type: str) -> int:
     return max(1, min(BATCH, 416 * 544 // (size[0] * size[1])))
 
 
+def _pixels(
+    frames: np.ndarray | Frame | Sequence[Frame], crop: Window | None
+) -> tuple[np.ndarray | Tensor, Window | None]:
+    """Frames as one array, and the crop that is theirs unless another is given."""
+    several = [frames] if isinstance(frames, Frame) else frames
+    if isinstance(several, Sequence) and several and isinstance(several[0], Frame):
+        dataset = as_dataset(several)
+        return read_rgb(dataset, range(len(dataset))), crop or dataset.crop
+    return _checked(frames), crop
+
+
 def _checked(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
     if not isinstance(frames, Tensor):
-        frames = np.asarray(frames)
+        try:
+            frames = np.asarray(frames)
+        except ValueError:
+            raise DepthClipError("frames of several sizes cannot be used together") from None
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype not in (np.uint8, torch.uint8):
         raise DepthClipError(
             f"frames must be uint8 of shape (B, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"

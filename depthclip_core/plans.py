@@ -64,9 +64,27 @@ def plan(
                 )
             if output.exists() and any(output.samefile(other) for other in paths):
                 raise DepthClipError(f"{path} would be written over: choose another folder")
+            _check_own(output)
             complete = {name: p.default for name, p in declared.items()} | values
             plans[output] = Plan(path, content, output, kernel_name, values, complete)
     return list(plans.values())
+
+
+def record_path(output: Path) -> Path:
+    """Where the record of the run lies that wrote this notebook."""
+    return output.with_suffix(".json")
+
+
+def _check_own(output: Path) -> None:
+    """`DepthClipError` where a file lies in a run's way that no run has written."""
+    record = record_path(output)
+    try:
+        own = {"notebook", "sha256", "outcome"} <= json.loads(record.read_bytes()).keys()
+    except (OSError, ValueError, AttributeError):
+        own = False
+    for path in (output, record):
+        if path.exists() and not own:
+            raise DepthClipError(f"{path} was not written by a run: choose another folder")
 
 
 def read_notebook(path: Path) -> NotebookNode:

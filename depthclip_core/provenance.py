@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from depthclip_core.datasets import Frame, NyuFrames, as_dataset
 from depthclip_core.encoders import Encoder
-from depthclip_core.frames import Frame, NyuFrames
 from depthclip_core.settings import TEMPERATURE
 
 # The labelled set as its authors give it, and OpenAI's original file of RN50.
@@ -21,7 +21,7 @@ RN50_SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 
 def what_is_shown(frames: Sequence[Frame], encoder: Encoder, head: str | None = None) -> str:
     """One line for a notebook's first output: data, encoder, head, and that a sample is one."""
-    title = getattr(frames, "title", f"{len(frames)} frames")
+    title = as_dataset(frames).title
     weights = {"own": "the sample's own CLIP", "random": f"{encoder.name} with random weights"}
     shown = f"{title}: {len(frames)} frames, "
     shown += weights.get(encoder.weights, f"{encoder.name}, weights {Path(encoder.weights).name}")

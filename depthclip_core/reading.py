@@ -1,17 +1,15 @@
 """Frames read in the background, so that no network waits for a disk."""
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
-from depthclip_core.frames import Frame
 
 Item, Read = TypeVar("Item"), TypeVar("Read")
 
@@ -44,7 +42,8 @@ def reading_threads(device_type: str) -> int:
 
 def read_rgb(frames: Sequence[Frame], positions: Sequence[int]) -> np.ndarray:
     """RGB of some frames, uint8 (B, H, W, 3); `DepthClipError` where their sizes differ."""
-    pictures = [_rgb(frames, position) for position in positions]
+    frames = as_dataset(frames)
+    pictures = [frames.rgb(position) for position in positions]
     for position, picture in zip(positions, pictures, strict=True):
         if picture.shape != pictures[0].shape:
             sizes = [" x ".join(map(str, p.shape[:2])) for p in (picture, pictures[0])]
@@ -57,25 +56,8 @@ def read_rgb(frames: Sequence[Frame], positions: Sequence[int]) -> np.ndarray:
 
 def read_truth(frames: Sequence[Frame], position: int) -> np.ndarray:
     """What a frame is scored against: raw depth, holes 0; `DepthClipError` where it has none."""
-    if hasattr(frames, "raw_depth"):
-        return frames.raw_depth(position)
-    frame = frames[position]
-    if frame.raw_depth is None:
-        raise DepthClipError(f"{frame.name} has no depth to be scored against")
-    return frame.raw_depth
-
-
-def identity(frames: Sequence[Frame], checksums: Callable[[Sequence[Path]], list[str]]) -> dict:
-    """What the RGB of a data set depends on: its files' checksums, else the pictures themselves."""
-    if hasattr(frames, "identity"):
-        return frames.identity(checksums)
-    digest = hashlib.sha256()
-    for position in range(len(frames)):
-        picture = np.ascontiguousarray(_rgb(frames, position))
-        digest.update(f"{picture.shape}".encode())
-        digest.update(picture)
-    return {"title": f"{len(frames)} frames", "pixels": digest.hexdigest()}
-
-
-def _rgb(frames: Sequence[Frame], position: int) -> np.ndarray:
-    return frames.rgb(position) if hasattr(frames, "rgb") else frames[position].rgb
+    frames = as_dataset(frames)
+    truth = frames.raw_depth(position)
+    if truth is None:
+        raise DepthClipError(f"{frames.names[position]} has no depth to be scored against")
+    return truth

@@ -5,13 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 from platform import python_version
 
 import nbformat
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.plans import Plan
+from depthclip_core.plans import Plan, record_path
 
 PACKAGES = ("depthclip-workbook", "torch", "open_clip_torch", "numpy")
 
@@ -34,15 +33,10 @@ def record(
         "commit": machine["commit"],
         "versions": machine["versions"],
     }
-    path = record_path(plan)
+    path = record_path(plan.output)
     part = path.parent / ".part" / path.name
     part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
     part.replace(path)
-
-
-def record_path(plan: Plan) -> Path:
-    """Where a run's record lies."""
-    return plan.output.with_suffix(".json")
 
 
 def machine_of(plans: Sequence[Plan]) -> dict[str, object]:

@@ -22,8 +22,8 @@ from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.plans import Plan, plan
-from depthclip_core.records import machine_of, record, record_path
+from depthclip_core.plans import Plan, plan, record_path
+from depthclip_core.records import machine_of, record
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _run_one(
     ended = Run(
         notebook=plan.notebook,
         output=plan.output,
-        record=record_path(plan),
+        record=record_path(plan.output),
         parameters=plan.parameters,
         outcome=outcome,
         seconds=round(time.perf_counter() - clock, 3),

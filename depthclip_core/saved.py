@@ -14,10 +14,9 @@ import pandas as pd
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.depth import upsample
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.experiments import names_of, scenes_of
-from depthclip_core.frames import Frame
 from depthclip_core.metrics import evaluate
 from depthclip_core.protocols import NYU_REGION, Protocol, resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
@@ -107,7 +106,8 @@ def score_saved(
     """
     if len(frames) != len(maps):
         raise DepthClipError(f"{len(maps)} depth maps for {len(frames)} frames")
-    names = names_of(frames)
+    frames = as_dataset(frames)
+    names = frames.names
     truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
     triples = zip(names, maps, truths, strict=True)
     protocol, rows = resolve_protocol(protocol), []
@@ -119,21 +119,43 @@ def score_saved(
                 f"the depth map of {name!r} predicts none of the {wanted} pixels that count"
             )
         rows.append(row.assign(coverage=row["n_pixels"] / wanted if wanted else np.nan))
-    return pd.concat(rows).assign(scene=scenes_of(frames))
+    return pd.concat(rows).assign(scene=frames.scenes)
 
 
 def save_predictions(
-    folder: str | Path, names: Sequence[str], maps: Iterable[np.ndarray]
+    folder: str | Path,
+    names: Sequence[str],
+    maps: Iterable[np.ndarray],
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
-    """Write folder/NAME.npy, float32 metres, for each name and its depth map (H, W)."""
+    """Write folder/NAME.npy, float32 metres, for each name and its depth map (H, W).
+
+    Raises `DepthClipError` for names that are there twice or cannot be a file's, for more or fewer
+    maps than names, and, unless `overwrite`, before it writes anything where a file is there
+    already.
+    """
     folder = Path(folder).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, depth in zip(names, maps, strict=True):
+    for name in names:
         if Path(name).name != name:
             raise DepthClipError(f"{name!r} cannot be a file's name")
         paths.append(folder / f"{name}.npy")
-        np.save(paths[-1], np.asarray(depth, dtype=np.float32))
+        if paths.count(paths[-1]) > 1:
+            raise DepthClipError(f"the name {name!r} is there twice: each map needs its own")
+    if not overwrite and (there := next((path for path in paths if path.exists()), None)):
+        raise DepthClipError(
+            f"{there} is there already: choose another folder, or pass overwrite=True"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for path, depth in zip(paths, maps, strict=True):
+            part = path.with_name(f".{path.name}.part")
+            with open(part, "wb") as file:
+                np.save(file, np.asarray(depth, dtype=np.float32))
+            part.replace(path)
+    except ValueError as error:
+        raise DepthClipError(f"{len(paths)} names, but {error}") from None
     return paths
 
 

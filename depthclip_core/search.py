@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.optimize import differential_evolution
 from torch import Tensor
 
+from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.frames import Frame
 from depthclip_core.kernels import GROUP
 from depthclip_core.metrics import HIGHER_IS_BETTER, METRICS
 from depthclip_core.pixels import PixelMaps, Truth, cell_weights, checked_similarity, counted

@@ -43,14 +43,19 @@ class Window:
 
 
 FRAME_SHAPE = (480, 640)  # NYU Depth v2
-RELEASED_WINDOW = Window(56, 472, 60, 604)  # what the network sees of such a frame: 416 x 544
+RELEASED_WINDOW = Window(56, 472, 60, 604)  # what the network sees of its frames: 416 x 544
 
 
-def network_window(height: int, width: int) -> Window:
-    """What the network sees of an image: the released crop of an NYU-sized frame, else all."""
-    if (height, width) == FRAME_SHAPE:
-        return RELEASED_WINDOW
-    return Window(0, height, 0, width)
+def network_window(shape: tuple[int, int], crop: Window | None = None) -> Window:
+    """What the network sees of an image of (H, W) pixels: the crop of its data set, else all.
+
+    Raises `DepthClipError` for a crop that does not fit into the image.
+    """
+    if crop is None:
+        return Window(0, shape[0], 0, shape[1])
+    if not (0 <= crop.top < crop.bottom <= shape[0] and 0 <= crop.left < crop.right <= shape[1]):
+        raise DepthClipError(f"{crop} does not lie in an image of {shape[0]} x {shape[1]} pixels")
+    return crop
 
 
 def resolve_prompts(prompts: str | Sequence[str]) -> tuple[str, ...]:
@@ -109,6 +114,7 @@ def store_folder() -> Path:
 
 
 def figures_folder() -> Path:
-    """Where figures are saved: $DEPTHCLIP_FIGURES, else figures/ beside the data folder."""
-    chosen = os.environ.get("DEPTHCLIP_FIGURES")
-    return Path(chosen).expanduser() if chosen else data_folder().parent / "figures"
+    """Where figures are saved: $DEPTHCLIP_FIGURES, else results/figures of the checkout or here."""
+    if chosen := os.environ.get("DEPTHCLIP_FIGURES"):
+        return Path(chosen).expanduser()
+    return (checkout_folder() or Path.cwd()) / "results" / "figures"

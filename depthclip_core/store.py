@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from depthclip_core.settings import store_folder
 
 PART = 16  # frames: of ViT-L/14 and three heads 340 MB
 FORMAT = 1  # part of every address: a later format never meets files of this one
+PATIENCE = 1800.0  # seconds: a part of the slowest network on the slowest CPU takes less
 SEAL = 512  # bytes ahead of HDF5's own, its "user block": a part's checksum
 ABOUT, CHECKSUMS = "array.json", "checksums.json"
 _ADDRESS = re.compile(r"[0-9a-f]{16}")
@@ -111,7 +113,7 @@ class Store:
         return known if whole else {}
 
     def _remember(self, new: dict[str, list]) -> None:
-        with _locked(self.folder / "checksums.lock"):
+        with _locked(self.folder / "checksums.lock", None, patience=5):
             for leftover in self.folder.glob(f".{CHECKSUMS}.*.tmp"):
                 leftover.unlink()  # whoever wrote it held this lock, and was killed
             known = self._checksums() | new
@@ -246,13 +248,17 @@ class StoredArray:
             self.folder.rmdir()
 
     @contextmanager
-    def lock(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    def lock(
+        self, waiting: Callable[[], None] | None = None, patience: float = PATIENCE
+    ) -> Iterator[None]:
         """While it is held, no other process or thread holds it; it ends with its process.
 
         waiting: called once where another holds it, before waiting; may raise, to give up.
+        patience: seconds without any change in the array's folder after which waiting ends with a
+        `DepthClipError`.
         """
         path = self.folder.with_name(f"{self.address}.lock")
-        with _locked(path, waiting):
+        with _locked(path, waiting, patience, lambda: sorted(p.name for p in self._files())):
             try:
                 yield
             finally:
@@ -383,7 +389,13 @@ def _write_whole(path: Path, content: bytes | memoryview) -> None:
 
 
 @contextmanager
-def _locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def _locked(
+    path: Path,
+    waiting: Callable[[], None] | None,
+    patience: float,
+    state: Callable[[], object] = lambda: None,
+) -> Iterator[None]:
+    """Hold a lock. Waiting for it ends once `state` has not changed for `patience` seconds."""
     lock = FileLock(path)
     with _writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -392,8 +404,17 @@ def _locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[N
     if not lock.is_locked:
         if waiting:
             waiting()
-        with _writing(path.parent):
-            lock.acquire()
+        seen, since = state(), time.monotonic()
+        while not lock.is_locked:
+            with _writing(path.parent), suppress(Timeout):
+                lock.acquire(timeout=min(1.0, patience))
+            if (now := state()) != seen:
+                seen, since = now, time.monotonic()
+            if not lock.is_locked and time.monotonic() - since >= patience:
+                raise DepthClipError(
+                    f"{path} is held by another process, which has written nothing for "
+                    f"{patience:.0f} s: end that process, or set DEPTHCLIP_STORE to another folder"
+                )
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import median_filter
 
+from depthclip_core.datasets.base import Frame
 from depthclip_core.errors import DepthClipError
 from depthclip_core.figures import (
     DEPTH_COLOURS,
@@ -22,8 +23,7 @@ from depthclip_core.figures import (
     show_error,
     show_photo,
 )
-from depthclip_core.frames import Frame
-from depthclip_core.settings import FRAME_SHAPE, network_window
+from depthclip_core.settings import FRAME_SHAPE
 
 SMOOTH = 9  # pixels: the truth's lines are drawn of its median over so many, or noise would be all
 
@@ -45,7 +45,7 @@ class Strip:
 
 def strip_of(frame: Frame, maps: Mapping[str, np.ndarray], note: str = "") -> Strip:
     """A frame with its predictions, each of the network's window or of the whole frame."""
-    window = network_window(*frame.rgb.shape[:2])
+    window = frame.window
     cut = {}
     for name, depth in maps.items():
         if depth.shape not in {window.shape, frame.rgb.shape[:2]}:

@@ -26,10 +26,10 @@ from ipywidgets import (
 from torch import Tensor
 
 from depthclip_core.answers import cell_depths, checked_cell
+from depthclip_core.datasets import Frame
 from depthclip_core.encoders import Encoder
 from depthclip_core.encoding import DataSet, collect_responses
 from depthclip_core.explorer import Explorer, as_table, check_length, seen_shape
-from depthclip_core.frames import Frame
 from depthclip_core.pipeline import depth_maps, head_vectors, project
 from depthclip_core.pixels import cell_weights
 from depthclip_core.render import BinPicture, CellPicture
@@ -37,11 +37,11 @@ from depthclip_core.settings import (
     BINS,
     PROMPTS,
     TEMPERATURE,
-    network_window,
     resolve_bins,
     resolve_prompts,
 )
 from depthclip_core.store import PART, Store
+from depthclip_core.text import as_markup
 
 NEAREST, FARTHEST, STEP = 0.1, 10.0, 0.05  # metres, of the bins' sliders
 WIDE = Layout(width="400px")
@@ -137,7 +137,7 @@ class CellExplorer(Explorer):
             )
         )
         alone = np.zeros_like(self._raw_depth)  # one cell is quicker to go through than all of them
-        alone[network_window(*alone.shape).slices][pixels] = self.truth[pixels]
+        alone[self._window.slices][pixels] = self.truth[pixels]
         return float(cell_depths([alone], self.picture.grid)[0][row, column])
 
     def _clicked(self, event: Mapping) -> None:
@@ -223,7 +223,10 @@ class WordExplorer(CellExplorer):
     def _read_vectors(self, position: int) -> Tensor:
         """The shown frame's head vectors (1, 2, D, h, w)."""
         if self._stored is None:
-            return head_vectors(self._rgb[None], self.encoder, [self.head])[self.head]
+            vectors = head_vectors(
+                self._rgb[None], self.encoder, [self.head], crop=self.frames.crop
+            )
+            return vectors[self.head]
         part, place = divmod(position, PART)
         if self._part is None or self._part[0] != part:
             self._part = part, torch.from_numpy(self._stored.read(part))
@@ -252,7 +255,15 @@ class BinExplorer(Explorer):
         words = resolve_prompts(words)
         self._first = resolve_bins(bins, len(words)), temperature
         self.sliders = [
-            FloatSlider(metres, min=NEAREST, max=FARTHEST, step=STEP, description=word)
+            # As plain text a description would be searched for formulae.
+            FloatSlider(
+                metres,
+                min=NEAREST,
+                max=FARTHEST,
+                step=STEP,
+                description=as_markup(word),
+                description_allow_html=True,
+            )
             for word, metres in zip(words, self._first[0], strict=True)
         ]
         self.temperature = FloatLogSlider(temperature, min=-2, max=1, description="temperature")

@@ -1,17 +1,15 @@
-"""For every test: shapes are checked, random examples repeat, and the sample is there."""
+"""For every test: shapes are checked, and random examples repeat."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import hypothesis
+import nyu_files
 import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # Workers of pytest-xdist share the machine; torch reads this when it is first imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -33,14 +31,6 @@ hypothesis.settings.load_profile("workbook")
 
 
 @pytest.fixture(scope="session")
-def sample_folder() -> Path:
-    """The folder of the sample data set, made first if it is missing."""
-    made = subprocess.run(
-        [sys.executable, "-m", "depthclip_core.sample"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, f"the sample was not made:\n{made.stdout}\n{made.stderr}"
-    return Path(made.stdout.strip().splitlines()[-1])
+def nyu_folder(tmp_path_factory) -> Path:
+    """A folder in NYU's layout with a few of the sample's frames: a few seconds even for RN50."""
+    return nyu_files.write_sample(tmp_path_factory.mktemp("nyu"))

@@ -109,7 +109,7 @@ def test_generated_frames_are_all_different():
 
 
 @pytest.mark.slow
-def test_growth_and_ablation_on_a_small_scale(sample_folder):
+def test_growth_and_ablation_on_a_small_scale():
     options = {"encoder": "sample", "size": (96, 128), "heads": ["value"], "words": None}
     row = questions._alone(questions._encode_generated, "cpu", 70, **options)
     assert row["frames"] == 70 and row["frames_per_second"] == pytest.approx(70 / row["seconds"])

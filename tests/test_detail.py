@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from depthclip_core.datasets import Frame
 from depthclip_core.depth import upsample
 from depthclip_core.detail import best_on_grid, detail, gradient_energy
 from depthclip_core.errors import DepthClipError
-from depthclip_core.frames import Frame
 from depthclip_core.metrics import evaluate
 
 FRAME, WINDOW = (480, 640), (416, 544)

@@ -6,7 +6,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core.pipeline import respond
-from depthclip_core.settings import BINS, PROMPTS
+from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW, Window
 
 
 def photograph(seed=0):
@@ -52,7 +52,9 @@ def test_the_released_pipeline_agrees_with_plain_loops(rn50):
         for bins, depths in naive.BINS.items():
             cells = naive.flip_average(*(naive.cell_depths(w, depths) for w in weights))
             expected = naive.upsample(cells, 416, 544)
-            got = dc.predict_depth(frame[None], encoder, prompts=prompts, bins=bins)
+            got = dc.predict_depth(
+                frame[None], encoder, prompts=prompts, bins=bins, crop=RELEASED_WINDOW
+            )
             assert got.shape == (1, 416, 544) and got.dtype == np.float32
             # The softmax multiplies fp32's rounding of s by 1000: at a few cells, where words
             # tie, it moves the released network's own depths by 2e-4 m.
@@ -90,8 +92,8 @@ def test_weights_of_pixels_times_bins_are_the_depth(sample):
     for flip in (True, False):
         text = sample.text_vectors(PROMPTS["original"])
         similarity = respond(frames, sample, text, ["value"], flip)["value"]
-        assert similarity.shape == (1, 2 if flip else 1, 7, 13, 17)
-        weights = naive.pixel_weights(similarity, (416, 544))
+        assert similarity.shape == (1, 2 if flip else 1, 7, 15, 20)
+        weights = naive.pixel_weights(similarity, (480, 640))
         depth = np.tensordot(weights, BINS["original"], axes=(1, 0))
         expected = dc.predict_depth(frames, sample, head="value", flip=flip)
         np.testing.assert_allclose(depth, expected, atol=1e-5)
@@ -106,7 +108,25 @@ def test_any_size_and_any_number_of_words(sample):
 
 def test_no_frames_give_no_depth(sample):
     empty = np.zeros((0, 480, 640, 3), np.uint8)
-    assert dc.predict_depth(empty, sample).shape == (0, 416, 544)
+    assert dc.predict_depth(empty, sample).shape == (0, 480, 640)
+    assert dc.predict_depth(empty, sample, crop=RELEASED_WINDOW).shape == (0, 416, 544)
+
+
+def test_a_frame_is_seen_through_the_crop_of_its_data_set(sample):
+    rgb = photograph()
+    frame = dc.Frame(name="a", rgb=rgb, crop=RELEASED_WINDOW)
+    expected = dc.predict_depth(rgb[None, 56:472, 60:604], sample)
+    for given in (frame, [frame], (frame,)):
+        np.testing.assert_array_equal(dc.predict_depth(given, sample), expected)
+    cropped = dc.predict_depth(rgb[None], sample, crop=RELEASED_WINDOW)
+    np.testing.assert_array_equal(cropped, expected)
+    assert dc.predict_depth([frame, frame], sample, head="value").shape == (2, 416, 544)
+
+
+def test_an_array_is_seen_whole_whatever_its_size(sample):
+    """480 x 640 pixels are NYU's, and a webcam's too."""
+    assert dc.predict_depth(photograph()[None], sample).shape == (1, 480, 640)
+    assert dc.predict_depth([photograph()] * 2, sample).shape == (2, 480, 640)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +140,8 @@ def test_no_frames_give_no_depth(sample):
         ({"bins": [1.0, 2.0]}, "2 depths but there are 7 words"),
         ({"head": "relased"}, "did you mean 'released'"),
         ({"temperature": 0.0}, "positive"),
+        ({"crop": Window(0, 500, 0, 640)}, "does not lie in an image of 480 x 640"),
+        ({"frames": [photograph(), photograph()[:300]]}, "several sizes"),
     ],
 )
 def test_bad_input_is_one_clear_line(sample, options, says):

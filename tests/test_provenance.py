@@ -14,8 +14,8 @@ class Encoder:
 
 
 @pytest.fixture
-def frames(sample_folder):
-    return dc.open_dataset("nyu", "test", data=sample_folder, prepared=True)
+def frames(nyu_folder):
+    return dc.open_dataset("nyu", "test", data=nyu_folder, prepared=True)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def as_nyu(frames, monkeypatch):
 def test_the_papers_own_setting_is_comparable(frames, as_nyu):
     assert not_comparable(frames, Encoder(), "released") == []
     assert what_is_shown(frames, Encoder(), "released") == (
-        "NYU, test: 64 frames, RN50, weights openai, released head"
+        "NYU, test: 8 frames, RN50, weights openai, released head"
     )
 
 
@@ -53,10 +53,10 @@ def test_each_difference_is_a_reason(frames, as_nyu, encoder, head, says):
     assert what_is_shown(frames, encoder, head).endswith("not its numbers")
 
 
-def test_another_split_and_unprepared_frames_are_reasons(sample_folder, frames, as_nyu):
-    train = dc.open_dataset("nyu", "train", data=sample_folder, prepared=True)
+def test_another_split_and_unprepared_frames_are_reasons(nyu_folder, frames, as_nyu):
+    train = dc.open_dataset("nyu", "train", data=nyu_folder, prepared=True)
     assert not_comparable(train, Encoder(), "released") == ["the split is 'train', not 'test'"]
-    raw = dc.open_dataset("nyu", "test", data=sample_folder)
+    raw = dc.open_dataset("nyu", "test", data=nyu_folder)
     assert "not prepared" in not_comparable(raw, Encoder(), "released")[0]
 
 
@@ -69,18 +69,18 @@ def test_a_file_of_weights_is_openais_only_by_its_checksum(tmp_path, frames, as_
     assert not_comparable(frames, Encoder(weights=str(path)), "released") == []
 
 
-def test_the_sample_says_that_it_is_one(sample_folder):
-    frames = dc.open_dataset("sample", "test", data=sample_folder)
+def test_the_sample_says_that_it_is_one():
+    frames = dc.open_dataset("sample", "test")
     shown = what_is_shown(frames, dc.load_encoder("sample", device="cpu"), "value")
     assert shown.startswith("sample, test: 64 frames, the sample's own CLIP, value head")
     assert shown.endswith("not its numbers")
 
 
-def test_the_mat_itself_may_be_named(sample_folder):
-    path = sample_folder / "nyu_depth_v2_labeled.mat"
+def test_the_mat_itself_may_be_named(nyu_folder):
+    path = nyu_folder / "nyu_depth_v2_labeled.mat"
     assert (
         dc.open_dataset("nyu", "test", data=path).names
-        == dc.open_dataset("nyu", "test", data=sample_folder).names
+        == dc.open_dataset("nyu", "test", data=nyu_folder).names
     )
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import depthclip_core as dc
-from depthclip_core.reading import identity, read_ahead, read_rgb, read_truth
+from depthclip_core.reading import read_ahead, read_rgb, read_truth
 
 
 def frame(value=0, shape=(4, 6), **more):
@@ -69,30 +69,9 @@ def test_truth_is_raw_depth_and_photos_have_none():
         read_truth([frame(7)], 0)
 
 
-def test_identity_changes_with_any_pixel_and_with_order():
-    def of(frames):
-        return identity(frames, checksums=lambda paths: ["unused"])
-
-    frames = [frame(0), frame(1)]
-    other = frame(1)
-    other.rgb[3, 5, 2] = 2
-    assert of(frames) == of([frame(0), frame(1)])
-    assert of(frames) != of([frame(0), other]) != of(frames[::-1])
-
-
-def test_identity_of_a_data_set_on_disk_is_of_its_files_and_choice(sample_folder):
-    def of(**options):
-        frames = dc.open_dataset("sample", data=sample_folder, **options)
-        return identity(frames, checksums=lambda paths: [path.name for path in paths])
-
-    test = of(split="test")
-    assert test["file"] == "nyu_depth_v2_labeled.mat" and test == of(split="test")
-    assert test != of(split="train") and test != of(split="test", prepared=True)
-
-
-def test_parts_of_a_frame_read_alone_are_those_of_the_frame(sample_folder):
+def test_parts_of_a_frame_read_alone_are_those_of_the_frame():
     for prepared in (False, True):
-        frames = dc.open_dataset("sample", "test", data=sample_folder, prepared=prepared)
+        frames = dc.open_dataset("sample", "test", prepared=prepared)
         whole = frames[3]
         np.testing.assert_array_equal(read_rgb(frames, [3])[0], whole.rgb)
         np.testing.assert_array_equal(read_truth(frames, 3), whole.raw_depth)

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def run(sample_folder):
+def run():
     encoder = dc.load_encoder("sample", device="cpu")
-    frames = {s: dc.open_dataset("sample", s, data=sample_folder) for s in ("train", "test")}
+    frames = {s: dc.open_dataset("sample", s) for s in ("train", "test")}
     responses = {
         split: encoding.collect_responses(
             part, encoder, PROMPTS["original"], ["value"], progress=False
@@ -26,8 +26,8 @@ def run(sample_folder):
 
 def test_the_split_is_as_large_as_promised(run):
     _, frames, _, _ = run
-    assert len(frames["test"]) >= 64 and len(frames["train"]) >= 160
-    assert not set(frames["test"].names) & set(frames["train"].names)
+    assert len(frames["test"]) >= 64 and len(frames["train"]) >= 96
+    assert not set(frames["test"].rooms) & set(frames["train"].rooms)
     assert len(set(frames["test"].scenes)) >= 8
 
 
@@ -35,7 +35,7 @@ def test_value_with_fitted_bins_knows_depth(run):
     _, frames, similarity, bins = run
     mean = dc.summarise(experiments.score(frames["test"], similarity, bins))
     assert mean["n_empty"] == 0
-    assert mean["delta1"] >= 0.55
+    assert mean["delta1"] >= 0.70
     assert experiments.correlation(frames["test"], similarity, bins) >= 0.80
 
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from depthclip_core import experiments, saved
+from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
-from depthclip_core.frames import Frame
 from depthclip_core.metrics import evaluate
 from depthclip_core.protocols import resolve_protocol
 from depthclip_core.saved import open_predictions, save_predictions, score_saved

@@ -4,6 +4,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core.scenes import classify_scenes, shrink
+from depthclip_core.settings import Window
 
 
 class TwoColours:
@@ -34,13 +35,19 @@ def test_the_nearest_sentence_wins():
     assert scores.argmax(1).tolist() == [0, 1, 0]
 
 
-def test_photographs_shrink_whole():
-    rgb = np.zeros((480, 640, 3), np.uint8)
-    rgb[:7], rgb[474:], rgb[:, :7], rgb[:, 632:] = 255, 255, 255, 255
-    assert shrink(rgb, 96).shape == (96, 128, 3)
-    assert shrink(rgb, 96).max() == 0  # the white border is left out
+def test_the_white_border_of_a_data_set_is_left_out():
+    red = np.full((480, 640, 3), 255, np.uint8)
+    red[10:470, 10:630] = 100, 0, 60
+    whole = dc.Frame(name="a", rgb=red)
+    inner = dc.Frame(name="b", rgb=red, content=Window(10, 470, 10, 630))
+    red_room, blue_room = classify_scenes([whole, inner], TwoColours(), ["red", "blue"]).T
+    assert red_room[1] - blue_room[1] > 1.1 * (red_room[0] - blue_room[0])
+    assert red_room[1] == pytest.approx(100 / np.hypot(100, 60), abs=1e-6)
+
+
+def test_photographs_shrink_to_their_middle_square():
     tall = np.zeros((300, 100, 3), np.uint8)
-    tall[:100] = 255
-    assert shrink(tall, 50).shape == (150, 50, 3)
-    assert shrink(tall, 50).mean() == pytest.approx(85, abs=2)
-    assert shrink(tall[:40, :30], 60).shape == (80, 60, 3)
+    tall[100:200] = 255
+    assert shrink(tall, 50).shape == (50, 50, 3)
+    assert shrink(tall, 50)[1:-1].min() > 250
+    assert shrink(tall[:40, :30], 60).shape == (60, 60, 3)

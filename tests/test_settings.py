@@ -11,8 +11,8 @@ def test_published_words_and_bins_are_the_papers():
 
 
 def test_the_network_sees_the_released_crop_of_a_frame_and_all_of_a_photo():
-    assert settings.network_window(480, 640).shape == (416, 544)
-    assert settings.network_window(300, 500).shape == (300, 500)
+    assert settings.network_window((480, 640), settings.RELEASED_WINDOW).shape == (416, 544)
+    assert settings.network_window((480, 640)).shape == (480, 640)
 
 
 def test_names_and_lists_resolve_alike():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from depthclip_core import figures, strips
+from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
-from depthclip_core.frames import Frame
 from depthclip_core.settings import BINS
 
 matplotlib.use("Agg")

@@ -285,11 +285,11 @@ def test_tolerances_are_beyond_rounding_and_what_was_seen_to_move():
 
 
 @pytest.mark.slow
-def test_what_moves_is_measured_again(sample_folder, tmp_path):
+def test_what_moves_is_measured_again(tmp_path):
     store = Store(tmp_path)
 
     def rows(precision="fp32", prepared=True):
-        frames = dc.open_dataset("nyu", "test", data=sample_folder, prepared=prepared)
+        frames = dc.open_dataset("sample", "test", prepared=prepared)
         clip = dc.load_encoder("sample", None, "cpu", precision)
         found = collect_responses(
             frames, clip, "original", ["released"], store=store, progress=False

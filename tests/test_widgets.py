@@ -10,16 +10,16 @@ from PIL import Image
 
 import depthclip_core as dc
 from depthclip_core import explorer, pipeline, settings, widgets
+from depthclip_core.datasets import Frame
 from depthclip_core.encoding import collect_responses
-from depthclip_core.frames import Frame
 from depthclip_core.store import Store
 
 HEAD = "value"
 
 
 @pytest.fixture(scope="module")
-def frames(sample_folder):
-    return dc.open_dataset("sample", data=sample_folder)
+def frames():
+    return dc.open_dataset("sample")
 
 
 @pytest.fixture(scope="module")

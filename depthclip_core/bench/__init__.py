@@ -11,6 +11,7 @@ from depthclip_core.bench import machine, passes, questions
 from depthclip_core.encoders import resolve_device
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import checkout_folder, data_folder
+from depthclip_core.text import as_markup
 
 FORMAT = 1
 MARKS = ("<!-- benchmark: make bench -->", "<!-- end -->")
@@ -106,8 +107,9 @@ def summary(rows: dict[str, dict]) -> pd.DataFrame:
 def markdown(rows: dict[str, dict]) -> str:
     """`summary` as a Markdown table."""
     table = summary(rows)
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    cells = [map(as_markup, row) for row in table.to_numpy()]
+    lines = [list(table.columns), ["---"] * len(table.columns), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def write_readme(readme: Path, rows: dict[str, dict]) -> None:

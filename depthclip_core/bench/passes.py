@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, matrix_peak
+from depthclip_core.datasets import open_dataset
 from depthclip_core.encoders import Encoder, load_encoder
 from depthclip_core.encoding import READ
-from depthclip_core.frames import open_dataset
 from depthclip_core.pipeline import depth_maps, predict_depth, project, respond
 from depthclip_core.reading import read_rgb, read_truth
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
@@ -111,8 +111,11 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
 
 
 def _ours(rgb: np.ndarray, encoder: Encoder, text: torch.Tensor) -> Callable[[], np.ndarray]:
-    shape = RELEASED_WINDOW.shape
-    return lambda: depth_maps(respond(rgb, encoder, text, ["released"])["released"], METRES, shape)
+    def run() -> np.ndarray:
+        similarity = respond(rgb, encoder, text, ["released"], crop=RELEASED_WINDOW)["released"]
+        return depth_maps(similarity, METRES, RELEASED_WINDOW.shape)
+
+    return run
 
 
 def operations(name: str) -> float:
@@ -189,10 +192,13 @@ def precision_drift(device: torch.device) -> list[dict]:
     for precision in precisions(device):
         encoder = load_encoder("sample", device=device, precision=precision)
         for head in ("released", "value", "attention"):
-            maps = predict_depth(rgb, encoder, head=head)
+            maps = predict_depth(rgb, encoder, head=head, crop=frames.crop)
             with torch.inference_mode():
                 text = encoder.text_vectors(WORDS)
-                answers = [respond(p[None], encoder, text, [head])[head].cpu() for p in rgb]
+                answers = [
+                    respond(p[None], encoder, text, [head], crop=frames.crop)[head].cpu()
+                    for p in rgb
+                ]
             means = sweep(truths, torch.cat(answers), {"original": METRES}).means().iloc[0]
             exact.setdefault(head, (maps, means))
             difference = np.abs(maps - exact[head][0])

@@ -1,10 +1,10 @@
 """What whole questions cost: the paper's ablation, ever more frames, ever more partitions."""
 
+import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Sequence
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -14,10 +14,11 @@ import torch
 from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, memory_growth
 from depthclip_core.bench.passes import METRES, WORDS, seeded_encoder
+from depthclip_core.datasets import Dataset, Frame, open_dataset
+from depthclip_core.datasets.base import Checksums
 from depthclip_core.encoders import load_encoder
 from depthclip_core.encoding import READ, collect_responses, encode
 from depthclip_core.errors import DepthClipError
-from depthclip_core.frames import Frame, open_dataset
 from depthclip_core.heads import HEADS
 from depthclip_core.pipeline import respond
 from depthclip_core.quadratic import error_forms
@@ -28,11 +29,13 @@ from depthclip_core.store import Store
 from depthclip_core.sweeps import PAPER_METRICS, sweep
 
 
-class GeneratedFrames(Sequence):
+class GeneratedFrames(Dataset):
     """n different pictures of NYU's size, made when they are read: a data set of any length."""
 
+    crop = RELEASED_WINDOW
+
     def __init__(self, n: int):
-        self.n = n
+        self.n, self.title = n, f"{n} generated frames"
         self.picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
 
     def __len__(self) -> int:
@@ -40,10 +43,10 @@ class GeneratedFrames(Sequence):
 
     def __getitem__(self, position: int) -> Frame:
         rgb = np.roll(self.picture, (position % 480, position // 480), (0, 1))
-        return Frame(name=f"{position:06d}", rgb=rgb)
+        return Frame(name=f"{position:06d}", rgb=rgb, crop=self.crop)
 
-    def identity(self, checksums: Callable[[Sequence[Path]], list[str]]) -> dict:
-        return {"title": f"{self.n} generated frames"}
+    def identity(self, checksums: Checksums) -> dict:
+        return {"title": self.title}
 
 
 def ablation(name: str, device: torch.device, n_frames: int) -> dict:
@@ -109,13 +112,16 @@ def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
     small = {"encoder": "sample", "size": (96, 128), "heads": ["value"], "words": WORDS}
     large = {"encoder": "RN50", "size": None, "heads": list(HEADS), "words": None}
     tasks = [(count, small) for count in counts] + [(4 * READ, large)]
-    return [_alone(_encode_generated, str(device), count, **task) for count, task in tasks]
+    return [_alone(device=str(device), count=count, **task) for count, task in tasks]
 
 
-def _alone(function: Callable, *args, **options):
-    """What a function returns, called in a fresh process: nothing before counts as its memory."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *args, **options).result()
+def _alone(**task: object) -> dict:
+    """What `_encode_generated` returns in a fresh process: nothing before counts as its memory."""
+    command = [sys.executable, "-m", "depthclip_core.bench.questions", json.dumps(task)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode:
+        raise DepthClipError(f"encoding {task['count']} frames failed: {ran.stderr.strip()[-300:]}")
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 def _encode_generated(device: str, count: int, encoder: str, size, heads, words) -> dict:
@@ -166,7 +172,12 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
     with torch.inference_mode():
         text = encoder.text_vectors(WORDS)
         pictures = read_rgb(frames, range(n_frames))
-        answers = torch.cat([respond(p[None], encoder, text, ["value"])["value"] for p in pictures])
+        answers = torch.cat(
+            [
+                respond(p[None], encoder, text, ["value"], crop=frames.crop)["value"]
+                for p in pictures
+            ]
+        )
         weights = bin_weights(answers.flatten(0, 1), TEMPERATURE).unflatten(0, (n_frames, 2))
         cells = (weights[:, 0] + weights[:, 1].flip(-1)) / 2
     rows, threads = [], torch.get_num_threads()
@@ -225,3 +236,7 @@ def million_partitions(n_partitions: int = 1_000_000) -> dict:
         "rmse_seconds": seconds,
         "difference_m": float(difference),
     }
+
+
+if __name__ == "__main__":
+    print(json.dumps(_encode_generated(**json.loads(sys.argv[1]))))

@@ -11,7 +11,7 @@ from PIL import Image
 # What runs on NYU is tried on a few frames in NYU's own layout; names in braces are fixtures.
 AS_NYU = {
     "dataset": "nyu",
-    "data": "{small_nyu}",
+    "data": "{nyu_folder}",
     "encoder": "RN50",
     "weights": "{rn50_weights}",
     "head": "released",
@@ -52,7 +52,7 @@ def test_extra_runs_name_notebooks():
 
 @pytest.mark.notebook
 @pytest.mark.parametrize(("path", "parameters"), RUNS)
-def test_notebook_runs(path, parameters, tmp_path, request, sample_folder):
+def test_notebook_runs(path, parameters, tmp_path, request):
     parameters = {
         name: str(request.getfixturevalue(value[1:-1])) if str(value).startswith("{") else value
         for name, value in parameters.items()
@@ -84,7 +84,7 @@ def test_pipeline_runs_on_a_photograph(tmp_path, request):
     (tmp_path / "photos").mkdir()
     Image.fromarray(photo).save(tmp_path / "photos" / "a.jpg")
     parameters = {"dataset": "photos", "data": str(tmp_path / "photos")}
-    test_notebook_runs(NOTEBOOKS / "00_pipeline.ipynb", parameters, tmp_path, request, None)
+    test_notebook_runs(NOTEBOOKS / "00_pipeline.ipynb", parameters, tmp_path, request)
 
 
 def widget_errors(ran) -> list[str]:

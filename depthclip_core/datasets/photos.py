@@ -1,0 +1,74 @@
+"""Ordinary photographs, without depth: a folder of them, or some files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from depthclip_core.datasets.base import Checksums, Dataset, Frame
+from depthclip_core.datasets.images import to_rgb
+from depthclip_core.errors import DepthClipError
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class PhotoFrames(Dataset):
+    """Photographs of any size and mode (grey, 16 bit, palette, CMYK, EXIF orientation ...).
+
+    photos: a folder, a file, or a list of files. long_side: larger photos are shrunk to it, in
+    pixels, since CLIP looks at cells of a fixed number of pixels; None keeps every size. The
+    network sees every photo whole.
+    """
+
+    title = "photos"
+
+    def __init__(self, photos: Path | str | Sequence[Path | str], long_side: int | None = 640):
+        if isinstance(photos, str | Path):
+            folder = Path(photos).expanduser()
+            if not folder.exists():
+                raise DepthClipError(f"no photo or folder of photos at {folder}")
+            files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+            self.files = [f for f in files if f.suffix.lower() in SUFFIXES or f == folder]
+            if not self.files:
+                raise DepthClipError(f"no photos in {folder}: JPEG and PNG files are looked for")
+        else:
+            self.files = [Path(photo).expanduser() for photo in photos]
+        self.long_side = long_side
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, position: int) -> Frame:
+        path = self.files[self._place(position)]
+        try:
+            with Image.open(path) as image:
+                photo = to_rgb(ImageOps.exif_transpose(image))
+        except FileNotFoundError:
+            raise DepthClipError(f"no photo at {path}") from None
+        except DepthClipError as error:
+            raise DepthClipError(f"{path}: {error}") from None
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            raise DepthClipError(f"{path} is not an image that can be read: {error}") from error
+        if self.long_side and max(photo.size) > self.long_side:
+            photo.thumbnail((self.long_side, self.long_side), Image.Resampling.LANCZOS)
+        return Frame(name=path.name, rgb=np.array(photo))
+
+    @property
+    def names(self) -> list[str]:
+        return [path.name for path in self.files]
+
+    @property
+    def scenes(self) -> list[None]:
+        return [None] * len(self)
+
+    @property
+    def rooms(self) -> list[None]:
+        return [None] * len(self)
+
+    def identity(self, checksums: Checksums) -> dict:
+        return {
+            "title": self.title,
+            "files": checksums(self.files),
+            "long_side": self.long_side,
+        }

@@ -1,0 +1,125 @@
+"""The sample: frames of a small rendered world, which come with this package."""
+
+import csv
+import hashlib
+import os
+from functools import cache
+from io import BytesIO, StringIO
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from PIL import Image
+
+from depthclip_core import sample
+from depthclip_core.datasets.base import Checksums, Dataset, Frame
+from depthclip_core.datasets.nyu import CONTENT, SPLITS, prepare_rgb
+from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.sample.sensor import measure
+from depthclip_core.settings import RELEASED_WINDOW
+
+
+class SampleFrames(Dataset):
+    """The sample's frames, one read at a time, in the order of its file.
+
+    They have NYU's size, white border, crop and kinds of depth, in a file of their own: pictures
+    that decode to the same bytes on every processor. Depths are whole millimetres.
+    split: "test", "train" or "all". prepared: RGB through the released preparation.
+    Raises `DepthClipError` for an unknown split, and where the file is missing or damaged.
+    """
+
+    crop, content = RELEASED_WINDOW, CONTENT
+
+    def __init__(self, split: str = "test", *, prepared: bool = False, path: Path = sample.FRAMES):
+        if split not in SPLITS:
+            raise unknown_name("split", split, SPLITS)
+        self.split, self.prepared, self.path = split, prepared, Path(path)
+        self.title = f"sample, {split}"
+        if checksum(self.path) != sample.FRAMES_SHA256 and self.path == sample.FRAMES:
+            raise DepthClipError(f"{path} is damaged: install the package again")
+        try:
+            self._file = ZipFile(self.path)
+            table = self._file.read(sample.TABLE).decode()
+        except (OSError, BadZipFile, KeyError) as error:
+            raise DepthClipError(f"{path} does not hold the sample: {error}") from error
+        rows = list(csv.DictReader(StringIO(table)))
+        self._rows = [row for row in rows if split in ("all", row["split"])]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, position: int) -> Frame:
+        row = self._rows[self._place(position)]
+        return Frame(
+            name=row["name"],
+            rgb=self.rgb(position),
+            raw_depth=self.raw_depth(position),
+            depth=metres(self._picture("depth", row["name"])),
+            scene=row["scene"],
+            room=row["room"],
+            crop=self.crop,
+            content=self.content,
+        )
+
+    def rgb(self, position: int) -> np.ndarray:
+        rgb = self._picture("rgb", self._rows[self._place(position)]["name"])
+        return prepare_rgb(rgb) if self.prepared else rgb
+
+    def raw_depth(self, position: int) -> np.ndarray:
+        row = self._rows[self._place(position)]
+        holes = self._picture("holes", row["name"]) > 0
+        return metres(measure(self._picture("depth", row["name"]), holes, int(row["seed"])))
+
+    def labels(self, position: int) -> np.ndarray:
+        """What lies at each pixel, (480, 640) uint8: 1-based numbers of `object_names`."""
+        return self._picture("labels", self._rows[self._place(position)]["name"])
+
+    @property
+    def object_names(self) -> list[str]:
+        return self._file.read(sample.LABEL_NAMES).decode().split("\n")[:-1]
+
+    @property
+    def names(self) -> list[str]:
+        return [row["name"] for row in self._rows]
+
+    @property
+    def scenes(self) -> list[str]:
+        return [row["scene"] for row in self._rows]
+
+    @property
+    def rooms(self) -> list[str]:
+        return [row["room"] for row in self._rows]
+
+    def identity(self, checksums: Checksums) -> dict:
+        return {
+            "title": self.title,
+            "file": checksums([self.path])[0],
+            "prepared": self.prepared,
+        }
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _picture(self, kind: str, name: str) -> np.ndarray:
+        with Image.open(BytesIO(self._file.read(sample.member(kind, name)))) as picture:
+            return np.array(picture)
+
+
+def metres(millimetres: np.ndarray) -> np.ndarray:
+    """Whole millimetres → metres, float32."""
+    return millimetres.astype(np.float32) / 1000
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file, computed once in a process unless the file changes."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        raise DepthClipError(f"no file at {path}: install the package again") from None
+    return _checksum(path, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _checksum(path: Path, size: int, changed: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

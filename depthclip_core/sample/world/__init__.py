@@ -1,0 +1,4 @@
+"""The maintainer's workshop: it renders the sample's frames and pretrains its CLIP.
+
+Nothing outside this folder imports it. It needs the extra `render` (`trimesh`, `embreex`).
+"""

@@ -1,0 +1,119 @@
+"""Where the camera stands: NYU's intrinsics, and a search for a good view of a room."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+
+from depthclip_core.sample.world.world import World
+
+HEIGHT, WIDTH = 480, 640
+FX, FY, CX, CY = 518.86, 519.47, 325.58, 253.74
+TRIES = 20
+HEIGHTS = {"classroom": (1.35, 1.8), "bookstore": (1.4, 1.75)}
+STRUCTURE = ("wall", "floor", "ceiling")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Position (3,) metres and rotation (3, 3): columns are the image's right, down and forward."""
+
+    at: np.ndarray
+    axes: np.ndarray
+
+
+def pixel_rays(camera: Camera, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """World directions (n, 3) float32 of pixels, of forward length 1: a hit's t is planar depth."""
+    x, y = (columns - CX) / FX, (rows - CY) / FY
+    local = np.stack([x, y, np.ones_like(x)], -1).astype(np.float32)
+    return np.ascontiguousarray(local @ camera.axes.T.astype(np.float32))
+
+
+def looking(at: np.ndarray, yaw: float, tilt: float, roll: float = 0.0) -> Camera:
+    """A camera turned ``yaw`` from +y towards -x, tilted down by ``tilt``, radians."""
+    forward = np.array([-np.sin(yaw) * np.cos(tilt), np.cos(yaw) * np.cos(tilt), -np.sin(tilt)])
+    right = np.array([np.cos(yaw), np.sin(yaw), 0.0])
+    down = np.cross(forward, right)
+    c, s = np.cos(roll), np.sin(roll)
+    return Camera(
+        np.asarray(at, float), np.stack([c * right + s * down, c * down - s * right, forward], -1)
+    )
+
+
+def compile_scene(triangles: np.ndarray) -> EmbreeScene:
+    """Embree's structure for triangles (t, 3, 3)."""
+    scene = EmbreeScene()
+    TriangleMesh(scene, np.ascontiguousarray(triangles, np.float32))
+    return scene
+
+
+def _candidate(world: World, rng: np.random.Generator) -> Camera:
+    """A random camera on free floor, looking into the room's larger part."""
+    w, deep, h = world.size
+    for margin in (0.35, 0.25, 0.15, 0.05):
+        for _ in range(12):
+            x, y = rng.uniform(0.25, w - 0.25), rng.uniform(0.2, max(0.3, deep * 0.55))
+            if all(
+                x < a - margin or x > b + margin or y < c - margin or y > d + margin
+                for a, b, c, d in world.taken
+            ):
+                break
+        else:
+            continue
+        break
+    low, high = HEIGHTS.get(world.scene_type, (1.2, 1.7))
+    z = min(rng.uniform(low, high), h - 0.4)
+    tx, ty = w * rng.uniform(0.1, 0.9), deep * rng.uniform(0.6, 1.0)
+    yaw = -np.arctan2(tx - x, max(ty - y, 0.2))
+    tilt = np.deg2rad(np.clip(rng.normal(13, 6), 0, 28))
+    return looking((x, y, z), yaw + rng.normal(0, 0.1), tilt, np.deg2rad(rng.normal(0, 1.2)))
+
+
+def _overlap(one: Camera, other: Camera) -> float:
+    """How much one view repeats another: 1 from the same place, 0 from a metre or 30° away."""
+    moved = float(np.linalg.norm(one.at - other.at))
+    turned = np.degrees(np.arccos(np.clip(one.axes[:, 2] @ other.axes[:, 2], -1, 1)))
+    return max(0.0, 1 - moved - turned / 30)
+
+
+def choose_camera(
+    world: World, scene: EmbreeScene, rng: np.random.Generator, others: Sequence[Camera] = ()
+) -> Camera:
+    """The first of a few random cameras whose coarse view is good, else the least bad.
+
+    Good: not against anything, the median depth as the scene type wants it, nothing but walls and
+    floor filling more than half of the picture, several things in sight, and another view than the
+    other cameras have.
+    """
+    rows, columns = np.meshgrid(
+        np.arange(8, HEIGHT, 16.0), np.arange(8, WIDTH, 16.0), indexing="ij"
+    )
+    names = np.array([o.name in STRUCTURE for o in world.geometry.objects])
+    best, best_cost = None, np.inf
+    for _ in range(TRIES):
+        camera = _candidate(world, rng)
+        rays = pixel_rays(camera, rows.ravel(), columns.ravel())
+        start = np.broadcast_to(camera.at.astype(np.float32), rays.shape)
+        hit = scene.run(np.ascontiguousarray(start), rays, output=True)
+        depth = hit["tfar"]
+        instance = world.geometry.parts.instance[world.geometry.part[hit["primID"]]].astype(int) - 1
+        share = np.bincount(instance, minlength=len(names)) / len(instance)
+        loose = np.where(names, 0, share)
+        low, high = world.median
+        median = float(np.median(depth))
+        near = float(np.percentile(depth, 2))
+        cost = 2 * max(0, low - median, median - high) + 6 * max(0, 0.62 - near)
+        cost += (
+            5 * max(0, loose.max() - 0.4)
+            + 2 * max(0, 0.3 - loose.sum())
+            + 0.3 * max(0, 5 - int((loose > 0.004).sum()))
+        )
+        cost += 2 * max(0, float(share[names].max(initial=0)) - 0.55)
+        cost += sum(_overlap(camera, other) for other in others)
+        if cost < best_cost:
+            best, best_cost = camera, cost
+        if cost == 0:
+            break
+    return best

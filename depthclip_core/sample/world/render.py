@@ -1,0 +1,93 @@
+"""Render one view of a scene: colour, depth and its holes, labels and instances."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from embreex.rtcore_scene import EmbreeScene
+
+from depthclip_core.sample.world.camera import (
+    HEIGHT,
+    WIDTH,
+    Camera,
+    choose_camera,
+    compile_scene,
+    pixel_rays,
+)
+from depthclip_core.sample.world.kinect import holes, photograph
+from depthclip_core.sample.world.names import OBJECT_NAMES, SceneObject
+from depthclip_core.sample.world.shading import add_mirrors, shade, trace, visibility
+from depthclip_core.sample.world.world import World, build_scene, scene_rng
+
+__all__ = ["OBJECT_NAMES", "SceneObject", "View", "render_view", "room_views"]
+
+MAX_DEPTH_M = 10.0
+MAX_LAMPS = 2
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame of the sample world."""
+
+    rgb: np.ndarray  # (480, 640, 3) uint8, NYU's white border included
+    depth: np.ndarray  # (480, 640) float32, planar metres, whole millimetres, (0, 10]
+    holes: np.ndarray  # (480, 640) bool, where the depth sensor sees nothing
+    labels: np.ndarray  # (480, 640) uint16, 1-based index into OBJECT_NAMES
+    instances: np.ndarray  # (480, 640) uint8, 1-based index into objects
+    objects: tuple[SceneObject, ...]
+    scene_type: str
+
+
+def render_view(scene_type: str, seed: int) -> View:
+    """Build the room of a type and seed, choose a camera in it, and take the picture."""
+    return next(room_views(scene_type, seed))
+
+
+def room_views(scene_type: str, seed: int) -> Iterator[View]:
+    """Ever more views of one room, each from another place or in another direction."""
+    rng = scene_rng(scene_type, seed)
+    world = build_scene(scene_type, seed, rng)
+    scene = compile_scene(world.geometry.triangles)
+    cameras: list[Camera] = []
+    while True:
+        cameras.append(choose_camera(world, scene, rng, cameras))
+        yield _photograph(world, scene, cameras[-1], rng)
+
+
+def _photograph(world: World, scene: EmbreeScene, camera: Camera, rng: np.random.Generator) -> View:
+    """What the camera sees of the world, and what its depth sensor reports."""
+    g = world.geometry
+    rows, columns = np.meshgrid(
+        np.arange(HEIGHT, dtype=np.float64), np.arange(WIDTH, dtype=np.float64), indexing="ij"
+    )
+    rays = pixel_rays(camera, rows.ravel(), columns.ravel())
+    start = np.ascontiguousarray(np.broadcast_to(camera.at.astype(np.float32), rays.shape))
+    hits = trace(scene, g, start, rays)
+
+    # The strongest lamps cast shadows; the rest joins the stray light.
+    lamps = sorted(world.lights, key=lambda lamp: -sum(lamp.power))[:MAX_LAMPS]
+    total = np.sum([lamp.power for lamp in world.lights], axis=0)
+    rest = total - np.sum([lamp.power for lamp in lamps], axis=0)
+    w, deep, _ = world.size
+    ambient = (0.16 * total + 0.3 * rest) / np.sqrt(w * deep) + 0.05
+    lamps = tuple(lamps)
+    seen = visibility(scene, lamps, hits).reshape(len(lamps) + 1, -1)
+    light = shade(g, lamps, ambient, hits, seen)
+    light = add_mirrors(scene, g, lamps, ambient, hits, light)
+    rgb = photograph(light.reshape(HEIGHT, WIDTH, 3), rng)
+
+    shape = (HEIGHT, WIDTH)
+    depth = np.rint(hits.t.astype(np.float64) * 1000).clip(1, MAX_DEPTH_M * 1000) / 1000
+    depth = depth.astype(np.float32).reshape(shape)
+    slant = -np.einsum("ij,ij->i", hits.normal, rays) / np.linalg.norm(rays, axis=1)
+    bright = g.parts.first[hits.part].mean(1)
+    lost = holes(
+        depth,
+        g.parts.blind[hits.part].reshape(shape),
+        slant.reshape(shape),
+        bright.reshape(shape),
+        rng,
+    )
+    instances = g.parts.instance[hits.part].reshape(shape)
+    number = np.array([0] + [OBJECT_NAMES.index(o.name) + 1 for o in g.objects], np.uint16)
+    return View(rgb, depth, lost, number[instances], instances, g.objects, world.scene_type)

@@ -1,0 +1,234 @@
+"""Colour of surface points: texture, lamps with soft shadows, contact darkening, gloss, mirrors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from embreex.rtcore_scene import EmbreeScene
+
+from depthclip_core.sample.world import textures
+from depthclip_core.sample.world.camera import FX, HEIGHT, WIDTH
+from depthclip_core.sample.world.rooms import Light
+from depthclip_core.sample.world.scene import Geometry
+
+FAR = 1e3
+REACH_M = 0.45  # how far contact darkening looks
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Where rays land: t (n,), triangle (n,), point, normal (towards the ray), direction (n, 3)."""
+
+    t: np.ndarray
+    triangle: np.ndarray
+    part: np.ndarray
+    point: np.ndarray
+    normal: np.ndarray
+    direction: np.ndarray
+
+
+def trace(scene: EmbreeScene, g: Geometry, start: np.ndarray, direction: np.ndarray) -> Hits:
+    """Nearest hits of rays; a miss lands far away on triangle 0."""
+    found = scene.run(
+        np.ascontiguousarray(start, np.float32),
+        np.ascontiguousarray(direction, np.float32),
+        output=True,
+    )
+    triangle = np.maximum(found["primID"], 0)
+    t = np.where(found["primID"] < 0, FAR, found["tfar"]).astype(np.float32)
+    u, v = found["u"][:, None], found["v"][:, None]
+    corners = g.normals[triangle]
+    normal = corners[:, 0] * (1 - u - v) + corners[:, 1] * u + corners[:, 2] * v
+    dot = np.einsum("ij,ij->i", normal, direction)
+    scale = np.where(dot > 0, -1, 1) / np.maximum(
+        np.sqrt(np.einsum("ij,ij->i", normal, normal)), 1e-9
+    )
+    return Hits(
+        t,
+        triangle,
+        g.part[triangle],
+        start + direction * t[:, None],
+        normal * scale[:, None].astype(np.float32),
+        direction,
+    )
+
+
+def albedo(g: Geometry, hits: Hits, footprint: np.ndarray) -> np.ndarray:
+    """Textured surface colour (n, 3), linear; ``footprint`` in metres per pixel (n,)."""
+    axes = g.axes[hits.triangle]
+    u = np.einsum("ij,ij->i", hits.point, axes[:, 0, :3]) + axes[:, 0, 3]
+    v = np.einsum("ij,ij->i", hits.point, axes[:, 1, :3]) + axes[:, 1, 3]
+    mix, shade = textures.sample(g.parts.kind[hits.part], u, v, footprint)
+    first = g.parts.first[hits.part]
+    colour = first + (g.parts.second[hits.part] - first) * mix[:, None]
+    return colour * shade[:, None]
+
+
+def footprints(hits: Hits) -> np.ndarray:
+    """Metres of surface that a pixel covers, a compromise between the two directions, (n,)."""
+    length = np.sqrt(np.einsum("ij,ij->i", hits.direction, hits.direction))
+    slant = -np.einsum("ij,ij->i", hits.normal, hits.direction) / length
+    return hits.t / FX / np.sqrt(np.maximum(slant, 0.04))
+
+
+def lamp_light(
+    lights: tuple[Light, ...], point: np.ndarray, normal: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Per lamp: unshadowed irradiance (n,) and its unit direction (n, 3)."""
+    out = []
+    for light in lights:
+        to = np.array(light.at, np.float32) - point
+        square = np.einsum("ij,ij->i", to, to)
+        to /= np.sqrt(square)[:, None] + 1e-6
+        # Wrapped a little: lamps and windows are wide.
+        cosine = np.maximum(np.einsum("ij,ij->i", to, normal) * 0.85 + 0.15, 0)
+        out.append((cosine / (0.6 + 0.35 * square), to))
+    return out
+
+
+def _pattern(n: int, seed: int) -> np.ndarray:
+    """A 4 x 4 stratified pattern of 2-D points tiled over the half-size image, (n, 2)."""
+    cells = np.random.default_rng([79, seed]).permutation(16)
+    points = (np.stack([cells % 4, cells // 4], -1) + 0.5) / 4
+    tile = points.reshape(4, 4, 2)
+    h, w = HEIGHT // 2, WIDTH // 2
+    return np.tile(tile, (h // 4, w // 4, 1)).reshape(-1, 2)[:n].astype(np.float32)
+
+
+def _smooth(values: np.ndarray, normal: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """A 4 x 4 box blur of (k, h, w) that stays on the same surface: undoes the 4 x 4 pattern."""
+    total = np.zeros_like(values)
+    weight = np.zeros(values.shape[1:], np.float32)
+    pad = ((2, 1), (2, 1))
+    padded = np.pad(values, ((0, 0), *pad), mode="edge")
+    nz = np.pad(normal, (*pad, (0, 0)), mode="edge")
+    dz = np.pad(depth, pad, mode="edge")
+    h, w = depth.shape
+    for i in range(4):
+        for j in range(4):
+            near = np.abs(dz[i : i + h, j : j + w] - depth) < 0.03 * depth
+            alike = np.einsum("ijk,ijk->ij", nz[i : i + h, j : j + w], normal) > 0.85
+            k = (near & alike).astype(np.float32)
+            total += padded[:, i : i + h, j : j + w] * k
+            weight += k
+    return total / np.maximum(weight, 1)
+
+
+def visibility(scene: EmbreeScene, lights: tuple[Light, ...], hits: Hits) -> np.ndarray:
+    """Per lamp how much of it is seen, and last the openness, (k + 1, 480, 640) in 0..1.
+
+    One ray per lamp and one for openness, at half resolution, in a 4 x 4 pattern then smoothed.
+    """
+
+    def half(a: np.ndarray) -> np.ndarray:
+        return a.reshape(HEIGHT, WIDTH, -1)[1::2, ::2].reshape(HEIGHT * WIDTH // 4, -1)
+
+    point, normal = half(hits.point), half(hits.normal)
+    start = np.ascontiguousarray(point + normal * 0.006, np.float32)
+    n = len(point)
+    ones = np.full(n, 0.999, np.float32)
+    maps = []
+    for i, light in enumerate(lights):
+        jitter = (_pattern(n, i) - 0.5) * (2 * light.radius)
+        target = np.array(light.at, np.float32) + np.stack(
+            [jitter[:, 0], jitter[:, 1], 0.35 * (jitter[:, 0] - jitter[:, 1])], -1
+        )
+        ray = np.ascontiguousarray(target - start, np.float32)
+        maps.append(scene.run(start, ray, dists=ones, query="OCCLUDED") < 0)
+    spread = _pattern(n, 99)
+    rim, turn = np.sqrt(spread[:, :1] * 0.95), 2 * np.pi * spread[:, 1:]
+    side = np.where(np.abs(normal[:, 2:]) < 0.8, np.array([[0, 0, 1.0]]), np.array([[1.0, 0, 0]]))
+    a = np.cross(normal, side)
+    a /= np.linalg.norm(a, axis=1, keepdims=True) + 1e-9
+    b = np.cross(normal, a)
+    ray = rim * np.cos(turn) * a + rim * np.sin(turn) * b + np.sqrt(1 - rim**2) * normal
+    ray = np.ascontiguousarray(ray * REACH_M, np.float32)
+    maps.append(scene.run(start, ray, dists=np.ones(n, np.float32), query="OCCLUDED") < 0)
+    h, w = HEIGHT // 2, WIDTH // 2
+    maps = np.stack(maps).reshape(-1, h, w).astype(np.float32)
+    depth = half(hits.t).reshape(h, w)
+    soft = _smooth(maps, normal.reshape(h, w, 3), depth)
+    return _full_size(soft, hits)
+
+
+def _full_size(soft: np.ndarray, hits: Hits) -> np.ndarray:
+    """Maps (k, 240, 320) at full resolution, (k, 480, 640).
+
+    A pixel that lies off its own sample's surface takes the next sample that fits better, which
+    keeps the outlines of things clean.
+    """
+    h, w = HEIGHT // 2, WIDTH // 2
+    flat = soft.reshape(len(soft), -1)
+    rows, columns = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)
+
+    def misfit(pixel: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        sample = (2 * row + 1) * WIDTH + 2 * column
+        normal = hits.normal[pixel]
+        off = np.einsum("ij,ij->i", hits.point[sample] - hits.point[pixel], normal)
+        return np.abs(off) + 0.05 * (1 - np.einsum("ij,ij->i", hits.normal[sample], normal))
+
+    row, column = rows // 2, columns // 2
+    index = row * w + column
+    worst = misfit(np.arange(HEIGHT * WIDTH), row, column)
+    edge = np.flatnonzero(worst > 0.006)
+    best, index_edge = worst[edge], index[edge]
+    for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0), (1, 1), (-1, -1)):
+        r = (row[edge] + dy).clip(0, h - 1)
+        c = (column[edge] + dx).clip(0, w - 1)
+        cost = misfit(edge, r, c)
+        index_edge = np.where(cost < best, r * w + c, index_edge)
+        best = np.minimum(cost, best)
+    index[edge] = index_edge
+    return flat[:, index].reshape(-1, HEIGHT, WIDTH)
+
+
+def shade(
+    g: Geometry, lights: tuple[Light, ...], ambient: np.ndarray, hits: Hits, seen: np.ndarray | None
+) -> np.ndarray:
+    """Light leaving the hit points towards the rays, linear RGB (n, 3).
+
+    ``ambient`` (3,) is the room's stray light; ``seen`` as from ``visibility``, flat, or None for
+    an unshadowed glance (in mirrors).
+    """
+    colour = albedo(g, hits, footprints(hits))
+    upward = (0.82 + 0.18 * hits.normal[:, 2])[:, None]
+    light = ambient.astype(np.float32)[None] * upward
+    if seen is not None:
+        light = light * (0.3 + 0.7 * seen[-1])[:, None]
+    shine = np.zeros(colour.shape, np.float32)
+    gloss = g.parts.gloss[hits.part]
+    glossy = np.flatnonzero(gloss > 0.05)
+    view = hits.direction[glossy]
+    view = view / np.sqrt(np.einsum("ij,ij->i", view, view))[:, None]
+    normal = hits.normal[glossy]
+    bounce = view - 2 * np.einsum("ij,ij->i", view, normal)[:, None] * normal
+    for i, (amount, to) in enumerate(lamp_light(lights, hits.point, hits.normal)):
+        if seen is not None:
+            amount = amount * seen[i]
+        power = np.array(lights[i].power, np.float32)
+        light = light + amount[:, None] * power
+        peak = np.maximum(np.einsum("ij,ij->i", bounce, to[glossy]), 0) ** 40
+        shine[glossy] += (0.7 * peak * amount[glossy] * gloss[glossy])[:, None] * power
+    glow = g.parts.glow[hits.part][:, None]
+    return colour * (light + glow) + shine
+
+
+def add_mirrors(
+    scene: EmbreeScene,
+    g: Geometry,
+    lights: tuple[Light, ...],
+    ambient: np.ndarray,
+    hits: Hits,
+    colour: np.ndarray,
+) -> np.ndarray:
+    """Replace part of a mirror's colour by what it reflects (one bounce, no shadows)."""
+    at = np.flatnonzero(g.parts.mirror[hits.part] > 0)
+    if len(at) == 0:
+        return colour
+    normal, way = hits.normal[at], hits.direction[at]
+    bounce = way - 2 * np.einsum("ij,ij->i", way, normal)[:, None] * normal
+    again = trace(
+        scene, g, (hits.point[at] + normal * 0.004).astype(np.float32), bounce.astype(np.float32)
+    )
+    share = g.parts.mirror[hits.part][at][:, None]
+    colour[at] = (1 - share) * colour[at] + share * shade(g, lights, ambient, again, None)
+    return colour

@@ -1,0 +1,151 @@
+"""The sample as it ships: the same bytes on every machine, in rooms, read without a trace."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+
+import depthclip_core as dc
+from depthclip_core import sample
+from depthclip_core.datasets import SampleFrames
+from depthclip_core.settings import RELEASED_WINDOW
+
+# Of every frame's arrays, one after the other, as decoded where they were rendered. Decoding and
+# measuring are whole-number arithmetic: any other value means other frames.
+DECODED = {
+    "rgb": "525f2a722ed8a4dd904d926772979af644555d104d288ce4c4d517bbda99627c",
+    "depth": "f1b64a2303b0111fe873866552d7b8c012e0f0f594c00b3ff6c6efc52a180a0c",
+    "raw_depth": "12ef37a1efe13679b43718ae9c7dc4ebfd35e95335bd2e8dd05fa58530484799",
+    "labels": "f4b3a62fd0db099682de3675a60106e948a47079d708bca63c15fbbcd8c35ebd",
+}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return dc.open_dataset("sample", "all")
+
+
+@pytest.mark.parametrize("kind", ["rgb", "depth", "raw_depth", "labels"])
+def test_decoded_arrays_are_the_same_on_every_machine(frames, kind):
+    digest = hashlib.sha256()
+    for position, frame in enumerate(frames):
+        array = frames.labels(position) if kind == "labels" else getattr(frame, kind)
+        digest.update(array.tobytes())
+    assert digest.hexdigest() == DECODED[kind]
+
+
+def test_frames_are_as_nyus(frames):
+    frame = frames[0]
+    assert frame.rgb.shape == (480, 640, 3) and frame.rgb.dtype == np.uint8
+    assert frame.depth.shape == frame.raw_depth.shape == (480, 640)
+    assert frame.depth.dtype == frame.raw_depth.dtype == np.float32
+    assert frame.window == RELEASED_WINDOW
+    assert (frame.rgb[:4] > 200).all()  # the white border
+    seen = frame.raw_depth > 0
+    assert 0.6 < seen.mean() < 0.99
+    assert np.abs(frame.raw_depth - frame.depth)[seen].max() < 0.3
+    for depth in (frame.depth, frame.raw_depth):
+        assert np.array_equal(depth, (np.rint(depth * 1000) / 1000).astype(np.float32))
+
+
+def test_rooms_have_two_to_four_views_and_lie_in_one_split(frames):
+    split = {s: dc.open_dataset("sample", s) for s in ("test", "train")}
+    assert (len(split["test"]), len(split["train"])) == (64, 96)
+    assert sorted(split["test"].names + split["train"].names) == frames.names
+    assert not set(split["test"].rooms) & set(split["train"].rooms)
+    views = Counter(frames.rooms)
+    assert set(views.values()) == {2, 3, 4}
+    assert all(
+        room.startswith(scene) for room, scene in zip(frames.rooms, frames.scenes, strict=True)
+    )
+    assert set(Counter(split["test"].scenes).values()) == {8}
+    assert set(Counter(split["train"].scenes).values()) == {12}
+
+
+def test_views_of_a_room_are_different_pictures_of_the_same_things(frames):
+    names = np.array(frames.object_names)
+    for room in frames.rooms[:9:3]:
+        one, two = [i for i, r in enumerate(frames.rooms) if r == room][:2]
+        assert np.abs(frames.rgb(one).astype(int) - frames.rgb(two)).mean() > 15
+        seen = [set(names[np.unique(frames.labels(i)) - 1]) for i in (one, two)]
+        assert seen[0] & seen[1] >= {"wall"}
+
+
+def test_parts_read_alone_are_those_of_the_frame(frames):
+    frame = frames[5]
+    assert np.array_equal(frames.rgb(5), frame.rgb)
+    assert np.array_equal(frames.raw_depth(-len(frames) + 5), frame.raw_depth)
+    assert (frame.name, frame.scene, frame.room) == (
+        frames.names[5],
+        frames.scenes[5],
+        frames.rooms[5],
+    )
+    with pytest.raises(IndexError):
+        frames[len(frames)]
+
+
+def test_identity_is_of_the_file_and_of_the_choice():
+    def of(**options):
+        chosen = dc.open_dataset("sample", **options)
+        return chosen.identity(checksums=lambda paths: [path.name for path in paths])
+
+    assert of()["file"] == "frames.zip" and of() == of(split="test")
+    assert of() != of(split="train") and of() != of(prepared=True)
+
+
+def test_prepared_frames_are_as_the_released_preparation_leaves_them():
+    plain, prepared = dc.open_dataset("sample"), dc.open_dataset("sample", prepared=True)
+    assert prepared.rgb(0)[:6].max() < 60 < plain.rgb(0)[:6].min()
+    assert np.array_equal(plain.raw_depth(0), prepared.raw_depth(0))
+
+
+def test_data_with_the_sample_is_refused_and_nothing_is_touched(tmp_path):
+    for name in ("nyu_depth_v2_labeled.mat", "splits.mat"):
+        (tmp_path / name).write_bytes(b"the user's own")
+    with pytest.raises(dc.DepthClipError, match="'nyu' or 'photos'") as caught:
+        dc.open_dataset("sample", data=tmp_path)
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"the user's own"}
+
+
+def test_opening_it_writes_nothing_anywhere(tmp_path):
+    """As a script without a main guard, in an empty folder, with a home of its own."""
+    lines = "import depthclip_core as dc\nprint(dc.open_dataset()[0].rgb.shape)\n"
+    (tmp_path / "five.py").write_text(lines)
+    ran = subprocess.run(
+        [sys.executable, "five.py"],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "DEPTHCLIP_DATA": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.stdout == "(480, 640, 3)\n", ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["five.py"]
+
+
+def test_a_damaged_file_is_one_clear_line(tmp_path, monkeypatch):
+    damaged = tmp_path / "frames.zip"
+    shutil.copyfile(sample.FRAMES, damaged)
+    with open(damaged, "r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
+    monkeypatch.setattr(sample, "FRAMES", damaged)
+    with pytest.raises(dc.DepthClipError, match=r"frames\.zip is damaged"):
+        SampleFrames(path=damaged)
+    with pytest.raises(dc.DepthClipError, match="no file at"):
+        SampleFrames(path=tmp_path / "absent.zip")
+
+
+def test_it_holds_pictures_and_a_table_that_anybody_can_open():
+    with ZipFile(sample.FRAMES) as archive:
+        kinds = Counter(name.split("/")[0] for name in archive.namelist())
+        assert archive.read(sample.TABLE).decode().splitlines()[0] == ",".join(sample.COLUMNS)
+    once = dict.fromkeys([sample.TABLE, sample.LABEL_NAMES, sample.ABOUT], 1)
+    assert kinds == dict.fromkeys(sample.SUFFIXES, 160) | once
+    assert sample.FRAMES.stat().st_size <= 25e6

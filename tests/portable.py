@@ -1,0 +1,61 @@
+"""`make portable`: do notebooks give their saved outputs as other processors compute them?
+
+Each profile limits the instructions of the network's libraries (oneDNN, ATen, MKL), of NumPy and of
+its matrix library, and the number of threads, and then has nbval run and compare every notebook.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def numpy_without(*levels: str) -> str:
+    """What NumPy has to leave out; it complains of what this processor lacks anyway."""
+    known = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
+    return " ".join(name for name in known if name.startswith(levels))
+
+
+PROFILES = {
+    "SSE4.1, one thread": {
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "NPY_DISABLE_CPU_FEATURES": numpy_without("X86_V3", "X86_V4", "AVX512"),
+        "OPENBLAS_CORETYPE": "NEHALEM",
+        "OMP_NUM_THREADS": "1",
+    },
+    "AVX2, two threads": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "NPY_DISABLE_CPU_FEATURES": numpy_without("X86_V4", "AVX512"),
+        "OPENBLAS_CORETYPE": "HASWELL",
+        "OMP_NUM_THREADS": "2",
+    },
+    "all instructions, two threads": {"OMP_NUM_THREADS": "2"},
+}
+
+
+def matches(profile: dict[str, str]) -> bool:
+    """Whether nbval finds every notebook as saved; each profile makes its own network passes."""
+    with TemporaryDirectory(prefix="depthclip-store-") as store:
+        compare = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env"]
+        compare += ["-n", "2", "--dist", "loadfile", "notebooks"]
+        environment = {**os.environ, **profile, "DEPTHCLIP_STORE": store}
+        return subprocess.run(compare, cwd=ROOT, env=environment).returncode == 0
+
+
+if __name__ == "__main__":
+    failed = []
+    for name, profile in PROFILES.items():
+        print(f"\n== {name}", flush=True)
+        failed += [] if matches(profile) else [name]
+    if failed:
+        sys.exit(f"FAILED: {'; '.join(failed)}")
+    print("\nNotebooks match their saved outputs in every profile.")

@@ -1,0 +1,77 @@
+"""The plan of the sample, and the file that `make render` writes."""
+
+from collections import Counter
+from io import BytesIO
+from itertools import islice
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthclip_core import sample
+from depthclip_core.datasets import SampleFrames, open_dataset
+from depthclip_core.sample.world import ship
+from depthclip_core.sample.world.names import OBJECT_NAMES
+from depthclip_core.sample.world.render import room_views
+
+ROOMS = [
+    ship.PlannedRoom("bathroom", "bathroom_0001", 0, "test", 2),
+    ship.PlannedRoom("office", "office_0001", 1, "train", 1),
+]
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    return ship.render_sample(tmp_path_factory.mktemp("new") / "a" / "frames.zip", ROOMS)
+
+
+def test_the_plan_is_what_ships():
+    shipped, planned = open_dataset("sample", "all"), ship.rooms()
+    assert list(dict.fromkeys(shipped.rooms)) == [room.name for room in planned]
+    views = Counter(shipped.rooms)
+    assert [views[room.name] for room in planned] == [room.n_views for room in planned]
+    assert min(room.seed for room in planned) >= ship.PRETRAIN_SEED_LIMIT
+    assert len({room.seed for room in planned}) == len(planned)
+    assert shipped.object_names == list(OBJECT_NAMES)
+
+
+def test_the_file_is_read_as_it_was_rendered(rendered):
+    frames = SampleFrames("all", path=rendered)
+    assert frames.rooms == ["bathroom_0001"] * 2 + ["office_0001"]
+    assert SampleFrames("train", path=rendered).names == ["0003"]
+    for position, view in enumerate(islice(room_views("bathroom", 0), 2)):
+        frame = frames[position]
+        assert np.array_equal(frame.depth, view.depth)
+        assert np.array_equal(frame.raw_depth == 0, view.holes)
+        assert np.array_equal(frames.labels(position), view.labels)
+        assert 0.5 < np.abs(frame.rgb.astype(int) - view.rgb).mean() < 6  # it is a JPEG
+
+
+def test_equal_frames_are_an_equal_file(rendered, tmp_path):
+    again = ship.render_sample(tmp_path / "again.zip", ROOMS)
+    assert again.read_bytes() == rendered.read_bytes()
+
+
+def test_it_never_writes_over_a_file(tmp_path):
+    path = tmp_path / "mine.zip"
+    path.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        ship.render_sample(path, ROOMS)
+    assert path.read_bytes() == b"mine"
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ship, "_table", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ship.render_sample(tmp_path / "frames.zip", ROOMS[1:])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_depth_is_a_png_of_16_bits(rendered):
+    with ZipFile(rendered) as archive:
+        depth = Image.open(BytesIO(archive.read(sample.member("depth", "0001"))))
+    assert depth.format == "PNG" and depth.mode == "I;16"
