@@ -165,13 +165,14 @@ def show_densities(ax: Axes, shares: pd.DataFrame, step: float = 0.25) -> None:
     """Distribution of depth, a line per row: the share of pixels in each step of depth, metres."""
     middles = shares.columns.to_numpy()
     edges = np.arange(0, middles[-1] + step, step)
-    for colour, (name, row) in enumerate(shares.iterrows(), start=1):
-        heights = np.histogram(middles, edges, weights=row.to_numpy())[0]
-        ax.stairs(heights, edges, color=f"C{colour}", lw=1.6, label=name, fill=False)
+    lines = []
+    for colour, row in enumerate(shares.to_numpy(), start=1):
+        heights = np.histogram(middles, edges, weights=row)[0]
+        lines.append(ax.stairs(heights, edges, color=f"C{colour}", lw=1.6, fill=False))
         ax.stairs(heights, edges, color=f"C{colour}", alpha=0.2, fill=True)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlim=(0, 10), ylim=(0, None), xlabel="depth (m)", ylabel=f"pixels per {step:g} m")
-    ax.legend()
+    ax.legend(lines, list(shares.index))  # as labels of lines, names that begin with _ are hidden
 
 
 def show_table(

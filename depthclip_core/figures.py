@@ -5,6 +5,7 @@ white, too near blue and too far red; what is missing is grey. All are safe for 
 """
 
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -14,22 +15,43 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 
 from depthclip_core.settings import Window, figures_folder
+from depthclip_core.text import printable
 
 MISSING = "0.75"  # grey, of pixels without a value
 DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
 ERROR_COLOURS = plt.get_cmap("RdBu_r").with_extremes(bad=MISSING)
 ANSWER_COLOURS = plt.get_cmap("cividis")
 STYLE = resources.files("depthclip_core").joinpath("figures.mplstyle")
+FONT = "DejaVu Sans"  # the style's; matplotlib brings it, so it is the same on every machine
+NOT_DRAWN = "\N{WHITE SQUARE}"
+_set_text = Text.set_text
 
 
 def use_style() -> None:
-    """Take the workbook's style for all figures of this process."""
+    """Take the workbook's style for all figures and tables of this process.
+
+    Text is shown as it is, whatever name a photograph or a scene has: `$` begins no formula, and
+    figures have a square for each character that their font lacks.
+    """
     plt.style.use(str(STYLE))
+    # Each title, label, tick and legend entry is set by this, also by notebooks and by seaborn.
+    Text.set_text = _set_drawable_text
+    pd.options.display.html.use_mathjax = False
+
+
+def drawable(text: str) -> str:
+    """The text with a square for each character that the font lacks; line breaks stay."""
+    return "".join(
+        character if ord(character) in _characters() or character == "\n" else NOT_DRAWN
+        for character in "\n".join(map(printable, text.split("\n")))
+    )
 
 
 def save_figure(figure: Figure, notebook: str, name: str) -> Path:
@@ -238,6 +260,16 @@ def pipeline(
     bottom.suptitle("2  which word answers at which cell", x=0.01, ha="left", fontsize=9.5)
     figure.suptitle(title)
     return figure
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """What the font can draw, as code points."""
+    return frozenset(get_font(findfont(FONT)).get_charmap())
+
+
+def _set_drawable_text(self: Text, s: object) -> None:
+    _set_text(self, None if s is None else drawable(str(s)))
 
 
 def _frameless(ax: Axes, image: AxesImage, title: str) -> AxesImage:

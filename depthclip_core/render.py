@@ -21,6 +21,7 @@ from PIL import Image
 from depthclip_core.figures import (
     STYLE,
     depth_limits,
+    drawable,
     show_depth,
     show_error,
     show_grid,
@@ -28,6 +29,7 @@ from depthclip_core.figures import (
     show_weights,
 )
 from depthclip_core.settings import BINS, Window
+from depthclip_core.text import printable
 
 DPI = 84
 WIDTH, HEIGHT = 838, 640  # pixels of a picture
@@ -162,8 +164,8 @@ class CellPicture(Picture):
     def set_words(self, words: Sequence[str], bins: Sequence[float]) -> None:
         """The bars anew: one for each word, with its bin."""
         self._moving = [artist for artist in self._moving if artist not in self._bars]
-        self._bars_ax.clear()
         with _in_style():
+            self._bars_ax.clear()
             labels = [_short(word, LONGEST_LABEL) for word in words]
             show_weights(self._bars_ax, np.zeros(len(words)), labels, bins, MARK)
         self._bars = list(self._bars_ax.patches)
@@ -238,4 +240,5 @@ def _known(depth: np.ndarray) -> np.ma.MaskedArray:
 
 
 def _short(text: str, longest: int) -> str:
+    text = drawable(printable(text))
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,20 +1,40 @@
+import warnings
+from io import BytesIO
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from matplotlib.text import Text
 from PIL import Image
 
-from depthclip_core import figures
+from depthclip_core import bench, charts, comparisons, figures
+from depthclip_core.bench import charts as bench_charts
 from depthclip_core.settings import Window
 
 matplotlib.use("Agg")
 WORDS, BINS = ("near", "far"), (1.0, 3.0)
+NAMES = {
+    "a $x_$ b.jpg": "a $x_$ b.jpg",
+    "cost $5^ and $6_.jpg": "cost $5^ and $6_.jpg",
+    r"\$ \frac{": r"\$ \frac{",
+    "__init__*.jpg": "__init__*.jpg",
+    "写真.jpg": "□□.jpg",
+    "हिन्दी": "□" * 6,
+    "صورة": "صورة",
+    "😀": "😀",
+    "a\x00\x07b\ufeffc\udcff": "a  b\ufffdc\ufffd",
+}
 
 
 @pytest.fixture(autouse=True)
-def style():
-    with plt.style.context(str(figures.STYLE)):
+def style(monkeypatch):
+    monkeypatch.setattr(Text, "set_text", Text.set_text)  # what `use_style` sets is taken back
+    with matplotlib.rc_context(), pd.option_context("display.html.use_mathjax", True):
+        figures.use_style()
         yield
     plt.close("all")
 
@@ -147,3 +167,90 @@ def test_pipeline_with_and_without_truth(known):
     )
     assert any("ground truth" in t for t in titles(whole)) == known
     assert any("near" in t and "1.00 m" in t for t in titles(whole))
+
+
+def draw(figure):
+    """As a PNG and as a PDF; a warning is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kind in ("png", "pdf"):
+            figure.savefig(BytesIO(), format=kind, dpi=60)
+
+
+def written(figure):
+    return {text.get_text() for text in figure.findobj(Text)} - {""}
+
+
+def named(name):
+    """A figure with a name in every kind of place."""
+    figure, axes = plt.subplots(1, 2, figsize=(6, 3))
+    shares = pd.DataFrame([[0.5, 0.5], [0.2, 0.8]], index=[name, "b"], columns=[0.5, 1.5])
+    charts.show_densities(axes[0], shares)
+    table = pd.DataFrame([[1.0, 2.0]], index=[name], columns=[name, "c"])
+    charts.show_table(axes[1], table, name, (0, 2))
+    axes[0].set_title(name)
+    axes[0].annotate(name, (0, 0))
+    axes[0].set_xlabel(name)
+    figure.suptitle(name)
+    return figure
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_drawn_or_replaced(name):
+    figure = named(name)
+    draw(figure)
+    assert figure.get_suptitle() == NAMES[name]
+    (entries,) = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    assert [entry.get_text() for entry in entries.get_texts()] == [NAMES[name], "b"]
+    ticks = [*figure.axes[1].get_xticklabels(), *figure.axes[1].get_yticklabels()]
+    assert [tick.get_text() for tick in ticks] == [NAMES[name], "c", NAMES[name]]
+
+
+@settings(max_examples=30)
+@given(st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=20))
+@example("$\\frac{1}{$ \ufeff\u202e\ud800\u200d\u0301")
+def test_any_name_can_be_drawn(name):
+    figure, ax = plt.subplots(figsize=(2, 2))
+    ax.set_title(name)
+    ax.set_yticks([0], [name])
+    draw(figure)
+    plt.close(figure)
+
+
+@given(st.text())
+def test_what_is_drawable_is_drawn_as_it_is(text):
+    clean = figures.drawable(text)
+    assert figures.drawable(clean) == clean
+    assert len(clean.split("\n")) == len(text.split("\n"))
+
+
+def test_pictures_have_names_as_they_are():
+    rgb, depth = np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 2.0)
+    window, weights = Window(0, 64, 0, 96), np.full((2, 2, 3), 0.5)
+    name = "a $x_$ 写"
+    figure = figures.pipeline(rgb, window, weights, (name, "b"), BINS, depth, depth, name)
+    draw(figure)
+    assert {"a $x_$ □", "“a $x_$ □”\n= 1.00 m"} <= written(figure)
+
+
+def test_logarithmic_axes_have_plain_numbers():
+    (row, *_) = bench.load().values()
+    stages = pd.DataFrame(row["stages"]).set_index("stage")
+    growth = pd.DataFrame(row["frames"]).set_index("frames")[["seconds"]]
+    curves = pd.DataFrame({"depth": [1, 5], "low": 0.1, "high": 0.3, "mean": 0.2, "word": "a"})
+    columns = ["metric", "verdict", "published", "ours"]
+    ledger = pd.DataFrame(
+        [["rmse", "agrees", 1.2, 1.3], ["rel", "agrees", 0.2, 0.3]], None, columns
+    )
+    figure, axes = plt.subplots(3, figsize=(7, 8))
+    bench_charts.show_stages(axes[0], stages)
+    bench_charts.show_growth(axes[1], growth.index, growth, "frames", "seconds", "log")
+    comparisons.show_against(axes[2], ledger.replace("rel", "abs_rel"), scale="log")
+    for drawn in (figure, charts.response_panels(curves, [1.0], "a")):
+        draw(drawn)
+        assert not [text for text in written(drawn) if "$" in text]
+
+
+def test_tables_are_not_searched_for_formulae():
+    html = pd.DataFrame({"a": ["$x$ <b>"]})._repr_html_()
+    assert "mathjax_ignore" in html and "$x$ &lt;b&gt;" in html
