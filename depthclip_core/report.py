@@ -2,7 +2,6 @@
 
 import base64
 import json
-import mimetypes
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,29 +9,37 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from io import BytesIO
 from pathlib import Path
+from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup
 from jinja2 import pass_context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from PIL import Image
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.parameters import values_of_run
 from depthclip_core.plans import read_notebook
 from depthclip_core.runs import error_inside
+from depthclip_core.sanitise import sanitised, sanitised_inline
+from depthclip_core.settings import figures_folder
+from depthclip_core.text import as_markup
 
 SHOWN = ("dataset", "split", "encoder", "weights", "head", "prompts", "bins", "temperature")
-LOADED = ("script", "link", "iframe", "object", "embed", "base", "audio", "video", "source")
 WIDGET = "application/vnd.jupyter.widget-view+json"
-LOADING = ("src", "srcset", "poster", "background", "xlink:href", "data", "action", "ping")
-STYLED_FROM_OUTSIDE = re.compile(
-    r"@import[^;]*;?|url\((?!\s*[\"']?(?:data:|#))[^)]*\)", re.IGNORECASE
-)
 FIGURE = re.compile(r"'\w[\w.-]*\.(png|pdf|svg)'")
+PICTURES = ("PNG", "JPEG", "GIF", "WEBP")
+SVG = re.compile(rb"(?>\s+|<\?xml[^>]*>|<!DOCTYPE[^>]*>|<!--.*?-->)*+<svg[\s>]", re.DOTALL)
+# Nothing of it is needed: a second lock, should something get past the sanitiser.
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
+)
 STYLE = """
 body { font: 16px/1.55 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
   color: #1b1f24; background: #fff; max-width: 60rem; margin: 2rem auto 6rem; padding: 0 1.5rem; }
@@ -60,7 +67,10 @@ math[display=block] { margin: 1rem 0; }
 
 @dataclass(frozen=True)
 class Chapter:
-    """One executed notebook: its anchor, title, question, what it ran with, and its body."""
+    """One executed notebook: its anchor, title, question, what it ran with, and its body.
+
+    title, question and body are sanitised HTML; name, about and error are text.
+    """
 
     name: str
     title: str
@@ -110,8 +120,10 @@ def chapter(path: Path, notebook: NotebookNode, names: Sequence[str]) -> Chapter
     error = error_inside(notebook)
     return Chapter(
         name=path.stem,
-        title=rendered(title.group(1) if title else path.stem),
-        question=rendered(next(iter(re.findall(r"\S.*?(?=\n\s*\n|\Z)", after, re.DOTALL)), "")),
+        title=sanitised_inline(rendered(title.group(1) if title else as_markup(path.stem))),
+        question=sanitised_inline(
+            rendered(next(iter(re.findall(r"\S.*?(?=\n\s*\n|\Z)", after, re.DOTALL)), ""))
+        ),
         about=about(path, notebook),
         error=error[1] if error else None,
         body=body(path, notebook, names),
@@ -143,19 +155,20 @@ def page(chapters: Sequence[Chapter]) -> str:
     made = f"Made on {datetime.now().date()} at commit {commit()}."
     entries, sections = [], []
     for one in chapters:
-        anchor, note = escape(one.name), f'<p class="about">{escape(one.about)}</p>'
+        anchor, note = escape(one.name), f'<p class="about">{as_markup(one.about)}</p>'
         if one.error:
-            note += f'<p class="failed">Stopped with an error: {escape(one.error)}</p>'
+            note += f'<p class="failed">Stopped with an error: {as_markup(one.error)}</p>'
         entries.append(
-            f'<li><a href="#{anchor}"><b>{inline(one.title)}</b></a>{one.question}{note}</li>'
+            f'<li><a href="#{anchor}"><b>{one.title}</b></a><p>{one.question}</p>{note}</li>'
         )
         sections.append(
             f'<section id="{anchor}">{one.body}{note}<p class="about">'
-            f'<a href="notebooks/{anchor}.ipynb">The executed notebook, with its code</a>'
+            f'<a href="notebooks/{quote(one.name)}.ipynb">The executed notebook, with its code</a>'
             ' · <a href="#top">Index</a></p></section>'
         )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>The DepthCLIP workbook: report</title>\n<style>{STYLE}</style>\n</head>\n"
         '<body id="top">\n<h1>The DepthCLIP workbook: report</h1>\n'
@@ -166,52 +179,39 @@ def page(chapters: Sequence[Chapter]) -> str:
 
 
 def body(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
-    """A notebook's prose and outputs as HTML that loads nothing."""
+    """A notebook's prose and outputs as HTML that loads nothing and runs nothing."""
     exporter = OfflineExporter(template_name="basic", exclude_input=True)
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     soup = BeautifulSoup(exporter.from_notebook_node(readable(notebook))[0], "html.parser")
-    asked = notebook.metadata.get("papermill", {}).get("input_path")
-    folders = [path.parent, *([Path(asked).parent] if isinstance(asked, str) else [])]
-    for tag in soup.find_all(LOADED):
-        tag.decompose()
-    for tag in soup.find_all(True):
-        clean(tag, path.stem, folders, names)
+    folders = [path.parent, *source_folder(path, notebook)]
+    for tag in soup.find_all("img"):
+        source = tag.get("src", "")
+        if not source.startswith("data:"):
+            picture = embedded(source, folders)
+            if picture is None:
+                tag.replace_with(f"[picture: {tag.get('alt') or source}]")
+            else:
+                tag["src"] = picture
     known: set[str] = set()
-    for heading in soup.find_all(re.compile("^h[1-6]$"), id=True):
-        if heading["id"] in known:
-            del heading["id"]  # links lead to the first of a name
+    for heading in soup.find_all(re.compile("^h[1-5]$")):
+        heading.name = f"h{int(heading.name[1]) + 1}"  # the report has the only h1
+        anchor = "-".join(heading.get_text().split())
+        if anchor not in known:  # links lead to the first of a name
+            known.add(anchor)
+            heading["id"] = anchor
         else:
-            known.add(heading["id"])
-    return str(soup)
+            del heading["id"]
+    return sanitised(str(soup), path.stem, names)
 
 
-def clean(tag: Tag, name: str, folders: Sequence[Path], names: Sequence[str]) -> None:
-    """Take from an element what would be loaded or run; make its anchors the notebook's own."""
-    if tag.name == "img" and not tag.get("src", "").startswith("data:"):
-        picture = embedded(tag.get("src", ""), folders)
-        if picture is None:
-            tag.replace_with(f"[picture: {tag.get('alt') or tag.get('src')}]")
-            return
-        tag["src"] = picture
-    for attribute in list(tag.attrs):
-        loads = attribute in LOADING and not str(tag[attribute]).startswith("data:")
-        if loads or attribute.startswith("on"):
-            del tag[attribute]
-    if "style" in tag.attrs:
-        tag["style"] = STYLED_FROM_OUTSIDE.sub("none", tag["style"])
-    if tag.name == "style" and tag.string:
-        tag.string.replace_with(STYLED_FROM_OUTSIDE.sub("none", tag.string))
-    if heading := re.fullmatch(r"h([1-5])", tag.name):
-        tag.name = f"h{int(heading.group(1)) + 1}"  # the report has the only h1
-        tag["id"] = f"{name}--{'-'.join(tag.get_text().split())}"
-    if tag.name == "a" and "href" in tag.attrs:
-        file, _, part = tag["href"].partition("#")
-        if not file:
-            tag["href"] = f"#{name}--{part}"
-        elif (other := Path(file)).suffix == ".ipynb" and other.stem in names:
-            tag["href"] = f"#{other.stem}--{part}" if part else f"#{other.stem}"
-        elif not re.match(r"(https?|mailto):", file):
-            tag.unwrap()  # a file that does not lie beside the report
+def source_folder(path: Path, notebook: NotebookNode) -> list[Path]:
+    """Where the notebook lies that was run, if it is there still; pictures may lie beside it."""
+    asked = notebook.metadata.get("papermill", {}).get("input_path")
+    if not isinstance(asked, str):
+        return []
+    source = Path(asked)
+    same = source.suffix == ".ipynb" and source.stem == path.stem.partition("--")[0]
+    return [source.parent] if same and source.is_file() else []
 
 
 def readable(notebook: NotebookNode) -> NotebookNode:
@@ -231,27 +231,42 @@ def readable(notebook: NotebookNode) -> NotebookNode:
             output.data = {"text/markdown": "*A control: it works in the notebook.*"}
         elif "text/latex" in data and "text/html" not in data:
             output.data = {"text/markdown": data["text/latex"]}
-        data.pop("application/javascript", None)
     return copy
 
 
 def embedded(source: str, folders: Sequence[Path]) -> str | None:
-    """A picture's file as a data address, from the first folder that has it."""
-    kind = mimetypes.guess_type(source)[0]
+    """A picture's file as a data address, from the first folder that has it.
+
+    Only pictures, by their content, that lie below one of the folders or among the figures: a
+    report is sent around, and a notebook must not carry off other files in it.
+    """
+    allowed = [folder.resolve() for folder in (*folders, figures_folder())]
     for folder in folders:
-        if source and kind and "://" not in source and (folder / source).is_file():
-            content = base64.b64encode((folder / source).read_bytes()).decode()
-            return f"data:{kind};base64,{content}"
+        try:
+            file = (folder / unquote(source)).resolve()
+            content = file.read_bytes() if any(map(file.is_relative_to, allowed)) else b""
+        except (OSError, ValueError):  # no such file, or no name of one
+            continue
+        if kind := picture_type(content):
+            return f"data:{kind};base64,{base64.b64encode(content).decode()}"
     return None
 
 
+def picture_type(content: bytes) -> str | None:
+    """The media type of a picture's content; None where it is none."""
+    if SVG.match(content[:4096]):
+        return "image/svg+xml"
+    try:
+        with Image.open(BytesIO(content), formats=PICTURES) as image:
+            image.verify()
+            return image.get_format_mimetype()
+    except Exception:  # PIL raises whatever its parsers do
+        return None
+
+
 def rendered(markdown: str) -> str:
+    """Markdown as HTML, not yet sanitised."""
     return MarkdownWithMath(renderer=OfflineRenderer(escape=False)).render(markdown)
-
-
-def inline(html: str) -> str:
-    """A paragraph's content, to stand in a line."""
-    return re.sub(r"^<p>|</p>\s*$", "", html)
 
 
 class OfflineRenderer(IPythonRenderer):

@@ -72,7 +72,6 @@ FLOORS = [
     "records",
     "runs",
     "sanitise",
-    "sanitise",
     "report",
     "store_cli",
     "cli",

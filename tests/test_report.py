@@ -3,14 +3,28 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from io import BytesIO
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
+from PIL import Image
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.report import make_report, mathml, rendered
+from depthclip_core.prose import says
+from depthclip_core.report import embedded, make_report, mathml, picture_type, rendered
+from depthclip_core.sanitise import ATTRIBUTES, BLOCKS, INLINE, MATH, SVG
 
-PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+
+def picture(kind="PNG"):
+    """A picture of one pixel, as a file has it."""
+    file = BytesIO()
+    Image.new("RGB", (1, 1)).save(file, kind)
+    return file.getvalue()
+
+
+PIXEL = base64.b64encode(picture()).decode()
+DRAWING = '<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></svg>'
 LOADING = {"src", "srcset", "poster", "background", "xlink:href", "data"}
 
 
@@ -31,13 +45,14 @@ class Page(HTMLParser):
         self.loaded += [v for k, v in attrs.items() if k in LOADING and not v.startswith("data:")]
         self.loaded += [f"{k}={v}" for k, v in attrs.items() if k.startswith("on")]
         self.styles.append(attrs.get("style") or "")
-        if tag in ("script", "link", "iframe", "object", "embed", "base"):
+        if tag in ("script", "link", "iframe", "object", "embed", "base", "form"):
             self.loaded.append(tag)
 
     def handle_data(self, data):
         if self.tags and self.tags[-1] == "style":
             self.styles.append(data)
-        self.text += data
+        else:
+            self.text += data
 
 
 def output(**data):
@@ -163,6 +178,185 @@ def test_what_cannot_be_reported_is_said(executed, tmp_path):
     (tmp_path / "02_b.json").write_text("{")
     with pytest.raises(DepthClipError, match="no record of a run"):
         make_report(executed, tmp_path / "report")
+
+
+XSS = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+OUTSIDE = '<iframe src="https://a.org"></iframe><base href="https://a.org"><form action="//a.org">'
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """The report of a notebook that holds markup wherever a notebook holds text, and its page."""
+    data = {"image/png": PIXEL}
+    alt = nbformat.v4.new_output("display_data", data=data, metadata={"image/png": {"alt": XSS}})
+    wide = nbformat.v4.new_output(
+        "display_data", data=data, metadata={"image/png": {"width": "1 onload=alert(1)"}}
+    )
+    isolated = nbformat.v4.new_output(
+        "display_data", data={"text/html": XSS}, metadata={"text/html": {"isolated": True}}
+    )
+    svg = DRAWING.replace("<rect", "<script>alert(1)</script><rect onload='alert(1)'")
+    outputs = [
+        alt,
+        wide,
+        isolated,
+        *(output(text__html=html) for html in (XSS, OUTSIDE, svg, "</section></body>")),
+        output(**{"image/svg+xml": svg, "text/plain": "svg"}),
+        output(text__markdown=f"[a](javascript:alert(1)) ![b](data:text/html,x) {XSS}"),
+        output(text__latex=rf"$\href{{javascript:alert(1)}}{{a}}\text{{{XSS}}}$"),
+        output(text__plain=f"\x1b[31m{XSS}\x1b]8;;javascript:alert(1)\x07"),
+        output(**{"application/javascript": "alert(1)"}),
+        nbformat.v4.new_output("stream", name="stderr", text=f"\x1b[1m{XSS}"),
+        nbformat.v4.new_output("error", ename=XSS, evalue=XSS, traceback=[f"\x1b[31m{XSS}"]),
+        output(image__png=f'{PIXEL}" onerror="alert(1)'),
+    ]
+    title, question = f"# Title {XSS}[a](javascript:alert(1))", f"Why?{XSS}{OUTSIDE}"
+    attached = {"a.png": {"text/html": base64.b64encode(XSS.encode()).decode()}}
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(f"{title}\n\n{question}\n\n<style>* {{}}</style>"),
+            nbformat.v4.new_markdown_cell("![a](attachment:a.png)", attachments=attached),
+            nbformat.v4.new_markdown_cell(f"```{XSS}\na\n```\n\n```mermaid\n{XSS}\n```\n\n$<b>$"),
+            nbformat.v4.new_code_cell(
+                f'dataset: str = "{XSS}"', metadata={"tags": ["parameters", XSS]}
+            ),
+            nbformat.v4.new_raw_cell(XSS, metadata={"raw_mimetype": "text/html"}),
+            nbformat.v4.new_code_cell("1", execution_count=1, outputs=outputs),
+        ]
+    )
+    path = tmp_path / "a'b<i>c.ipynb"
+    nbformat.write(notebook, path)
+    record = {"started": "2026-02-03", "device": XSS, "commit": f"{XSS}\u202e"}
+    path.with_suffix(".json").write_text(json.dumps(record))
+    return make_report([path], tmp_path / "report").read_text("utf-8")
+
+
+def test_nothing_of_a_hostile_notebook_is_loaded_or_run(hostile):
+    page = Page(hostile)
+    assert page.loaded == []
+    assert page.tags.count("body") == page.tags.count("section") == page.tags.count("h1") == 1
+    soup = BeautifulSoup(hostile, "html.parser")
+    soup.head.decompose()
+    known = {name.lower() for name in INLINE | BLOCKS | MATH | SVG | {"nav", "body", "section"}}
+    attributes = {name.lower() for names in ATTRIBUTES.values() for name in names} | {"rel"}
+    known.add("html")
+    for tag in soup.find_all(True):
+        assert tag.name in known
+        assert set(tag.attrs) <= attributes
+    for link in soup.find_all("a"):
+        assert re.match("#|notebooks/a%27b%3Ci%3Ec.ipynb$", link.get("href", "#"))
+    for shown in soup.find_all("img"):
+        assert re.match(
+            r"data:image/(png|svg\+xml);base64,", shown.get("src", "data:image/png;base64,")
+        )
+
+
+def test_text_of_a_hostile_notebook_is_shown(hostile):
+    soup = BeautifulSoup(hostile, "html.parser")
+    about = [tag.get_text() for tag in soup.find_all(class_="about")]
+    assert sum(f"dataset {XSS}, run on 2026-02-03, on {XSS}, at" in text for text in about) == 2
+    assert [tag.get_text() for tag in soup.find_all(class_="failed")] == [
+        f"Stopped with an error: {XSS}: {XSS}"
+    ] * 2
+    assert XSS in [tag.get("alt") for tag in soup.find_all("img")]
+    assert soup.nav.b.get_text() == "Title a"
+    assert soup.nav.p.get_text() == "Why?"
+
+
+def test_the_page_forbids_what_it_does_not_need(index):
+    head = BeautifulSoup(index.read_text("utf-8"), "html.parser").head
+    policy = head.find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
+    assert "default-src 'none'; img-src data:;" in policy
+
+
+@pytest.mark.parametrize("name", ["<b>a</b> $x_$ `b`.jpg", "a|b __init__*.jpg", "写真.jpg", "1. a"])
+def test_names_in_prose_are_shown_as_they_are(name, tmp_path):
+    said = says(f"Frame {name}, {name}.")
+    shown = output(text__markdown=said._repr_markdown_(), text__plain=repr(said))
+    cell = nbformat.v4.new_code_cell("1", execution_count=1, outputs=[shown])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "__a__.ipynb")
+    page = make_report([tmp_path / "__a__.ipynb"], tmp_path / "report").read_text("utf-8")
+    soup = BeautifulSoup(page, "html.parser")
+    assert soup.find(class_="output_markdown").get_text().strip() == f"Frame {name}, {name}."
+    assert soup.nav.b.get_text() == "__a__"
+
+
+def test_only_pictures_of_the_project_are_embedded(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path / "figures"))
+    folder = tmp_path / "notebooks"
+    for place in (folder / "inner", tmp_path / "figures", tmp_path / "other"):
+        place.mkdir(parents=True)
+        (place / "near.png").write_bytes(picture())
+    (folder / "my photo.JPG").write_bytes(picture("JPEG"))
+    (folder / "drawing.svg").write_text(DRAWING)
+    (folder / "text.png").write_text("secret")
+    (folder / "link.png").symlink_to(tmp_path / "other" / "near.png")
+    kept = {
+        "inner/near.png": "png",
+        "my%20photo.JPG": "jpeg",
+        "drawing.svg": "svg+xml",
+        "../figures/near.png": "png",
+    }
+    for source, kind in kept.items():
+        assert embedded(source, [tmp_path / "gone", folder]).startswith(
+            f"data:image/{kind};base64,"
+        )
+    other = str(tmp_path / "other" / "near.png")
+    for source in [
+        "text.png",
+        "link.png",
+        "../other/near.png",
+        "inner/../../other/near.png",
+        "..%2Fother%2Fnear.png",
+        other,
+        f"file://{other}",
+        "https://a.org/near.png",
+        "gone.png",
+        "",
+        ".",
+        "a\0b.png",
+        "a" * 5000,
+    ]:
+        assert embedded(source, [folder]) is None, source
+
+
+def test_pictures_beside_the_notebook_that_was_run_are_embedded(tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "near.png").write_bytes(picture())
+    content = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("![near](near.png)"),
+            nbformat.v4.new_code_cell("1", execution_count=1),
+        ]
+    )
+    source = tmp_path / "source" / "01_a.ipynb"
+    content.metadata["papermill"] = {"input_path": str(source)}
+    executed = tmp_path / "01_a--head=value.ipynb"
+    nbformat.write(content, executed)
+    missing = make_report([executed], tmp_path / "report").read_text("utf-8")
+    assert "[picture: near]" in missing  # no notebook of that name is there
+    nbformat.write(content, source)
+    assert PIXEL in make_report([executed], tmp_path / "report").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (picture("PNG"), "image/png"),
+        (picture("JPEG"), "image/jpeg"),
+        (picture("GIF"), "image/gif"),
+        (picture("WEBP"), "image/webp"),
+        (picture("TIFF"), None),
+        (picture()[:20], None),
+        (f'<?xml version="1.0"?>\n<!-- a --><!DOCTYPE svg>\n{DRAWING}'.encode(), "image/svg+xml"),
+        (b"<!---->" * 500 + b"<html>", None),
+        (b"<svgx>", None),
+        (b"secret", None),
+        (b"", None),
+    ],
+)
+def test_pictures_are_known_by_their_content(content, kind):
+    assert picture_type(content) == kind
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""What a report keeps of a notebook's HTML: an allow-list, which nh3 holds it to."""
+
+import re
+from collections.abc import Collection
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+import nh3
+
+INLINE = set(
+    """
+    abbr b bdi br cite code data del dfn em i ins kbd mark q s samp small span strong sub sup time u
+    var wbr
+    """.split()
+)
+BLOCKS = set(
+    """
+    a blockquote caption col colgroup dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr
+    img li ol p pre section summary table tbody td tfoot th thead tr ul
+    """.split()
+)
+MATH = set(
+    """
+    math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover
+    mmultiscripts mprescripts mtable mtr mtd mstyle mpadded mphantom menclose merror
+    """.split()
+)
+SVG = set(
+    """
+    svg g defs symbol use path rect circle ellipse line polyline polygon text tspan image clipPath
+    mask marker pattern linearGradient radialGradient stop
+    """.split()
+)
+WITHOUT_CONTENT = set(
+    """
+    script style template noscript iframe object title metadata desc foreignObject annotation-xml
+    """.split()
+)
+# Properties of SVG, as attributes or in a style; those that may refer to an id.
+REFERRING = {"clip-path", "fill", "marker-end", "marker-mid", "marker-start", "mask", "stroke"}
+PAINT = REFERRING | set(
+    """
+    color fill-opacity fill-rule font font-family font-size font-style font-weight opacity
+    stop-color stop-opacity stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin
+    stroke-miterlimit stroke-opacity stroke-width text-anchor visibility
+    """.split()
+)
+STYLES = PAINT | set(
+    """
+    background-color border border-bottom border-collapse border-color border-left border-right
+    border-style border-top border-width height max-height max-width min-height min-width padding
+    padding-bottom padding-left padding-right padding-top text-align text-decoration vertical-align
+    white-space width
+    """.split()
+)
+OF_MATH = set(
+    """
+    accent accentunder columnalign columnlines columnspacing columnspan depth display displaystyle
+    fence form height largeop linethickness lspace mathsize mathvariant maxsize minsize
+    movablelimits notation rowlines rowspacing rowspan rspace scriptlevel separator stretchy
+    symmetric voffset width
+    """.split()
+)
+OF_SVG = PAINT | set(
+    """
+    clipPathUnits cx cy d dominant-baseline dx dy fx fy gradientTransform gradientUnits height href
+    markerHeight markerUnits markerWidth maskUnits offset orient patternTransform patternUnits
+    points preserveAspectRatio r refX refY rotate rx ry spreadMethod textLength transform version
+    viewBox width x x1 x2 y y1 y2
+    """.split()
+)
+ATTRIBUTES = {
+    "*": {"class", "dir", "id", "lang", "style", "title"},
+    "a": {"href"},
+    "col": {"span"},
+    "colgroup": {"span"},
+    "details": {"open"},
+    "img": {"alt", "height", "src", "width"},
+    "li": {"value"},
+    "ol": {"reversed", "start", "type"},
+    "table": {"border"},
+    "td": {"align", "colspan", "rowspan", "valign"},
+    "th": {"align", "colspan", "rowspan", "scope", "valign"},
+    "time": {"datetime"},
+    **dict.fromkeys(MATH, OF_MATH),
+    **dict.fromkeys(SVG, OF_SVG),
+}
+
+PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml)[;,]", re.IGNORECASE)
+LOCAL = re.compile(r"""url\(\s*["']?#([^\s"'()]+)["']?\s*\)""", re.IGNORECASE)
+COLOURS = {"rgb", "rgba", "hsl", "hsla"}
+
+
+def sanitised(html: str, name: str, names: Collection[str] = ()) -> str:
+    """A fragment without whatever loads, runs, or reaches out of its place on the page.
+
+    name: of its notebook; the fragment's ids, and links to them, begin with it. names: of all
+    notebooks of the report; links to one lead to its chapter.
+    """
+
+    def kept(tag: str, attribute: str, value: str) -> str | None:
+        if attribute == "id":
+            return f"{name}--{value}"
+        if attribute == "href" and tag == "a":
+            return _link(value, name, names)
+        if attribute == "href" and tag == "use":
+            return f"#{name}--{value[1:]}" if value.startswith("#") else None
+        if attribute in ("href", "src"):
+            return value if PICTURE.match(value) else None
+        if attribute == "style" or attribute in REFERRING:
+            return _paint(value, name)
+        return value
+
+    return nh3.clean(
+        html,
+        tags=INLINE | BLOCKS | MATH | SVG,
+        attributes=ATTRIBUTES,
+        attribute_filter=kept,
+        clean_content_tags=WITHOUT_CONTENT,
+        filter_style_properties=STYLES,
+        url_schemes={"http", "https", "mailto", "data"},
+    )
+
+
+def sanitised_inline(html: str) -> str:
+    """What of a fragment may stand in a line and be copied: words and formulae, without links."""
+    return nh3.clean(
+        html,
+        tags=INLINE | MATH,
+        attributes=dict.fromkeys(MATH, OF_MATH),
+        clean_content_tags=WITHOUT_CONTENT,
+    ).strip()
+
+
+def _link(address: str, name: str, names: Collection[str]) -> str | None:
+    """Where a link leads: into the report, out to the web, or nowhere."""
+    file, _, part = address.partition("#")
+    if not file:
+        return f"#{name}--{part}"
+    if re.match(r"(https?://|mailto:)", address, re.IGNORECASE):
+        return address
+    other = PurePosixPath(unquote(file))
+    if other.suffix == ".ipynb" and other.stem in names:
+        return f"#{other.stem}--{part}" if part else f"#{other.stem}"
+    return None  # a file that does not lie beside the report
+
+
+def _paint(value: str, name: str) -> str | None:
+    """CSS that refers to nothing but ids of its own fragment."""
+    rest = LOCAL.sub("", value)
+    functions = {found.lower() for found in re.findall(r"([\w-]*)\s*\(", rest)}
+    if "\\" in rest or functions - COLOURS:
+        return None
+    return LOCAL.sub(rf"url(#{name}--\1)", value)
