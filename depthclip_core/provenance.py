@@ -1,6 +1,5 @@
 """What a run shows, and whether its numbers may stand beside the paper's."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from depthclip_core.datasets import Frame, NyuFrames, as_dataset
 from depthclip_core.encoders import Encoder
 from depthclip_core.settings import TEMPERATURE
 
-# The labelled set as its authors give it, and OpenAI's original file of RN50.
+# The labelled set as its authors give it.
 NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654
 PUBLISHED = {
     "prompts": "original",
@@ -16,7 +15,6 @@ PUBLISHED = {
     "temperature": TEMPERATURE,
     "protocol": "released",
 }
-RN50_SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 
 
 def what_is_shown(frames: Sequence[Frame], encoder: Encoder, head: str | None = None) -> str:
@@ -69,10 +67,4 @@ def is_nyu(frames: Sequence[Frame]) -> bool:
 
 def is_openai_rn50(encoder: Encoder) -> bool:
     """Whether the weights are OpenAI's RN50, by open_clip's tag or as the original file."""
-    if encoder.name != "RN50":
-        return False
-    path = Path(encoder.weights)
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == RN50_SHA256
-    return encoder.weights == "openai"
+    return encoder.name == "RN50" and encoder.from_openai
