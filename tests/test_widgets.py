@@ -1,9 +1,11 @@
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -267,7 +269,7 @@ def test_errors_are_shown_and_cleared(words):
     picture = words.image.value
     words.words_field.value = "giant, , <b>far"
     assert "prompts must be one or more non-empty words" in words.message.value
-    assert "&lt;b&gt;far" in words.message.value and "color" in words.message.value
+    assert "&#60;b&#62;far" in words.message.value and "color" in words.message.value
     assert words.image.value == picture
     words.words_field.value = "near, far"
     assert "7 depths but there are 2 words" in words.message.value
@@ -342,3 +344,29 @@ def test_the_picture_keeps_its_size(cells):
             cells.image.layout.width,
             cells.image.layout.height,
         )
+
+
+def test_names_and_words_are_shown_as_they_are(few, similarity, recwarn):
+    named = [replace(frame, name="a $x_$ 写\n.jpg", scene="<b>_\udcff</b>") for frame in few]
+    words = ("$w_$ <b>写</b>", *settings.PROMPTS["original"][1:])
+    for shown in (
+        widgets.CellExplorer(named, similarity, words, title="$t_$"),
+        widgets.BinExplorer(named, similarity, words),
+    ):
+        shown.frame.value = 1
+        assert shown.message.value == ""
+        assert "$x_$ □ .jpg" in " ".join(ax.get_title("left") for ax in shown.picture.figure.axes)
+    description = shown.sliders[0].description
+    assert "<b>" not in description and "$" not in description
+    assert BeautifulSoup(description, "html.parser").get_text() == words[0]
+    assert not list(recwarn)
+
+
+def test_an_error_is_text(cells):
+    def fails():
+        raise dc.DepthClipError("no <img src=x onerror=alert(1)> $x$")
+
+    cells._safely(fails)
+    message = BeautifulSoup(cells.message.value, "html.parser")
+    assert message.get_text() == "no <img src=x onerror=alert(1)> $x$"
+    assert not message.find("img")
