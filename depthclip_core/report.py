@@ -35,7 +35,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 FIGURE = re.compile(r"'\w[\w.-]*\.(png|pdf|svg)'")
 PICTURES = ("PNG", "JPEG", "GIF", "WEBP")
 SVG = re.compile(rb"(?>\s+|<\?xml[^>]*>|<!DOCTYPE[^>]*>|<!--.*?-->)*+<svg[\s>]", re.DOTALL)
-# Nothing of it is needed: a second lock, should something get past the sanitiser.
+# A second lock, should something get past the sanitiser: browsers load and run nothing.
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
