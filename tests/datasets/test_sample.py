@@ -20,7 +20,7 @@ from depthclip_core.settings import RELEASED_WINDOW
 DECODED = {
     "rgb": "525f2a722ed8a4dd904d926772979af644555d104d288ce4c4d517bbda99627c",
     "depth": "f1b64a2303b0111fe873866552d7b8c012e0f0f594c00b3ff6c6efc52a180a0c",
-    "raw_depth": "12ef37a1efe13679b43718ae9c7dc4ebfd35e95335bd2e8dd05fa58530484799",
+    "raw_depth": "c1cd619f674743d574d3168c3233cc4ab22544e5df1219101aafa035830ed2fd",
     "labels": "f4b3a62fd0db099682de3675a60106e948a47079d708bca63c15fbbcd8c35ebd",
 }
 
