@@ -39,7 +39,10 @@ class Truth:
 
 
 def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
-    """A frame's ground truth where the protocol counts; `DepthClipError` for what is none."""
+    """A frame's ground truth where the protocol counts.
+
+    Holes are 0. Raises `DepthClipError` for another shape, and for NaN, infinite or negative depth.
+    """
     truth = np.asarray(truth)
     if truth.shape != protocol.frame:
         raise DepthClipError(
@@ -70,12 +73,20 @@ def paired(truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, n
 
 
 def checked_similarity(similarity: Tensor) -> Tensor:
-    """The similarities, if they are (N, V, K, h, w) with one or two views."""
+    """The similarities, if they are (N, V, K, h, w) with one or two views, and finite."""
     if similarity.ndim != 5 or similarity.shape[1] not in (1, 2):
         raise DepthClipError(
             "similarities must be of shape (N, V, K, h, w) with V = 1 or 2 views, "
             f"got {tuple(similarity.shape)}"
         )
+    # A sum is ten times faster; it may overflow where no value is infinite.
+    if not similarity.sum().isfinite():
+        finite = similarity.isfinite().flatten(1).all(1)
+        if not finite.all():
+            raise DepthClipError(
+                f"similarities of frame {int(finite.int().argmin())} hold NaN or infinite values: "
+                "collect them again, in fp32 or bf16"
+            )
     return similarity
 
 
@@ -83,11 +94,12 @@ def cell_weights(similarity: Tensor, temperature: float, flip: bool) -> np.ndarr
     """Bin weights of one frame's cells, float32 (K, h, w), from its views (V, K, h, w).
 
     flip: mean over the image and its mirror image, where there are both; else the image alone.
+    NaN where a similarity is not finite.
     """
     views = bin_weights(similarity if flip else similarity[:1], temperature)
     mean = flip_average(*views) if len(views) == 2 else views[0]
     # Words that all but never answer leave denormal numbers, with which processors are slow.
-    return torch.where(mean > TINY, mean, 0).cpu().numpy()
+    return torch.where(mean <= TINY, 0, mean).cpu().numpy()
 
 
 @lru_cache(maxsize=32)

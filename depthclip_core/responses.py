@@ -1,5 +1,7 @@
 """Vectors → how strongly each word answers at each cell: similarities, then bin weights."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,9 +27,21 @@ def bin_weights(
     temperature: float = TEMPERATURE,
     logit_scale: float = LOGIT_SCALE,
 ) -> Float[Tensor, "B K h w"]:
-    """Softmax over the K words of logit_scale · s / temperature: non-negative, sums to one."""
-    if not (temperature > 0 and logit_scale > 0):
+    """Softmax over the K words of logit_scale · s / temperature: non-negative, sums to one.
+
+    NaN at a cell where a similarity is NaN or infinite.
+    """
+    logits = similarity.float() * logit_factor(temperature, logit_scale)
+    # Minus infinity would pass for a word that never answers.
+    return torch.softmax(logits.nan_to_num_(torch.nan, torch.nan, torch.nan), dim=1)
+
+
+def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
+    """What similarities are multiplied by; `DepthClipError` unless both are positive and finite."""
+    largest = torch.finfo(torch.float32).max
+    if not (0 < temperature < math.inf and 0 < logit_scale / temperature <= largest):
         raise DepthClipError(
-            f"temperature and logit scale must be positive, got {temperature} and {logit_scale}"
+            "temperature and logit scale must be positive and finite, "
+            f"got {temperature} and {logit_scale}"
         )
-    return torch.softmax(similarity.float() * (logit_scale / temperature), dim=1)
+    return logit_scale / temperature

@@ -42,7 +42,23 @@ def test_the_released_softmax_is_of_a_thousand_times_s():
     assert weights[1].item() == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-4)
 
 
-@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan")])
-def test_a_temperature_must_be_positive(bad):
-    with pytest.raises(DepthClipError, match="must be positive"):
-        bin_weights(torch.zeros(1, 2, 1, 1), temperature=bad)
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("argument", ["temperature", "logit_scale"])
+def test_temperature_and_scale_must_be_positive_and_finite(argument, bad):
+    with pytest.raises(DepthClipError, match="must be positive and finite"):
+        bin_weights(torch.zeros(1, 2, 1, 1), **{argument: bad})
+
+
+def test_a_temperature_whose_logits_leave_float32_is_refused():
+    with pytest.raises(DepthClipError, match="must be positive and finite, got 1e-40"):
+        bin_weights(torch.zeros(1, 2, 1, 1), temperature=1e-40)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_cell_that_is_not_finite_has_no_weights(bad):
+    """Minus infinity, too, which the softmax takes for a word that never answers."""
+    similarity = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    expected = bin_weights(similarity)
+    expected[1, :, 0, 1] = torch.nan
+    similarity[1, 2, 0, 1] = bad
+    assert torch.equal(bin_weights(similarity).nan_to_num(-1), expected.nan_to_num(-1))
