@@ -103,10 +103,12 @@ def word_histograms(
 def medians(histogram: np.ndarray | None) -> tuple[float, ...]:
     """Weighted median depth of each word, metres; one that never answers takes that of all.
 
-    histogram: (K, D), sums of `word_histograms`; `DepthClipError` if it is empty.
+    histogram: (K, D), sums of `word_histograms`; `DepthClipError` if it is empty or not finite.
     """
     if histogram is None or not histogram.any():
         raise DepthClipError(NOTHING)
+    if not np.isfinite(histogram).all():
+        raise DepthClipError("bins cannot be fitted: a histogram holds NaN or infinite values")
     silent = histogram.sum(1) < 1e-9
     histogram = np.where(silent[:, None], histogram.sum(0), histogram)
     share = histogram.cumsum(1) / histogram.sum(1, keepdims=True)

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from depthclip_core.errors import DepthClipError
 from depthclip_core.pixels import SINGLE, PixelMaps, Truth
 
 NEAR = (1.25, 1.25**2, 1.25**3)
@@ -40,6 +41,11 @@ class Ratios:
     truth: Truth
     limits: tuple[float, float]
     beyond: bool
+
+    def __post_init__(self) -> None:
+        # A comparison with NaN is false and a clamp makes infinity a depth: both would be counted.
+        if not all(np.isfinite(a.sum()) for a in (self.maps.columns, self.mix, self.shift)):
+            raise DepthClipError("predictions hold NaN or infinite values: they cannot be scored")
 
 
 def block_sums(ratios: Ratios, names: Sequence[str]) -> np.ndarray:

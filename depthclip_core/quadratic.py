@@ -57,8 +57,13 @@ class ErrorForms:
     def least_squares(self) -> tuple[float, ...]:
         """The bins of least squared error, all frames' pixels pooled.
 
-        In closed form; a bin below the near limit is raised to it.
+        In closed form; a bin below the near limit is raised to it. Raises `DepthClipError` where no
+        frame has a valid pixel, and for forms that are not finite.
         """
+        if not self.count.any():
+            raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
+        if not (np.isfinite(self.gram).all() and np.isfinite(self.product).all()):
+            raise DepthClipError("bins cannot be fitted: the forms hold NaN or infinite values")
         bins = np.linalg.lstsq(self.gram.sum(0), self.product.sum(0), rcond=1e-9)[0]
         return tuple(float(b) for b in np.maximum(bins, self.limits[0]))
 

@@ -72,8 +72,10 @@ def search(
         raise unknown_name("metric", metric, METRICS)
     protocol = resolve_protocol(protocol)
     low, high = limits
-    if not protocol.min_depth < low < high:
-        raise DepthClipError(f"limits must ascend from beyond {protocol.min_depth} m, got {limits}")
+    if not protocol.min_depth < low < high < np.inf:
+        raise DepthClipError(
+            f"limits must be finite and ascend from beyond {protocol.min_depth} m, got {limits}"
+        )
     if n_pixels < 1 or finalists < 1:
         raise DepthClipError("a search needs at least one pixel of each frame and one finalist")
     if len(frames) != len(similarity):

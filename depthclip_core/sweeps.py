@@ -28,6 +28,7 @@ from depthclip_core.pixels import (
 )
 from depthclip_core.protocols import Protocol, resolve_protocol
 from depthclip_core.ratios import align, scores
+from depthclip_core.responses import logit_factor
 from depthclip_core.settings import TEMPERATURE
 
 PAPER_METRICS = ("delta1", "delta2", "delta3", "abs_rel", "log10", "rmse")
@@ -119,6 +120,8 @@ def sweep(
     for metric in metrics:
         if metric not in METRICS:
             raise unknown_name("metric", metric, METRICS)
+    for temperature in temperatures:
+        logit_factor(temperature)
     resolved = [resolve_protocol(protocol) for protocol in protocols]
     for protocol in resolved:
         if partitions.min() <= protocol.min_depth:

@@ -106,3 +106,22 @@ def test_bad_input_is_refused(method):
         fit_bins(truths, similarities(), "mean")
     with pytest.raises(DepthClipError, match="same frames and grid"):
         fit_medians(truths, {"a": similarities(), "b": similarities(n_frames=2)})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("method", fitting.METHODS)
+def test_no_bin_is_made_of_what_is_not_finite(method, value):
+    similarity = similarities()
+    similarity[1, 1, 2, 0, 3] = value
+    with pytest.raises(DepthClipError, match="similarities of frame 1 hold NaN"):
+        fit_bins(ground_truths(), similarity, method)
+    with pytest.raises(DepthClipError, match="temperature .* must be positive and finite"):
+        fit_bins(ground_truths(), similarities(), method, temperature=abs(value))
+    truths = ground_truths()
+    truths[2, 100, 100] = value
+    with pytest.raises(DepthClipError, match="ground truth holds NaN, infinite or negative"):
+        fit_bins(truths, similarities(), method)
+    histogram = np.ones((3, 20))
+    histogram[1, 4] = value
+    with pytest.raises(DepthClipError, match="a histogram holds NaN or infinite"):
+        fitting.medians(histogram)

@@ -5,7 +5,7 @@ from test_sweeps import SMALL, partitions, world
 
 import depthclip_core as dc
 from depthclip_core.pipeline import depth_maps
-from depthclip_core.quadratic import error_forms
+from depthclip_core.quadratic import ErrorForms, error_forms
 
 PROTOCOL = SMALL["None True"]
 
@@ -68,3 +68,23 @@ def test_bad_input_is_refused():
     empty = error_forms(np.zeros_like(truth), similarity, 0.1, PROTOCOL)
     with pytest.raises(dc.DepthClipError, match="none has a valid pixel"):
         empty.rmse([[1, 2, 3, 4]])
+    with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
+        empty.least_squares()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_forms_that_are_not_finite_have_no_bins_and_no_plausible_rmse(value):
+    truth, similarity = world()
+    good = error_forms(truth, similarity, 0.1, PROTOCOL)
+    gram = good.gram.copy()
+    gram[0, 1, 1] = value
+    forms = ErrorForms(gram, good.product, good.square, good.count, good.limits)
+    with pytest.raises(dc.DepthClipError, match="the forms hold NaN or infinite"):
+        forms.least_squares()
+    assert not np.isfinite(forms.rmse([[1, 2, 3, 4]])).any()
+    for bad in (value, -value):
+        with pytest.raises(dc.DepthClipError, match="nothing is clamped"):
+            good.rmse([[1, 2, 3, bad]])
+        similarity[1, 0, 0, 0, 0] = bad
+        with pytest.raises(dc.DepthClipError, match="similarities of frame 1"):
+            error_forms(truth, similarity, 0.1, PROTOCOL)

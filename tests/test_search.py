@@ -100,7 +100,10 @@ def test_any_protocol_and_number_of_words(protocol, n_words):
     ("options", "says"),
     [
         ({"metric": "delta9"}, "unknown metric"),
-        ({"limits": (3, 2)}, "limits must ascend"),
+        ({"limits": (3, 2)}, "limits must be finite and ascend"),
+        ({"limits": (0.5, np.inf)}, "limits must be finite and ascend"),
+        ({"limits": (np.nan, 10)}, "limits must be finite and ascend"),
+        ({"temperature": np.nan, "protocol": PROTOCOL}, "positive and finite, got nan"),
         ({"n_pixels": 0}, "at least one pixel"),
         ({"protocol": "realeased"}, "did you mean 'released'"),
     ],
@@ -117,3 +120,8 @@ def test_bad_input_is_refused(world, options, says):
     empty = [dc.Frame(f.name, f.rgb, np.zeros(FRAME, np.float32)) for f in frames]
     with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
         search(empty, similarity, protocol=PROTOCOL)
+    with pytest.raises(dc.DepthClipError, match="similarities of frame 2 hold NaN"):
+        search(frames, similarity.index_fill(0, torch.tensor(2), torch.nan), protocol=PROTOCOL)
+    frames = [dc.Frame(f.name, f.rgb, np.full(FRAME, np.nan)) for f in frames]
+    with pytest.raises(dc.DepthClipError, match="ground truth holds NaN"):
+        search(frames, similarity, protocol=PROTOCOL)

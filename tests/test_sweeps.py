@@ -260,6 +260,14 @@ SMALLEST = [SMALL["None True"]]
         (lambda: sweep(TRUTH, SIM, GOOD, metrics=["delta4"]), "did you mean 'delta"),
         (lambda: sweep(TRUTH, SIM, GOOD, protocols=["btss"]), "did you mean 'bts'"),
         (lambda: sweep(TRUTH, SIM, GOOD, [0.0], SMALLEST), "temperature"),
+        (lambda: sweep(0 * TRUTH, SIM, GOOD, [np.nan], SMALLEST), "positive and finite, got nan"),
+        (lambda: sweep(TRUTH, SIM, GOOD, [0.1, np.inf], SMALLEST), "positive and finite, got inf"),
+        (lambda: sweep(TRUTH, SIM, {"a": [1, 2, np.nan, 4]}), "finite metres: partition 'a'"),
+        (lambda: sweep(TRUTH, SIM, {"a": [1, 2, np.inf, 4]}), "finite metres: partition 'a'"),
+        (lambda: sweep(TRUTH, SIM * np.nan, GOOD), "similarities of frame 0 hold NaN or infinite"),
+        (lambda: sweep(TRUTH, SIM / 0, GOOD), "similarities of frame 0 hold NaN or infinite"),
+        (lambda: sweep(TRUTH, -SIM / 0, GOOD), "similarities of frame 0 hold NaN or infinite"),
+        (lambda: sweep(TRUTH / 0, SIM, GOOD, protocols=SMALLEST), "NaN, infinite or negative"),
         (lambda: sweep(TRUTH, SIM, GOOD, names=["a"]), "1 names for 3"),
         (lambda: sweep(TRUTH - 1, SIM, GOOD, protocols=SMALLEST), "negative"),
         (lambda: sweep(TRUTH, SIM, partitions(2, 4), protocols=SMALLEST).rows(), "2 bins: say"),
@@ -270,3 +278,18 @@ def test_bad_input_is_one_clear_line(call, says):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["maps", "bins"])
+@pytest.mark.parametrize("align_by", [None, "median", "least-squares"])
+def test_predictions_that_are_not_finite_are_not_counted_as_wrong(value, where, align_by):
+    protocol = SMALL[f"{align_by} True"]
+    cells, bins = cell_weights(world(13)[1][0], 0.1, protocol.flip), partitions(3, 4)
+    (cells if where == "maps" else bins)[1, 2] = value
+    pixels = counted(TRUTH[0], protocol)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(dc.DepthClipError, match="predictions hold NaN or infinite values"),
+    ):
+        align(pixel_maps(cells, protocol), bins, bins, pixels, protocol)
