@@ -8,7 +8,7 @@ import torch
 
 from depthclip_core.depth import upsample
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.metrics import HIGHER_IS_BETTER, METRICS, evaluate
+from depthclip_core.metrics import HIGHER_IS_BETTER, METRICS, checked_depth, evaluate
 from depthclip_core.protocols import Protocol, resolve_protocol
 from depthclip_core.settings import MAX_DEPTH
 
@@ -51,11 +51,13 @@ def lower_bound(
     metric has a closed form, its expectation over the draws (for rmse, rmse_log and silog the root
     of an expectation, which many pixels reach); drawn=True draws instead. On the cell grid it is
     always drawn, and so it is by a protocol that aligns predictions.
+    Raises `DepthClipError` for ground truth that is NaN, infinite or negative, as `evaluate`.
     """
     protocol = resolve_protocol(protocol)
     closed = reading == "pixel" and not protocol.align
     if closed and not drawn:
-        return _expected(np.asarray(ground_truth), protocol)
+        truth = checked_depth("ground truth", ground_truth, {protocol.frame})
+        return _expected(truth, protocol)
     if drawn is False:
         raise DepthClipError(
             "the lower bound has a closed form per pixel and without alignment only: draw it"
@@ -78,10 +80,13 @@ def best_constants(
 
     ground_truths: (480, 640) maps, read once each. candidates: depths tried; 0.5 … 9.99 m by the
     centimetre unless given. Ground truth is counted by the millimetre, so that a frame is looked at
-    once for any number of candidates. Raises `DepthClipError` where no frame has a valid pixel.
+    once for any number of candidates. Raises `DepthClipError` where no frame has a valid pixel, and
+    for depths that are NaN, infinite or negative.
     """
     protocol = resolve_protocol(protocol)
     candidates = np.arange(0.5, 10, 0.01) if candidates is None else np.asarray(candidates, float)
+    if not (candidates.size and ((candidates > 0) & (candidates < np.inf)).all()):
+        raise DepthClipError("candidates must be one or more positive, finite depths in metres")
     shares = np.array([s for s in (_shares(t, protocol) for t in ground_truths) if s is not None])
     if not len(shares):
         raise DepthClipError("no constant is best: no frame has a valid pixel")
@@ -100,6 +105,7 @@ def _counted_depths(protocol: Protocol) -> np.ndarray:
 
 def _shares(truth: np.ndarray, protocol: Protocol) -> np.ndarray | None:
     """Which share of a frame's valid pixels lies at each counted depth; None without any."""
+    (truth,) = checked_depth("ground truth", [truth], {protocol.frame})
     mask = protocol.valid(truth, np.full(truth.shape, protocol.max_depth))
     mask &= _inside(protocol.window, truth.shape)
     if not mask.any():

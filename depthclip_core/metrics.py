@@ -1,6 +1,7 @@
 """Depth metrics, pure functions of the valid pixels, and their evaluation over many frames.
 
-p is the prediction, g the ground truth: float64 arrays of n valid pixels, metres, positive.
+p is the prediction, g the ground truth: float64 arrays of n valid pixels, metres, positive. Of
+pixels that are not finite no metric is finite.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ def delta(p: np.ndarray, g: np.ndarray, power: int) -> float:
     >>> delta(np.array([1.0, 2.0]), np.array([1.1, 3.0]), power=1)
     0.5
     """
+    if not (np.isfinite(p).all() and np.isfinite(g).all()):
+        return float("nan")  # no comparison with NaN is true: the pixel would count as wrong
     return float(np.mean(np.maximum(p / g, g / p) < 1.25**power))
 
 
@@ -91,8 +94,8 @@ def evaluate(
     Raises `DepthClipError` for arrays of other shapes, and for NaN, infinite or negative depths.
     """
     protocol = resolve_protocol(protocol)
-    depth = _checked("depth", depth, {protocol.window.shape, protocol.frame})
-    ground_truth = _checked("ground truth", ground_truth, {protocol.frame})
+    depth = checked_depth("depth", depth, {protocol.window.shape, protocol.frame})
+    ground_truth = checked_depth("ground truth", ground_truth, {protocol.frame})
     if len(depth) != len(ground_truth):
         raise DepthClipError(f"{len(depth)} predictions for {len(ground_truth)} ground truths")
     if names is not None and len(names) != len(depth):
@@ -105,10 +108,11 @@ def evaluate(
 def summarise(rows: pd.DataFrame) -> pd.Series:
     """Mean over images, the paper's average, of the frames that have valid pixels.
 
-    Adds n_frames, how many were averaged, and n_empty, how many had no valid pixel.
+    Adds n_frames, how many were averaged, and n_empty, how many had no valid pixel. A metric that
+    is NaN for a frame with valid pixels is NaN in the mean.
     """
     scored = rows[rows["n_pixels"] > 0]
-    means = scored[[name for name in METRICS if name in rows]].mean()
+    means = scored[[name for name in METRICS if name in rows]].mean(skipna=False)
     counts = {"n_frames": len(scored), "n_empty": len(rows) - len(scored)}
     return pd.concat([means, pd.Series(counts)])
 
@@ -119,10 +123,14 @@ def pooled_correlation(
     """Pearson correlation of predicted and true depth over the valid pixels of all frames.
 
     pairs: a prediction and its ground truth for each frame, as in `evaluate`; read once.
+    NaN where no frame has a valid pixel, or one of the two is the same everywhere.
     """
     protocol = resolve_protocol(protocol)
+    shapes = {protocol.window.shape, protocol.frame}
     n, mean, moments = 0, np.zeros(2), np.zeros((2, 2))
     for depth, truth in pairs:
+        (depth,) = checked_depth("depth", [depth], shapes)
+        (truth,) = checked_depth("ground truth", [truth], {protocol.frame})
         pixels = np.stack(_valid_pixels(depth, truth, protocol))  # (2, m)
         if m := pixels.shape[1]:  # merge the moments of what came before with this frame's
             step = pixels.mean(1) - mean
@@ -157,7 +165,7 @@ def _valid_pixels(
     return np.clip(p, *clamp), np.clip(g, *clamp)
 
 
-def _checked(what: str, array: object, shapes: set[tuple[int, int]]) -> np.ndarray:
+def checked_depth(what: str, array: object, shapes: set[tuple[int, int]]) -> np.ndarray:
     """The array as (B, H, W) numbers of one of the shapes, finite and not negative."""
     array = np.asarray(array)
     if array.ndim != 3 or array.shape[1:] not in shapes:

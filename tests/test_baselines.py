@@ -88,3 +88,23 @@ def test_a_frame_of_holes_has_no_lower_bound():
     rows = dc.lower_bound(np.zeros((1, 480, 640)))
     assert rows["n_pixels"][0] == 0
     assert rows["rmse"].isna().all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.5])
+def test_ground_truth_is_metres_or_0(value):
+    truth = truths()
+    truth[1, 200, 300] = value
+    for reading, drawn in (("pixel", None), ("pixel", True), ("cell", None)):
+        with pytest.raises(dc.DepthClipError, match="ground truth holds 1 NaN"):
+            dc.lower_bound(truth, reading, drawn=drawn)
+    with pytest.raises(dc.DepthClipError, match="ground truth holds 1 NaN"):
+        dc.best_constants(truth)
+    with pytest.raises(dc.DepthClipError, match="positive, finite depths"):
+        dc.best_constants(truths(), candidates=[1.0, value])
+    with pytest.raises(dc.DepthClipError, match="depth holds"):
+        dc.evaluate(dc.constant_depth(value, 2), truths())
+
+
+def test_no_candidates_are_no_constant():
+    with pytest.raises(dc.DepthClipError, match="one or more"):
+        dc.best_constants(truths(), candidates=[])

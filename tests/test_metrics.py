@@ -178,3 +178,34 @@ def test_bad_input_is_one_clear_line(call, says):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         call(*world())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_of_what_is_not_finite_is_not_finite(metric, value):
+    """A comparison with NaN is false: delta would count the pixel as one that is wrong."""
+    pixels, bad = np.array([1.0, 2.0, 3.0]), np.array([1.1, value, 3.1])
+    with np.errstate(all="ignore"):
+        assert not np.isfinite(METRICS[metric](bad, pixels))
+        assert not np.isfinite(METRICS[metric](pixels, bad))
+
+
+def test_a_mean_over_frames_leaves_out_empty_frames_alone():
+    depth, truth = world(n=3)
+    truth[1] = 0
+    rows = dc.evaluate(depth, truth)
+    assert dc.summarise(rows)["delta1"] == rows.loc[[0, 2], "delta1"].mean()
+    rows.loc[2, "delta1"] = np.nan  # with valid pixels
+    mean = dc.summarise(rows)
+    assert np.isnan(mean["delta1"]) and np.isfinite(mean["delta2"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1])
+def test_pooled_correlation_refuses_what_evaluate_refuses(value):
+    depth, truth = world()
+    with pytest.raises(dc.DepthClipError, match="depth holds 1 NaN"):
+        pooled_correlation(zip(poisoned(depth, value), truth, strict=True))
+    with pytest.raises(dc.DepthClipError, match="ground truth holds 1 NaN"):
+        pooled_correlation(zip(depth, poisoned(truth, value), strict=True))
+    with pytest.raises(dc.DepthClipError, match="shape"):
+        pooled_correlation([(depth[0, :-1], truth[0])])
