@@ -87,7 +87,11 @@ def checked_cell(row: int, column: int, grid: tuple[int, int]) -> tuple[int, int
 
 
 def winners(weights: np.ndarray) -> np.ndarray:
-    """The word of largest weight at each cell (N, h, w), by its place in the list of words."""
+    """The word of largest weight at each cell (N, h, w), by its place in the list of words.
+
+    Raises `DepthClipError` for weights that are not finite: NaN would win.
+    """
+    _check_finite("weights", weights)
     return weights.argmax(axis=1)
 
 
@@ -112,7 +116,7 @@ def counts_by_depth(
 ) -> pd.DataFrame:
     """How many cells each word wins (K rows) at each true depth (intervals between edges, metres).
 
-    Cells without a known depth do not count.
+    Cells without a known depth, NaN, do not count.
     """
     _checked(weights, depths, words)
     interval, won = _intervals(depths, edges), winners(weights)
@@ -171,8 +175,10 @@ def rank_correlation(
 
     Rows: "all cells" of all images together; "within an image", the mean over the images in which
     more than one word wins. Intervals are of a bootstrap over images. Columns: spearman, low, high,
-    cells, images; ρ is NaN where one word wins everywhere.
+    cells, images; ρ is NaN where one word wins everywhere. Depths are NaN where not known.
     """
+    _check_finite("the winning words", order)
+    _check_known(depths)
     known = [np.isfinite(image) for image in depths]
     pairs = [(o[k], d[k]) for o, d, k in zip(order, depths, known, strict=True) if k.any()]
     times = _redraws(len(pairs), draws, seed).astype(int)
@@ -227,9 +233,21 @@ def _intervals(depths: np.ndarray, edges: Sequence[float]) -> np.ndarray:
     return np.where(np.isfinite(depths) & (place < len(edges) - 1), place, -1)
 
 
+def _check_finite(what: str, values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        raise DepthClipError(f"{what} hold NaN or infinite values")
+
+
+def _check_known(depths: np.ndarray) -> None:
+    if np.isinf(depths).any() or (depths < 0).any():
+        raise DepthClipError("depths of cells are infinite or negative: one not known is NaN")
+
+
 def _checked(weights: np.ndarray, depths: np.ndarray, words: Sequence[str]) -> None:
     n, k, *grid = weights.shape
     if depths.shape != (n, *grid) or k != len(words):
         raise DepthClipError(
             f"weights {weights.shape} do not fit depths {depths.shape} and {len(words)} words"
         )
+    _check_finite("weights", weights)
+    _check_known(depths)

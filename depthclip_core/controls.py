@@ -102,6 +102,8 @@ def order_in_text(text: Tensor) -> pd.Series:
     if len(text) < 3:
         raise DepthClipError(f"{len(text)} words have no order to test: give 3 to {LARGEST}")
     vectors = text.double().cpu().numpy()
+    if not np.isfinite(vectors).all():
+        raise DepthClipError("text vectors hold NaN or infinite values: they have no order")
     gram = vectors @ vectors.T
     order = orders(range(len(gram))).astype(int)
     along = np.take_along_axis(gram[order[:, -1]] - gram[order[:, 0]], order, axis=1)
@@ -142,5 +144,7 @@ def _winners(depths: np.ndarray, similarity: Tensor) -> tuple[np.ndarray, np.nda
     winner = checked_similarity(similarity)[:, 0].argmax(1).cpu().numpy()
     if winner.shape != depths.shape:
         raise DepthClipError(f"answers at {winner.shape} cells for depths at {depths.shape}")
+    if np.isinf(depths).any():
+        raise DepthClipError("depths of cells are infinite: one not known is NaN")
     measured = np.isfinite(depths)
     return depths[measured], winner[measured]

@@ -197,3 +197,37 @@ def test_rooms_that_differ_are_not_cells_that_differ():
     table = answers.rank_correlation(order, depths)
     assert table.loc["all cells", "spearman"] > 0.9
     assert np.isnan(table.loc["within an image", "spearman"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_no_word_wins_where_a_weight_is_not_finite(world, value):
+    weights, depths = (array.copy() for array in world)
+    weights[2, 1, 1, 2] = value
+    for call in (
+        lambda: answers.winners(weights),
+        lambda: answers.counts_by_depth(weights, depths, WORDS),
+        lambda: answers.response_curves(weights, depths, WORDS),
+    ):
+        with pytest.raises(dc.DepthClipError, match="weights hold NaN or infinite values"):
+            call()
+    with np.errstate(all="ignore"):
+        assert np.isnan(answers.entropy(weights)[2, 1, 2])
+    with pytest.raises(dc.DepthClipError, match="similarities of frame 1"):
+        answers.mean_weights(torch.tensor([0, value]).reshape(2, 1, 1, 1, 1))
+    with pytest.raises(dc.DepthClipError, match="the winning words hold NaN"):
+        answers.rank_correlation(weights[:, 1], depths)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, -1.0])
+def test_a_depth_of_a_cell_is_metres_or_nan(world, value):
+    weights, depths = world[0], world[1].copy()
+    depths[2, 1, 2] = value
+    for call in (
+        lambda: answers.counts_by_depth(weights, depths, WORDS),
+        lambda: answers.response_curves(weights, depths, WORDS),
+        lambda: answers.rank_correlation(answers.winners(weights), depths),
+    ):
+        with pytest.raises(dc.DepthClipError, match="infinite or negative: one not known is NaN"):
+            call()
+    with pytest.raises(dc.DepthClipError, match="ground truth holds NaN, infinite or negative"):
+        answers.cell_depths([np.full((480, 640), value)], GRID)

@@ -149,3 +149,23 @@ def test_figures_draw_what_they_are_given():
     assert axes[3].lines[0].get_xdata().tolist() == [1, 3]
     assert axes[3].lines[2].get_xdata()[0] == 2.5
     plt.close(figure)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_no_word_wins_and_none_has_a_place_by_what_is_not_finite(value):
+    depths, similarity = np.ones((2, *GRID)), torch.rand(2, 1, 3, *GRID)
+    similarity[1, 0, 2, 0, 0] = value
+    with pytest.raises(DepthClipError, match="similarities of frame 1"):
+        controls.where_words_win(depths, similarity, ["a", "b", "c"])
+    with pytest.raises(DepthClipError, match="similarities of frame 1"):
+        controls.order_in_images(depths, similarity)
+    if not np.isnan(value):  # which is a cell without a known depth
+        depths[0, 1, 1] = value
+        with pytest.raises(DepthClipError, match="one not known is NaN"):
+            controls.order_in_images(depths, torch.rand(2, 1, 3, *GRID))
+    text = torch.eye(4)
+    text[1, 2] = value
+    with pytest.raises(DepthClipError, match="text vectors hold NaN or infinite"):
+        controls.order_in_text(text)
+    with np.errstate(invalid="ignore"):
+        assert not np.isfinite(controls.text_positions(text)[1])
