@@ -135,8 +135,14 @@ class Encoder:
 
     @torch.inference_mode()
     def cell_vectors(self, features: heads.Features, head: str) -> Tensor:
-        """`Features` → (B, D, h, w) fp32 by a head of `heads.HEADS`."""
-        return heads.cell_vectors(features, self.tower.visual, head)
+        """`Features` → (B, D, h, w) fp32 by a head of `heads.HEADS`.
+
+        A cell of which one channel is not finite is NaN: a tower in fp16 may overflow, and the
+        released head would drop every other channel and with them what tells so.
+        """
+        vectors = heads.cell_vectors(features, self.tower.visual, head)
+        total = features.cells.sum(1, keepdim=True, dtype=torch.float32)
+        return vectors.masked_fill_(~total.isfinite(), torch.nan)
 
     @torch.inference_mode()
     def image_vectors(self, features: heads.Features) -> Tensor:

@@ -5,6 +5,7 @@ dear. Both views, image and mirror image, are always there; bins, temperature, f
 come later and cost no pass.
 """
 
+import math
 import operator
 import sys
 import warnings
@@ -24,7 +25,7 @@ from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.encoders import Encoder
 from depthclip_core.errors import DepthClipError
 from depthclip_core.heads import resolve_head
-from depthclip_core.pipeline import first_batch, head_vectors, project
+from depthclip_core.pipeline import first_batch, head_vectors, not_finite, project
 from depthclip_core.reading import read_ahead, read_rgb, reading_threads
 from depthclip_core.settings import OBJECT, TEMPLATES, network_window, resolve_prompts
 from depthclip_core.store import PART, AbsentPart, DamagedPart, Store, StoredArray
@@ -157,15 +158,17 @@ def _complete(
         with _lock(array, progress):
             for part in array.missing():
                 vectors = torch.from_numpy(_sound(data, data.vectors(head), part, progress))
-                answer = project(vectors.to(data.encoder.device), text)
-                array.write(part, answer.cpu().numpy(), **_provenance(data.encoder))
+                answer = project(vectors.to(data.encoder.device), text).cpu().numpy()
+                if not np.isfinite(answer.sum()):
+                    raise not_finite(data.encoder, f"a {head} similarity")
+                array.write(part, answer, **_provenance(data.encoder))
 
 
 def _sound(data: DataSet, array: StoredArray, part: int, progress: bool) -> np.ndarray:
     """A part as it was written; one that was damaged or removed is told of, and made again."""
     for _ in range(ATTEMPTS):
         try:
-            return array.read(part)
+            return _finite(array, part)
         except (DamagedPart, AbsentPart) as fault:
             warnings.warn(f"{fault}; it is made again", stacklevel=2)
         with _lock(array, progress):  # under which another process may have made it again already
@@ -179,7 +182,17 @@ def _sound(data: DataSet, array: StoredArray, part: int, progress: bool) -> np.n
             _encode(data, [array], progress)
         else:
             _complete(data, [array.settings["head"]], tuple(words), "similarities", progress)
-    return array.read(part)
+    return _finite(array, part)
+
+
+def _finite(array: StoredArray, part: int) -> np.ndarray:
+    """A part, read; `DepthClipError` if it was written with values that are not finite."""
+    values = array.read(part)
+    if not np.isfinite(values.sum()):
+        raise DepthClipError(
+            f"{array.path(part)} holds NaN or infinite values: remove it, and it is made again"
+        )
+    return values
 
 
 def _encode(data: DataSet, arrays: Sequence[StoredArray], progress: bool) -> None:
@@ -252,9 +265,20 @@ def _passes(
                 keep.append(vectors[head] if text is None else project(vectors[head], text))
             start += len(chunk)
             bar.update(len(chunk))
-        if positions[-1] == arrays[0].frames_of(part)[-1]:  # the part's one synchronisation
-            yield part, [torch.cat(values).cpu().numpy() for values in done]
+        if positions[-1] == arrays[0].frames_of(part)[-1]:
+            made, sums = _on_cpu(done)
+            for total, (head, _) in zip(sums, wanted, strict=True):
+                if not math.isfinite(total):
+                    raise not_finite(encoder, f"a {head} vector or similarity")
+            yield part, made
             done = [[] for _ in arrays]
+
+
+def _on_cpu(done: Sequence[Sequence[Tensor]]) -> tuple[list[np.ndarray], list[float]]:
+    """A part's values for each array, and their sums, which tell whether all are finite."""
+    whole = [torch.cat(values) for values in done]
+    sums = torch.stack([values.sum() for values in whole])
+    return [values.cpu().numpy() for values in whole], sums.tolist()  # the one synchronisation
 
 
 def _distinct(heads: Sequence[str]) -> list[str]:

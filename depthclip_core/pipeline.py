@@ -49,8 +49,8 @@ def predict_depth(
         network sees of each frame, such as `settings.RELEASED_WINDOW`. batch_size: frames that go
         through the network together, else `first_batch`.
     Returns float32 (B, H', W') of what the network sees: (B, 416, 544) for NYU's frames.
-    Raises `DepthClipError` for arrays of another shape or dtype, unknown names, and lists of
-    different lengths.
+    Raises `DepthClipError` for arrays of another shape or dtype, unknown names, lists of different
+    lengths, and a network whose fp16 overflows.
     """
     words = resolve_prompts(prompts)
     depths = resolve_bins(bins, len(words))
@@ -63,7 +63,17 @@ def predict_depth(
         batch = frames[start : start + batch_size]
         similarity = respond(batch, encoder, text, [head], flip, crop=crop)[head]
         maps.append(depth_maps(similarity, depths, shape, temperature, logit_scale))
+        if not np.isfinite(maps[-1].sum()):
+            raise not_finite(encoder, "depth")
     return np.concatenate(maps)
+
+
+def not_finite(encoder: Encoder, what: str) -> DepthClipError:
+    """The error for a pass that left NaN or infinite values."""
+    fault = f"{encoder.name} in {encoder.precision} gives {what} that is NaN or infinite"
+    if encoder.precision == "fp16":
+        fault += ": its fp16 overflows, load it with precision fp32 or bf16"
+    return DepthClipError(fault)
 
 
 def respond(
@@ -129,7 +139,12 @@ def depth_maps(
     temperature: float = TEMPERATURE,
     logit_scale: float = LOGIT_SCALE,
 ) -> np.ndarray:
-    """What `respond` returns for a head → depth in metres, float32 (B, *shape)."""
+    """What `respond` returns for a head → depth in metres, float32 (B, *shape).
+
+    NaN around cells whose similarities are not finite; `DepthClipError` for bins that are not.
+    """
+    if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
+        raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
     weights = (bin_weights(view, temperature, logit_scale) for view in similarity.unbind(1))
     cells = [weighted_depth(weight, bins) for weight in weights]
     depth = flip_average(*cells) if len(cells) == 2 else cells[0]

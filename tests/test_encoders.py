@@ -481,3 +481,20 @@ def test_half_precision_runs_and_answers_in_fp32(name):
         cosine = torch.nn.functional.cosine_similarity(one, other, dim=1)
         assert cosine.min() > 0.97
     assert half.text_vectors(["far"]).dtype == torch.float32
+
+
+@pytest.mark.parametrize("head", ["released", "value", "attention"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("channel", [0, 1])
+def test_a_cell_that_overflows_is_nan_whatever_a_head_drops(head, value, channel):
+    """The released head keeps every second channel: one that is dropped may have overflowed."""
+    encoder = dc.load_encoder("sample", device="cpu", precision="fp32")
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 96, 128, 3), dtype=np.uint8)
+    features = encoder.features(encoder.normalise(pixels))
+    sound = encoder.cell_vectors(features, head)
+    assert sound.isfinite().all()
+    with torch.inference_mode():
+        features.cells[1, channel, 2, 3] = value
+    vectors = encoder.cell_vectors(features, head)
+    assert vectors[1, :, 2, 3].isnan().all()
+    assert torch.equal(vectors[0], sound[0])

@@ -13,6 +13,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core import encoders, encoding, pipeline
+from depthclip_core.datasets.base import Dataset
 from depthclip_core.encoding import collect_responses, encode
 from depthclip_core.settings import PROMPTS
 from depthclip_core.store import PART, Store, StoredArray
@@ -22,15 +23,18 @@ N = PART + 6  # two parts
 WORDS = ("near", "far")
 
 
-class Generated(list):
+class Generated(Dataset):
     """Frames made when they are asked for, as a large data set's are read; each one different."""
 
     names = property(lambda self: [f"{i:05d}" for i in range(len(self))])
 
     def __init__(self, n):
-        super().__init__(range(n))
+        self.n, self.title = n, f"{n} generated frames"
         rng = np.random.default_rng(0)
         self.picture = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+
+    def __len__(self):
+        return self.n
 
     def __getitem__(self, position):
         rgb = np.roll(self.picture, (position % 64, position // 64), (0, 1))
@@ -347,6 +351,59 @@ def test_a_gpu_that_is_too_small_takes_smaller_batches(encoder, store, monkeypat
     )
     with pytest.raises(dc.DepthClipError, match="too little memory for one frame"):
         collect(encoder, Store(store.folder.with_name("third")))
+
+
+def overflowing(encoder, monkeypatch, frame):
+    """An encoder of whose cells one overflows, in the frame of that position."""
+    features, seen = encoder.features, []
+
+    @torch.inference_mode()
+    def with_overflow(images):
+        found = features(images)
+        seen.append(len(images) // 2)
+        inside = frame - sum(seen[:-1])
+        if 0 <= inside < seen[-1]:
+            found.cells[2 * inside, 1, 0, 0] = torch.inf
+        return found
+
+    monkeypatch.setattr(encoder, "features", with_overflow)
+    monkeypatch.setattr(encoder, "precision", "fp16")
+
+
+@pytest.mark.parametrize("keep", ["vectors", "similarities"])
+def test_a_pass_that_overflows_is_an_error_and_is_not_kept(encoder, store, keep, monkeypatch):
+    overflowing(encoder, monkeypatch, frame=PART + 2)
+    with pytest.raises(dc.DepthClipError, match="its fp16 overflows, load it with") as caught:
+        collect(encoder, store, heads=["released"], keep=keep)
+    assert "\n" not in str(caught.value)
+    (array,) = [a for a in store.arrays() if a.settings["kind"] == keep]
+    assert array.missing() == [1]  # what was sound before is kept
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", ["vectors", "similarities"])
+def test_a_part_that_was_kept_without_being_finite_is_an_error(encoder, store, kind, value):
+    sound = collect(encoder, store)["value"]
+    array = next(a for a in store.arrays() if a.settings["kind"] == kind)
+    values = array.read(1)
+    values[3, 1, 0, 0, 0] = value
+    array.write(1, values)
+    words = WORDS if kind == "similarities" else WORDS[::-1]
+    with pytest.raises(dc.DepthClipError, match=r"part-00001\.h5 holds NaN .* remove it, and"):
+        collect(encoder, store, words)
+    array.path(1).unlink()
+    again = collect(encoder, store, words)["value"]
+    expected = sound if kind == "similarities" else sound.flip(2)
+    torch.testing.assert_close(again, expected, rtol=0, atol=2e-6)
+
+
+def test_similarities_that_are_not_finite_are_not_kept(encoder, store, monkeypatch):
+    encode(Generated(3), encoder, ["value"], store=store, progress=False)
+    text = torch.full((2, 256), torch.nan)
+    monkeypatch.setattr(encoder, "text_vectors", lambda words: text)
+    with pytest.raises(dc.DepthClipError, match="sample in fp32 gives a value similarity that is"):
+        collect(encoder, store, n=3)
+    assert not any(a.complete for a in store.arrays() if a.settings["kind"] == "similarities")
 
 
 def test_random_weights_leave_nothing_in_the_users_store(tmp_path, monkeypatch):

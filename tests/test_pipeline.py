@@ -1,3 +1,5 @@
+from types import MethodType
+
 import naive
 import numpy as np
 import open_clip
@@ -5,7 +7,7 @@ import pytest
 import torch
 
 import depthclip_core as dc
-from depthclip_core.pipeline import respond
+from depthclip_core.pipeline import depth_maps, respond
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW, Window
 
 
@@ -149,3 +151,35 @@ def test_bad_input_is_one_clear_line(sample, options, says):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         dc.predict_depth(encoder=sample, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("channel", [6, 7])
+@pytest.mark.parametrize("head", ["released", "value"])
+def test_an_overflow_is_an_error_and_no_depth(channel, head):
+    """Of half precision; a channel that the released head drops, too."""
+    encoder = dc.load_encoder("sample", device="cpu", precision="fp32")
+    features = encoder.features
+
+    @torch.inference_mode()
+    def overflowing(self, images):
+        found = features(images)
+        found.cells[-1, channel, 0, 0] = torch.inf
+        return found
+
+    encoder.features = MethodType(overflowing, encoder)
+    with pytest.raises(dc.DepthClipError, match="sample in fp32 gives depth that is NaN") as caught:
+        dc.predict_depth(photograph()[None], encoder, head=head)
+    assert "fp16" not in str(caught.value)
+    encoder.precision = "fp16"
+    with pytest.raises(dc.DepthClipError, match="its fp16 overflows, load it with .* fp32 or bf16"):
+        dc.predict_depth(photograph()[None], encoder, head=head)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_depth_maps_of_what_is_not_finite_are_not(bad):
+    similarity = torch.rand(1, 2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(dc.DepthClipError, match="bins must be finite"):
+        depth_maps(similarity, [1.0, bad, 3.0], (8, 10))
+    similarity[0, 1, 2, 3, 4] = bad  # the mirror image's
+    depth = depth_maps(similarity, [1.0, 2.0, 3.0], (8, 10))
+    assert np.isnan(depth[0, -1, 0]) and np.isfinite(depth[0, 0, -1])
