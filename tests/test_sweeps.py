@@ -267,7 +267,7 @@ SMALLEST = [SMALL["None True"]]
         (lambda: sweep(TRUTH, SIM * np.nan, GOOD), "similarities of frame 0 hold NaN or infinite"),
         (lambda: sweep(TRUTH, SIM / 0, GOOD), "similarities of frame 0 hold NaN or infinite"),
         (lambda: sweep(TRUTH, -SIM / 0, GOOD), "similarities of frame 0 hold NaN or infinite"),
-        (lambda: sweep(TRUTH / 0, SIM, GOOD, protocols=SMALLEST), "NaN, infinite or negative"),
+        (lambda: sweep(TRUTH + np.inf, SIM, GOOD, protocols=SMALLEST), "NaN, infinite or negative"),
         (lambda: sweep(TRUTH, SIM, GOOD, names=["a"]), "1 names for 3"),
         (lambda: sweep(TRUTH - 1, SIM, GOOD, protocols=SMALLEST), "negative"),
         (lambda: sweep(TRUTH, SIM, partitions(2, 4), protocols=SMALLEST).rows(), "2 bins: say"),
