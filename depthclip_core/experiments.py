@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from depthclip_core.datasets import Frame, as_dataset
+from depthclip_core.datasets import Dataset, Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.fitting import fit_bins
 from depthclip_core.metrics import METRICS, evaluate, pooled_correlation
@@ -44,11 +44,7 @@ def score(
     protocol: str = "released",
 ) -> pd.DataFrame:
     """Rows as from `evaluate`, one per frame and named for it, with its scene beside them."""
-    if len(frames) != len(similarity):
-        raise DepthClipError(
-            f"{len(similarity)} responses for {len(frames)} frames: collect them anew"
-        )
-    frames = as_dataset(frames)
+    frames = _checked(frames, len(similarity), protocol)
     names, truths = frames.names, _truths(frames)
     if min(bins) > resolve_protocol(protocol).min_depth:
         everything = sweep(
@@ -70,8 +66,9 @@ def correlation(
     protocol: str = "released",
 ) -> float:
     """Pearson correlation of predicted and true depth over all valid pixels of all frames."""
+    frames = _checked(frames, len(similarity), protocol)
     maps = predictions(similarity, bins, temperature, protocol)
-    return pooled_correlation(_paired(frames, maps, len(similarity)), protocol)
+    return pooled_correlation(zip(maps, _truths(frames), strict=True), protocol)
 
 
 def fit(
@@ -82,6 +79,7 @@ def fit(
     protocol: str = "released",
 ) -> tuple[float, ...]:
     """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
+    frames = _checked(frames, len(similarity), protocol)
     return fit_bins(_truths(frames), similarity, method, temperature, protocol)
 
 
@@ -89,10 +87,18 @@ def _truths(frames: Sequence[Frame]) -> Iterator[np.ndarray]:
     return read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
 
 
-def _paired(
-    frames: Sequence[Frame], maps: Iterator[np.ndarray], n_maps: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What was predicted of each frame, and its ground truth, read ahead."""
-    if len(frames) != n_maps:
-        raise DepthClipError(f"{n_maps} responses for {len(frames)} frames: collect them anew")
-    return zip(maps, _truths(frames), strict=True)
+def _checked(frames: Sequence[Frame], n_answers: int, protocol: str) -> Dataset:
+    """The frames, if there is an answer for each, of the window that the protocol scores."""
+    frames, window = as_dataset(frames), resolve_protocol(protocol).window
+    if len(frames) != n_answers:
+        raise DepthClipError(
+            f"{n_answers} responses for {len(frames)} frames: run collect_responses again"
+        )
+    if frames.crop != window:
+        read_truth(frames, 0)  # a photograph's own error is that it has no depth
+        raise DepthClipError(
+            f"the protocol {protocol!r} scores rows {window.top}:{window.bottom} and columns "
+            f"{window.left}:{window.right} of NYU's frames, of which the network must have seen "
+            "just these: give the frames this crop"
+        )
+    return frames

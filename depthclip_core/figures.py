@@ -21,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
+from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import Window, figures_folder
 from depthclip_core.text import printable
 
@@ -28,6 +29,7 @@ MISSING = "0.75"  # grey, of pixels without a value
 DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
 ERROR_COLOURS = plt.get_cmap("RdBu_r").with_extremes(bad=MISSING)
 ANSWER_COLOURS = plt.get_cmap("cividis")
+MADE_BY = "the DepthCLIP workbook"  # in every figure's file, by which it is known
 STYLE = resources.files("depthclip_core").joinpath("figures.mplstyle")
 FONT = "DejaVu Sans"  # the style's; matplotlib brings it, so it is the same on every machine
 NOT_DRAWN = "\N{WHITE SQUARE}"
@@ -55,14 +57,20 @@ def drawable(text: str) -> str:
 
 
 def save_figure(figure: Figure, notebook: str, name: str) -> Path:
-    """Write figures/<notebook>_<name>.png and .pdf; returns the PNG's path."""
+    """Write <notebook>_<name>.png and .pdf into the folder of figures; returns the PNG's path.
+
+    Raises `DepthClipError` where a file of that name was not written by this function.
+    """
     folder = figures_folder()
     folder.mkdir(parents=True, exist_ok=True)
     png = folder / f"{notebook}_{name}.png"
     for path in (png, png.with_suffix(".pdf")):
+        if path.exists() and MADE_BY.encode() not in path.read_bytes():
+            raise DepthClipError(f"{path} was not drawn by the workbook: move it away")
         part = path.with_name(f".{path.name}")  # moved when whole, so that no figure is half a file
         # Without dates in it, the same figure is the same file.
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        metadata["Creator"] = MADE_BY
         try:
             figure.savefig(part, format=path.suffix[1:], metadata=metadata)
             part.replace(path)

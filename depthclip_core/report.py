@@ -40,6 +40,7 @@ POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
 )
+GENERATOR = '<meta name="generator" content="depthclip report">'
 STYLE = """
 body { font: 16px/1.55 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
   color: #1b1f24; background: #fff; max-width: 60rem; margin: 2rem auto 6rem; padding: 0 1.5rem; }
@@ -101,6 +102,7 @@ def make_report(notebooks: Sequence[str | Path], out: str | Path = "results/repo
         chapter(path, notebook, names) for path, notebook in zip(paths, content, strict=True)
     ]
     folder = Path(out)
+    _check_own(folder)
     (folder / "notebooks").mkdir(parents=True, exist_ok=True)
     for path in paths:
         if path.resolve() != (copy := folder / "notebooks" / path.name).resolve():
@@ -110,6 +112,15 @@ def make_report(notebooks: Sequence[str | Path], out: str | Path = "results/repo
     part.write_text(page(chapters), "utf-8")
     part.replace(index)
     return index
+
+
+def _check_own(folder: Path) -> None:
+    """`DepthClipError` unless the folder is new, empty, or an earlier report."""
+    index = folder / "index.html"
+    if index.is_file() and GENERATOR in index.read_text("utf-8", "replace"):
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DepthClipError(f"{folder} holds other files than a report: choose another folder")
 
 
 def chapter(path: Path, notebook: NotebookNode, names: Sequence[str]) -> Chapter:
@@ -168,6 +179,7 @@ def page(chapters: Sequence[Chapter]) -> str:
         )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"{GENERATOR}\n"
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>The DepthCLIP workbook: report</title>\n<style>{STYLE}</style>\n</head>\n"

@@ -12,7 +12,7 @@ from depthclip_core import bench
 from depthclip_core.bench import machine, passes, plain, questions
 from depthclip_core.pipeline import respond
 from depthclip_core.responses import bin_weights
-from depthclip_core.settings import BINS, PROMPTS
+from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
 
 CPU = torch.device("cpu")
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -34,7 +34,7 @@ def test_the_released_loop_is_the_pipeline(rn50, picture):
     text = rn50.text_vectors(PROMPTS["original"])
     with torch.inference_mode():
         loop = plain.released_depth(picture, rn50.visual, text, torch.tensor(BINS["original"]))
-    ours = dc.predict_depth(picture[None], rn50)[0]
+    ours = dc.predict_depth(picture[None], rn50, crop=RELEASED_WINDOW)[0]
     difference = np.abs(loop.numpy() - ours)
     assert difference.mean() < 3e-5 and difference.max() < 1e-3
     assert np.ptp(ours) > 0.05
@@ -42,13 +42,13 @@ def test_the_released_loop_is_the_pipeline(rn50, picture):
 
 def test_plain_scores_are_those_of_evaluate(rn50, picture):
     truth = np.random.default_rng(0).uniform(0, 11, (480, 640)).astype(np.float32)
-    depth = dc.predict_depth(picture[None], rn50)
+    depth = dc.predict_depth(picture[None], rn50, crop=RELEASED_WINDOW)
     expected = dc.evaluate(depth, truth[None]).iloc[0]
     straight = plain.released_scores(depth[0], truth)
     assert straight == pytest.approx(expected[list(straight)].to_dict(), abs=1e-5)
     text = rn50.text_vectors(PROMPTS["original"])
     with torch.inference_mode():
-        answers = respond(picture[None], rn50, text, ["released"])["released"]
+        answers = respond(picture[None], rn50, text, ["released"], crop=RELEASED_WINDOW)["released"]
     weights = bin_weights(answers[0])
     cells = (weights[0] + weights[1].flip(-1)) / 2
     bins = torch.tensor([BINS["original"], BINS["class-dependent-4"]])
@@ -111,7 +111,7 @@ def test_generated_frames_are_all_different():
 @pytest.mark.slow
 def test_growth_and_ablation_on_a_small_scale():
     options = {"encoder": "sample", "size": (96, 128), "heads": ["value"], "words": None}
-    row = questions._alone(questions._encode_generated, "cpu", 70, **options)
+    row = questions._alone(device="cpu", count=70, **options)
     assert row["frames"] == 70 and row["frames_per_second"] == pytest.approx(70 / row["seconds"])
     assert row["store_mib"] == pytest.approx(70 * 2 * 256 * 12 * 4 / 2**20, rel=0.05)
     assert 0 < row["memory_mib"] < 500

@@ -1,10 +1,11 @@
 from typing import get_args
 
-from depthclip_core import choices, frames, heads, protocols, settings
+from depthclip_core import choices, heads, protocols, settings
+from depthclip_core.datasets import nyu
 
 
 def test_choices_are_what_the_package_has():
-    assert set(get_args(choices.Split)) == set(frames.SPLITS)
+    assert set(get_args(choices.Split)) == set(nyu.SPLITS)
     assert set(get_args(choices.Head)) == set(heads.HEADS)
     assert set(get_args(choices.Prompts)) == set(settings.PROMPTS)
     assert set(get_args(choices.Bins)) == set(settings.BINS)

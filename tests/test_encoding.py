@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -429,3 +430,27 @@ def test_bad_input_is_one_clear_line(encoder, store):
         with pytest.raises(dc.DepthClipError, match=says):
             collect(encoder, store, **options)
     assert not store.folder.exists() or store.arrays() == []
+
+
+@pytest.mark.parametrize(("progress", "says"), [(True, "waiting: another process"), (False, "")])
+def test_who_waits_for_another_process_is_told(tmp_path, capsys, progress, says):
+    array = Store(tmp_path).array({"a": 1}, 16)
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with array.lock():
+            held.set()
+            release.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    threading.Timer(0.4, release.set).start()
+    with encoding._lock(array, progress):
+        holder.join()
+    assert capsys.readouterr().err.startswith(says) and (says or not capsys.readouterr().err)
+
+
+def test_a_long_wait_is_told_without_progress_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(encoding, "SILENCE", 0.1)
+    test_who_waits_for_another_process_is_told(tmp_path, capsys, False, "waiting")

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 import depthclip_core as dc
 from depthclip_core import experiments
 from depthclip_core.encoding import collect_responses
-from depthclip_core.settings import BINS, PROMPTS
+from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
 from depthclip_core.store import Store
 
 WORDS, METRES = PROMPTS["original"], BINS["original"]
@@ -20,6 +22,7 @@ def frames():
             rgb=np.kron(rng.integers(0, 255, (15, 20, 3)), np.ones((32, 32, 1))).astype(np.uint8),
             raw_depth=rng.uniform(0.5, 5, (480, 640)).astype(np.float32),
             scene="bathroom" if i % 2 else "office",
+            crop=RELEASED_WINDOW,
         )
         for i in range(10)  # more than one batch
     ]
@@ -44,7 +47,7 @@ def responses(frames, encoder, tmp_path_factory):
 
 def test_scores_from_responses_are_those_of_the_calls(frames, encoder, responses):
     rows = experiments.score(frames, responses["released"], METRES)
-    depth = dc.predict_depth(np.stack([f.rgb for f in frames]), encoder)
+    depth = dc.predict_depth(frames, encoder)
     truth = np.stack([f.raw_depth for f in frames])
     expected = dc.evaluate(depth, truth, names=[f.name for f in frames])
     assert list(rows.index) == [f.name for f in frames]
@@ -82,3 +85,12 @@ def test_responses_of_other_frames_and_photos_without_depth_are_refused(frames, 
     photo = dc.Frame(name="a.jpg", rgb=frames[0].rgb)
     with pytest.raises(dc.DepthClipError, match="a.jpg has no depth"):
         experiments.score([photo], responses["value"][:1], METRES)
+
+
+def test_frames_that_were_seen_otherwise_are_not_scored(frames, responses):
+    whole = [dataclasses.replace(frame, crop=None) for frame in frames]
+    for question in (experiments.score, experiments.correlation):
+        with pytest.raises(dc.DepthClipError, match="scores rows 56:472 and columns 60:604"):
+            question(whole, responses["value"], METRES)
+    with pytest.raises(dc.DepthClipError, match="give the frames this crop"):
+        experiments.fit(whole, responses["value"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from PIL import Image
 
+import depthclip_core as dc
 from depthclip_core import bench, charts, comparisons, figures
 from depthclip_core.bench import charts as bench_charts
 from depthclip_core.settings import Window
@@ -254,3 +255,16 @@ def test_logarithmic_axes_have_plain_numbers():
 def test_tables_are_not_searched_for_formulae():
     html = pd.DataFrame({"a": ["$x$ <b>"]})._repr_html_()
     assert "mathjax_ignore" in html and "$x$ &lt;b&gt;" in html
+
+
+def test_a_file_that_the_workbook_did_not_draw_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path))
+    figure, _ = plt.subplots()
+    for _ in range(2):  # its own figures are drawn again
+        figures.save_figure(figure, "a", "b")
+    for name in ("c_d.png", "c_d.pdf"):
+        (tmp_path / name).write_bytes(b"mine")
+        with pytest.raises(dc.DepthClipError, match=f"{name} was not drawn by the workbook"):
+            figures.save_figure(figure, "c", "d")
+        assert (tmp_path / name).read_bytes() == b"mine"
+        (tmp_path / name).unlink()

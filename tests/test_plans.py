@@ -1,3 +1,5 @@
+import json
+
 import nbformat
 import pytest
 
@@ -101,3 +103,17 @@ def test_a_notebook_is_not_written_over(notebook, tmp_path):
     with pytest.raises(DepthClipError, match="would be written over"):
         plan(notebook(), {}, {}, tmp_path)
     assert plan(notebook(), {}, {"x": [1]}, tmp_path)
+
+
+def test_files_that_no_run_has_written_are_left_alone(notebook, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("a.ipynb", "a.json"):
+        (out / name).write_text("{}")
+        with pytest.raises(DepthClipError, match=f"{name} was not written by a run"):
+            plan(notebook(), {}, {}, out)
+        (out / name).unlink()
+    (out / "a.ipynb").write_text("{}")
+    record = {"notebook": "a.ipynb", "sha256": "", "outcome": "ok"}
+    (out / "a.json").write_text(json.dumps(record))
+    assert plan(notebook(), {}, {}, out)  # an earlier run's may be

@@ -164,6 +164,17 @@ def test_a_report_can_be_made_again_from_its_own_copies(index, executed):
     assert make_report(copies, index.parent) == index
 
 
+def test_a_folder_of_other_files_is_left_alone(executed, tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "notebooks").mkdir(parents=True)
+    for name in ("index.html", f"notebooks/{executed[0].name}"):
+        (folder / name).write_text("mine")
+        with pytest.raises(DepthClipError, match="holds other files than a report"):
+            make_report(executed, folder)
+        assert (folder / name).read_text() == "mine"
+        (folder / name).unlink()
+
+
 def test_what_cannot_be_reported_is_said(executed, tmp_path):
     bare = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
     nbformat.write(bare, tmp_path / "bare.ipynb")

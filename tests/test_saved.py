@@ -11,6 +11,7 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.metrics import evaluate
 from depthclip_core.protocols import resolve_protocol
 from depthclip_core.saved import open_predictions, save_predictions, score_saved
+from depthclip_core.settings import RELEASED_WINDOW
 
 NAMES = ["0002", "0007", "0011"]
 FRAME, WINDOW = (480, 640), (416, 544)
@@ -197,6 +198,27 @@ def test_what_is_no_set_of_predictions_is_an_error(tmp_path):
         save_predictions(tmp_path, ["../a"], [smooth((2, 2))])
 
 
+def test_saving_leaves_alone_what_is_there_unless_told(tmp_path):
+    one = np.ones((4, 5), np.float32)
+    (tmp_path / "b.npy").write_bytes(b"mine")
+    with pytest.raises(DepthClipError, match=r"b\.npy is there already"):
+        save_predictions(tmp_path, ["a", "b"], [one, one])
+    assert [path.name for path in tmp_path.iterdir()] == ["b.npy"]
+    save_predictions(tmp_path, ["a", "b"], [one, 2 * one], overwrite=True)
+    assert np.array_equal(np.load(tmp_path / "b.npy"), 2 * one)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy"]
+
+
+def test_saving_wants_one_map_for_each_name(tmp_path):
+    one = np.ones((4, 5), np.float32)
+    with pytest.raises(DepthClipError, match="'a' is there twice"):
+        save_predictions(tmp_path, ["a", "a"], [one, one])
+    assert not list(tmp_path.iterdir())
+    for n_maps in (1, 3):
+        with pytest.raises(DepthClipError, match="2 names, but"):
+            save_predictions(tmp_path / str(n_maps), ["a", "b"], [one] * n_maps)
+
+
 @pytest.mark.parametrize("extra", ["names", "stack"])
 def test_hdf5_stacks_must_match_their_names(tmp_path, extra):
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -211,7 +233,7 @@ def test_hdf5_stacks_must_match_their_names(tmp_path, extra):
 
 def frames_of(truths):
     return [
-        Frame(name, np.zeros((*FRAME, 3), np.uint8), truth, truth, "kitchen")
+        Frame(name, np.zeros((*FRAME, 3), np.uint8), truth, truth, "kitchen", crop=RELEASED_WINDOW)
         for name, truth in zip(NAMES, truths, strict=True)
     ]
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import h5py
@@ -492,6 +493,33 @@ def test_who_waits_may_give_up_instead(array):
         holder.join()
     assert waits == [1]
     assert list(array.folder.parent.iterdir()) == [], "a lock without an array leaves nothing"
+
+
+def test_waiting_for_a_holder_that_does_nothing_ends(array):
+    """And goes on as long as it writes."""
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with array.lock():
+            for part in range(3):  # 0.6 s in which patience of 0.3 s does not run out
+                array.write(part, part_of(array, part))
+                held.set()
+                time.sleep(0.2)
+            release.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    start = time.monotonic()
+    with pytest.raises(DepthClipError, match=r"written nothing for .*end that process") as caught:
+        with array.lock(patience=0.3):
+            pytest.fail("two have it")
+    assert time.monotonic() - start > 0.6
+    assert "\n" not in str(caught.value) and f"{array.address}.lock" in str(caught.value)
+    release.set()
+    holder.join()
+    with array.lock(patience=0):
+        pass
 
 
 def test_the_errors_of_a_locked_block_are_its_own(array):

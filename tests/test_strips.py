@@ -6,7 +6,7 @@ import pytest
 from depthclip_core import figures, strips
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
-from depthclip_core.settings import BINS
+from depthclip_core.settings import BINS, RELEASED_WINDOW
 
 matplotlib.use("Agg")
 SMALL = (64, 96)
@@ -34,7 +34,8 @@ def strip(known=True, names=("ours",), shape=SMALL):
 
 
 def test_a_strip_is_cut_to_the_networks_window():
-    frame = Frame("0001", np.zeros((480, 640, 3), np.uint8), *[np.full((480, 640), 3.0)] * 2)
+    depths = [np.full((480, 640), 3.0)] * 2
+    frame = Frame("0001", np.zeros((480, 640, 3), np.uint8), *depths, crop=RELEASED_WINDOW)
     window, whole = np.full((416, 544), 1.0), np.arange(480 * 640.0).reshape(480, 640)
     cut = strips.strip_of(frame, {"ours": window, "theirs": whole})
     shapes = {a.shape[:2] for a in (cut.rgb, cut.truth, cut.filled, *cut.maps.values())}

@@ -121,7 +121,7 @@ def test_true_depth_of_a_cell_is_the_median_below_it(cells, few):
 
 
 def test_the_depth_map_is_that_of_the_pipeline(cells, bins, few, encoder):
-    depth = pipeline.predict_depth(few[0].rgb[None], encoder, head=HEAD)[0]
+    depth = pipeline.predict_depth(few[0], encoder, head=HEAD)[0]
     np.testing.assert_allclose(cells.depth, depth, atol=1e-3)
     np.testing.assert_allclose(bins.depth, depth, atol=1e-3)
 
@@ -245,7 +245,7 @@ def test_edited_words_are_encoded_and_images_are_not(words, passes, few, encoder
     assert words.image.value != first
     words.frame.value = 1
     assert passes["images"] == 0  # from the store
-    expected = pipeline.predict_depth(few[1].rgb[None], encoder, edited, head=HEAD)
+    expected = pipeline.predict_depth(few[1], encoder, edited, head=HEAD)
     np.testing.assert_allclose(words.depth, expected[0], atol=1e-3)
     scores = dc.evaluate(expected, few[1].raw_depth[None]).iloc[0]
     assert words.metrics.loc["now", "rmse"] == pytest.approx(scores["rmse"], abs=1e-3)
@@ -287,7 +287,7 @@ def test_any_failure_is_shown_once_and_the_next_change_is_drawn(bins, monkeypatc
         raise OSError("the disk\nis gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(explorer, "read_frame", fail)
+        patched.setattr(bins.frames, "rgb", fail)
         bins.frame.value = 1
         assert "OSError: the disk is gone" in bins.message.value
     bins.temperature.value = 0.2

@@ -79,7 +79,7 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
     released_seconds = time.perf_counter() - start
 
     start, ours = time.perf_counter(), {}
-    few = [Frame(str(i), picture) for i, picture in enumerate(pictures)]
+    few = [Frame(str(i), picture, crop=frames.crop) for i, picture in enumerate(pictures)]
     with TemporaryDirectory() as folder:
         options = {"store": Store(folder), "progress": False}
         for prompts in PROMPTS:

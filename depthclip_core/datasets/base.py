@@ -1,7 +1,7 @@
 """What every data set has in common: frames, their names, scenes and rooms, and what is seen."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -98,24 +98,21 @@ class Dataset(Sequence[Frame]):
 
 
 class FrameList(Dataset):
-    """Frames in memory as a data set; they must all have the same crop."""
+    """Any sequence of frames as a data set, read one by one; they must all have the same crop."""
 
-    def __init__(self, frames: Sequence[Frame], title: str = ""):
-        self._frames = list(frames)
-        self.title = title or f"{len(self._frames)} frames"
-        if self._frames:
-            self.crop, self.content = self._frames[0].crop, self._frames[0].content
-        if any(frame.crop != self.crop for frame in self._frames):
-            raise DepthClipError("frames with different crops cannot be used together")
+    def __init__(self, frames: Sequence[Frame]):
+        self._frames, self.title = frames, f"{len(frames)} frames"
+        if len(frames):
+            self.crop, self.content = frames[0].crop, frames[0].content
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def __getitem__(self, position: int) -> Frame:
-        return self._frames[position]
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self._frames)
+        frame = self._frames[position]
+        if frame.crop != self.crop:
+            raise DepthClipError("frames with different crops cannot be used together")
+        return frame
 
 
 def as_dataset(frames: Sequence[Frame]) -> Dataset:

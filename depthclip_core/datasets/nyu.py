@@ -12,6 +12,7 @@ from scipy.io import loadmat
 from depthclip_core.datasets.base import Checksums, Dataset, Frame
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import FRAME_SHAPE, RELEASED_WINDOW, Window
+from depthclip_core.text import printable
 
 MAT_NAME, SPLITS_NAME = "nyu_depth_v2_labeled.mat", "splits.mat"
 SPLITS = ("test", "train", "all")
@@ -108,7 +109,7 @@ class NyuFrames(Dataset):
         if key not in self._file:
             return None
         reference = self._file[key][0, index]
-        return "".join(map(chr, self._file[reference][:].ravel()))
+        return printable("".join(map(chr, self._file[reference][:].ravel())))
 
 
 def prepare_rgb(rgb: np.ndarray) -> np.ndarray:

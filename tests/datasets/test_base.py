@@ -32,7 +32,7 @@ def test_what_is_seen_is_the_crop_of_the_data_set_and_else_all():
 
 def test_frames_of_different_crops_are_refused():
     with pytest.raises(dc.DepthClipError, match="different crops"):
-        FrameList([frame(), frame(crop=Window(0, 2, 0, 2))])
+        list(FrameList([frame(), frame(crop=Window(0, 2, 0, 2))]))
 
 
 def test_identity_changes_with_any_pixel_and_with_order():
