@@ -57,10 +57,17 @@ def image_counts(histograms: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFram
 
 
 def quantiles(shares: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
-    """Depth in metres (± STEP / 2) below which a share of each row's pixels lies, by level."""
-    below, middles = shares.cumsum(axis=1).to_numpy(), shares.columns.to_numpy()
+    """Depth in metres (± STEP / 2) below which a share of each row's pixels lies, by level.
+
+    NaN of a row that is not finite, and of one without pixels.
+    """
+    below, middles = shares.to_numpy().cumsum(axis=1), shares.columns.to_numpy()
     total = below[:, -1:]
-    found = {level: middles[(below >= level * total).argmax(axis=1)] for level in levels}
+    known = np.isfinite(total[:, 0]) & (total[:, 0] > 0)
+    found = {
+        level: np.where(known, middles[(below >= level * total).argmax(axis=1)], np.nan)
+        for level in levels
+    }
     return pd.DataFrame(found, index=shares.index)
 
 

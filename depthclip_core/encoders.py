@@ -3,15 +3,11 @@
 import hashlib
 import logging
 import os
-import re
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import open_clip
@@ -19,14 +15,13 @@ import torch
 import torch.nn.functional as F
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
-from safetensors.torch import load_file
 from torch import Tensor
-from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from depthclip_core import heads
-from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.errors import DepthClipError, first_line, unknown_name
 from depthclip_core.settings import OBJECT, TEMPLATES
 from depthclip_core.towers import PRECISIONS, make_tower
+from depthclip_core.weights import read_state_dict
 
 # Of ImageNet, as released; CLIP's own differ by up to 0.05.
 MEAN = (0.485, 0.456, 0.406)
@@ -35,8 +30,6 @@ STD = (0.229, 0.224, 0.225)
 # Raised when towers or heads compute anything else than before: no store answers for them then.
 METHOD = 1
 WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
-WRAPPERS = ("state_dict", "model_state_dict", "model")  # what checkpoints call their state dict
-NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI's own files
 
 
 class Encoder:
@@ -229,118 +222,8 @@ def load_encoder(
     try:
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:  # whatever the download or the hub raises
-        raise DepthClipError(f"no tokenizer for {name}: {_first_line(error)}") from error
+        raise DepthClipError(f"no tokenizer for {name}: {first_line(error)}") from error
     return Encoder(model, tokenizer, name, str(weights), precision, compiled, from_openai)
-
-
-def openai_checksums() -> dict[str, str]:
-    """The sha256 of OpenAI's original file of each model, from the addresses that open_clip has."""
-    tags = {name: open_clip.get_pretrained_cfg(name, "openai") for name in open_clip.list_models()}
-    found = {name: re.search(r"/([0-9a-f]{64})/", tag.get("url", "")) for name, tag in tags.items()}
-    return {name: match[1] for name, match in found.items() if match}
-
-
-def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Tensors by name, on the CPU, of safetensors or of a checkpoint; no code of the file is run.
-
-    What a file is, its content says, whatever its name. A TorchScript archive runs when it is
-    loaded: OpenAI's own are known by their sha256, and no other is loaded.
-    Returns also whether it is one of OpenAI's.
-    """
-    try:
-        if path.is_dir():
-            raise DepthClipError(f"{path} is a folder: give the file of weights in it")
-        if not path.is_file():
-            raise DepthClipError(f"no weights file at {path}")
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, OpenAI's files are not
-            state, from_openai = _read(file, path)
-    except (DepthClipError, MemoryError):
-        raise
-    except OSError as error:
-        raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # each format fails in its own ways; to a user they are one
-        raise DepthClipError(
-            f"cannot read weights from {path}: it is damaged, or not what safetensors or "
-            "torch.save makes of a state dict"
-        ) from error
-    return _tensors(state, path), from_openai
-
-
-def _read(file: BinaryIO, path: Path) -> tuple[object, bool]:
-    """What an open file holds, and whether the file is OpenAI's."""
-    head = file.read(16)
-    file.seek(0)
-    if head[8:9] == b"{":  # safetensors: the length of its header, then the header
-        return load_file(path), False
-    if head.startswith(b"PK"):
-        return _read_zip(file, path)
-    if not head:
-        raise DepthClipError(f"{path} is empty: copy or download it again")
-    if head.startswith(b"version https://"):
-        raise DepthClipError(f"{path} is a Git LFS pointer: `git lfs pull` fetches the weights")
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise DepthClipError(f"{path} is a web page: download the weights themselves")
-    return torch.load(file, map_location="cpu", weights_only=True, mmap=False), False
-
-
-def _read_zip(file: BinaryIO, path: Path) -> tuple[object, bool]:
-    """As `_read`, of what torch.save and torch.jit.save write."""
-    members = zipfile.ZipFile(file).namelist()
-    file.seek(0)
-    if any(member.endswith("/constants.pkl") for member in members):
-        return _openai_archive(file.read(), path), True
-    # Classes and functions that it names beside tensors, such as argparse.Namespace.
-    inert = [(_Inert, name) for name in get_unsafe_globals_in_checkpoint(file)]
-    file.seek(0)
-    with safe_globals(inert):
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=False), False
-
-
-class _Inert:
-    """Stands for all that a checkpoint holds beside tensors and plain values, and does nothing."""
-
-    def __new__(cls, *args: object) -> "_Inert":
-        return super().__new__(cls)
-
-    def __init__(self, *args: object): ...
-
-    def __setstate__(self, state: object) -> None: ...
-
-
-def _openai_archive(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Tensors of OpenAI's TorchScript archive; what is loaded are the very bytes that are known."""
-    if hashlib.sha256(content).hexdigest() not in openai_checksums().values():
-        read = f"torch.jit.load({str(path)!r}, 'cpu').state_dict()"
-        safe = str(path.with_suffix(".safetensors"))
-        raise DepthClipError(
-            f"{path} is a TorchScript archive, which runs code when it is loaded, and not OpenAI's "
-            f"own: if you trust it, safetensors.torch.save_file({read}, {safe!r}) converts it"
-        )
-    return torch.jit.load(BytesIO(content), map_location="cpu").state_dict()
-
-
-def _tensors(state: object, path: Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, its names as the model itself has them."""
-    for _ in WRAPPERS:
-        inner = [state[key] for key in WRAPPERS if key in state] if isinstance(state, dict) else []
-        state = next((value for value in inner if isinstance(value, dict)), state)
-    dense = isinstance(state, dict) and all(
-        isinstance(key, str)
-        and isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not (value.is_meta or value.is_quantized)
-        for key, value in state.items()
-    )
-    if not dense or not state:
-        raise DepthClipError(
-            f"{path} holds no state dict: tensors by name are wanted, as of model.state_dict()"
-        )
-    # What torch.compile and data parallelism add.
-    names = {key: re.sub(r"^(module\.)+", "", key.replace("_orig_mod.", "")) for key in state}
-    if len(set(names.values())) < len(names):
-        raise DepthClipError(f"{path} has tensors twice, with and without a prefix")
-    return {names[key]: t for key, t in state.items() if names[key] not in NOT_WEIGHTS}
 
 
 def _weights_path(weights: str | Path | None, tags: Sequence[str]) -> Path | None:
@@ -361,7 +244,7 @@ def _weights_path(weights: str | Path | None, tags: Sequence[str]) -> Path | Non
         path = Path(weights).expanduser()
         is_path = isinstance(weights, Path) or os.sep in weights or path.exists()
     except (OSError, RuntimeError) as error:  # no such home; too long a name
-        reason = getattr(error, "strerror", None) or _first_line(error)
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise DepthClipError(f"no weights file at {weights}: {reason}") from error
     return path if is_path or path.suffix.lower() in WEIGHT_FILES else None
 
@@ -386,10 +269,10 @@ def _create(name: str, **options) -> torch.nn.Module:
             model = open_clip.create_model(name, pretrained_text=False, **options)
     except Exception as error:  # whatever the download or the hub raises
         raise DepthClipError(
-            f"cannot download or read the {tag!r} weights of {name} ({_first_line(error)}): fetch "
+            f"cannot download or read the {tag!r} weights of {name} ({first_line(error)}): fetch "
             "them where there is a network, and give their path as weights"
             if tag
-            else f"cannot build {name}: {_first_line(error)}"
+            else f"cannot build {name}: {first_line(error)}"
         ) from error
     _dense_tower(name, model)
     return model
@@ -454,7 +337,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         device = torch.device(device)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise DepthClipError(f"device {device!s} cannot be used: {_first_line(error)}") from error
+        raise DepthClipError(f"device {device!s} cannot be used: {first_line(error)}") from error
     return device
 
 
@@ -464,11 +347,6 @@ def _resolve_precision(precision: str, device: torch.device) -> str:
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, ["auto", *PRECISIONS])
     return precision
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"\x1b\[\d*m", "", line)
 
 
 @contextmanager

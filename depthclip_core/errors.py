@@ -1,5 +1,6 @@
 """The one error that this package raises for input it cannot work with."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -17,3 +18,9 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipErro
         shown, more = known[:12], len(known) - 12
         hints.append(f"known: {', '.join(shown)}" + (f" and {more} more" if more > 0 else ""))
     return DepthClipError(f"unknown {kind} {str(name)!r}: {' '.join(hints)}")
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, without a terminal's colours; its kind where it says nothing."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"\x1b\[\d*m", "", line)

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from depthclip_core.datasets.base import Frame
 from depthclip_core.encoders import Encoder
+from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import network_window
 
 SCENE_TEMPLATE = "a photo of a {scene}"
@@ -38,4 +39,7 @@ def classify_scenes(
         inside = network_window(frame.rgb.shape[:2], frame.content)
         image = encoder.normalise(shrink(frame.rgb[inside.slices], side)[None])
         scores.append(encoder.image_vectors(encoder.features(image)) @ text.T)
-    return torch.cat(scores).cpu().numpy()
+    scores = torch.cat(scores).cpu().numpy()
+    if not np.isfinite(scores).all():
+        raise DepthClipError("the encoder's image or text vectors are not finite")
+    return scores

@@ -98,13 +98,15 @@ def fold_batch_norms(visual: ModifiedResNet) -> ModifiedResNet:
 
 
 def can_pack(precision: str = "fp32") -> bool:
-    """Whether this processor's oneDNN packs convolutions of that precision."""
-    if not torch.backends.mkldnn.is_available():
+    """Whether this processor's oneDNN packs convolutions of that precision.
+
+    fp16 never: it can overflow, and the fused ReLU would turn NaN into a plausible 0.
+    """
+    if precision == "fp16" or not torch.backends.mkldnn.is_available():
         return False
     supported = {
         "fp32": lambda: True,
         "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
-        "fp16": torch.ops.mkldnn._is_mkldnn_fp16_supported,
     }
     return supported[precision]()
 

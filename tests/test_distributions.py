@@ -6,6 +6,7 @@ from scipy.stats import wasserstein_distance
 
 import depthclip_core as dc
 from depthclip_core import distributions, experiments
+from depthclip_core.settings import RELEASED_WINDOW
 
 SCENES = ["office", "bathroom", "office", "bathroom"]
 
@@ -125,8 +126,14 @@ def test_the_typical_frame_is_nearest_to_its_scene():
 def test_wanted_bins_are_the_fit_of_each_scene():
     rng = np.random.default_rng(0)
     frames = [
-        dc.Frame(f"{i}", np.zeros((480, 640, 3), np.uint8), rng.uniform(1, 5, (480, 640)), None, s)
-        for i, s in enumerate(SCENES)
+        dc.Frame(
+            f"{i}",
+            np.zeros((480, 640, 3), np.uint8),
+            rng.uniform(1, 5, (480, 640)),
+            scene=scene,
+            crop=RELEASED_WINDOW,
+        )
+        for i, scene in enumerate(SCENES)
     ]
     generator = torch.Generator().manual_seed(0)
     similarity = 0.001 * torch.randn(4, 2, 3, 13, 17, generator=generator)
@@ -137,3 +144,9 @@ def test_wanted_bins_are_the_fit_of_each_scene():
         np.testing.assert_allclose(table.loc[row], expected, atol=1e-9)
     with pytest.raises(dc.DepthClipError, match="4 responses and 3 scenes for 4 frames"):
         distributions.wanted_bins(frames, similarity, SCENES[:3], ("x", "y", "z"))
+
+
+def test_quantiles_of_rows_without_known_pixels_are_nan():
+    shares = pd.DataFrame([[0.5, 0.5], [np.nan, 1.0], [0.0, 0.0]], columns=[1.0, 2.0])
+    found = distributions.quantiles(shares, [0.5])[0.5]
+    assert found[0] == 1.0 and found[1:].isna().all()

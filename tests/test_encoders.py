@@ -17,7 +17,8 @@ from safetensors.torch import save, save_file
 
 import depthclip_core as dc
 from depthclip_core import encoders
-from depthclip_core.encoders import openai_checksums, read_state_dict
+from depthclip_core import weights as weight_files
+from depthclip_core.weights import openai_checksums, read_state_dict
 
 RN50_SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 
@@ -101,7 +102,7 @@ TORCHSCRIPT = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarnin
 def test_openais_torchscript_archive_loads(tmp_path, monkeypatch):
     path = archived(Archive(), tmp_path / "archive.pt")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(encoders, "openai_checksums", lambda: {"RN50": digest})
+    monkeypatch.setattr(weight_files, "openai_checksums", lambda: {"RN50": digest})
     loaded, load = [], torch.jit.load
     monkeypatch.setattr(
         torch.jit, "load", lambda file, **options: loaded.append(file) or load(file, **options)

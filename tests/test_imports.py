@@ -27,6 +27,7 @@ FLOORS = [
     "reading",
     "heads",
     "towers",
+    "weights",
     "encoders",
     "responses",
     "depth",

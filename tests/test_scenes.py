@@ -35,6 +35,14 @@ def test_the_nearest_sentence_wins():
     assert scores.argmax(1).tolist() == [0, 1, 0]
 
 
+def test_vectors_that_are_not_finite_are_an_error(monkeypatch):
+    vectors = torch.tensor([[np.nan, 1.0]])
+    monkeypatch.setattr(TwoColours, "image_vectors", lambda self, images: vectors)
+    frame = dc.Frame(name="a", rgb=np.zeros((40, 40, 3), np.uint8))
+    with pytest.raises(dc.DepthClipError, match="not finite"):
+        classify_scenes([frame], TwoColours(), ["red", "blue"])
+
+
 def test_the_white_border_of_a_data_set_is_left_out():
     red = np.full((480, 640, 3), 255, np.uint8)
     red[10:470, 10:630] = 100, 0, 60

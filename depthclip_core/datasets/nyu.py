@@ -122,7 +122,15 @@ def prepare_rgb(rgb: np.ndarray) -> np.ndarray:
 
 
 def whole_millimetres(depth: np.ndarray) -> np.ndarray:
-    """Depth in metres truncated as the released preparation stores it, in uint16 millimetres."""
+    """Depth in metres truncated as the released preparation stores it, in uint16 millimetres.
+
+    Raises `DepthClipError` for depth that these cannot hold: negative, NaN, or from 65.536 m on.
+    """
+    if not ((depth >= 0) & (depth < 65.536)).all():
+        raise DepthClipError(
+            "depth of the released preparation must lie between 0 and 65.535 m, got "
+            f"{depth.min():g} to {depth.max():g}"
+        )
     return (depth * 1000).astype(np.uint16).astype(np.float32) / 1000
 
 

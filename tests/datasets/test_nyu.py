@@ -158,3 +158,12 @@ def test_a_file_without_rooms_is_read(tmp_path):
     nyu_files.write_mat(tmp_path / "nyu_depth_v2_labeled.mat", arrays, {"sceneTypes": ["study"]})
     frames = dc.open_dataset("nyu", "all", data=tmp_path)
     assert frames.rooms == [None] and frames[0].room is None
+
+
+@pytest.mark.parametrize("bad", [-0.1, np.nan, 65.536, np.inf])
+def test_depth_that_millimetres_cannot_hold_is_refused(bad):
+    depth = np.ones((2, 3), np.float32)
+    assert whole_millimetres(65.535 * depth)[0, 0] == pytest.approx(65.535, abs=1e-3)
+    depth[1, 1] = bad
+    with pytest.raises(dc.DepthClipError, match="between 0 and 65.535 m"):
+        whole_millimetres(depth)
