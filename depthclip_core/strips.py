@@ -88,7 +88,7 @@ def depth_strip(
             image = show_depth(ax, depth, limits)
         for ax, error in zip(line[1 + n_depths :], _errors(strip).values(), strict=False):
             of_error = show_error(ax, error, off)
-    heads = (["ground truth (grey: not measured)"] if known else []) + names
+    heads = (["truth (grey: not measured)"] if known else []) + names
     heads += [f"error: {name}" for name in names] if errors and known else []
     for ax, head in zip(axes[0, 1:], heads, strict=True):
         ax.set_title(head)
