@@ -42,6 +42,8 @@ class SampleFrames(Dataset):
             table = self._file.read(sample.TABLE).decode()
         except (OSError, BadZipFile, KeyError) as error:
             raise DepthClipError(f"{path} does not hold the sample: {error}") from error
+        # Asked for again and again, and small: 0.6 MB a frame.
+        self._measured: dict[str, np.ndarray] = {}
         rows = list(csv.DictReader(StringIO(table)))
         self._rows = [row for row in rows if split in ("all", row["split"])]
 
@@ -67,8 +69,12 @@ class SampleFrames(Dataset):
 
     def raw_depth(self, position: int) -> np.ndarray:
         row = self._rows[self._place(position)]
-        holes = self._picture("holes", row["name"]) > 0
-        return metres(measure(self._picture("depth", row["name"]), holes, int(row["seed"])))
+        name = row["name"]
+        if name not in self._measured:
+            holes = self._picture("holes", name) > 0
+            measured = measure(self._picture("depth", name), holes, int(row["seed"]))
+            self._measured[name] = measured
+        return metres(self._measured[name])
 
     def labels(self, position: int) -> np.ndarray:
         """What lies at each pixel, (480, 640) uint8: 1-based numbers of `object_names`."""
