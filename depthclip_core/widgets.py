@@ -324,11 +324,13 @@ class BinExplorer(Explorer):
 def ascending(bins: Sequence[float], moved: int) -> list[float]:
     """Bins in ascending order again after one of them moved: it stays, its neighbours give way.
 
-    They keep a slider's step between them, so that the one moved stops where others need room.
+    They keep a slider's step between them, so that each stops where others need room.
     """
-    room = NEAREST + moved * STEP, FARTHEST - (len(bins) - 1 - moved) * STEP
-    bins = [float(metres) for metres in bins]
-    bins[moved] = min(max(bins[moved], room[0]), room[1])
+    last = len(bins) - 1
+    bins = [
+        min(max(float(metres), NEAREST + k * STEP), FARTHEST - (last - k) * STEP)
+        for k, metres in enumerate(bins)
+    ]
     for k in range(moved + 1, len(bins)):
         bins[k] = max(bins[k], bins[k - 1] + STEP)
     for k in reversed(range(moved)):
