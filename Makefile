@@ -82,6 +82,8 @@ comma := ,
 # A run is written to tried/ and moved, with its record, when it succeeded, so that no failed one
 # looks fresh.
 results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(INSTALLED)
+	@[ ! -e $@ ] || grep -qs '"outcome"' $(@:.ipynb=.json) || { \
+		echo "$@ was not written by a run: move it away" >&2; exit 1; }
 	@$(PY) -m depthclip_core.cli run notebooks/$*.ipynb --out $(@D)/tried --figures results/figures \
 		--kernel python3 < /dev/null
 	@mv $(@D)/tried/$*.json $(@D)/tried/$*.ipynb $(@D)/
@@ -121,11 +123,10 @@ refresh: $(INSTALLED) ## run the notebooks in place, so that saved outputs and f
 	done; rm -rf notebooks/.part
 
 bench: $(INSTALLED) ## measure this machine (about ten minutes, alone), store its row, show it
-	@mkdir -p results/notebooks
-	@cd notebooks && ../$(PY) -m papermill 90_benchmark.ipynb ../results/notebooks/90_benchmark.ipynb \
-		-p measure True --kernel python3 --progress-bar --log-level WARNING < /dev/null
+	@$(PY) -m depthclip_core.cli run notebooks/90_benchmark.ipynb --out results/benchmark \
+		--kernel python3 -p measure True < /dev/null
 	@$(PY) -m depthclip_core.bench README.md
-	@echo "results/notebooks/90_benchmark.ipynb; its row: data/benchmarks/, its table: README.md"
+	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: README.md"
 
 # --- the sample, for maintainers: both are in the package, and nobody else makes them -----------
 
@@ -138,8 +139,8 @@ $(WORKSHOP): $(INSTALLED)
 render: $(WORKSHOP) ## render the sample's frames again, into a new file: OUT=results/render/frames.zip
 	@$(PY) -m depthclip_core.sample.world.ship $(or $(OUT),results/render/frames.zip)
 
-pretrain: $(WORKSHOP) ## train the sample's small encoder again (minutes; its weights come with the package)
-	@$(PY) -m depthclip_core.sample.world.pretrain
+pretrain: $(WORKSHOP) ## train its encoder again (minutes): OUT=results/pretrain/weights.safetensors
+	@$(PY) -m depthclip_core.sample.world.pretrain $(or $(OUT),results/pretrain/weights.safetensors)
 
 workshop: $(WORKSHOP) ## test what renders the sample and trains its encoder
 	@$(PYTEST) tests/sample/world
@@ -174,8 +175,16 @@ format: $(INSTALLED) ## let ruff fix and format code and notebooks
 	@$(PY) -m ruff check --fix --exit-zero
 	@$(PY) -m ruff format
 
-clean: ## remove what make made and can make again (not .venv, your data, your runs)
-	@rm -rf results/notebooks results/figures results/report notebooks/.part build *.egg-info \
-		.pytest_cache .ruff_cache .hypothesis $(TEST_STORE)
-	@rmdir results 2>/dev/null || true
+clean: ## remove what make made and can make again (not .venv, your data, files of yours)
+	@for notebook in $(RESULTS); do \
+		grep -qs '"outcome"' "$${notebook%.ipynb}.json" && rm -f "$$notebook" "$${notebook%.ipynb}.json"; \
+	done; \
+	for figure in results/figures/*.png results/figures/*.pdf; do \
+		grep -qs "the DepthCLIP workbook" "$$figure" && rm -f "$$figure"; \
+	done; \
+	if grep -qs 'content="depthclip report"' results/report/index.html; then \
+		rm -f results/report/index.html $(RESULTS:results/%=results/report/%); \
+	fi; \
+	rmdir results/report/notebooks results/report results/notebooks results/figures results 2>/dev/null; \
+	rm -rf notebooks/.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE)
 	@find depthclip_core tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -173,8 +173,8 @@ def load_encoder(
         tower is a ModifiedResNet or a plain ViT ("RN50", "RN101", "ViT-B/16" …).
     weights: "openai" or another open_clip tag, downloaded by open_clip; a path to a state dict
         (.safetensors, .pt, also OpenAI's original TorchScript file); or None for the sample's own
-        weights and, with any other name, for random ones, said in a warning. Text that is a tag is
-        the tag, whatever files there are; "./openai" is a file.
+        weights and, with any other name, for random ones, said in a warning. A tag wins over
+        a file of that name; "./openai" is the file.
     device: "auto" (CUDA where there is one), or any torch device.
     precision: of the image tower: "fp32", "bf16", "fp16", or "auto": fp16 on CUDA as released,
         else fp32 (bf16 on a CPU that has it is several times faster: see the benchmark notebook).

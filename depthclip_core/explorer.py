@@ -176,7 +176,7 @@ def check_length(frames: Sequence[Frame], similarity: Tensor) -> None:
     """`DepthClipError` unless there is an answer for each frame."""
     if len(frames) != len(similarity):
         raise DepthClipError(
-            f"{len(similarity)} responses for {len(frames)} frames: collect them anew"
+            f"{len(similarity)} responses for {len(frames)} frames: run collect_responses again"
         )
 
 

@@ -22,6 +22,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import replacing
 from depthclip_core.settings import Window, figures_folder
 from depthclip_core.text import printable
 
@@ -67,15 +68,11 @@ def save_figure(figure: Figure, notebook: str, name: str) -> Path:
     for path in (png, png.with_suffix(".pdf")):
         if path.exists() and MADE_BY.encode() not in path.read_bytes():
             raise DepthClipError(f"{path} was not drawn by the workbook: move it away")
-        part = path.with_name(f".{path.name}")  # moved when whole, so that no figure is half a file
         # Without dates in it, the same figure is the same file.
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         metadata["Creator"] = MADE_BY
-        try:
+        with replacing(path) as part:
             figure.savefig(part, format=path.suffix[1:], metadata=metadata)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     return png
 
 

@@ -63,12 +63,12 @@ def paired(truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, n
     for position, truth in enumerate(truths):
         if position >= n_frames:
             raise DepthClipError(
-                f"{n_frames} responses for more ground truths than that: collect them anew"
+                f"{n_frames} responses for more ground truths: run collect_responses again"
             )
         yield position, truth
     if position + 1 < n_frames:
         raise DepthClipError(
-            f"{n_frames} responses for {position + 1} ground truths: collect them anew"
+            f"{n_frames} responses for {position + 1} ground truths: run collect_responses again"
         )
 
 

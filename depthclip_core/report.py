@@ -23,6 +23,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import replacing
 from depthclip_core.parameters import values_of_run
 from depthclip_core.plans import read_notebook
 from depthclip_core.runs import error_inside
@@ -106,11 +107,11 @@ def make_report(notebooks: Sequence[str | Path], out: str | Path = "results/repo
     (folder / "notebooks").mkdir(parents=True, exist_ok=True)
     for path in paths:
         if path.resolve() != (copy := folder / "notebooks" / path.name).resolve():
-            shutil.copyfile(path, copy)
+            with replacing(copy) as part:
+                shutil.copyfile(path, part)
     index = folder / "index.html"
-    part = index.with_suffix(".part")
-    part.write_text(page(chapters), "utf-8")
-    part.replace(index)
+    with replacing(index) as part:
+        part.write_text(page(chapters), "utf-8")
     return index
 
 

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.depth import upsample
 from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.files import replacing
 from depthclip_core.metrics import evaluate
 from depthclip_core.protocols import NYU_REGION, Protocol, resolve_protocol
 from depthclip_core.reading import read_ahead, read_truth
@@ -150,10 +151,8 @@ def save_predictions(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         for path, depth in zip(paths, maps, strict=True):
-            part = path.with_name(f".{path.name}.part")
-            with open(part, "wb") as file:
+            with replacing(path) as part, open(part, "xb") as file:
                 np.save(file, np.asarray(depth, dtype=np.float32))
-            part.replace(path)
     except ValueError as error:
         raise DepthClipError(f"{len(paths)} names, but {error}") from None
     return paths

@@ -11,20 +11,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from secrets import token_hex
 
 import h5py
 import numpy as np
 from filelock import FileLock, Timeout
 
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import replacing
 from depthclip_core.settings import store_folder
 
 PART = 16  # frames: of ViT-L/14 and three heads 340 MB
 FORMAT = 1  # part of every address: a later format never meets files of this one
 PATIENCE = 1800.0  # seconds: a part of the slowest network on the slowest CPU takes less
 SEAL = 512  # bytes ahead of HDF5's own, its "user block": a part's checksum
-ABOUT, CHECKSUMS = "array.json", "checksums.json"
+ABOUT, CHECKSUMS = "array.json", "depthclip-checksums.json"
+SIGN = b"DepthCLIP store"  # how a part begins
 _ADDRESS = re.compile(r"[0-9a-f]{16}")
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _OWN_NAME = re.compile(rf"array\.json|part-\d{{5,}}\.h5|{_TEMPORARY_NAME.pattern}")
@@ -113,7 +114,7 @@ class Store:
         return known if whole else {}
 
     def _remember(self, new: dict[str, list]) -> None:
-        with _locked(self.folder / "checksums.lock", None, patience=5):
+        with _locked(self.folder / "depthclip-checksums.lock", None, patience=5):
             for leftover in self.folder.glob(f".{CHECKSUMS}.*.tmp"):
                 leftover.unlink()  # whoever wrote it held this lock, and was killed
             known = self._checksums() | new
@@ -242,6 +243,8 @@ class StoredArray:
         others = [path.name for path in files if not _OWN_NAME.fullmatch(path.name)]
         if others:
             raise DepthClipError(f"{self.folder} holds {others[0]}, not of the store: move it away")
+        if files and not any(map(_signed, files)):
+            raise DepthClipError(f"{self.folder} is not of the store: move it away")
         with _writing(self.folder):
             for path in files:
                 path.unlink(missing_ok=True)
@@ -353,7 +356,20 @@ def _address(settings: dict) -> str:
 
 
 def _seal(sha256: str) -> bytes:
-    return f"DepthCLIP store, sha256 of what follows {SEAL} bytes: {sha256}\n".encode().ljust(SEAL)
+    return f"{SIGN.decode()}, sha256 of what follows {SEAL} bytes: {sha256}\n".encode().ljust(SEAL)
+
+
+def _signed(path: Path) -> bool:
+    """Whether a file of an array's folder shows that the store has written it."""
+    if _TEMPORARY_NAME.fullmatch(path.name):
+        return True
+    try:
+        if path.name == ABOUT:
+            return {"format", "n_frames", "settings"} <= json.loads(path.read_bytes()).keys()
+        with open(path, "rb") as file:
+            return file.read(len(SIGN)) == SIGN
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _on_disk(folder: Path) -> StoredArray:
@@ -378,14 +394,8 @@ def _write_whole(path: Path, content: bytes | memoryview) -> None:
 
     Not forced to the disk: what a power cut leaves, checksums find.
     """
-    temporary = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with replacing(path) as part, open(part, "xb") as file:
+        file.write(content)
 
 
 @contextmanager

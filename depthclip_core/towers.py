@@ -94,6 +94,9 @@ def fold_batch_norms(visual: ModifiedResNet) -> ModifiedResNet:
                 _fold(block, f"conv{i}", f"bn{i}")
         if isinstance(block, Bottleneck) and block.downsample is not None:
             _fold(block.downsample, "0", "1")
+    # A negative variance, say: no NaN may reach the fused ReLU, which would make it 0.
+    if bad := [name for name, weight in folded.named_parameters() if not weight.isfinite().all()]:
+        raise DepthClipError(f"the weights are not finite once norms are folded, first in {bad[0]}")
     return folded.to(next(visual.parameters()).dtype)
 
 

@@ -30,7 +30,7 @@ def openai_checksums() -> dict[str, str]:
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
     """Tensors by name, on the CPU, of safetensors or of a checkpoint; no code of the file is run.
 
-    What a file is, its content says, whatever its name. A TorchScript archive runs when it is
+    The content of a file says what it is, whatever its name. A TorchScript archive runs when it is
     loaded: OpenAI's own are known by their sha256, and no other is loaded.
     Returns also whether it is one of OpenAI's.
     """
@@ -100,6 +100,8 @@ def _openai_archive(content: bytes, path: Path) -> dict[str, Tensor]:
     if hashlib.sha256(content).hexdigest() not in openai_checksums().values():
         read = f"torch.jit.load({str(path)!r}, 'cpu').state_dict()"
         safe = str(path.with_suffix(".safetensors"))
+        if safe == str(path):
+            safe = str(path.with_name(f"{path.stem}-converted.safetensors"))
         raise DepthClipError(
             f"{path} is a TorchScript archive, which runs code when it is loaded, and not OpenAI's "
             f"own: if you trust it, safetensors.torch.save_file({read}, {safe!r}) converts it"
@@ -121,7 +123,7 @@ def _tensors(state: object, path: Path) -> dict[str, Tensor]:
     )
     if not dense or not state:
         raise DepthClipError(
-            f"{path} holds no state dict: tensors by name are wanted, as of model.state_dict()"
+            f"{path} holds no state dict: save model.state_dict(), tensors by name"
         )
     # What torch.compile and data parallelism add.
     names = {key: re.sub(r"^(module\.)+", "", key.replace("_orig_mod.", "")) for key in state}

@@ -100,7 +100,7 @@ def test_bad_input_is_refused(method):
     truths = ground_truths()
     with pytest.raises(DepthClipError, match="no frame has a valid pixel"):
         fit_bins(0 * truths, similarities(), method)
-    with pytest.raises(DepthClipError, match="collect them anew"):
+    with pytest.raises(DepthClipError, match="run collect_responses again"):
         fit_bins(truths[:2], similarities(), method)
     with pytest.raises(DepthClipError, match="did you mean 'median'"):
         fit_bins(truths, similarities(), "mean")

@@ -17,6 +17,7 @@ FLOORS = [
     "choices",
     "published",
     "text",
+    "files",
     "store",
     "datasets.base",
     "datasets.images",

@@ -135,6 +135,41 @@ def test_documents_name_only_targets_that_exist():
             assert set(named) <= known, path.name
 
 
+def test_clean_leaves_what_make_did_not_make(tmp_path):
+    """In a folder with this Makefile and files of the user's beside those of runs."""
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text("utf-8"))
+    mine = ["results/notebooks/mine.ipynb", "results/notebooks/07_a.ipynb", "results/figures/x.png"]
+    mine += ["results/report/index.html", "build/notes.txt", "results/runs/00_a.ipynb"]
+    made = {
+        "results/notebooks/00_a.ipynb": "{}",
+        "results/notebooks/00_a.json": '{"outcome": "ok"}',
+        "results/figures/00_a_b.png": "… the DepthCLIP workbook …",
+    }
+    sources = dict.fromkeys(["notebooks/00_a.ipynb", "notebooks/07_a.ipynb"], "{}")
+    for name, text in {**dict.fromkeys(mine, "mine"), **made, **sources}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "depthclip_core").mkdir()
+    (tmp_path / "tests").mkdir()
+    ran = subprocess.run(
+        ["make", "-C", str(tmp_path), "clean"], env={"PATH": os.environ["PATH"]}, check=False
+    )
+    assert ran.returncode == 0
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == {"Makefile", *mine, *sources}
+
+
+def test_a_venv_that_somebody_else_made_is_left_alone(tmp_path):
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text("utf-8"))
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "mine").write_text("mine")
+    command = ["make", "-C", str(tmp_path), "lock", f"PYTHON={sys.executable}"]
+    environment = {"PATH": os.environ["PATH"]}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode != 0 and ".venv was not made by this Makefile" in ran.stderr
+    assert (tmp_path / ".venv" / "mine").read_text() == "mine"
+
+
 def test_old_python_is_refused_in_one_line():
     answer = make("lock", "PYTHON=false")
     assert answer.returncode != 0
@@ -175,7 +210,7 @@ def test_no_file_names_a_registry_or_this_machine():
 
 def test_data_and_results_are_ignored():
     made = [
-        "data/sample/a.npz",
+        "data/store/a",
         "data/nyu/splits.mat",
         "results/a.ipynb",
         ".venv/a",

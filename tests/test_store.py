@@ -272,6 +272,20 @@ def test_only_what_the_store_made_is_removed(filled, tmp_path):
     ]
 
 
+def test_files_of_others_that_are_named_as_the_stores_are_left_alone(tmp_path):
+    folder = tmp_path / "0123456789abcdef"
+    folder.mkdir()
+    (folder / "array.json").write_text('{"mine": 1}')
+    (folder / "part-00000.h5").write_bytes(b"mine")
+    (tmp_path / "checksums.json").write_text('{"release.tar": "sha256:abc"}')
+    (found,) = Store(tmp_path).arrays()
+    with pytest.raises(DepthClipError, match="not of the store: move it away"):
+        found.remove()
+    assert Store(tmp_path).checksum(folder / "array.json")
+    assert sorted(path.name for path in folder.iterdir()) == ["array.json", "part-00000.h5"]
+    assert (tmp_path / "checksums.json").read_text() == '{"release.tar": "sha256:abc"}'
+
+
 # --- damage -------------------------------------------------------------------------------------
 
 
@@ -628,10 +642,12 @@ def test_damaged_checksums_are_made_anew(tmp_path, digests, content):
     store, weights = Store(tmp_path / "store"), tmp_path / "weights.bin"
     weights.write_bytes(b"abc")
     digest = store.checksum(weights)
-    (store.folder / "checksums.json").write_bytes(content)
+    (store.folder / "depthclip-checksums.json").write_bytes(content)
     assert store.checksum(weights) == store.checksum(weights) == digest
     assert len(digests) == 2
-    assert list(json.loads((store.folder / "checksums.json").read_text())) == [str(weights)]
+    assert list(json.loads((store.folder / "depthclip-checksums.json").read_text())) == [
+        str(weights)
+    ]
 
 
 def test_checksums_of_several_threads_are_all_kept(tmp_path, digests):
@@ -643,7 +659,7 @@ def test_checksums_of_several_threads_are_all_kept(tmp_path, digests):
         thread.start()
     for thread in work:
         thread.join()
-    kept = json.loads((tmp_path / "s" / "checksums.json").read_text())
+    kept = json.loads((tmp_path / "s" / "depthclip-checksums.json").read_text())
     assert sorted(kept) == sorted(map(str, files))
 
 

@@ -9,6 +9,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core import towers
+from depthclip_core.errors import DepthClipError
 from depthclip_core.heads import HEADS, cell_vectors, image_vectors
 
 
@@ -162,3 +163,10 @@ def test_every_encoder_runs_on_nyus_window_with_a_grid_of_its_own(name):
         assert vectors.isfinite().all()
         if head != "released":
             torch.testing.assert_close(vectors.norm(dim=1), torch.ones(1, *SIZES[name]))
+
+
+def test_norms_that_fold_to_nan_are_an_error(rn50):
+    broken = deepcopy(rn50)
+    broken.layer1[0].bn1.running_var[0] = -1e-3
+    with pytest.raises(DepthClipError, match=r"not finite once norms are folded.*layer1\.0\.conv1"):
+        towers.make_tower(broken, "fp32")

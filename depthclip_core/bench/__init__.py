@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from depthclip_core.bench import machine, passes, questions
 from depthclip_core.encoders import resolve_device
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import replacing
 from depthclip_core.settings import checkout_folder, data_folder
 from depthclip_core.text import as_markup
 
@@ -60,9 +61,10 @@ def save(row: dict, folder: Path | None = None) -> Path:
         f"{about['device']} {about['cores']} cores" if about["kind"] == "cpu" else about["device"]
     )
     path = folder / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".json")
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(row, indent=1, default=float) + "\n", encoding="utf-8")
-    part.replace(path)
+    if path.exists() and path.stem not in load(folder):
+        raise DepthClipError(f"{path} is not a machine's row: move it away")
+    with replacing(path) as part:
+        part.write_text(json.dumps(row, indent=1, default=float) + "\n", encoding="utf-8")
     return path
 
 

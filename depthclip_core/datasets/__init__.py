@@ -41,7 +41,7 @@ def open_dataset(
     Raises `DepthClipError` for unknown names, and for files that are missing or of another kind.
     """
     if dataset == "sample":
-        if data is not None:
+        if data:
             raise DepthClipError(
                 f"the sample comes with the package and has no data folder: to open {data}, "
                 "choose dataset 'nyu' or 'photos'"

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import os
-from functools import cache
+from functools import cache, partial
 from io import BytesIO, StringIO
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -38,7 +38,8 @@ class SampleFrames(Dataset):
         if checksum(self.path) != sample.FRAMES_SHA256 and self.path == sample.FRAMES:
             raise DepthClipError(f"{path} is damaged: install the package again")
         try:
-            self._file = ZipFile(self.path)
+            # In memory, so that forked processes do not share a place in one open file.
+            self._file = ZipFile(BytesIO(self.path.read_bytes()))
             table = self._file.read(sample.TABLE).decode()
         except (OSError, BadZipFile, KeyError) as error:
             raise DepthClipError(f"{path} does not hold the sample: {error}") from error
@@ -102,6 +103,9 @@ class SampleFrames(Dataset):
             "file": checksums([self.path])[0],
             "prepared": self.prepared,
         }
+
+    def __reduce__(self) -> tuple:
+        return partial(SampleFrames, self.split, prepared=self.prepared, path=self.path), ()
 
     def close(self) -> None:
         self._file.close()

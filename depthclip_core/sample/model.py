@@ -37,7 +37,9 @@ def initial_embedding(vocabulary: int, width: int) -> Tensor:
 def state_dict(path: Path = WEIGHTS) -> dict[str, Tensor]:
     """The whole model's tensors by name, fp32, from the compact file."""
     if not path.is_file():
-        raise DepthClipError(f"the sample's weights are missing at {path}: run `make pretrain`")
+        raise DepthClipError(
+            f"the sample's weights are missing at {path}: install the package again"
+        )
     state = {
         key: tensor.float() if tensor.is_floating_point() else tensor
         for key, tensor in load_file(path).items()

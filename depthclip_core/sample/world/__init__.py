@@ -1,4 +1,5 @@
 """The maintainer's workshop: it renders the sample's frames and pretrains its CLIP.
 
-Nothing outside this folder imports it. It needs the extra `render` (`trimesh`, `embreex`).
+Nothing outside this folder imports it. It needs `trimesh`, `embreex` and `pyoxipng`, the extra
+`render`.
 """

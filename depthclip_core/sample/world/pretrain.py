@@ -10,6 +10,7 @@ and ends with larger ones, of whose cells fewer lie at an edge.
 import hashlib
 import math
 import os
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -265,8 +266,12 @@ def write_card(recipe: Recipe, weights: Path, n_read: int, seconds: float) -> No
     weights.with_suffix(".md").write_text(card, encoding="utf-8")
 
 
-def main(recipe: Recipe | None = None, weights: Path = sample_model.WEIGHTS) -> None:
-    """Pretrain, and write the weights with their card."""
+def main(weights: Path, recipe: Recipe | None = None) -> None:
+    """Pretrain, and write the weights with their card; never over a file that is there."""
+    for path in (weights, weights.with_suffix(".md")):
+        if path.exists():
+            sys.exit(f"{path} is there already: move it away, or give another OUT=")
+    weights.parent.mkdir(parents=True, exist_ok=True)
     recipe, start = recipe or Recipe(), time.perf_counter()
     model, read = train(paint_world(recipe), recipe)
     sample_model.save_weights(model, read, weights)
@@ -275,4 +280,4 @@ def main(recipe: Recipe | None = None, weights: Path = sample_model.WEIGHTS) -> 
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

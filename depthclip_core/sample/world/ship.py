@@ -156,6 +156,9 @@ def _write(archive: ZipFile, name: str, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    made = render_sample(Path(sys.argv[1]))
+    try:
+        made = render_sample(Path(sys.argv[1]))
+    except FileExistsError:
+        sys.exit(f"{sys.argv[1]} is there already: move it away, or give another OUT=")
     digest = hashlib.sha256(made.read_bytes()).hexdigest()
     print(f"{made}, {os.path.getsize(made) / 1e6:.1f} MB, sha256 {digest}")
