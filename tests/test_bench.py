@@ -1,8 +1,7 @@
-import time
-
 """The benchmark measures what it says; its stored rows are whole, and the README shows them."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
