@@ -7,26 +7,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from depthclip_core.baselines import best_constants, constant_depth, lower_bound, random_depth
+    from depthclip_core.clip.encoders import Encoder, load_encoder
     from depthclip_core.datasets import Frame, open_dataset
-    from depthclip_core.encoders import Encoder, load_encoder
     from depthclip_core.errors import DepthClipError
-    from depthclip_core.metrics import evaluate, summarise
-    from depthclip_core.pipeline import predict_depth
+    from depthclip_core.evaluation.baselines import (
+        best_constants,
+        constant_depth,
+        lower_bound,
+        random_depth,
+    )
+    from depthclip_core.evaluation.metrics import evaluate, summarise
+    from depthclip_core.method.pipeline import predict_depth
 
 _HOMES = {
     "DepthClipError": "errors",
-    "Encoder": "encoders",
+    "Encoder": "clip.encoders",
     "Frame": "datasets",
-    "best_constants": "baselines",
-    "constant_depth": "baselines",
-    "evaluate": "metrics",
-    "load_encoder": "encoders",
-    "lower_bound": "baselines",
+    "best_constants": "evaluation.baselines",
+    "constant_depth": "evaluation.baselines",
+    "evaluate": "evaluation.metrics",
+    "load_encoder": "clip.encoders",
+    "lower_bound": "evaluation.baselines",
     "open_dataset": "datasets",
-    "predict_depth": "pipeline",
-    "random_depth": "baselines",
-    "summarise": "metrics",
+    "predict_depth": "method.pipeline",
+    "random_depth": "evaluation.baselines",
+    "summarise": "evaluation.metrics",
 }
 
 __all__ = [

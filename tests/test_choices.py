@@ -1,7 +1,9 @@
 from typing import get_args
 
-from depthclip_core import choices, heads, protocols, settings
+from depthclip_core import choices, settings
+from depthclip_core.clip import heads
 from depthclip_core.datasets import nyu
+from depthclip_core.evaluation import protocols
 
 
 def test_choices_are_what_the_package_has():

@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from depthclip_core.bench import machine, passes, questions
-from depthclip_core.encoders import resolve_device
+from depthclip_core.devices import resolve_device
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import replacing
 from depthclip_core.settings import checkout_folder, data_folder

@@ -1,13 +1,11 @@
 """The machine that a measurement is of: its name, its measured matrix peak, its memory."""
 
 import platform
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +13,8 @@ import psutil
 import torch
 
 from depthclip_core.checkout import commit
-from depthclip_core.towers import PRECISIONS, exact_gpu
+from depthclip_core.clip.towers import PRECISIONS
+from depthclip_core.devices import device_name, exact_gpu
 
 GIBI = 2**30
 
@@ -34,18 +33,6 @@ def describe(device: torch.device) -> dict:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    name = names[0] if names else platform.processor() or platform.machine()
-    return re.sub(r"\((R|TM)\)|\s+", " ", name).replace("  ", " ").strip()
 
 
 def cpu_features() -> list[str]:

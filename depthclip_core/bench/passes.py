@@ -11,15 +11,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, matrix_peak
+from depthclip_core.clip.encoders import Encoder, load_encoder
+from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
-from depthclip_core.encoders import Encoder, load_encoder
-from depthclip_core.encoding import READ
-from depthclip_core.pipeline import depth_maps, predict_depth, project, respond
-from depthclip_core.reading import read_rgb, read_truth
+from depthclip_core.datasets.reading import read_rgb, read_truth
+from depthclip_core.encoding.passes import READ
+from depthclip_core.encoding.store import Store
+from depthclip_core.evaluation.sweeps import PAPER_METRICS, sweep
+from depthclip_core.method.pipeline import depth_maps, predict_depth, project, respond
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
-from depthclip_core.store import Store
-from depthclip_core.sweeps import PAPER_METRICS, sweep
-from depthclip_core.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 
 WORDS = PROMPTS["original"]
 METRES = BINS["original"]

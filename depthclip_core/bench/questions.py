@@ -14,19 +14,19 @@ import torch
 from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, memory_growth
 from depthclip_core.bench.passes import METRES, WORDS, seeded_encoder
+from depthclip_core.clip.encoders import load_encoder
+from depthclip_core.clip.heads import HEADS
 from depthclip_core.datasets import Dataset, Frame, open_dataset
 from depthclip_core.datasets.base import Checksums
-from depthclip_core.encoders import load_encoder
-from depthclip_core.encoding import READ, collect_responses, encode
+from depthclip_core.datasets.reading import read_rgb, read_truth
+from depthclip_core.encoding.passes import READ, collect_responses, encode
+from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
-from depthclip_core.heads import HEADS
-from depthclip_core.pipeline import respond
-from depthclip_core.quadratic import error_forms
-from depthclip_core.reading import read_rgb, read_truth
-from depthclip_core.responses import bin_weights
+from depthclip_core.evaluation.quadratic import error_forms
+from depthclip_core.evaluation.sweeps import PAPER_METRICS, sweep
+from depthclip_core.method.pipeline import respond
+from depthclip_core.method.responses import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW, TEMPERATURE
-from depthclip_core.store import Store
-from depthclip_core.sweeps import PAPER_METRICS, sweep
 
 
 class GeneratedFrames(Dataset):

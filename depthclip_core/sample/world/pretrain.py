@@ -24,14 +24,14 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from depthclip_core import heads
-from depthclip_core.encoders import MEAN, STD
+from depthclip_core.clip import heads
+from depthclip_core.clip.encoders import MEAN, STD
+from depthclip_core.clip.towers import resnet_cells
 from depthclip_core.sample import model as sample_model
 from depthclip_core.sample.world import captions
 from depthclip_core.sample.world.render import OBJECT_NAMES, render_view
 from depthclip_core.sample.world.ship import PRETRAIN_SEED_LIMIT
 from depthclip_core.sample.world.world import SCENE_TYPES
-from depthclip_core.towers import resnet_cells
 
 BORDER = 8  # pixels at a frame's edge that crops leave out: NYU's white border
 SMALL_PART = 0.01  # share of a photograph that a thing must fill to be named in its caption

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 import depthclip_core as dc
-from depthclip_core import tables
+from depthclip_core.analysis import tables
 from depthclip_core.datasets.nyu import prepare_rgb
-from depthclip_core.pipeline import respond
+from depthclip_core.evaluation.sweeps import sweep
+from depthclip_core.method.pipeline import respond
 from depthclip_core.sample.sensor import measure
 from depthclip_core.sample.world.render import room_views
 from depthclip_core.sample.world.ship import rooms
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW
-from depthclip_core.sweeps import sweep
 
 
 def test_what_the_jpeg_moves_is_measured_again():

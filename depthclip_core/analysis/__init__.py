@@ -1,0 +1,1 @@
+"""What the notebooks ask: numbers and tables, no pictures."""

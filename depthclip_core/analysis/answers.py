@@ -1,0 +1,253 @@
+"""Which word answers at which true depth: the cells of a data set, from its stored responses.
+
+N frames of h × w cells, K words. A cell's true depth is that of the pixels under it. Its weights
+are those whose sum with the bins is the depth that is scored, the mirror image's included.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+from scipy.stats import entropy as shannon
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.pixels import cell_weights, checked_similarity, counted
+from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.settings import TEMPERATURE
+
+EDGES = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)  # of depth intervals, metres
+FEWEST_IMAGES = 5  # an interval drawn from fewer says nothing
+INTERVAL = (0.025, 0.975)
+
+
+def cell_depths(
+    truths: Iterable[np.ndarray],
+    grid: tuple[int, int],
+    protocol: str | Protocol = "released",
+    statistic: str = "median",
+    least: float = 0.5,
+) -> np.ndarray:
+    """True depth of each cell (N, h, w), metres: over its pixels that the protocol counts.
+
+    truths: (480, 640) each, metres, holes 0. statistic: "median" or "mean". least: the share of a
+    cell's pixels that must count; a cell with fewer is NaN.
+    """
+    if statistic not in ("median", "mean"):
+        raise DepthClipError(f"statistic is 'median' or 'mean', not {statistic!r}")
+    protocol = resolve_protocol(protocol)
+    window, overlap = protocol.window, protocol.overlap
+    # The cell of each pixel of the window, then of those pixels that have both.
+    row = np.arange(window.shape[0]) * grid[0] // window.shape[0]
+    column = np.arange(window.shape[1]) * grid[1] // window.shape[1]
+    cell = row[:, None] * grid[1] + column
+    n_cells = grid[0] * grid[1]
+    enough = least * np.bincount(cell.ravel(), minlength=n_cells)
+    rows, columns = overlap.slices
+    inside = cell[
+        rows.start - window.top : rows.stop - window.top,
+        columns.start - window.left : columns.stop - window.left,
+    ]
+    of_cells = ndimage.median if statistic == "median" else ndimage.mean
+    out = []
+    for truth in truths:
+        known = counted(truth, protocol)
+        depth, label = known.depth[known.valid].astype(np.float64), inside[known.valid]
+        counts = np.bincount(label, minlength=n_cells)
+        depths = np.full(n_cells, np.nan)
+        use = np.flatnonzero((counts > 0) & (counts >= enough))
+        if len(use):
+            depths[use] = of_cells(depth, label, use)
+        out.append(depths.reshape(grid))
+    return np.array(out).reshape(-1, *grid)
+
+
+def mean_weights(
+    similarity: Tensor, temperature: float = TEMPERATURE, flip: bool = True
+) -> np.ndarray:
+    """Bin weights (N, K, h, w) of similarities (N, V, K, h, w); flip: mean with the mirror image's.
+
+    A sum over the words with the bins is the depth on the grid of cells, as it is scored.
+    """
+    views = checked_similarity(similarity)
+    return np.stack([cell_weights(frame, temperature, flip) for frame in views])
+
+
+def checked_cell(row: int, column: int, grid: tuple[int, int]) -> tuple[int, int]:
+    """(row, column) of a cell, counted from 0, if the grid has it."""
+    if not (0 <= row < grid[0] and 0 <= column < grid[1]):
+        raise DepthClipError(
+            f"no cell ({row}, {column}): the grid has rows 0 to {grid[0] - 1} "
+            f"and columns 0 to {grid[1] - 1}"
+        )
+    return row, column
+
+
+def winners(weights: np.ndarray) -> np.ndarray:
+    """The word of largest weight at each cell (N, h, w), by its place in the list of words.
+
+    Raises `DepthClipError` for weights that are not finite: NaN would win.
+    """
+    _check_finite("weights", weights)
+    return weights.argmax(axis=1)
+
+
+def entropy(weights: np.ndarray) -> np.ndarray:
+    """Entropy of each cell's weights in bits (N, h, w): 0 for one word, log2 K for all alike.
+
+    2 to its power is the effective number of words that answer.
+    """
+    return shannon(weights.astype(np.float64), base=2, axis=1)
+
+
+def depth_labels(edges: Sequence[float] = EDGES) -> list[str]:
+    """How the depth intervals between edges are written: "1 – 1.5"."""
+    return [f"{near:g} – {far:g}" for near, far in pairwise(edges)]
+
+
+def counts_by_depth(
+    weights: np.ndarray,
+    depths: np.ndarray,
+    words: Sequence[str],
+    edges: Sequence[float] = EDGES,
+) -> pd.DataFrame:
+    """How many cells each word wins (K rows) at each true depth (intervals between edges, metres).
+
+    Cells without a known depth, NaN, do not count.
+    """
+    _checked(weights, depths, words)
+    interval, won = _intervals(depths, edges), winners(weights)
+    counts = [
+        np.bincount(interval[(won == k) & (interval >= 0)], minlength=len(edges) - 1)
+        for k in range(len(words))
+    ]
+    return pd.DataFrame(
+        counts,
+        pd.Index(words, name="winning word"),
+        pd.Index(depth_labels(edges), name="true depth (m)"),
+    )
+
+
+def response_curves(
+    weights: np.ndarray,
+    depths: np.ndarray,
+    words: Sequence[str],
+    edges: Sequence[float] = EDGES,
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean weight of each word over the cells of each depth interval, a row per word and interval.
+
+    Columns: depth, the cells' mean true depth in metres; mean; low and high, the 95 % interval of a
+    bootstrap that draws images again, since cells of one image are not independent; cells; images.
+    No interval is given for fewer than FEWEST_IMAGES images; intervals without cells are left out.
+    """
+    _checked(weights, depths, words)
+    interval, n_intervals = _intervals(depths, edges), len(edges) - 1
+    member = np.stack([interval == i for i in range(n_intervals)], axis=1)  # (N, I, h, w)
+    cells = member.sum((2, 3)).astype(np.float64)  # (N, I)
+    sums = np.einsum("nihw,nkhw->nki", member, weights.astype(np.float64))
+    depth = np.einsum("nihw,nhw->i", member, np.nan_to_num(depths))
+    times = _redraws(len(depths), draws, seed)
+    total = cells.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums.sum(0) / total  # (K, I)
+        drawn = np.tensordot(times, sums, 1) / (times @ cells)[:, None]  # (draws, K, I)
+    rows, labels = [], depth_labels(edges)
+    for i in np.flatnonzero(total):
+        images = int((cells[:, i] > 0).sum())
+        ends = np.full((2, len(words)), np.nan)
+        if images >= FEWEST_IMAGES:
+            ends = np.nanquantile(drawn[:, :, i], INTERVAL, axis=0)
+        at, seen = (labels[i], depth[i] / total[i]), (int(total[i]), images)
+        rows += [(word, *at, mean[k, i], *ends[:, k], *seen) for k, word in enumerate(words)]
+    columns = ["word", "interval", "depth", "mean", "low", "high", "cells", "images"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def rank_correlation(
+    order: np.ndarray, depths: np.ndarray, draws: int = 200, seed: int = 0
+) -> pd.DataFrame:
+    """Spearman's ρ of the winning word's place (N, h, w) with true depth, and its 95 % interval.
+
+    Rows: "all cells" of all images together; "within an image", the mean over the images in which
+    more than one word wins. Intervals are of a bootstrap over images. Columns: spearman, low, high,
+    cells, images; ρ is NaN where one word wins everywhere. Depths are NaN where not known.
+    """
+    _check_finite("the winning words", order)
+    _check_known(depths)
+    known = [np.isfinite(image) for image in depths]
+    pairs = [(o[k], d[k]) for o, d, k in zip(order, depths, known, strict=True) if k.any()]
+    times = _redraws(len(pairs), draws, seed).astype(int)
+    together = _spearman(pairs)
+    drawn = [_spearman([p for p, n in zip(pairs, t, strict=True) for _ in range(n)]) for t in times]
+    single = np.array([_spearman([pair]) for pair in pairs])
+    told = np.isfinite(single)
+    again = _redraws(told.sum(), draws, seed) @ single[told] / max(1, told.sum())
+    cells = [len(d) for _, d in pairs]
+    rows = {
+        "all cells": [together, *_ends(drawn), sum(cells), len(pairs)],
+        "within an image": [
+            single[told].mean() if told.any() else np.nan,
+            *_ends(again if told.any() else [np.nan]),
+            sum(c for c, t in zip(cells, told, strict=True) if t),
+            int(told.sum()),
+        ],
+    }
+    columns = ["spearman", "low", "high", "cells", "images"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return table.astype({"cells": int, "images": int})
+
+
+def _spearman(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    if not pairs:
+        return np.nan
+    order, depth = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    if (order == order[0]).all() or (depth == depth[0]).all():
+        return np.nan  # nothing to order
+    return float(spearmanr(order, depth).statistic)
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    values = np.asarray(values, dtype=float)
+    if not np.isfinite(values).any():
+        return np.nan, np.nan
+    low, high = np.nanquantile(values, INTERVAL)
+    return float(low), float(high)
+
+
+def _redraws(n_images: int, draws: int, seed: int) -> np.ndarray:
+    """How often each image is drawn (draws, N), N with replacement each time."""
+    if not n_images:
+        return np.zeros((draws, 0))
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_images, np.full(n_images, 1 / n_images), draws).astype(np.float64)
+
+
+def _intervals(depths: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    """The interval [near, far) of each depth; −1 where it is not known or in none."""
+    place = np.searchsorted(edges, depths, side="right") - 1
+    return np.where(np.isfinite(depths) & (place < len(edges) - 1), place, -1)
+
+
+def _check_finite(what: str, values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        raise DepthClipError(f"{what} hold NaN or infinite values")
+
+
+def _check_known(depths: np.ndarray) -> None:
+    if np.isinf(depths).any() or (depths < 0).any():
+        raise DepthClipError("depths of cells are infinite or negative: one not known is NaN")
+
+
+def _checked(weights: np.ndarray, depths: np.ndarray, words: Sequence[str]) -> None:
+    n, k, *grid = weights.shape
+    if depths.shape != (n, *grid) or k != len(words):
+        raise DepthClipError(
+            f"weights {weights.shape} do not fit depths {depths.shape} and {len(words)} words"
+        )
+    _check_finite("weights", weights)
+    _check_known(depths)

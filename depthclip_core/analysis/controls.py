@@ -1,0 +1,150 @@
+"""Control vocabularies: any seven words asked for depth, and what tells them from distance words.
+
+A list of words can score well because it means distance, because its bins suit the rooms, or
+because any seven directions of CLIP's space know something. Other words, other orders of the same
+words, and bins fitted for each word separate the three.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from itertools import permutations
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from depthclip_core.analysis import tables
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
+from depthclip_core.evaluation.pixels import checked_similarity
+from depthclip_core.settings import MAX_DEPTH, PROMPTS
+
+_data = tomllib.loads(
+    resources.files("depthclip_core.analysis").joinpath("controls.toml").read_text(encoding="utf-8")
+)
+CONTROLS = MappingProxyType({name: tuple(words) for name, words in _data["words"].items()})
+VOCABULARIES = MappingProxyType({**PROMPTS, **CONTROLS})  # the paper's lists first
+QUARTILES = ("25 %", "median", "75 %")
+LARGEST = 8  # words of which all orders are looked at: 40,320
+
+
+def even_bins(n_words: int = 7) -> tuple[float, ...]:
+    """Centres of equal parts of 0–10 m, as Auty & Mikolajczyk's: 0.714, 2.143 … 9.286 for seven."""
+    return tuple(float(b) for b in (np.arange(n_words) + 0.5) * MAX_DEPTH / n_words)
+
+
+def published() -> pd.DataFrame:
+    """Auty & Mikolajczyk's scores of words without training, rel and δ1: their own setting."""
+    table = pd.DataFrame(_data["published"]["rows"], _data["published"]["metrics"]).T
+    return table.rename_axis("words")
+
+
+def orders(bins: Sequence[float]) -> np.ndarray:
+    """All orders of K bins, (K!, K): the same words and depths, each word with another's depth.
+
+    The first is as given. K is at most 8.
+    """
+    if not 0 < len(bins) <= LARGEST:
+        raise DepthClipError(f"all orders of {len(bins)} bins: give 1 to {LARGEST}")
+    return np.array(list(permutations(bins)), dtype=np.float64)
+
+
+def where_words_win(depths: np.ndarray, similarity: Tensor, words: Sequence[str]) -> pd.DataFrame:
+    """For each word the cells that it answers best, and their true depth.
+
+    depths: (N, h, w) of `answers.cell_depths`. similarity: (N, V, K, h, w), of which the first
+    view, the image itself, is asked. Columns: cells, and 25 %, median and 75 % of
+    their depths, metres.
+    """
+    depth, winner = _winners(depths, similarity)
+    rows = {}
+    for k, word in enumerate(words):
+        own = depth[winner == k]
+        quartiles = np.quantile(own, [0.25, 0.5, 0.75]) if own.size else [np.nan] * 3
+        rows[word] = {"cells": own.size, **dict(zip(QUARTILES, quartiles, strict=True))}
+    return pd.DataFrame(rows).T.astype({"cells": int}).rename_axis("word")
+
+
+def order_in_images(depths: np.ndarray, similarity: Tensor) -> pd.Series:
+    """Rank correlations of the words' order, near to far, with true depth; arguments as above.
+
+    words: of the median depth where each word wins. cells: of depth and winner, cell by cell. NaN
+    where fewer than three words, for cells two, win anywhere.
+    """
+    depth, winner = _winners(depths, similarity)
+    present = np.unique(winner)
+    middles = [np.median(depth[winner == k]) for k in present]
+    return pd.Series(
+        {
+            "words": spearmanr(present, middles).statistic if len(present) > 2 else np.nan,
+            "cells": spearmanr(winner, depth).statistic if len(present) > 1 else np.nan,
+        }
+    )
+
+
+def text_positions(text: Tensor) -> np.ndarray:
+    """Where each of K text vectors (K, D) lies between the first, 0, and the last, 1."""
+    vectors = text.double().cpu().numpy()
+    axis = vectors[-1] - vectors[0]
+    return (vectors - vectors[0]) @ axis / (axis @ axis)
+
+
+def order_in_text(text: Tensor) -> pd.Series:
+    """Rank correlation of K words' order with their place on the axis from the first to the last.
+
+    The axis is drawn through the words at the ends, so some correlation is there in any order:
+    chance is the share of all K! orders, each along its own axis, that reach as much.
+    text: (K, D), K at most 8.
+    """
+    if len(text) < 3:
+        raise DepthClipError(f"{len(text)} words have no order to test: give 3 to {LARGEST}")
+    vectors = text.double().cpu().numpy()
+    if not np.isfinite(vectors).all():
+        raise DepthClipError("text vectors hold NaN or infinite values: they have no order")
+    gram = vectors @ vectors.T
+    order = orders(range(len(gram))).astype(int)
+    along = np.take_along_axis(gram[order[:, -1]] - gram[order[:, 0]], order, axis=1)
+    ranks = along.argsort(axis=1).argsort(axis=1)
+    distance = ((ranks - np.arange(len(gram))) ** 2).sum(axis=1)  # the first order is as given
+    rho = 1 - 6 * distance / (len(gram) * (len(gram) ** 2 - 1))
+    return pd.Series({"correlation": rho[0], "chance": np.mean(distance <= distance[0])})
+
+
+def intervals(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Mean over images of each column, with the 95 % interval of 2,000 bootstraps of the images.
+
+    Frames without a score are left out. Of differences of two systems' rows it is a paired test:
+    an interval without zero says that one is better.
+    """
+    n_scored = len(rows.dropna())
+    if n_scored < 2:
+        raise DepthClipError(f"an interval of {n_scored} images: score two or more")
+    return tables.intervals(rows, seed=seed)
+
+
+def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Rows less those of a reference on the same images: `intervals`, and a verdict per metric.
+
+    verdict: "better" or "worse" than the reference where the interval leaves zero out, else
+    "no telling".
+    """
+    table = intervals(rows - reference, seed)
+    higher = table.index.isin(list(HIGHER_IS_BETTER))
+    gain = np.where(higher, table["low"], -table["high"])  # the least that the rows may gain
+    loss = np.where(higher, table["high"], -table["low"])  # the most
+    verdict = np.select([gain > 0, loss < 0], ["better", "worse"], "no telling")
+    return table.assign(verdict=verdict)
+
+
+def _winners(depths: np.ndarray, similarity: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Depth of every measured cell of all frames, and which word wins there."""
+    winner = checked_similarity(similarity)[:, 0].argmax(1).cpu().numpy()
+    if winner.shape != depths.shape:
+        raise DepthClipError(f"answers at {winner.shape} cells for depths at {depths.shape}")
+    if np.isinf(depths).any():
+        raise DepthClipError("depths of cells are infinite: one not known is NaN")
+    measured = np.isfinite(depths)
+    return depths[measured], winner[measured]

@@ -1,0 +1,109 @@
+"""How much of a frame's depth a map shows: its relief, and the best that its grid could do.
+
+A prediction is a few hundred numbers, upsampled. What no such map can show is told apart here from
+what this one gets wrong.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from depthclip_core.datasets import Frame, as_dataset
+from depthclip_core.datasets.reading import read_ahead, read_truth
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.pixels import Truth, counted, interpolation, overlap_interpolation
+from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+
+
+def gradient_energy(depth: np.ndarray, known: np.ndarray) -> float:
+    """Sum of squared differences of neighbouring pixels, m², where both are known.
+
+    depth: (H, W) metres. known: (H, W) bool.
+    """
+    depth = np.where(known, depth, 0).astype(np.float64)
+    down = np.diff(depth, axis=0)[known[1:] & known[:-1]]
+    across = np.diff(depth, axis=1)[known[:, 1:] & known[:, :-1]]
+    return float(down @ down + across @ across)
+
+
+def best_on_grid(
+    truth: np.ndarray, grid: tuple[int, int] = (13, 17), protocol: str | Protocol = "released"
+) -> np.ndarray:
+    """The depth map of the window, float32 (416, 544), that a grid of cells comes nearest with.
+
+    Least squares over the pixels that count, of the cells' depths, upsampled as predictions are.
+    truth: (480, 640) metres, holes 0. Cells that no pixel speaks of are as small as can be.
+    """
+    protocol = resolve_protocol(protocol)
+    cells = _best_cells(counted(truth, protocol), grid, protocol)
+    down, across = (interpolation(*n) for n in zip(grid, protocol.window.shape, strict=True))
+    return (down @ cells @ across.T).astype(np.float32)
+
+
+def detail(
+    frames: Sequence[Frame],
+    maps: Iterable[np.ndarray],
+    grid: tuple[int, int] = (13, 17),
+    protocol: str | Protocol = "released",
+) -> pd.DataFrame:
+    """A row per frame: what a map shows of the depth inside the frame.
+
+    maps: of the protocol's window, metres. Columns: within, Pearson's correlation with the truth
+    over the frame's pixels; relief, the map's gradient energy as a share of the truth's; rmse, of
+    the map; grid_rmse and grid_relief, the same of `best_on_grid`. NaN where no pixel counts.
+    """
+    protocol = resolve_protocol(protocol)
+    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    names, rows = as_dataset(frames).names, []
+    for name, depth, truth in zip(names, maps, truths, strict=True):
+        if depth.shape != protocol.window.shape:
+            raise DepthClipError(
+                f"the map of {name} has shape {depth.shape}, the window {protocol.window.shape}"
+            )
+        rows.append(_row(depth, counted(truth, protocol), grid, protocol))
+    return pd.DataFrame(rows, index=names)
+
+
+def _row(depth: np.ndarray, truth: Truth, grid: tuple[int, int], protocol: Protocol) -> dict:
+    columns = ("within", "relief", "rmse", "grid_relief", "grid_rmse")
+    if not truth.n_valid:
+        return dict.fromkeys(columns, np.nan)
+    window, overlap = protocol.window, protocol.overlap
+    p = depth[overlap.top - window.top :, overlap.left - window.left :]
+    p = p[: truth.depth.shape[0], : truth.depth.shape[1]]
+    rows, across = overlap_interpolation(grid, protocol)
+    best = rows @ _best_cells(truth, grid, protocol) @ across.T
+    energy = gradient_energy(truth.depth, truth.valid)
+    values = []
+    for shown in (p, best):
+        error = (shown - truth.depth)[truth.valid].astype(np.float64)
+        relief = gradient_energy(shown, truth.valid) / energy if energy else np.nan
+        values += [relief, float(np.sqrt(np.mean(error**2)))]
+    x, y = p[truth.valid].astype(np.float64), truth.depth[truth.valid].astype(np.float64)
+    spread = x.std() * y.std()
+    within = np.mean((x - x.mean()) * (y - y.mean())) / spread if spread > 1e-9 else np.nan
+    return dict(zip(columns, [float(within), *values], strict=True))
+
+
+def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.ndarray:
+    """Depths of the cells (h, w) whose upsampled map has the least squared error."""
+    (h, w), (down, across) = grid, overlap_interpolation(grid, protocol)
+    # A cell's pixels are a product of rows and columns: so is the matrix of normal equations, but
+    # for the mask between them.
+    pairs_down, pairs_across = _pairs(*grid, protocol)
+    normal = (pairs_down.T @ (truth.valid @ pairs_across)).reshape(h, h, w, w)
+    normal = normal.transpose(0, 2, 1, 3).reshape(h * w, h * w)
+    known = down.T @ truth.depth.astype(np.float64) @ across  # 0 where a pixel does not count
+    return np.linalg.lstsq(normal, known.ravel(), rcond=1e-10)[0].reshape(grid)
+
+
+@lru_cache(maxsize=4)
+def _pairs(h: int, w: int, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """Products of each two columns of the same: (H, h·h) and (W, w·w), float64."""
+    down, across = (matrix.astype(np.float64) for matrix in overlap_interpolation((h, w), protocol))
+    return tuple(
+        (matrix[:, :, None] * matrix[:, None, :]).reshape(len(matrix), -1)
+        for matrix in (down, across)
+    )

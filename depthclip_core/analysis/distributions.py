@@ -1,0 +1,154 @@
+"""How deep scenes are: distributions of true depth by scene type, and the bins each would want.
+
+Each image counts the same, as in the protocol's mean over images, whatever its number of measured
+pixels. Only pixels that the protocol counts are looked at.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import wasserstein_distance
+from torch import Tensor
+
+from depthclip_core.analysis.tables import FEW
+from depthclip_core.datasets import Frame
+from depthclip_core.datasets.reading import read_ahead, read_truth
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.fitting import medians, word_histograms
+from depthclip_core.evaluation.pixels import counted
+from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.settings import TEMPERATURE
+
+STEP = 0.01  # metres, the histograms' resolution
+
+
+def depth_histograms(
+    truths: Iterable[np.ndarray], protocol: str | Protocol = "released"
+) -> pd.DataFrame:
+    """Share of each image's valid pixels by depth: a row per image, a column per STEP.
+
+    truths: (480, 640) each, metres, holes 0. Columns are the middles of the steps, metres; a row
+    sums to 1, or is NaN for an image without a valid pixel.
+    """
+    protocol = resolve_protocol(protocol)
+    size = round(protocol.max_depth / STEP)
+    rows = []
+    for truth in truths:
+        known = counted(truth, protocol)
+        place = np.minimum((known.depth[known.valid] / STEP).astype(np.int64), size - 1)
+        shares = np.bincount(place, minlength=size).astype(np.float64)
+        rows.append(shares / known.n_valid if known.n_valid else np.full(size, np.nan))
+    return pd.DataFrame(rows, columns=pd.Index((np.arange(size) + 0.5) * STEP, name="depth (m)"))
+
+
+def by_scene(histograms: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFrame:
+    """The mean of the images' histograms for each scene type, from near to far by their medians."""
+    shares = histograms.dropna().groupby(_index(histograms, scenes)).mean()
+    if shares.empty:
+        raise DepthClipError("no frame has a valid pixel: there is no distribution of depth")
+    return shares.loc[quantiles(shares, [0.5])[0.5].sort_values(kind="stable").index]
+
+
+def image_counts(histograms: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFrame:
+    """For each scene type, how many images have depth, and whether these are few (below FEW)."""
+    counts = _index(histograms, scenes)[histograms.notna().all(axis=1)].value_counts()
+    return pd.DataFrame({"images": counts, "few": counts < FEW}).rename_axis("scene")
+
+
+def quantiles(shares: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
+    """Depth in metres (± STEP / 2) below which a share of each row's pixels lies, by level.
+
+    NaN of a row that is not finite, and of one without pixels.
+    """
+    below, middles = shares.to_numpy().cumsum(axis=1), shares.columns.to_numpy()
+    total = below[:, -1:]
+    known = np.isfinite(total[:, 0]) & (total[:, 0] > 0)
+    found = {
+        level: np.where(known, middles[(below >= level * total).argmax(axis=1)], np.nan)
+        for level in levels
+    }
+    return pd.DataFrame(found, index=shares.index)
+
+
+def distances(shares: pd.DataFrame) -> pd.DataFrame:
+    """Wasserstein-1 distance of every two rows, metres: how far depth must move on average."""
+    middles, rows = shares.columns.to_numpy(), shares.to_numpy()
+    table = [[wasserstein_distance(middles, middles, a, b) for b in rows] for a in rows]
+    return pd.DataFrame(table, shares.index, shares.index.rename(None))
+
+
+def distances_by_chance(
+    histograms: pd.DataFrame,
+    scenes: Sequence[str],
+    draws: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What `distances` stay below, in `level` of draws, if images are dealt to scenes at random.
+
+    Scene types of few images lie apart by chance alone; what is farther apart than this is not.
+    """
+    images = histograms.dropna()
+    kinds = _index(histograms, scenes)[images.index].to_numpy()
+    names, place = np.unique(kinds, return_inverse=True)
+    # On one grid the distance is the area between the cumulative distributions.
+    below = images.to_numpy().cumsum(axis=1)
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(draws):
+        dealt = np.eye(len(names))[rng.permutation(place)]
+        mean = dealt.T @ below / dealt.sum(0)[:, None]
+        found.append(np.abs(mean[:, None] - mean[None]).sum(axis=2) * STEP)
+    index = pd.Index(names, name="scene")
+    return pd.DataFrame(np.quantile(found, level, axis=0), index, index.rename(None))
+
+
+def positions_of(scenes: Sequence[str], scene: str) -> list[int]:
+    """The positions of a scene type's frames; an error that names the types that are there."""
+    found = [position for position, name in enumerate(scenes) if name == scene]
+    if not found:
+        there = ", ".join(sorted({str(name) for name in scenes}))
+        raise DepthClipError(f"no frame shows scene {scene!r}; there are: {there}")
+    return found
+
+
+def typical_frame(histograms: pd.DataFrame, scenes: Sequence[str], scene: str) -> int:
+    """The position of the frame whose median depth is nearest to its scene type's."""
+    images = histograms.iloc[positions_of(scenes, scene)].dropna()
+    if images.empty:
+        raise DepthClipError(f"no frame of scene {scene!r} has a valid pixel")
+    middle = quantiles(images.mean().to_frame(scene).T, [0.5])[0.5].iloc[0]
+    return int((quantiles(images, [0.5])[0.5] - middle).abs().idxmin())
+
+
+def wanted_bins(
+    frames: Sequence[Frame],
+    similarity: Tensor,
+    scenes: Sequence[str],
+    words: Sequence[str],
+    temperature: float = TEMPERATURE,
+    protocol: str | Protocol = "released",
+) -> pd.DataFrame:
+    """The median depth of each word in each scene type, metres, fitted on these very frames.
+
+    Rows: "all", then the scene types by name. similarity: (N, V, K, h, w), as stored. Pixels of a
+    scene's images are pooled; a word that never answers in a scene takes the scene's median.
+    """
+    if len(frames) != len(similarity) or len(frames) != len(scenes):
+        raise DepthClipError(
+            f"{len(similarity)} responses and {len(scenes)} scenes for {len(frames)} frames"
+        )
+    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    histograms = word_histograms(truths, {"words": similarity}, temperature, protocol)
+    totals = dict.fromkeys(["all", *sorted(set(scenes))], 0.0)
+    for scene, histogram in zip(scenes, histograms, strict=True):
+        totals["all"] = totals["all"] + histogram["words"]
+        totals[scene] = totals[scene] + histogram["words"]
+    rows = {scene: medians(total) for scene, total in totals.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(words)).rename_axis("scene")
+
+
+def _index(histograms: pd.DataFrame, scenes: Sequence[str]) -> pd.Series:
+    if len(scenes) != len(histograms):
+        raise DepthClipError(f"{len(scenes)} scenes for {len(histograms)} histograms")
+    return pd.Series(list(scenes), index=histograms.index, name="scene")

@@ -1,0 +1,70 @@
+"""What a run shows, and whether its numbers may stand beside the paper's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from depthclip_core.clip.encoders import Encoder
+from depthclip_core.datasets import Frame, NyuFrames, as_dataset
+from depthclip_core.settings import TEMPERATURE
+
+# The labelled set as its authors give it.
+NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654
+PUBLISHED = {
+    "prompts": "original",
+    "bins": "original",
+    "temperature": TEMPERATURE,
+    "protocol": "released",
+}
+
+
+def what_is_shown(frames: Sequence[Frame], encoder: Encoder, head: str | None = None) -> str:
+    """One line for a notebook's first output: data, encoder, head, and that a sample is one."""
+    title = as_dataset(frames).title
+    weights = {"own": "the sample's own CLIP", "random": f"{encoder.name} with random weights"}
+    shown = f"{title}: {len(frames)} frames, "
+    shown += weights.get(encoder.weights, f"{encoder.name}, weights {Path(encoder.weights).name}")
+    shown += f", {head} head" if head else ""
+    if not_comparable(frames, encoder, head or "released"):
+        shown += ". Not the paper's setting: not its numbers"
+    return shown
+
+
+def not_comparable(
+    frames: Sequence[Frame], encoder: Encoder, head: str, **settings: object
+) -> list[str]:
+    """Why a run is not the paper's: what of NYU's test split, OpenAI's RN50 and the released head
+    it lacks. Empty where nothing is.
+
+    settings: of prompts, bins, temperature and protocol those that a run lets its user choose; each
+    must be the paper's.
+    """
+    reasons = []
+    if not is_nyu(frames):
+        reasons.append("the frames are not NYU Depth v2's")
+    elif frames.split != "test":
+        reasons.append(f"the split is {frames.split!r}, not 'test'")
+    elif not frames.prepared:
+        reasons.append("the frames are not prepared as released")
+    if not is_openai_rn50(encoder):
+        reasons.append("the encoder is not RN50 with OpenAI's weights")
+    if head != "released":
+        reasons.append(f"the head is {head!r}, not 'released'")
+    for name, value in settings.items():
+        if value != PUBLISHED[name]:
+            reasons.append(f"the {name} is {value!r}, not {PUBLISHED[name]!r}")
+    return reasons
+
+
+def is_nyu(frames: Sequence[Frame]) -> bool:
+    """Whether these frames are of the labelled NYU Depth v2 itself, not of a file of its layout."""
+    return (
+        isinstance(frames, NyuFrames)
+        and frames.mat.stat().st_size == NYU_BYTES
+        and frames.n_in_file == NYU_FRAMES
+        and (frames.split != "test" or len(frames) == NYU_TEST)
+    )
+
+
+def is_openai_rn50(encoder: Encoder) -> bool:
+    """Whether the weights are OpenAI's RN50, by open_clip's tag or as the original file."""
+    return encoder.name == "RN50" and encoder.from_openai

@@ -1,0 +1,216 @@
+"""CLIP's image towers made ready to run: batch norms folded, layout, packing, precision. Only here.
+
+A tower computes what open_clip's own modules compute, to rounding: `resnet_cells` and `vit_cells`
+are the definition, all else here is speed.
+"""
+
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from open_clip.modified_resnet import Bottleneck, ModifiedResNet
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from depthclip_core.clip.heads import Features, resize_positions
+from depthclip_core.devices import exact_gpu
+from depthclip_core.errors import DepthClipError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Tower(NamedTuple):
+    """An image tower, ready to run.
+
+    features: normalised images (B, 3, H, W) fp32 → `Features`. visual: the module whose last layers
+    the heads use. Both are in the heads' precision: fp32 on a CPU, where heads cost little, else
+    the tower's.
+    """
+
+    features: Callable[[Tensor], Features]
+    visual: nn.Module
+
+
+def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tower:
+    """The fastest form of an fp32 tower on its device, in "fp32", "bf16" or "fp16".
+
+    ResNets get their batch norms folded and run channels-last; on a CPU with oneDNN their
+    convolutions are packed once, with ReLU and residual sum inside. compiled: let torch.compile do
+    it instead, which on a CPU needs a C++ compiler and half a minute; `DepthClipError` without one.
+    """
+    device, dtype = next(visual.parameters()).device, PRECISIONS[precision]
+    if isinstance(visual, VisionTransformer):
+        own = visual if precision == "fp32" else deepcopy(visual).to(dtype)
+        network = _compile(vit_cells, device) if compiled else vit_cells
+    else:
+        own = fold_batch_norms(visual).to(dtype=dtype, memory_format=torch.channels_last)
+        network = _compile(resnet_cells, device) if compiled else resnet_cells
+        if device.type == "cpu" and not compiled and can_pack(precision):
+            own, network = PackedResNet(own), PackedResNet.__call__
+    of_heads = torch.float32 if device.type == "cpu" else dtype
+
+    def features(images: Tensor) -> Features:
+        images = images.to(dtype, memory_format=torch.channels_last)
+        with exact_gpu(device) if precision == "fp32" else nullcontext():
+            cells, token = network(own, images)
+        return Features(cells.to(of_heads), token if token is None else token.to(of_heads))
+
+    if of_heads == torch.float32:
+        return Tower(features, visual)
+    is_vit = isinstance(visual, VisionTransformer)
+    return Tower(features, own if is_vit else deepcopy(visual).to(of_heads))
+
+
+def resnet_cells(visual: ModifiedResNet, images: Tensor) -> Features:
+    """A ModifiedResNet up to and including layer4: (B, 3, H, W) → (B, C, H // 32, W // 32)."""
+    cells = visual.stem(images)
+    for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
+        cells = layer(cells)
+    return Features(cells)
+
+
+def vit_cells(visual: VisionTransformer, images: Tensor) -> Features:
+    """A ViT up to its last block: (B, 3, H, W) → cells (B, C, H // p, W // p) and token (B, C)."""
+    patches = visual.conv1(images)  # (B, C, h, w)
+    grid = tuple(patches.shape[-2:])
+    token = visual.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+    positions = resize_positions(visual.positional_embedding, grid, mode="bicubic")
+    tokens = torch.cat([token, patches.flatten(2).transpose(1, 2)], dim=1)  # (B, 1 + h w, C)
+    tokens = visual.ln_pre(tokens + positions.to(patches.dtype))
+    for block in visual.transformer.resblocks[:-1]:
+        tokens = block(tokens)
+    return Features(tokens[:, 1:].transpose(1, 2).unflatten(-1, grid), tokens[:, 0])
+
+
+def fold_batch_norms(visual: ModifiedResNet) -> ModifiedResNet:
+    """A copy whose convolutions hold the batch norms that follow them (in evaluation)."""
+    folded = deepcopy(visual).double()  # so that folding itself does not round
+    for block in folded.modules():
+        if isinstance(block, ModifiedResNet | Bottleneck):
+            for i in "123":
+                _fold(block, f"conv{i}", f"bn{i}")
+        if isinstance(block, Bottleneck) and block.downsample is not None:
+            _fold(block.downsample, "0", "1")
+    # A negative variance, say: no NaN may reach the fused ReLU, which would make it 0.
+    if bad := [name for name, weight in folded.named_parameters() if not weight.isfinite().all()]:
+        raise DepthClipError(f"the weights are not finite once norms are folded, first in {bad[0]}")
+    return folded.to(next(visual.parameters()).dtype)
+
+
+def can_pack(precision: str = "fp32") -> bool:
+    """Whether this processor's oneDNN packs convolutions of that precision.
+
+    fp16 never: it can overflow, and the fused ReLU would turn NaN into a plausible 0.
+    """
+    if precision == "fp16" or not torch.backends.mkldnn.is_available():
+        return False
+    supported = {
+        "fp32": lambda: True,
+        "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
+    }
+    return supported[precision]()
+
+
+class PackedResNet:
+    """A folded, channels-last ModifiedResNet on the CPU, each convolution one packed oneDNN call.
+
+    These are the operators that torch.compile itself emits for a CPU; they need no compiler.
+    """
+
+    def __init__(self, visual: ModifiedResNet):
+        self.stem = [PackedConv(getattr(visual, f"conv{i}"), "relu") for i in "123"]
+        self.pool = visual.avgpool
+        layers = (visual.layer1, visual.layer2, visual.layer3, visual.layer4)
+        self.blocks = [PackedBlock(block) for layer in layers for block in layer]
+
+    def __call__(self, images: Tensor) -> Features:
+        cells = images
+        for conv in self.stem:
+            cells = conv(cells)
+        cells = self.pool(cells)
+        for block in self.blocks:
+            cells = block(cells)
+        return Features(cells)
+
+
+class PackedBlock:
+    """A bottleneck block; it overwrites its input where that is the residual."""
+
+    def __init__(self, block: Bottleneck):
+        self.conv1, self.conv2 = PackedConv(block.conv1, "relu"), PackedConv(block.conv2, "relu")
+        self.conv3 = PackedConv(block.conv3, "relu")
+        self.pool, self.shortcut = block.avgpool, None
+        if block.downsample is not None:
+            pool, conv, _ = block.downsample
+            self.shortcut = (pool, PackedConv(conv, "none"))
+
+    def __call__(self, cells: Tensor) -> Tensor:
+        new = self.pool(self.conv2(self.conv1(cells)))
+        if self.shortcut:
+            pool, conv = self.shortcut
+            cells = conv(pool(cells))
+        return self.conv3.onto(cells, new)
+
+
+class PackedConv:
+    """A convolution with bias and activation, its weight in the layout oneDNN wants for an input.
+
+    Packed for the shape that came last: one packed for no shape in particular is half as fast.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: str):
+        self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
+        self.plain, self.bias = conv.weight.detach(), conv.bias.detach()
+        self.shape, self.weight = None, self.plain
+        self.activation = (activation, [], "")
+
+    def pack(self, shape: torch.Size) -> Tensor:
+        if shape != self.shape:
+            self.weight = torch.ops.mkldnn._reorder_convolution_weight(
+                self.plain, *self.geometry, list(shape)
+            )
+            self.shape = shape
+        return self.weight
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self.pack(x.shape), self.bias, *self.geometry, *self.activation
+        )
+
+    def onto(self, residual: Tensor, x: Tensor) -> Tensor:
+        """activation(residual + conv(x)), written over the residual."""
+        return torch.ops.mkldnn._convolution_pointwise_.binary(
+            residual,
+            x,
+            self.pack(x.shape),
+            self.bias,
+            *self.geometry,
+            "add",
+            1.0,
+            *self.activation,
+        )
+
+
+def has_compiler(device: torch.device) -> bool:
+    """Whether torch.compile finds what it needs: a C++ compiler on a CPU, a C compiler on a GPU."""
+    wanted = ("g++", "clang++", "cl") if device.type == "cpu" else ("cc", "gcc", "clang")
+    return any(map(shutil.which, wanted))
+
+
+def _fold(owner: nn.Module, conv: str, norm: str) -> None:
+    setattr(owner, conv, fuse_conv_bn_eval(getattr(owner, conv), getattr(owner, norm)))
+    setattr(owner, norm, nn.Identity())
+
+
+def _compile(network: Callable, device: torch.device) -> Callable:
+    if not has_compiler(device):
+        wanted = "g++" if device.type == "cpu" else "gcc"
+        raise DepthClipError(
+            f"no compiler is on the path, which compiled=True needs: install one ({wanted}), or "
+            "leave compiled off"
+        )
+    return torch.compile(network, dynamic=False)

@@ -1,0 +1,1 @@
+"""A data set through the network once, into the store on disk."""

@@ -1,0 +1,1 @@
+"""Scoring: protocols, metrics, baselines, sweeps over partitions, fitting and search."""

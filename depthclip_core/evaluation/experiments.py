@@ -1,0 +1,104 @@
+"""A question asked of a whole data set: depth, scores and fits from its stored responses."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from depthclip_core.datasets import Dataset, Frame, as_dataset
+from depthclip_core.datasets.reading import read_ahead, read_truth
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.fitting import fit_bins
+from depthclip_core.evaluation.metrics import METRICS, evaluate, pooled_correlation
+from depthclip_core.evaluation.protocols import resolve_protocol
+from depthclip_core.evaluation.sweeps import sweep
+from depthclip_core.method.pipeline import depth_maps
+from depthclip_core.settings import TEMPERATURE
+
+BATCH = 8
+
+
+def predictions(
+    similarity: Tensor,
+    bins: Sequence[float],
+    temperature: float = TEMPERATURE,
+    protocol: str = "released",
+) -> Iterator[np.ndarray]:
+    """Depth maps (H, W) of the protocol's window, metres, one frame after the other.
+
+    Averaged with the mirror image's where the protocol does so and the responses hold it.
+    """
+    protocol = resolve_protocol(protocol)
+    shape = protocol.window.shape
+    similarity = similarity if protocol.flip else similarity[:, :1]
+    for part in similarity.split(BATCH):
+        yield from depth_maps(part, bins, shape, temperature)
+
+
+def score(
+    frames: Sequence[Frame],
+    similarity: Tensor,
+    bins: Sequence[float],
+    temperature: float = TEMPERATURE,
+    protocol: str = "released",
+) -> pd.DataFrame:
+    """Rows as from `evaluate`, one per frame and named for it, with its scene beside them."""
+    frames = _checked(frames, len(similarity), protocol)
+    names, truths = frames.names, _truths(frames)
+    if min(bins) > resolve_protocol(protocol).min_depth:
+        everything = sweep(
+            truths, similarity, [bins], [temperature], [protocol], names=names, metrics=[*METRICS]
+        )
+        rows = everything.rows()
+    else:  # which pixels count depends on the prediction
+        maps = predictions(similarity, bins, temperature, protocol)
+        pairs = zip(names, maps, truths, strict=True)
+        rows = pd.concat([evaluate(m[None], t[None], protocol, [name]) for name, m, t in pairs])
+    return rows.assign(scene=frames.scenes)
+
+
+def correlation(
+    frames: Sequence[Frame],
+    similarity: Tensor,
+    bins: Sequence[float],
+    temperature: float = TEMPERATURE,
+    protocol: str = "released",
+) -> float:
+    """Pearson correlation of predicted and true depth over all valid pixels of all frames."""
+    frames = _checked(frames, len(similarity), protocol)
+    maps = predictions(similarity, bins, temperature, protocol)
+    return pooled_correlation(zip(maps, _truths(frames), strict=True), protocol)
+
+
+def fit(
+    frames: Sequence[Frame],
+    similarity: Tensor,
+    method: str = "median",
+    temperature: float = TEMPERATURE,
+    protocol: str = "released",
+) -> tuple[float, ...]:
+    """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
+    frames = _checked(frames, len(similarity), protocol)
+    return fit_bins(_truths(frames), similarity, method, temperature, protocol)
+
+
+def _truths(frames: Sequence[Frame]) -> Iterator[np.ndarray]:
+    return read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+
+
+def _checked(frames: Sequence[Frame], n_answers: int, protocol: str) -> Dataset:
+    """The frames, if there is an answer for each, of the window that the protocol scores."""
+    frames, window = as_dataset(frames), resolve_protocol(protocol).window
+    if len(frames) != n_answers:
+        raise DepthClipError(
+            f"{n_answers} responses for {len(frames)} frames: run collect_responses again"
+        )
+    if frames.crop != window:
+        read_truth(frames, 0)  # a photograph's own error is that it has no depth
+        raise DepthClipError(
+            f"the protocol {protocol!r} scores rows {window.top}:{window.bottom} and columns "
+            f"{window.left}:{window.right} of NYU's frames, of which the network must have seen "
+            "just these: give the frames this crop"
+        )
+    return frames

@@ -1,0 +1,121 @@
+"""Bins fitted on training frames: what depth each word stands for in a world.
+
+The weights do not change with the bins, so both fits need one look at each frame: a histogram of
+depth for each word, or its quadratic form of the error.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from scipy import sparse
+from torch import Tensor
+
+from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.evaluation.pixels import (
+    cell_weights,
+    checked_similarity,
+    counted,
+    overlap_interpolation,
+    paired,
+)
+from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.evaluation.quadratic import error_forms
+from depthclip_core.settings import TEMPERATURE
+
+METHODS = ("median", "least-squares")
+STEP = 0.001  # metres, the resolution of the medians
+NOTHING = "bins cannot be fitted: no frame has a valid pixel"
+
+
+def fit_bins(
+    truths: Iterable[np.ndarray],
+    similarity: Tensor,
+    method: str = "median",
+    temperature: float = TEMPERATURE,
+    protocol: str | Protocol = "released",
+) -> tuple[float, ...]:
+    """One depth per word, in metres, from frames with ground truth.
+
+    truths: (480, 640) maps, metres, holes 0. similarity: (N, V, K, h, w) of the same frames.
+    method: "median", for each word the weighted median depth of the pixels where it answers;
+        "least-squares", the bins of least squared error, all frames' pixels pooled.
+    Raises `DepthClipError` without a single valid pixel.
+    """
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    if method == "median":
+        return fit_medians(truths, {"words": similarity}, temperature, protocol)["words"]
+    forms = error_forms(truths, similarity, temperature, protocol)
+    if not forms.count.any():
+        raise DepthClipError(NOTHING)
+    return forms.least_squares()
+
+
+def fit_medians(
+    truths: Iterable[np.ndarray],
+    responses: Mapping[str, Tensor],
+    temperature: float = TEMPERATURE,
+    protocol: str | Protocol = "released",
+) -> dict[str, tuple[float, ...]]:
+    """`fit_bins` by medians of many heads or lists of words, in one look at each frame.
+
+    responses: for each name (N, V, K, h, w) of the same frames and grid.
+    """
+    totals: dict[str, np.ndarray] = {}
+    for histograms in word_histograms(truths, responses, temperature, protocol):
+        for name, histogram in histograms.items():
+            totals[name] = totals.get(name, 0) + histogram
+    return {name: medians(totals.get(name)) for name in responses}
+
+
+def word_histograms(
+    truths: Iterable[np.ndarray],
+    responses: Mapping[str, Tensor],
+    temperature: float = TEMPERATURE,
+    protocol: str | Protocol = "released",
+) -> Iterator[dict[str, np.ndarray]]:
+    """For each frame, by name, how much each word answers at each depth: (K, max_depth / STEP).
+
+    Sums of the word's weight over pixels, float64; arguments as in `fit_medians`. Weights are
+    bilinear in the cells, so depth is counted by cell once, for all words of all lists.
+    """
+    protocol = resolve_protocol(protocol)
+    responses = {name: checked_similarity(similarity) for name, similarity in responses.items()}
+    kinds = {(len(s), tuple(s.shape[-2:])) for s in responses.values()}
+    if len(kinds) != 1:
+        raise DepthClipError("give responses, all of the same frames and grid")
+    ((n_frames, grid),) = kinds
+    share, size = _share_of_cells(grid, protocol), round(protocol.max_depth / STEP)
+    for position, truth in paired(truths, n_frames):
+        pixels = counted(truth, protocol)
+        where = np.flatnonzero(pixels.valid)
+        depth = pixels.depth.ravel()[where].astype(np.float64)
+        index = np.minimum((depth / STEP).astype(np.int64), size - 1)
+        ones = np.ones(len(index))
+        counts = sparse.csr_array((ones, (index, where)), shape=(size, pixels.valid.size)) @ share
+        of_frame = {}
+        for name, similarity in responses.items():
+            cells = cell_weights(similarity[position], temperature, protocol.flip)
+            of_frame[name] = (counts @ cells.reshape(len(cells), -1).T.astype(np.float64)).T
+        yield of_frame
+
+
+def medians(histogram: np.ndarray | None) -> tuple[float, ...]:
+    """Weighted median depth of each word, metres; one that never answers takes that of all.
+
+    histogram: (K, D), sums of `word_histograms`; `DepthClipError` if it is empty or not finite.
+    """
+    if histogram is None or not histogram.any():
+        raise DepthClipError(NOTHING)
+    if not np.isfinite(histogram).all():
+        raise DepthClipError("bins cannot be fitted: a histogram holds NaN or infinite values")
+    silent = histogram.sum(1) < 1e-9
+    histogram = np.where(silent[:, None], histogram.sum(0), histogram)
+    share = histogram.cumsum(1) / histogram.sum(1, keepdims=True)
+    return tuple(float(b) for b in (np.argmax(share >= 0.5, axis=1) + 0.5) * STEP)
+
+
+def _share_of_cells(grid: tuple[int, int], protocol: Protocol) -> sparse.csr_array:
+    """What each cell has in each pixel that may count, (pixels, cells): `depth.upsample`."""
+    factors = overlap_interpolation(grid, protocol)
+    return sparse.csr_array(sparse.kron(*(sparse.csr_array(m.astype(np.float64)) for m in factors)))

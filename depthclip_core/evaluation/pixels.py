@@ -1,0 +1,161 @@
+"""The pixels of a frame that count, and the bin weights there: what sums over a frame start from.
+
+Weights of the pixels are those of the cells between two small matrices, one for rows and one for
+columns, since bilinear upsampling is separable. Pixels that do not count stay in their place, with
+weights of zero: a rectangle is quicker to go through than a list.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.protocols import Protocol
+from depthclip_core.method.depth import flip_average, upsample
+from depthclip_core.method.responses import bin_weights
+
+# Multiplications of a matrix product that OpenBLAS does in one thread. Frames are what is done in
+# parallel here: threads within threads would wait for each other.
+SINGLE = 1 << 18
+TINY = 1e-30  # a weight without consequence for a depth
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Ground truth of the pixels of a protocol's overlap, H rows of W.
+
+    depth: float32 metres, 0 where a pixel does not count. inverse: 1 ÷ depth, 0 there too.
+    valid: which count. n_valid: how many.
+    """
+
+    depth: np.ndarray
+    inverse: np.ndarray
+    valid: np.ndarray
+    n_valid: int
+
+
+def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
+    """A frame's ground truth where the protocol counts.
+
+    Holes are 0. Raises `DepthClipError` for another shape, and for NaN, infinite or negative depth.
+    """
+    truth = np.asarray(truth)
+    if truth.shape != protocol.frame:
+        raise DepthClipError(
+            f"ground truth of shape {truth.shape}: the protocol wants {protocol.frame}"
+        )
+    if not (truth.min() >= 0 and truth.max() < np.inf):
+        raise DepthClipError("ground truth holds NaN, infinite or negative values: give holes 0")
+    part = truth[protocol.overlap.slices]
+    valid = protocol.measured(part)
+    depth = np.where(valid, part, 0).astype(np.float32)
+    inverse = np.reciprocal(np.where(valid, depth, np.float32(np.inf)))
+    return Truth(depth, inverse, valid, int(np.count_nonzero(valid)))
+
+
+def paired(truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Ground truths with their positions, one for each of n_frames responses or an error."""
+    position = -1
+    for position, truth in enumerate(truths):
+        if position >= n_frames:
+            raise DepthClipError(
+                f"{n_frames} responses for more ground truths: run collect_responses again"
+            )
+        yield position, truth
+    if position + 1 < n_frames:
+        raise DepthClipError(
+            f"{n_frames} responses for {position + 1} ground truths: run collect_responses again"
+        )
+
+
+def checked_similarity(similarity: Tensor) -> Tensor:
+    """The similarities, if they are (N, V, K, h, w) with one or two views, and finite."""
+    if similarity.ndim != 5 or similarity.shape[1] not in (1, 2):
+        raise DepthClipError(
+            "similarities must be of shape (N, V, K, h, w) with V = 1 or 2 views, "
+            f"got {tuple(similarity.shape)}"
+        )
+    # A sum is ten times faster; it may overflow where no value is infinite.
+    if not similarity.sum().isfinite():
+        finite = similarity.isfinite().flatten(1).all(1)
+        if not finite.all():
+            raise DepthClipError(
+                f"similarities of frame {int(finite.int().argmin())} hold NaN or infinite values: "
+                "collect them again, in fp32 or bf16"
+            )
+    return similarity
+
+
+def cell_weights(similarity: Tensor, temperature: float, flip: bool) -> np.ndarray:
+    """Bin weights of one frame's cells, float32 (K, h, w), from its views (V, K, h, w).
+
+    flip: mean over the image and its mirror image, where there are both; else the image alone.
+    NaN where a similarity is not finite.
+    """
+    views = bin_weights(similarity if flip else similarity[:1], temperature)
+    mean = flip_average(*views) if len(views) == 2 else views[0]
+    # Words that all but never answer leave denormal numbers, with which processors are slow.
+    return torch.where(mean <= TINY, 0, mean).cpu().numpy()
+
+
+@lru_cache(maxsize=32)
+def interpolation(n_cells: int, n_pixels: int) -> np.ndarray:
+    """The matrix (n_pixels, n_cells) of `depth.upsample` along one axis."""
+    return upsample(torch.eye(n_cells)[:, :, None], (n_pixels, 1))[:, :, 0].numpy().T.copy()
+
+
+def overlap_interpolation(
+    grid: tuple[int, int], protocol: Protocol
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices (H, h) and (W, w) of the upsampling, at the pixels of a `Truth`."""
+    window, overlap = protocol.window, protocol.overlap
+    down, across = (interpolation(*n) for n in zip(grid, window.shape, strict=True))
+    return (
+        down[overlap.top - window.top : overlap.bottom - window.top],
+        across[overlap.left - window.left : overlap.right - window.left],
+    )
+
+
+class PixelMaps:
+    """B maps at H × W pixels, computed some rows at a time: down · columns.
+
+    down: (H, h), with few values other than zero in a row. columns: (B, h, W). Both float32.
+    """
+
+    def __init__(self, down: np.ndarray, columns: np.ndarray):
+        self.down, self.columns = down, columns
+        self.shape = (len(columns), len(down), columns.shape[2])
+        used = down != 0
+        self._first = used.argmax(axis=1)
+        self._end = used.shape[1] - used[:, ::-1].argmax(axis=1)
+
+    def rows(self, top: int, bottom: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Rows top:bottom of all maps, float32 (B, bottom − top, W)."""
+        cells = slice(self._first[top:bottom].min(), self._end[top:bottom].max())
+        return np.matmul(self.down[top:bottom, cells], self.columns[:, cells], out=out)
+
+
+def pixel_maps(cells: np.ndarray, protocol: Protocol) -> PixelMaps:
+    """Maps of cells (B, h, w), upsampled, at the pixels of a `Truth`."""
+    down, across = overlap_interpolation(cells.shape[1:], protocol)
+    return PixelMaps(down, cells @ across.T)
+
+
+def moments(maps: PixelMaps, truth: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums over valid pixels, float64: of maps (B,), of products of two maps (B, B), and of maps
+    times depth (B,)."""
+    n_maps, height, width = maps.shape
+    total, gram, product = np.zeros(n_maps), np.zeros((n_maps, n_maps)), np.zeros(n_maps)
+    step = max(1, SINGLE // (n_maps**2 * width))
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        part = (maps.rows(top, bottom) * truth.valid[top:bottom]).reshape(n_maps, -1)
+        part = part.astype(np.float64)
+        total += part.sum(1)
+        gram += part @ part.T
+        product += part @ truth.depth[top:bottom].ravel()
+    return total, gram, product

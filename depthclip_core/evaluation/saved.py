@@ -1,0 +1,302 @@
+"""Depth maps of other systems, saved as files: read one by one, matched by name, scored alike.
+
+A folder of NAME.npy or 16-bit NAME.png, or one HDF5 file. Floating-point values are metres; 16-bit
+integers are stored units, `scale` of them to the metre. Zero, negative and NaN are no prediction.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from depthclip_core.datasets import Frame, as_dataset
+from depthclip_core.datasets.reading import read_ahead, read_truth
+from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.evaluation.metrics import evaluate
+from depthclip_core.evaluation.protocols import NYU_REGION, Protocol, resolve_protocol
+from depthclip_core.files import replacing
+from depthclip_core.method.depth import upsample
+
+MILLIMETRES = 1000.0  # stored units to the metre; KITTI's PNG files have 256
+COVERS = ("frame", "window", "region")
+DEEPEST = 100.0  # metres: what is deeper is in another unit
+SHOWN = 5  # how many wrong names an error lists
+
+
+class SavedPredictions(Sequence):
+    """Depth maps in the order of `names`, float32 metres, 0 where there is no prediction.
+
+    A map has the shape of the protocol's frame or of its window, as `evaluate` takes it: see
+    `open_predictions`, which makes these.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        readers: dict[str, Callable[[], np.ndarray]],
+        protocol: Protocol,
+        scale: float,
+        covers: str,
+    ):
+        self.path, self.names = path, list(readers)
+        self._readers, self._protocol, self._scale, self._covers = readers, protocol, scale, covers
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        name = self.names[position]
+        label = f"{self.path.name}: the depth map of {name!r}"
+        metres = _metres(self._readers[name](), self._scale, label)
+        covered = _covered(metres.shape, self._protocol, self._covers, label)
+        if covered == "region":
+            whole = np.zeros(self._protocol.frame, np.float32)
+            whole[NYU_REGION.slices] = _resized(metres, NYU_REGION.shape)
+            return whole
+        return _resized(metres, _shapes(self._protocol)[covered])
+
+
+def open_predictions(
+    path: str | Path,
+    names: Sequence[str],
+    protocol: str | Protocol = "released",
+    *,
+    scale: float = MILLIMETRES,
+    covers: str = "",
+) -> SavedPredictions:
+    """The saved depth maps of exactly these frames; nothing but names is read yet.
+
+    path: a folder of NAME.npy and 16-bit NAME.png; or an HDF5 file with a dataset (H, W) for each
+        name, or with one dataset (N, H, W) and `names` beside it.
+    covers: what a map shows: the "frame", DepthCLIP's "window", or the "region" of 426 × 560 pixels
+        that BTS and AdaBins cut out; empty: told by its aspect. It is resized to that bilinearly,
+        corners aligned; a pixel with a missing neighbour stays missing.
+    scale: stored units to the metre where maps are 16-bit integers.
+    Raises `DepthClipError` where names are missing, or there that are none of the frames'; and,
+    when a map is read, where its file is damaged or of another dtype or shape.
+    """
+    path = Path(path).expanduser()
+    if covers and covers not in COVERS:
+        raise unknown_name("cover of the saved maps", covers, COVERS)
+    if not 0 < scale < float("inf"):
+        raise DepthClipError(f"scale is stored units to the metre, 1000 or 256, not {scale}")
+    if path.is_dir():
+        found = _in_folder(path)
+    elif path.is_file():
+        found = _in_hdf5(path)
+    else:
+        raise DepthClipError(f"no saved predictions at {path}: give a folder or an HDF5 file")
+    _check_names(path, list(found), list(names))
+    readers = {name: found[name] for name in names}
+    return SavedPredictions(path, readers, resolve_protocol(protocol), scale, covers)
+
+
+def score_saved(
+    frames: Sequence[Frame], maps: Sequence[np.ndarray], protocol: str | Protocol = "released"
+) -> pd.DataFrame:
+    """Rows as from `experiments.score`, of depth maps in the order of the frames, read one by one.
+
+    A whole frame's map counts in the protocol's whole region; DepthCLIP's only in its window. Also
+    in a row: coverage, the share of the region's measured pixels that have a prediction.
+    Raises `DepthClipError` for a map without any of them.
+    """
+    if len(frames) != len(maps):
+        raise DepthClipError(f"{len(maps)} depth maps for {len(frames)} frames")
+    frames = as_dataset(frames)
+    names = frames.names
+    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    triples = zip(names, maps, truths, strict=True)
+    protocol, rows = resolve_protocol(protocol), []
+    for name, depth, truth in triples:
+        row = evaluate(depth[None], truth[None], protocol, [name])
+        wanted = np.count_nonzero(protocol.measured(truth[protocol.region.slices]))
+        if wanted and not row["n_pixels"].iloc[0]:
+            raise DepthClipError(
+                f"the depth map of {name!r} predicts none of the {wanted} pixels that count"
+            )
+        rows.append(row.assign(coverage=row["n_pixels"] / wanted if wanted else np.nan))
+    return pd.concat(rows).assign(scene=frames.scenes)
+
+
+def save_predictions(
+    folder: str | Path,
+    names: Sequence[str],
+    maps: Iterable[np.ndarray],
+    *,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write folder/NAME.npy, float32 metres, for each name and its depth map (H, W).
+
+    Raises `DepthClipError` for names that are there twice or cannot be a file's, for more or fewer
+    maps than names, and, unless `overwrite`, before it writes anything where a file is there
+    already.
+    """
+    folder = Path(folder).expanduser()
+    paths = []
+    for name in names:
+        if Path(name).name != name:
+            raise DepthClipError(f"{name!r} cannot be a file's name")
+        paths.append(folder / f"{name}.npy")
+        if paths.count(paths[-1]) > 1:
+            raise DepthClipError(f"the name {name!r} is there twice: each map needs its own")
+    if not overwrite and (there := next((path for path in paths if path.exists()), None)):
+        raise DepthClipError(
+            f"{there} is there already: choose another folder, or pass overwrite=True"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for path, depth in zip(paths, maps, strict=True):
+            with replacing(path) as part, open(part, "xb") as file:
+                np.save(file, np.asarray(depth, dtype=np.float32))
+    except ValueError as error:
+        raise DepthClipError(f"{len(paths)} names, but {error}") from None
+    return paths
+
+
+def _in_folder(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
+    """How to read each depth map of a folder, by name; other files are left alone."""
+    found, files = {}, {}
+    for file in sorted(folder.iterdir()):
+        read = {".npy": _read_npy, ".png": _read_png}.get(file.suffix.lower())
+        if read is None or file.name.startswith("."):
+            continue
+        if file.stem in found:
+            raise DepthClipError(
+                f"{folder} has {files[file.stem]} and {file.name}: leave one of them"
+            )
+        found[file.stem], files[file.stem] = partial(read, file), file.name
+    if not found:
+        raise DepthClipError(f"no depth maps in {folder}: .npy and 16-bit .png are looked for")
+    return found
+
+
+def _in_hdf5(path: Path) -> dict[str, Callable[[], np.ndarray]]:
+    """How to read each depth map of an HDF5 file, by name."""
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DepthClipError(f"{path} is not HDF5 that can be read: {error}") from error
+    datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+    if not datasets:
+        inside = ", ".join(file) or "nothing"
+        raise DepthClipError(
+            f"{path} has no dataset at its top, where maps are looked for: {inside}"
+        )
+    if "names" not in datasets:
+        return {name: partial(_from_hdf5, path, item) for name, item in datasets.items()}
+    stacks = {name: item for name, item in datasets.items() if item.ndim == 3}
+    if len(stacks) != 1:
+        raise DepthClipError(
+            f"{path} has `names` and {len(stacks)} datasets (N, H, W): one is wanted, got "
+            f"{', '.join(stacks) or 'none'}"
+        )
+    (stack,) = stacks.values()
+    names = [n.decode() if isinstance(n, bytes) else str(n) for n in datasets["names"][:].ravel()]
+    if len(names) != len(stack) or len(set(names)) != len(names):
+        raise DepthClipError(
+            f"{path} has {len(stack)} depth maps and {len(names)} names, {len(set(names))} of them "
+            "different: give each map its own"
+        )
+    return {name: partial(_from_hdf5, path, stack, i) for i, name in enumerate(names)}
+
+
+def _from_hdf5(path: Path, item: h5py.Dataset, index: int | tuple = ()) -> np.ndarray:
+    try:
+        return np.asarray(item[index])
+    except OSError as error:
+        raise DepthClipError(f"{path} is damaged at {item.name}: {error}") from error
+
+
+def _read_npy(file: Path) -> np.ndarray:
+    try:
+        return np.load(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DepthClipError(f"{file} is not an array that can be read: {error}") from error
+
+
+def _read_png(file: Path) -> np.ndarray:
+    try:
+        with Image.open(file) as image:
+            if not image.mode.startswith("I"):
+                raise DepthClipError(
+                    f"{file} is a picture of mode {image.mode}: depth is saved as grey PNG of "
+                    "16 bits"
+                )
+            return np.asarray(image).astype(np.uint16)
+    except (UnidentifiedImageError, OSError) as error:
+        raise DepthClipError(f"{file} is not a PNG that can be read: {error}") from error
+
+
+def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
+    """Exactly one map for each frame, or an error that says which."""
+    missing = [name for name in wanted if name not in set(found)]
+    extra = [name for name in found if name not in set(wanted)]
+    if not missing and not extra:
+        return
+    parts = [
+        f"{len(names)} {what}: {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''}"
+        for what, names in (("missing", missing), ("of no frame", extra))
+        if names
+    ]
+    bare = {name.lstrip("0") for name in missing} & {name.lstrip("0") for name in extra}
+    hint = ". They differ in leading zeros: rename them" if bare else ""
+    raise DepthClipError(
+        f"{path} has {len(found)} depth maps for {len(wanted)} frames; {'; '.join(parts)}{hint}"
+    )
+
+
+def _metres(values: np.ndarray, scale: float, label: str) -> np.ndarray:
+    """float32 (H, W), metres, 0 where there is no prediction."""
+    if values.ndim != 2 or min(values.shape, default=0) < 2:
+        raise DepthClipError(f"{label} must be of shape (H, W), got {values.shape}")
+    if values.dtype == np.uint16:
+        return (values / scale).astype(np.float32)
+    if values.dtype.kind != "f":
+        raise DepthClipError(
+            f"{label} must be floating-point metres or 16-bit integers, got {values.dtype}"
+        )
+    if np.isinf(values).any():
+        raise DepthClipError(f"{label} holds infinite depths: where there is none, give 0 or NaN")
+    if (deepest := np.nanmax(values, initial=0)) > DEEPEST:
+        raise DepthClipError(
+            f"{label} reaches {deepest:g} m: floating-point depths are metres; divide, or save "
+            "millimetres as 16-bit integers"
+        )
+    return np.where(values > 0, values, 0).astype(np.float32)
+
+
+def _shapes(protocol: Protocol) -> dict[str, tuple[int, int]]:
+    """Rows and columns of what a map may show."""
+    shapes = (protocol.frame, protocol.window.shape, NYU_REGION.shape)
+    return dict(zip(COVERS, shapes, strict=True))
+
+
+def _covered(shape: tuple[int, int], protocol: Protocol, covers: str, label: str) -> str:
+    """What a map shows, as said, or by its aspect."""
+    if covers:
+        return covers
+    # By how many pixels the sides miss the aspect: less than one is rounding.
+    shapes = _shapes(protocol)
+    off = {what: abs(shape[0] * w - shape[1] * h) / max(h, w) for what, (h, w) in shapes.items()}
+    nearest = min(off, key=off.get)
+    if off[nearest] >= 1:
+        of = ", ".join(f"{what} {h} × {w}" for what, (h, w) in shapes.items())
+        raise DepthClipError(
+            f"{label} has {shape[0]} × {shape[1]} pixels, the aspect of none that is known ({of}): "
+            "say which of them it covers"
+        )
+    return nearest
+
+
+def _resized(depth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bilinear, corners aligned; where a pixel that it is made of is missing, 0."""
+    if depth.shape == shape:
+        return depth
+    known = depth > 0
+    both = upsample(torch.from_numpy(np.stack([depth, known.astype(np.float32)])), shape).numpy()
+    return np.where(both[1] > 1 - 1e-5, both[0], 0).astype(np.float32)

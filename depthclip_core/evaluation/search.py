@@ -1,0 +1,187 @@
+"""The best partition for a metric, a scene type and a list of words, found on training frames.
+
+Coarsely on a sample of each frame's pixels by differential evolution, which needs no gradient and
+so takes the deltas too; then exactly, on all pixels, for the finalists.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import differential_evolution
+from torch import Tensor
+
+from depthclip_core.datasets import Frame
+from depthclip_core.datasets.reading import read_ahead, read_truth
+from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.evaluation.kernels import GROUP
+from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER, METRICS
+from depthclip_core.evaluation.pixels import (
+    PixelMaps,
+    Truth,
+    cell_weights,
+    checked_similarity,
+    counted,
+)
+from depthclip_core.evaluation.pixels import pixel_maps as upsampled
+from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.evaluation.ratios import align, scores
+from depthclip_core.evaluation.sweeps import sweep
+from depthclip_core.settings import BINS, TEMPERATURE
+
+POPULATION, GENERATIONS = 64, 60
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best partition and how it was chosen.
+
+    bins: K ascending depths, metres. train: its exact mean of the metric over the n_frames training
+    frames that it was chosen on. coarse: the same on the sampled pixels. candidates: the finalists,
+    best first, with their names, bins, exact and coarse scores.
+    """
+
+    bins: tuple[float, ...]
+    metric: str
+    train: float
+    coarse: float
+    n_frames: int
+    candidates: pd.DataFrame
+
+
+def search(
+    frames: Sequence[Frame],
+    similarity: Tensor,
+    metric: str = "delta1",
+    *,
+    scene: str | None = None,
+    temperature: float = TEMPERATURE,
+    protocol: str | Protocol = "released",
+    n_pixels: int = 400,
+    finalists: int = 16,
+    seed: int = 0,
+    limits: tuple[float, float] = (0.5, 10.0),
+) -> Found:
+    """The ascending bins that are best on frames by a metric.
+
+    Give training frames: the score found is of the frames it was chosen on. What it is worth is its
+    score on test frames, by `sweeps.sweep`.
+    frames, similarity: N frames with depth and their responses (N, V, K, h, w). metric: of
+    `metrics.METRICS`. scene: frames of that scene type only. n_pixels: sampled of each frame.
+    finalists: how many partitions are scored exactly, beside the starting ones: the published, the
+    words' medians and the least-squares bins, brought into ascending order and within limits
+    (metres). The result is at least as good on these frames as each of them.
+    Raises `DepthClipError` for unknown names, and where no frame has a valid pixel.
+    """
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    protocol = resolve_protocol(protocol)
+    low, high = limits
+    if not protocol.min_depth < low < high < np.inf:
+        raise DepthClipError(
+            f"limits must be finite and ascend from beyond {protocol.min_depth} m, got {limits}"
+        )
+    if n_pixels < 1 or finalists < 1:
+        raise DepthClipError("a search needs at least one pixel of each frame and one finalist")
+    if len(frames) != len(similarity):
+        raise DepthClipError(f"{len(similarity)} responses for {len(frames)} frames")
+    chosen = _of_scene(frames, scene)
+    similarity = checked_similarity(similarity)[chosen]
+    rng = np.random.default_rng(seed)
+    samples = []
+    for views, position in zip(similarity, chosen, strict=True):
+        cells = cell_weights(views, temperature, protocol.flip)
+        samples.append(_sample(cells, read_truth(frames, position), protocol, n_pixels, rng))
+    samples = [sample for sample in samples if sample is not None]
+    if not samples:
+        raise DepthClipError("no partition is best: no frame has a valid pixel")
+
+    def coarse(partitions: np.ndarray) -> np.ndarray:
+        return np.mean([_score(*s, partitions, metric, protocol) for s in samples], axis=0)
+
+    starts = {name: np.sort(np.clip(b, *limits)) for name, b in _starts(samples).items()}
+    sign = -1 if metric in HIGHER_IS_BETTER else 1
+    random = np.sort(rng.uniform(*limits, (POPULATION - len(starts), similarity.shape[2])), axis=1)
+    result = differential_evolution(
+        lambda x: sign * coarse(np.sort(x.T, axis=1)),
+        [limits] * similarity.shape[2],
+        init=np.vstack([*starts.values(), random]),
+        maxiter=GENERATIONS,
+        mutation=(0.3, 0.9),
+        tol=1e-4,
+        polish=False,
+        vectorized=True,
+        updating="deferred",
+        rng=rng,
+    )
+    order = np.argsort(result.population_energies, kind="stable")
+    best = np.unique(np.sort(result.population[order][:finalists], axis=1), axis=0)
+    tried = {**{f"searched {i}": b for i, b in enumerate(best)}, **starts}
+    bins = np.array(list(tried.values()))
+    truths = read_ahead(lambda position: read_truth(frames, position), chosen)
+    exact = sweep(truths, similarity, tried, [temperature], [protocol], metrics=[metric]).means()
+    candidates = pd.DataFrame(
+        {"bins": [tuple(b.tolist()) for b in bins], "train": exact[metric].to_numpy()},
+        index=list(tried),
+    ).assign(coarse=coarse(bins))
+    candidates = candidates.sort_values("train", ascending=sign == 1, kind="stable")
+    first = candidates.iloc[0]
+    n_frames = int(exact["n_frames"].iloc[0])
+    return Found(first["bins"], metric, first["train"], first["coarse"], n_frames, candidates)
+
+
+def _of_scene(frames: Sequence[Frame], scene: str | None) -> list[int]:
+    """Positions of the frames of a scene type, of all frames without one."""
+    if scene is None:
+        return list(range(len(frames)))
+    # A data set knows its scenes without reading the images.
+    scenes = getattr(frames, "scenes", None) or [frame.scene for frame in frames]
+    if scene not in scenes:
+        raise unknown_name("scene", scene, sorted({str(name) for name in scenes}))
+    return [position for position, name in enumerate(scenes) if name == scene]
+
+
+def _sample(
+    cells: np.ndarray, truth: np.ndarray, protocol: Protocol, n: int, rng: np.random.Generator
+) -> tuple[PixelMaps, Truth] | None:
+    """Weights and depth of about n of a frame's valid pixels, one drawn from each n-th of them by
+    depth; None without any."""
+    whole = counted(truth, protocol)
+    if not whole.n_valid:
+        return None
+    columns = -(-n // GROUP)
+    n = GROUP * columns
+    valid = np.flatnonzero(whole.valid)
+    valid = valid[np.argsort(whole.depth.ravel()[valid], kind="stable")]
+    # A frame with fewer valid pixels than n gives some of them twice: all weigh the same still.
+    drawn = valid[((np.arange(n) + rng.random(n)) * len(valid) / n).astype(np.int64)]
+    drawn = np.sort(drawn)
+    maps = upsampled(cells, protocol)
+    weights = maps.rows(0, maps.shape[1]).reshape(len(cells), -1)[:, drawn]
+    depth, inverse, counts = (
+        a.ravel()[drawn].reshape(GROUP, columns) for a in (whole.depth, whole.inverse, whole.valid)
+    )
+    sampled = PixelMaps(np.eye(GROUP, dtype=np.float32), weights.reshape(-1, GROUP, columns))
+    return sampled, Truth(depth, inverse, counts, n)
+
+
+def _score(
+    maps: PixelMaps, truth: Truth, partitions: np.ndarray, metric: str, protocol: Protocol
+) -> np.ndarray:
+    """The metric of each partition on one frame's sample, (P,)."""
+    return scores(align(maps, partitions, partitions, truth, protocol), [metric])[:, 0]
+
+
+def _starts(samples: Sequence[tuple[PixelMaps, Truth]]) -> dict[str, np.ndarray]:
+    """Partitions to start from, by name: published ones of as many words, and two fitted ones."""
+    weights = np.hstack([maps.columns.reshape(len(maps.columns), -1) for maps, _ in samples])
+    depth = np.concatenate([truth.depth.ravel() for _, truth in samples])
+    order = np.argsort(depth)
+    # A word that never answers takes the median of all.
+    answers = np.where(weights.sum(1, keepdims=True) > 1e-9, weights, 1)[:, order]
+    share = answers.cumsum(axis=1, dtype=np.float64)
+    medians = depth[order][(share >= share[:, -1:] / 2).argmax(axis=1)]
+    published = {name: np.array(b) for name, b in BINS.items() if len(b) == len(weights)}
+    fitted = np.linalg.lstsq(weights.T.astype(np.float64), depth, rcond=1e-5)[0]
+    return {**published, "median": medians, "least-squares": fitted}

@@ -1,0 +1,185 @@
+"""DepthCLIP from photograph to depth map in one call: every stage in its order."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from depthclip_core.clip.encoders import Encoder
+from depthclip_core.clip.heads import resolve_head
+from depthclip_core.datasets.base import Frame, as_dataset
+from depthclip_core.datasets.reading import read_rgb
+from depthclip_core.errors import DepthClipError
+from depthclip_core.method.depth import flip_average, upsample, weighted_depth
+from depthclip_core.method.responses import bin_weights, similarities
+from depthclip_core.settings import (
+    LOGIT_SCALE,
+    TEMPERATURE,
+    Window,
+    network_window,
+    resolve_bins,
+    resolve_prompts,
+)
+
+BATCH = 16  # frames at most that go through the network together
+
+
+def predict_depth(
+    frames: np.ndarray | Frame | Sequence[Frame],
+    encoder: Encoder,
+    prompts: str | Sequence[str] = "original",
+    bins: str | Sequence[float] = "original",
+    head: str = "released",
+    flip: bool = True,
+    *,
+    temperature: float = TEMPERATURE,
+    logit_scale: float = LOGIT_SCALE,
+    crop: Window | None = None,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Depth of photographs, in metres, without training (Zhang et al., 2022).
+
+    frames: a data set's `Frame`, several of one size, or uint8 RGB (B, H, W, 3). Of a `Frame` the
+        network sees the crop of its data set: rows 56:472 and columns 60:604 of NYU's and the
+        sample's, as released. Arrays are seen whole unless `crop` is given.
+    prompts: K distance words, or a published name. bins: K depths in metres, or a published name.
+    head: "released", "value" or "attention". flip: average with the mirror image. crop: what the
+        network sees of each frame, such as `settings.RELEASED_WINDOW`. batch_size: frames that go
+        through the network together, else `first_batch`.
+    Returns float32 (B, H', W') of what the network sees: (B, 416, 544) for NYU's frames.
+    Raises `DepthClipError` for arrays of another shape or dtype, unknown names, lists of different
+    lengths, and a network whose fp16 overflows.
+    """
+    words = resolve_prompts(prompts)
+    depths = resolve_bins(bins, len(words))
+    frames, crop = _pixels(frames, crop)
+    shape = network_window(frames.shape[1:3], crop).shape
+    text = encoder.text_vectors(words)
+    batch_size = batch_size or first_batch(shape, encoder.device.type)
+    maps = [np.empty((0, *shape), dtype=np.float32)]
+    for start in range(0, len(frames), batch_size):
+        batch = frames[start : start + batch_size]
+        similarity = respond(batch, encoder, text, [head], flip, crop=crop)[head]
+        maps.append(depth_maps(similarity, depths, shape, temperature, logit_scale))
+        if not np.isfinite(maps[-1].sum()):
+            raise not_finite(encoder, "depth")
+    return np.concatenate(maps)
+
+
+def not_finite(encoder: Encoder, what: str) -> DepthClipError:
+    """The error for a pass that left NaN or infinite values."""
+    fault = f"{encoder.name} in {encoder.precision} gives {what} that is NaN or infinite"
+    if encoder.precision == "fp16":
+        fault += ": its fp16 overflows, load it with precision fp32 or bf16"
+    return DepthClipError(fault)
+
+
+def respond(
+    frames: np.ndarray | Tensor,
+    encoder: Encoder,
+    text: Tensor,
+    heads: Sequence[str],
+    flip: bool = True,
+    size: tuple[int, int] | None = None,
+    crop: Window | None = None,
+) -> dict[str, Tensor]:
+    """Similarities of a batch of frames with K text vectors, (K, D); one pass for all heads.
+
+    Returns for each head (B, V, K, h, w) fp32, on the encoder's device; else as `head_vectors`.
+    """
+    vectors = head_vectors(frames, encoder, heads, flip, size, crop)
+    return {head: project(of_head, text) for head, of_head in vectors.items()}
+
+
+def project(vectors: Tensor, text: Tensor) -> Tensor:
+    """Head vectors (B, V, D, h, w) and text vectors (K, D) → similarities (B, V, K, h, w) fp32."""
+    return similarities(vectors.flatten(0, 1), text).unflatten(0, vectors.shape[:2])
+
+
+def head_vectors(
+    frames: np.ndarray | Tensor,
+    encoder: Encoder,
+    heads: Sequence[str],
+    flip: bool = True,
+    size: tuple[int, int] | None = None,
+    crop: Window | None = None,
+) -> dict[str, Tensor]:
+    """The network pass over a batch of frames: what costs time.
+
+    frames: uint8 (B, H, W, 3). crop: what the network sees of them, all unless given. size: rows
+    and columns of the network's input, the crop's own unless given. Returns for each head
+    (B, V, D, h, w) fp32, on the encoder's device. The V views are the frame and, with flip, its
+    mirror image.
+    """
+    for head in heads:
+        resolve_head(head)
+    frames = _checked(frames)
+    rows, columns = network_window(frames.shape[1:3], crop).slices
+    if isinstance(frames, np.ndarray):
+        frames = torch.from_numpy(np.ascontiguousarray(frames))
+    # Whole frames travel, as bytes; all else happens on the device.
+    pixels = frames.to(encoder.device, non_blocking=True)[:, rows, columns]
+    if size is not None and size != tuple(pixels.shape[1:3]):
+        channels = pixels.permute(0, 3, 1, 2).float()
+        channels = F.interpolate(channels, size, mode="bilinear", antialias=True)
+        pixels = channels.permute(0, 2, 3, 1)
+    views = torch.stack([pixels, pixels.flip(2)] if flip else [pixels], dim=1)  # (B, V, H, W, 3)
+    features = encoder.features(encoder.normalise(views.flatten(0, 1)))
+    return {
+        head: encoder.cell_vectors(features, head).unflatten(0, views.shape[:2]) for head in heads
+    }
+
+
+def depth_maps(
+    similarity: Tensor,
+    bins: Sequence[float],
+    shape: tuple[int, int],
+    temperature: float = TEMPERATURE,
+    logit_scale: float = LOGIT_SCALE,
+) -> np.ndarray:
+    """What `respond` returns for a head → depth in metres, float32 (B, *shape).
+
+    NaN around cells whose similarities are not finite; `DepthClipError` for bins that are not.
+    """
+    if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
+        raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
+    weights = (bin_weights(view, temperature, logit_scale) for view in similarity.unbind(1))
+    cells = [weighted_depth(weight, bins) for weight in weights]
+    depth = flip_average(*cells) if len(cells) == 2 else cells[0]
+    return upsample(depth, shape).cpu().numpy()
+
+
+def first_batch(size: tuple[int, int], device_type: str) -> int:
+    """Frames of one pass: on a GPU 16, halved by who asks while memory is too small.
+
+    On a CPU as many as have the pixels of one NYU window: what lies in its caches is fastest.
+    """
+    if device_type != "cpu":
+        return BATCH
+    return max(1, min(BATCH, 416 * 544 // (size[0] * size[1])))
+
+
+def _pixels(
+    frames: np.ndarray | Frame | Sequence[Frame], crop: Window | None
+) -> tuple[np.ndarray | Tensor, Window | None]:
+    """Frames as one array, and the crop that is theirs unless another is given."""
+    several = [frames] if isinstance(frames, Frame) else frames
+    if isinstance(several, Sequence) and several and isinstance(several[0], Frame):
+        dataset = as_dataset(several)
+        return read_rgb(dataset, range(len(dataset))), crop or dataset.crop
+    return _checked(frames), crop
+
+
+def _checked(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
+    if not isinstance(frames, Tensor):
+        try:
+            frames = np.asarray(frames)
+        except ValueError:
+            raise DepthClipError("frames of several sizes cannot be used together") from None
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype not in (np.uint8, torch.uint8):
+        raise DepthClipError(
+            f"frames must be uint8 of shape (B, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
+        )
+    return frames

@@ -1,0 +1,47 @@
+"""Vectors → how strongly each word answers at each cell: similarities, then bin weights."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from depthclip_core.devices import exact_gpu
+from depthclip_core.errors import DepthClipError
+from depthclip_core.settings import LOGIT_SCALE, TEMPERATURE
+
+
+def similarities(
+    vectors: Float[Tensor, "B D h w"], text: Float[Tensor, "K D"]
+) -> Float[Tensor, "B K h w"]:
+    """s = f·t of every cell with every word, in fp32.
+
+    fp32 matters: the softmax multiplies s by 1000, so half precision would move a logit by 0.06.
+    """
+    with exact_gpu(vectors.device):
+        return torch.einsum("bdhw,kd->bkhw", vectors.float(), text.float())
+
+
+def bin_weights(
+    similarity: Float[Tensor, "B K h w"],
+    temperature: float = TEMPERATURE,
+    logit_scale: float = LOGIT_SCALE,
+) -> Float[Tensor, "B K h w"]:
+    """Softmax over the K words of logit_scale · s / temperature: non-negative, sums to one.
+
+    NaN at a cell where a similarity is NaN or infinite.
+    """
+    logits = similarity.float() * logit_factor(temperature, logit_scale)
+    # Minus infinity would pass for a word that never answers.
+    return torch.softmax(logits.nan_to_num_(torch.nan, torch.nan, torch.nan), dim=1)
+
+
+def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
+    """What similarities are multiplied by; `DepthClipError` unless both are positive and finite."""
+    largest = torch.finfo(torch.float32).max
+    if not (0 < temperature < math.inf and 0 < logit_scale / temperature <= largest):
+        raise DepthClipError(
+            "temperature and logit scale must be positive and finite, "
+            f"got {temperature} and {logit_scale}"
+        )
+    return logit_scale / temperature

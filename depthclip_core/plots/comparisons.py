@@ -1,0 +1,152 @@
+"""Figures of comparisons: partitions, their scores by scene type, ours against the paper's."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
+from depthclip_core.settings import PUBLISHED_METRICS
+
+LABELS = {
+    "delta1": "δ < 1.25",
+    "delta2": "δ < 1.25²",
+    "delta3": "δ < 1.25³",
+    "abs_rel": "rel",
+    "log10": "log10",
+    "rmse": "rmse (m)",
+}
+NOT_JUDGED = "0.6"
+VERDICT_COLOURS = {"agrees": "C0", "differs": "C1", "not comparable": NOT_JUDGED}
+MARKERS = dict(zip(PUBLISHED_METRICS, "osDv^P", strict=True))
+
+
+def label(metric: str) -> str:
+    """A metric's name for an axis, with which end of it is better."""
+    arrow = "↑" if metric in HIGHER_IS_BETTER else "↓"
+    return f"{LABELS.get(metric, metric)} {arrow}"
+
+
+def show_partitions(ax: Axes, partitions: Mapping[str, Sequence[float]], title: str = "") -> None:
+    """Bins of partitions on one axis in metres: a row each, the first on top."""
+    for row, bins in enumerate(partitions.values()):
+        ax.plot([min(bins), max(bins)], [row, row], color="0.8", lw=1, zorder=1)
+        ax.scatter(bins, [row] * len(bins), s=28, color="C0", zorder=2)
+    _rows(ax, list(partitions))
+    top = max(max(bins) for bins in partitions.values())
+    ax.set(xlim=(0, top * 1.05), xlabel="bin (m)", title=title)
+
+
+def show_depths(ax: Axes, depths: pd.DataFrame, title: str = "") -> None:
+    """How deep some things are, in metres: a row each: median as a dot, a line from 5 % to 95 %."""
+    ax.hlines(range(len(depths)), depths["5 %"], depths["95 %"], color="0.6", lw=2, zorder=1)
+    ax.scatter(depths["median"], range(len(depths)), s=28, color="0.2", zorder=2)
+    _rows(ax, list(depths.index))
+    end = max(ax.get_xlim()[1], depths["95 %"].max() * 1.05)  # of what shares the axis, or of these
+    ax.set(xlim=(0, end), xlabel="depth (m)", title=title)
+
+
+def show_scores(
+    ax: Axes, scores: pd.DataFrame, metric: str, title: str = "", baseline: str = "original"
+) -> None:
+    """A metric of several partitions as dots, a row each; the best is filled.
+
+    scores: rows partitions; columns mean, and low and high where intervals are known. A dashed line
+    stands at the baseline's mean, where it is one of the partitions.
+    """
+    best = scores["mean"].idxmax() if metric in HIGHER_IS_BETTER else scores["mean"].idxmin()
+    for row, (name, score) in enumerate(scores.iterrows()):
+        if "low" in scores:
+            ax.plot([score["low"], score["high"]], [row, row], color="C0", lw=1.6, alpha=0.5)
+        face = "C0" if name == best else "white"
+        ax.scatter(score["mean"], row, s=30, facecolor=face, edgecolor="C0", zorder=3)
+    if baseline in scores.index:
+        ax.axvline(scores.loc[baseline, "mean"], color="0.5", lw=0.9, ls="--", zorder=0)
+    _rows(ax, list(scores.index))
+    ax.set(title=title, xlabel=label(metric))
+
+
+def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, title: str) -> Figure:
+    """Small multiples of `show_scores`, a panel for each scene type, all on one scale.
+
+    scores: rows (scene, bins); columns mean, and low and high. n_frames: of each scene type.
+    """
+    kinds = list(dict.fromkeys(scores.index.get_level_values("scene")))
+    n_bins = scores.index.get_level_values("bins").nunique()
+    columns = 3 if len(kinds) <= 9 else 4
+    lines = -(-len(kinds) // columns)
+    size = (2.6 * columns + 1, (0.2 * n_bins + 0.5) * lines + 0.7)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=size, sharex=True, sharey=True, squeeze=False
+    )
+    for ax, kind in zip(axes.flat, kinds, strict=False):
+        show_scores(ax, scores.loc[kind], metric, f"{kind}, {n_frames[kind]} frames")
+        ax.set_xlabel("")
+        ax.tick_params(labelbottom=True)
+    for ax in axes.flat[len(kinds) :]:
+        ax.remove()
+    figure.supxlabel(
+        f"{label(metric)}; filled: the best of the panel, dashed: original", fontsize="medium"
+    )
+    figure.suptitle(title)
+    return figure
+
+
+def show_against(ax: Axes, ledger: pd.DataFrame, title: str = "", scale: str = "linear") -> None:
+    """Ours against the published of a part of the ledger, on one scale; grey is not judged.
+
+    ledger: rows as from `tables.ledger`; those without both numbers are left out.
+    """
+    both = ledger[ledger["published"].notna() & ledger["ours"].notna()]
+    for (metric, verdict), rows in both.groupby(["metric", "verdict"], sort=False):
+        colour = VERDICT_COLOURS.get(verdict, NOT_JUDGED)
+        style = {"facecolor": "none", "edgecolor": colour, "marker": MARKERS[metric]}
+        ax.scatter(rows["published"], rows["ours"], s=24, lw=1.1, **style)
+    numbers = both[["published", "ours"]].to_numpy()
+    ends = (numbers.min(), numbers.max()) if numbers.size else (0.1, 1)
+    margin = 0.05 * (ends[1] - ends[0] or 1)
+    ends = (
+        (ends[0] / 1.2, ends[1] * 1.2) if scale == "log" else (ends[0] - margin, ends[1] + margin)
+    )
+    ax.plot(ends, ends, color="0.8", lw=1, zorder=0)
+    for metric in [name for name in PUBLISHED_METRICS if name in set(both["metric"])]:
+        ax.scatter([], [], s=24, marker=MARKERS[metric], fc="none", ec="0.3", label=LABELS[metric])
+    if len(both):
+        ax.legend(fontsize="small", handletextpad=0.2)
+    ax.set(xscale=scale, yscale=scale, xlim=ends, ylim=ends, aspect="equal", title=title)
+    if scale == "log":  # ticks in plain numbers
+        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5) if ends[0] <= tick <= ends[1]]
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.set_ticks([], minor=True)
+    ax.set(xlabel="the paper's", ylabel="ours")
+
+
+def ours_against_printed(ledger: pd.DataFrame, title: str) -> Figure:
+    """Three panels of `show_against`: deltas, errors (logarithmic), gains. Colours are verdicts."""
+    gain = ledger["table"] == "gains"
+    delta = ledger["metric"].isin(HIGHER_IS_BETTER)
+    parts = {
+        "deltas": ledger[delta & ~gain],
+        "errors": ledger[~delta & ~gain],
+        "gains": ledger[gain],
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.9))
+    for ax, (name, part) in zip(axes, parts.items(), strict=True):
+        show_against(ax, part, name, "log" if name == "errors" else "linear")
+    seen = [verdict for verdict in VERDICT_COLOURS if (ledger["verdict"] == verdict).any()]
+    handles = [axes[0].scatter([], [], s=24, fc="none", ec=VERDICT_COLOURS[v]) for v in seen]
+    names = [f"verdict: {verdict}" for verdict in seen]
+    figure.legend(handles, names, loc="outside lower center", ncols=len(seen))
+    figure.suptitle(title)
+    return figure
+
+
+def _rows(ax: Axes, names: Sequence[str]) -> None:
+    """Names down the axis, the first on top."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="x", color="0.92")
+    ax.set_axisbelow(True)

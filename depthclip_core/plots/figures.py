@@ -1,0 +1,283 @@
+"""Figures: functions of (ax, data) in one style, what is composed of them, and how it is saved.
+
+Depth is always in metres on one scale, near dark and far bright (viridis); errors diverge from
+white, too near blue and too far red; what is missing is grey. All are safe for colour-blind eyes.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.files import replacing
+from depthclip_core.settings import Window, figures_folder
+from depthclip_core.text import printable
+
+MISSING = "0.75"  # grey, of pixels without a value
+DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
+ERROR_COLOURS = plt.get_cmap("RdBu_r").with_extremes(bad=MISSING)
+ANSWER_COLOURS = plt.get_cmap("cividis")
+MADE_BY = "the DepthCLIP workbook"  # in every figure's file, by which it is known
+STYLE = resources.files("depthclip_core.plots").joinpath("figures.mplstyle")
+FONT = "DejaVu Sans"  # the style's; matplotlib brings it, so it is the same on every machine
+NOT_DRAWN = "\N{WHITE SQUARE}"
+_set_text = Text.set_text
+
+
+def use_style() -> None:
+    """Take the workbook's style for all figures and tables of this process.
+
+    Text is shown as it is, whatever name a photograph or a scene has: `$` begins no formula, and
+    figures have a square for each character that their font lacks.
+    """
+    plt.style.use(str(STYLE))
+    # Each title, label, tick and legend entry is set by this, also by notebooks and by seaborn.
+    Text.set_text = _set_drawable_text
+    pd.options.display.html.use_mathjax = False
+
+
+def drawable(text: str) -> str:
+    """The text with a square for each character that the font lacks; line breaks stay."""
+    return "".join(
+        character if ord(character) in _characters() or character == "\n" else NOT_DRAWN
+        for character in "\n".join(map(printable, text.split("\n")))
+    )
+
+
+def save_figure(figure: Figure, notebook: str, name: str) -> Path:
+    """Write <notebook>_<name>.png and .pdf into the folder of figures; returns the PNG's path.
+
+    Raises `DepthClipError` where a file of that name was not written by this function.
+    """
+    folder = figures_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    png = folder / f"{notebook}_{name}.png"
+    for path in (png, png.with_suffix(".pdf")):
+        if path.exists() and MADE_BY.encode() not in path.read_bytes():
+            raise DepthClipError(f"{path} was not drawn by the workbook: move it away")
+        # Without dates in it, the same figure is the same file.
+        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        metadata["Creator"] = MADE_BY
+        with replacing(path) as part:
+            figure.savefig(part, format=path.suffix[1:], metadata=metadata)
+    return png
+
+
+def show_photo(ax: Axes, rgb: np.ndarray, title: str = "") -> AxesImage:
+    """A photograph (H, W, 3), without ticks."""
+    image = ax.imshow(rgb)
+    return _frameless(ax, image, title)
+
+
+def show_grid(
+    ax: Axes, window: Window, grid: tuple[int, int], marked: Sequence[tuple[int, int]] = ()
+) -> None:
+    """The network's cells over a photograph, in its window; `marked` (row, column) outlined."""
+    height, width = (side / n for side, n in zip(window.shape, grid, strict=True))
+    for row in range(grid[0] + 1):
+        y = window.top + row * height
+        ax.plot([window.left, window.right], [y, y], color="white", lw=0.5, alpha=0.7)
+    for column in range(grid[1] + 1):
+        x = window.left + column * width
+        ax.plot([x, x], [window.top, window.bottom], color="white", lw=0.5, alpha=0.7)
+    for i, (row, column) in enumerate(marked):
+        corner = (window.left + column * width, window.top + row * height)
+        ax.add_patch(Rectangle(corner, width, height, fill=False, lw=2.2, ec=f"C{i + 1}"))
+
+
+def show_depth(
+    ax: Axes, depth: np.ndarray, limits: tuple[float, float], title: str = ""
+) -> AxesImage:
+    """Depth (H, W) in metres; 0 and NaN are missing."""
+    shown = np.ma.masked_where(~(depth > 0), depth)
+    image = ax.imshow(shown, cmap=DEPTH_COLOURS, vmin=limits[0], vmax=limits[1])
+    return _frameless(ax, image, title)
+
+
+def show_error(ax: Axes, error: np.ndarray, limit: float, title: str = "") -> AxesImage:
+    """Prediction − ground truth (H, W) in metres, from −limit to limit; NaN is missing."""
+    image = ax.imshow(np.ma.masked_invalid(error), cmap=ERROR_COLOURS, vmin=-limit, vmax=limit)
+    return _frameless(ax, image, title)
+
+
+def show_contours(
+    ax: Axes, depth: np.ndarray, levels: Sequence[float], limits: tuple[float, float]
+) -> None:
+    """Lines of equal depth (H, W), each labelled in metres, over what the axes show already."""
+    known = np.ma.masked_where(~(depth > 0), depth)
+    inside = [level for level in levels if known.count() and known.min() < level < known.max()]
+    if not inside:
+        return
+    colours = {"cmap": DEPTH_COLOURS, "vmin": limits[0], "vmax": limits[1]}
+    lines = ax.contour(known, inside, linewidths=1.3, **colours)
+    lines.set_path_effects([withStroke(linewidth=2.6, foreground="white")])
+    height, width = depth.shape
+    for label in ax.clabel(lines, fmt="%g m", fontsize=7.5, colors="black"):
+        label.set_path_effects([withStroke(linewidth=2, foreground="white")])
+        x, y = label.get_position()
+        if not (0.06 < x / width < 0.94 and 0.05 < y / height < 0.95):
+            label.set_visible(False)  # it would be cut off
+
+
+def show_answers(ax: Axes, cells: np.ndarray, limits: tuple[float, float], title: str) -> AxesImage:
+    """How a word answers at each cell (h, w)."""
+    image = ax.imshow(cells, cmap=ANSWER_COLOURS, vmin=limits[0], vmax=limits[1])
+    return _frameless(ax, image, title)
+
+
+def show_weights(
+    ax: Axes, weights: np.ndarray, words: Sequence[str], bins: Sequence[float], colour: str = "C0"
+) -> None:
+    """A cell's bin weights (K,) as bars, each with its word and the depth that it stands for."""
+    ax.barh(range(len(words)), weights, color=colour)
+    ax.set_yticks(range(len(words)), [f"{w}  {b:.2f} m" for w, b in zip(words, bins, strict=True)])
+    ax.set(xlim=(0, 1), xlabel="bin weight")
+    ax.invert_yaxis()
+
+
+def show_intervals(
+    ax: Axes, table: pd.DataFrame, reference: float | None = None, title: str = ""
+) -> None:
+    """Means with intervals, a row each: columns mean, low and high; `reference` as a line."""
+    y = np.arange(len(table))
+    ax.hlines(y, table["low"], table["high"], color="C0", lw=2)
+    ax.plot(table["mean"], y, "o", color="C0", ms=5)
+    if reference is not None:
+        ax.axvline(reference, color="C1", ls="--", lw=1.2, label="best constant")
+    ax.set(yticks=y, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), title=title)
+    ax.grid(axis="x", alpha=0.3)
+
+
+def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends: float) -> None:
+    """A metric (columns: readings) against the depth of an empty room (index, m), as printed too.
+
+    ends: the largest value shown.
+    """
+    for position, (reading, values) in enumerate(curves.items()):
+        ax.plot(curves.index, values, color=f"C{position}", label=f"random {reading}")
+    ax.axhline(printed, color="0.3", ls="--", lw=1.2, label="printed by the paper")
+    depth_of_room = "true depth, the same everywhere (m)"
+    ax.set(xlabel=depth_of_room, ylabel=label, xlim=(0, curves.index.max()), ylim=(0, ends))
+
+
+def depth_bar(
+    figure: Figure,
+    image: ScalarMappable,
+    axes: Axes | Sequence[Axes],
+    label: str = "depth (m)",
+    extend: str = "",
+):
+    """The colour bar of a row of maps that share one scale.
+
+    extend: the ends beyond which there is more; empty: of depth the far one, of errors both.
+    """
+    ends = extend or ("max" if label == "depth (m)" else "both")
+    return figure.colorbar(
+        image, ax=axes, label=label, shrink=0.9, pad=0.01, extend=ends, extendfrac=0.03, aspect=30
+    )
+
+
+def depth_limits(*maps: np.ndarray) -> tuple[float, float]:
+    """One scale for several depth maps: 0 to the largest 99th percentile, in half metres."""
+    tops = [np.percentile(m[m > 0], 99) for m in maps if (m > 0).any()]
+    return 0.0, float(np.ceil(max(tops, default=10) * 2) / 2)
+
+
+def error_limit(*errors: np.ndarray) -> float:
+    """The end of a scale of errors: the 98th percentile of their sizes, in half metres; NaN is
+    missing."""
+    sizes = np.concatenate([np.abs(error[np.isfinite(error)]) for error in errors])
+    return max(0.5, float(np.ceil(np.percentile(sizes, 98) * 2) / 2)) if sizes.size else 0.5
+
+
+def word_maps(cells: np.ndarray, words: Sequence[str], label: str, title: str) -> Figure:
+    """A row of maps (K, h, w), one for each word, on one scale."""
+    figure, axes = plt.subplots(1, len(words), figsize=(1.55 * len(words), 2.0), squeeze=False)
+    limits = (float(cells.min()), float(cells.max()))
+    for ax, answer, word in zip(axes[0], cells, words, strict=True):
+        image = show_answers(ax, answer, limits, word)
+    figure.colorbar(image, ax=axes, label=label, pad=0.01, shrink=0.8)
+    figure.suptitle(title)
+    return figure
+
+
+def bars_of_cells(
+    weights: np.ndarray,
+    words: Sequence[str],
+    bins: Sequence[float],
+    marked: Sequence[tuple[int, int]],
+    truths: Sequence[float],
+    title: str,
+) -> Figure:
+    """Bar charts of the weights (K, h, w) of some cells, titled with predicted and true depth."""
+    figure, axes = plt.subplots(1, len(marked), figsize=(4.6 * len(marked), 2.7), squeeze=False)
+    pairs = zip(axes[0], marked, truths, strict=True)
+    for i, (ax, (row, column), truth) in enumerate(pairs):
+        show_weights(ax, weights[:, row, column], words, bins, colour=f"C{i + 1}")
+        depth = float(np.dot(weights[:, row, column], bins))
+        known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
+        ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
+    figure.suptitle(title)
+    return figure
+
+
+def pipeline(
+    rgb: np.ndarray,
+    window: Window,
+    weights: np.ndarray,
+    words: Sequence[str],
+    bins: Sequence[float],
+    depth: np.ndarray,
+    truth: np.ndarray | None,
+    title: str,
+) -> Figure:
+    """The whole method in one picture: photograph and cells, each word's weight, depth and truth.
+
+    rgb (H, W, 3); weights (K, h, w); depth and truth of the window's shape, metres.
+    """
+    limits, grid = depth_limits(*(m for m in (depth, truth) if m is not None)), weights.shape[1:]
+    figure = plt.figure(figsize=(11, 4.8))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.9, 1])
+    axes = top.subplots(1, 3 if truth is not None else 2)
+    show_photo(axes[0], rgb[window.slices], f"1  photograph, {grid[0]} × {grid[1]} cells")
+    show_grid(axes[0], Window(0, window.shape[0], 0, window.shape[1]), grid)
+    image = show_depth(axes[1], depth, limits, "3  depth: sum of weight × bin, upsampled")
+    if truth is not None:
+        show_depth(axes[2], truth, limits, "4  ground truth (grey: not measured)")
+    depth_bar(top, image, axes)
+    cells = bottom.subplots(1, len(words), squeeze=False)[0]
+    for ax, answer, word, metres in zip(cells, weights, words, bins, strict=True):
+        answers = show_answers(ax, answer, (0, 1), f"“{word}”\n= {metres:.2f} m")
+    bottom.colorbar(answers, ax=cells, label="bin weight", pad=0.01)
+    bottom.suptitle("2  which word answers at which cell", x=0.01, ha="left", fontsize=9.5)
+    figure.suptitle(title)
+    return figure
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """What the font can draw, as code points."""
+    return frozenset(get_font(findfont(FONT)).get_charmap())
+
+
+def _set_drawable_text(self: Text, s: object) -> None:
+    _set_text(self, None if s is None else drawable(str(s)))
+
+
+def _frameless(ax: Axes, image: AxesImage, title: str) -> AxesImage:
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.spines[:].set_visible(False)
+    return image

@@ -1,0 +1,161 @@
+"""Strips: frames one below the other, photograph, truth and predictions side by side.
+
+All depths of a strip share one scale in metres; an error is prediction − truth.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.ndimage import median_filter
+
+from depthclip_core.datasets.base import Frame
+from depthclip_core.errors import DepthClipError
+from depthclip_core.plots.figures import (
+    DEPTH_COLOURS,
+    depth_bar,
+    depth_limits,
+    error_limit,
+    show_contours,
+    show_depth,
+    show_error,
+    show_photo,
+)
+from depthclip_core.settings import FRAME_SHAPE
+
+SMOOTH = 9  # pixels: the truth's lines are drawn of its median over so many, or noise would be all
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """What is shown of a frame, cut to the network's window (H, W); depths in metres.
+
+    truth: as measured, holes 0, or None. filled: without holes, for lines of equal depth, or None.
+    maps: predictions by name.
+    """
+
+    name: str
+    rgb: np.ndarray
+    truth: np.ndarray | None
+    filled: np.ndarray | None
+    maps: Mapping[str, np.ndarray]
+
+
+def strip_of(frame: Frame, maps: Mapping[str, np.ndarray], note: str = "") -> Strip:
+    """A frame with its predictions, each of the network's window or of the whole frame."""
+    window = frame.window
+    cut = {}
+    for name, depth in maps.items():
+        if depth.shape not in {window.shape, frame.rgb.shape[:2]}:
+            raise DepthClipError(
+                f"{name} of frame {frame.name} has shape {depth.shape}: {window.shape} is shown"
+            )
+        cut[name] = depth if depth.shape == window.shape else depth[window.slices]
+    title = ", ".join(part for part in (note, frame.name, frame.scene) if part)
+    truth, filled = (
+        None if d is None else d[window.slices] for d in (frame.raw_depth, frame.depth)
+    )
+    return Strip(title, frame.rgb[window.slices], truth, filled, cut)
+
+
+def depth_strip(
+    strips: Sequence[Strip],
+    title: str,
+    *,
+    errors: bool = False,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Photograph, ground truth and each prediction, a row per frame; with errors, those beside.
+
+    Strips have predictions of the same names; those without truth lack its column if all do.
+    """
+    names = _names(strips)
+    known = any(strip.truth is not None for strip in strips)
+    depths = [depth for s in strips for depth in (s.truth, *s.maps.values()) if depth is not None]
+    limits = limits or depth_limits(*depths)
+    n_depths = len(names) + known
+    columns = 1 + n_depths + (len(names) if errors and known else 0)
+    figure, axes = _rows(len(strips), columns)
+    off = error_limit(*(e for s in strips for e in _errors(s).values())) if errors else 0.0
+    for line, strip in zip(axes, strips, strict=True):
+        show_photo(line[0], strip.rgb, strip.name)
+        missing = np.zeros(strip.rgb.shape[:2])
+        truth = missing if strip.truth is None else strip.truth
+        shown = ([truth] if known else []) + list(strip.maps.values())
+        for ax, depth in zip(line[1 : 1 + n_depths], shown, strict=True):
+            image = show_depth(ax, depth, limits)
+        for ax, error in zip(line[1 + n_depths :], _errors(strip).values(), strict=False):
+            of_error = show_error(ax, error, off)
+    heads = (["truth (grey: not measured)"] if known else []) + names
+    heads += [f"error: {name}" for name in names] if errors and known else []
+    for ax, head in zip(axes[0, 1:], heads, strict=True):
+        ax.set_title(head)
+    depth_bar(figure, image, axes[:, 1 : 1 + n_depths])
+    if errors and known:
+        depth_bar(figure, of_error, axes[:, 1 + n_depths :], "prediction − truth (m)")
+    figure.suptitle(title)
+    return figure
+
+
+def contour_levels(farthest: float) -> list[float]:
+    """Depths of lines, metres: every half one up to 3 m, then every one.
+
+    They lie between the paper's bins, which are multiples of a quarter: where one word answers
+    alone a prediction is a bin over many cells, and a line of that very depth could run anywhere.
+    """
+    near, far = np.arange(0.6, 3.2, 0.5), np.arange(4.1, farthest, 1.0)
+    return [float(level) for level in np.round([*near, *far], 1) if level < farthest]
+
+
+def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) -> Figure:
+    """Lines of equal depth over the photograph: of the truth, and of each prediction.
+
+    The truth's are of its filled depth, smoothed; nothing is drawn where it is unknown.
+    """
+    names = _names(strips)
+    figure, axes = _rows(len(strips), 1 + len(names), width=3.0)
+    limits = (0.0, float(np.ceil(max(levels))))
+    for line, strip in zip(axes, strips, strict=True):
+        filled = np.zeros(strip.rgb.shape[:2])
+        if strip.filled is not None:
+            filled = median_filter(strip.filled, SMOOTH)
+        for ax, depth in zip(line, (filled, *strip.maps.values()), strict=True):
+            grey = strip.rgb.mean(axis=2, keepdims=True).repeat(3, axis=2)
+            pale = (127 + grey / 2).astype(np.uint8)  # so that the lines stand out
+            show_photo(ax, pale)
+            show_contours(ax, depth, levels, limits)
+        line[0].set_title(strip.name)
+    for ax, head in zip(axes[0], ("ground truth", *names), strict=True):
+        ax.set_title(f"{ax.get_title('left')}: {head}".removeprefix(": "))
+    colours = plt.cm.ScalarMappable(plt.Normalize(*limits), DEPTH_COLOURS)
+    depth_bar(figure, colours, axes, "depth of a line (m)", extend="neither")
+    figure.suptitle(title)
+    return figure
+
+
+def _errors(strip: Strip) -> dict[str, np.ndarray]:
+    """Prediction − truth by name, metres; NaN where either is missing."""
+    truth = np.zeros(strip.rgb.shape[:2]) if strip.truth is None else strip.truth
+    return {
+        name: np.where((truth > 0) & (depth > 0), depth - truth, np.nan)
+        for name, depth in strip.maps.items()
+    }
+
+
+def _names(strips: Sequence[Strip]) -> list[str]:
+    """The predictions that every strip has."""
+    if not strips:
+        raise DepthClipError("a strip needs one frame or more")
+    names = list(strips[0].maps)
+    if not names or any(list(strip.maps) != names for strip in strips):
+        raise DepthClipError("the strips have predictions of different names, or none")
+    return names
+
+
+def _rows(n_rows: int, n_columns: int, width: float = 2.15) -> tuple[Figure, np.ndarray]:
+    """Axes for maps; width: of each, inches."""
+    aspect = FRAME_SHAPE[0] / FRAME_SHAPE[1]
+    size = (width * n_columns + 0.9, (width * aspect + 0.2) * n_rows + 0.35)
+    return plt.subplots(n_rows, n_columns, figsize=size, squeeze=False)

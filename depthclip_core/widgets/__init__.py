@@ -1,0 +1,1 @@
+"""What can be moved and clicked in a notebook."""

@@ -1,0 +1,342 @@
+"""What can be explored by hand in a notebook: cells, bins and words. Controls, no logic of its own.
+
+An explorer is a box, to be a cell's last value; `explorer.picture.figure` is the figure that it
+shows, for where widgets do not run. What goes wrong while it is used is said above its picture.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from ipyevents import Event
+from ipywidgets import (
+    HTML,
+    Button,
+    FloatLogSlider,
+    FloatSlider,
+    HBox,
+    IntSlider,
+    Layout,
+    Text,
+    VBox,
+    Widget,
+)
+from torch import Tensor
+
+from depthclip_core.analysis.answers import cell_depths, checked_cell
+from depthclip_core.clip.encoders import Encoder
+from depthclip_core.datasets import Frame
+from depthclip_core.encoding.passes import DataSet, collect_responses
+from depthclip_core.encoding.store import PART, Store
+from depthclip_core.evaluation.pixels import cell_weights
+from depthclip_core.method.pipeline import depth_maps, head_vectors, project
+from depthclip_core.settings import (
+    BINS,
+    PROMPTS,
+    TEMPERATURE,
+    resolve_bins,
+    resolve_prompts,
+)
+from depthclip_core.text import as_markup
+from depthclip_core.widgets.explorer import Explorer, as_table, check_length, seen_shape
+from depthclip_core.widgets.render import BinPicture, CellPicture
+
+NEAREST, FARTHEST, STEP = 0.1, 10.0, 0.05  # metres, of the bins' sliders
+WIDE = Layout(width="400px")
+
+
+class CellExplorer(Explorer):
+    """Choose a cell by a click or with the sliders: its bar chart, predicted and true depth follow.
+
+    similarity: (N, V, K, h, w) of the frames with the K words. cell: row and column shown first.
+    title: what the frames are of; empty: as the data set says.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        similarity: Tensor,
+        words: str | Sequence[str],
+        bins: str | Sequence[float] = "original",
+        temperature: float = TEMPERATURE,
+        *,
+        at: int = 0,
+        cell: tuple[int, int] | None = None,
+        title: str = "",
+    ):
+        check_length(frames, similarity)
+        self._similarities, self.temperature = similarity, temperature
+        self.words = resolve_prompts(words)
+        self.bins = resolve_bins(bins, len(self.words))
+        self._build(frames, tuple(similarity.shape[-2:]), [], at, cell, title)
+
+    def _build(
+        self,
+        frames: Sequence[Frame],
+        grid: tuple[int, int],
+        controls: Sequence[Widget],
+        at: int,
+        cell: tuple[int, int] | None,
+        title: str = "",
+    ) -> None:
+        row, column = checked_cell(*(cell or (grid[0] * 3 // 4, grid[1] // 3)), grid)
+        self.row = IntSlider(row, 0, grid[0] - 1, description="row", layout=WIDE)
+        self.column = IntSlider(column, 0, grid[1] - 1, description="column", layout=WIDE)
+        self._answered = self._named = None
+        picture = CellPicture(seen_shape(frames), grid)
+        super().__init__(frames, picture, [*controls, HBox([self.row, self.column])], at, title)
+        self._on(self.row, self.draw)
+        self._on(self.column, self.draw)
+        self.clicks = Event(source=self.image, watched_events=["click"])
+        self.clicks.on_dom_event(lambda event: self._safely(partial(self._clicked, event)))
+
+    def draw(self) -> None:
+        asked = self._asked()
+        if self._load():
+            self._answered = None
+        if asked != self._answered:
+            self._answer(*asked)
+            self._answered = asked
+        row, column = self.row.value, self.column.value
+        weights, true = self.weights[:, row, column], self._true_depth(row, column)
+        known = f"true {true:.2f} m" if true > 0 else "truth unknown"
+        self.headline = f"cell ({row}, {column}): predicted {weights @ self.bins:.2f} m, {known}"
+        self.picture.set_cell(row, column, weights, self.headline)
+        self.image.value = self.picture.png()
+
+    def _asked(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """Words and bins, as the controls say."""
+        return self.words, self.bins
+
+    def _answer(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
+        """What the words answer at all cells of the frame, and the depth map."""
+        similarity = self._similarity(words)
+        self.weights = cell_weights(similarity[0], self.temperature, flip=True)
+        self.depth = depth_maps(similarity, bins, self.picture.shape, self.temperature)[0]
+        self.picture.set_depth(self.depth)
+        if (words, bins) != self._named:
+            self.picture.set_words(words, bins)
+        self.words, self.bins = self._named = words, bins
+
+    def _similarity(self, words: tuple[str, ...]) -> Tensor:
+        """Of the shown frame, (1, V, K, h, w)."""
+        return self._similarities[self._shown][None]
+
+    def _true_depth(self, row: int, column: int) -> float:
+        """The median below a cell of the shown frame, metres; NaN where it is not known."""
+        if self._raw_depth is None:
+            return np.nan
+        pixels = np.ix_(
+            *(
+                np.arange(side) * cells // side == cell
+                for side, cells, cell in zip(
+                    self.picture.shape, self.picture.grid, (row, column), strict=True
+                )
+            )
+        )
+        alone = np.zeros_like(self._raw_depth)  # one cell is quicker to go through than all of them
+        alone[self._window.slices][pixels] = self.truth[pixels]
+        return float(cell_depths([alone], self.picture.grid)[0][row, column])
+
+    def _clicked(self, event: Mapping) -> None:
+        cell = self.picture.cell_at(event["dataX"], event["dataY"])
+        if cell is not None:
+            with self._at_once():
+                for slider, place in zip((self.row, self.column), cell, strict=True):
+                    self._put(slider, place)
+
+
+class WordExplorer(CellExplorer):
+    """Edit words and bins: text is encoded again, images are not; depth, bars and metrics follow.
+
+    What the image encoder left of the frames is taken from the store; random weights leave nothing
+    there, and then a frame is encoded when it is chosen.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        encoder: Encoder,
+        head: str = "released",
+        words: str | Sequence[str] = "original",
+        bins: str | Sequence[float] = "original",
+        temperature: float = TEMPERATURE,
+        *,
+        store: Store | None = None,
+        at: int = 0,
+        cell: tuple[int, int] | None = None,
+    ):
+        self.encoder, self.head, self.temperature = encoder, head, temperature
+        self.words = self._first_words = resolve_prompts(words)
+        self.bins = self._first_bins = resolve_bins(bins, len(self.words))
+        self._stored = self._part = self._vectors_of = self._first_of = None
+        self._texts: dict[tuple[str, ...], Tensor] = {}
+        if store or encoder.weights != "random":
+            collect_responses(frames, encoder, self.words, [head], store=store, progress=False)
+            self._stored = DataSet(frames, encoder, None, store or Store()).vectors(head)
+        wide = Layout(width="818px")
+        self.words_field = Text(_joined(self.words), description="words", continuous_update=False)
+        self.bins_field = Text(_joined(self.bins), description="bins (m)", continuous_update=False)
+        self.words_field.layout, self.bins_field.layout = wide, wide
+        self.presets = {name: Button(description=name) for name in PROMPTS}
+        self.reset = Button(description="reset")
+        self.metrics_table = HTML(layout=Layout(height="96px"))
+        buttons = HBox([*self.presets.values(), self.reset])
+        controls = [buttons, self.words_field, self.bins_field, self.metrics_table]
+        self._build(frames, encoder.grid(*seen_shape(frames)), controls, at, cell)
+        for field in (self.words_field, self.bins_field):
+            self._on(field, self.draw)
+        for name, button in self.presets.items():
+            self._on(button, partial(self._take, PROMPTS[name]))
+        self._on(self.reset, partial(self._take, self._first_words, self._first_bins))
+
+    def _asked(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        words = resolve_prompts([word.strip() for word in self.words_field.value.split(",")])
+        return words, resolve_bins(self.bins_field.value.split(","), len(words))
+
+    def _take(self, words: Sequence[str], bins: Sequence[float] | None = None) -> None:
+        if bins is None and len(self.bins) != len(words):
+            bins = BINS["original"]
+        with self._at_once():
+            self.words_field.value = _joined(words)
+            self.bins_field.value = _joined(bins or self.bins)
+
+    def _answer(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
+        super()._answer(words, bins)
+        if self._first_of != self._shown:
+            similarity = self._similarity(self._first_words)
+            self._first_score = self._scored(similarity, self._first_bins, self.temperature)
+            self._first_of = self._shown
+        now = self._scored(self._similarity(words), bins, self.temperature)
+        self.metrics = pd.DataFrame({"at first": self._first_score, "now": now}).T
+        self.metrics_table.value = as_table(self.metrics)
+
+    def _similarity(self, words: tuple[str, ...]) -> Tensor:
+        if words not in self._texts:
+            self._texts[words] = self.encoder.text_vectors(words)
+        if self._vectors_of != self._shown:
+            self._vectors, self._vectors_of = self._read_vectors(self._shown), self._shown
+        return project(self._vectors, self._texts[words]).cpu()
+
+    def _read_vectors(self, position: int) -> Tensor:
+        """The shown frame's head vectors (1, 2, D, h, w)."""
+        if self._stored is None:
+            vectors = head_vectors(
+                self._rgb[None], self.encoder, [self.head], crop=self.frames.crop
+            )
+            return vectors[self.head]
+        part, place = divmod(position, PART)
+        if self._part is None or self._part[0] != part:
+            self._part = part, torch.from_numpy(self._stored.read(part))
+        return self._part[1][place, None].to(self.encoder.device)
+
+
+class BinExplorer(Explorer):
+    """Move the bins, which stay in ascending order, and the temperature: depth map, error map and
+    metrics follow.
+
+    similarity: (N, V, K, h, w) of the frames with the K words. bins: those it begins with.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        similarity: Tensor,
+        words: str | Sequence[str],
+        bins: str | Sequence[float] = "original",
+        temperature: float = TEMPERATURE,
+        *,
+        at: int = 0,
+    ):
+        check_length(frames, similarity)
+        self._similarities = similarity
+        words = resolve_prompts(words)
+        self._first = resolve_bins(bins, len(words)), temperature
+        self.sliders = [
+            # As plain text a description would be searched for formulae.
+            FloatSlider(
+                metres,
+                min=NEAREST,
+                max=FARTHEST,
+                step=STEP,
+                description=as_markup(word),
+                description_allow_html=True,
+            )
+            for word, metres in zip(words, self._first[0], strict=True)
+        ]
+        self.temperature = FloatLogSlider(temperature, min=-2, max=1, description="temperature")
+        for slider in (*self.sliders, self.temperature):
+            slider.layout, slider.style.description_width = WIDE, "130px"
+        fitting = {name: metres for name, metres in BINS.items() if len(metres) == len(words)}
+        self.presets = {name: Button(description=name) for name in fitting}
+        self.reset = Button(description="reset")
+        self.metrics_table = HTML()
+        buttons = HBox([*self.presets.values(), self.reset], layout=Layout(flex_flow="row wrap"))
+        right = VBox([buttons, self.metrics_table], layout=Layout(width="430px"))
+        left = VBox([*self.sliders, self.temperature])
+        super().__init__(frames, BinPicture(seen_shape(frames)), [HBox([left, right])], at)
+        self._wished = list(self._first[0])  # where each was put; it gives way, and comes back
+        for place, slider in enumerate(self.sliders):
+            self._on(slider, partial(self._push, place))
+        self._on(self.temperature, self.draw)
+        for name, button in self.presets.items():
+            self._on(button, partial(self._take, fitting[name]))
+        self._on(self.reset, partial(self._take, *self._first))
+
+    @property
+    def bins(self) -> tuple[float, ...]:
+        """What the sliders say, in metres."""
+        return tuple(slider.value for slider in self.sliders)
+
+    def draw(self) -> None:
+        loaded = self._load()
+        similarity = self._similarities[self._shown][None]
+        if loaded:
+            self._first_score = self._scored(similarity, *self._first)
+        now = self._scored(similarity, self.bins, self.temperature.value)
+        self.metrics = pd.DataFrame({"at first": self._first_score, "now": now}).T
+        self.depth = depth_maps(similarity, self.bins, self.picture.shape, self.temperature.value)[
+            0
+        ]
+        self.picture.set_depth(self.depth)
+        self.image.value = self.picture.png()
+        self.metrics_table.value = as_table(self.metrics)
+
+    def _push(self, moved: int) -> None:
+        self._wished[moved] = self.sliders[moved].value
+        with self._at_once():
+            self._set_bins(ascending(self._wished, moved))
+
+    def _take(self, bins: Sequence[float], temperature: float | None = None) -> None:
+        self._wished = list(bins)
+        with self._at_once():
+            self._set_bins(bins)
+            self._put(self.temperature, temperature or self.temperature.value)
+
+    def _set_bins(self, bins: Sequence[float]) -> None:
+        for slider, metres in zip(self.sliders, bins, strict=True):
+            if slider.value != metres:
+                self._put(slider, metres)
+
+
+def ascending(bins: Sequence[float], moved: int) -> list[float]:
+    """Bins in ascending order again after one of them moved: it stays, its neighbours give way.
+
+    They keep a slider's step between them, so that each stops where others need room.
+    """
+    last = len(bins) - 1
+    bins = [
+        min(max(float(metres), NEAREST + k * STEP), FARTHEST - (last - k) * STEP)
+        for k, metres in enumerate(bins)
+    ]
+    for k in range(moved + 1, len(bins)):
+        bins[k] = max(bins[k], bins[k - 1] + STEP)
+    for k in reversed(range(moved)):
+        bins[k] = min(bins[k], bins[k + 1] - STEP)
+    return [round(metres, 6) for metres in bins]
+
+
+def _joined(values: Sequence[object]) -> str:
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)

@@ -1,0 +1,449 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import date
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from depthclip_core.cli.main import app, main
+from depthclip_core.cli.store import size_text
+from depthclip_core.encoding.store import PART, Store
+from depthclip_core.errors import DepthClipError
+from depthclip_core.workbook import runs
+
+ROOT = Path(__file__).resolve().parents[2]
+VECTORS = {
+    "kind": "vectors",
+    "data": {"title": "sample, test", "sha256": "aa"},
+    "encoder": {"name": "RN50", "weights": "0123456789abcdef0123456789abcdef"},
+    "precision": "fp32",
+    "head": "value",
+}
+SIMILARITIES = {
+    **VECTORS,
+    "kind": "similarities",
+    "precision": "bf16",
+    "head": "released",
+    "words": ["giant", "close", "unseen"],
+}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def vectors(store):
+    """Two of three parts."""
+    array = store.array(VECTORS, 2 * PART + 5)
+    for part in (0, 2):
+        array.write(part, np.full((len(array.frames_of(part)), 100), part, np.float32))
+    os.utime(array.folder / "array.json", (2e9, 2e9))
+    return array
+
+
+@pytest.fixture
+def similarities(store):
+    """All of two parts, last used ten days ago."""
+    array = store.array(SIMILARITIES, PART + 1)
+    for part in (0, 1):
+        array.write(part, np.full((len(array.frames_of(part)), 100), part, np.float32))
+    ten_days_ago = time.time() - 10 * 86400
+    os.utime(array.folder / "array.json", (ten_days_ago, ten_days_ago))
+    return array
+
+
+@pytest.fixture
+def call(store):
+    """Calls `depthclip store` for the store: its exit status and the lines that it prints."""
+
+    def call(command, *arguments):
+        arguments = ["store", command, *map(str, arguments), "--folder", str(store.folder)]
+        result = CliRunner().invoke(app, arguments)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output.splitlines()
+
+    return call
+
+
+def damage(array, part):
+    content = bytearray(array.path(part).read_bytes())
+    content[-1] ^= 1
+    array.path(part).write_bytes(content)
+
+
+def leave_unfinished(array):
+    path = array.folder / ".part-00001.h5.0123abcd.tmp"
+    path.write_bytes(b"x" * 1500)
+    return path
+
+
+def files(store):
+    """Every file in the store but locks."""
+    return {path for path in store.folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+
+# --- list ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "prune"])
+def test_an_empty_store_says_so(call, store, command):
+    code, (line,) = call(command)
+    assert code == 0
+    assert line == (
+        f"Nothing to remove in {store.folder}"
+        if command == "prune"
+        else f"The store is empty: {store.folder}"
+    )
+    assert not store.folder.exists()
+
+
+def test_list_shows_each_array(call, store, vectors, similarities):
+    code, (head, first, second, blank, total) = call("list")
+    assert code == 0
+    assert re.split("  +", head) == (
+        ["address", "kind", "data", "encoder", "head", "words", "frames", "size", "last used"]
+    )
+    assert re.split("  +", first) == [
+        *(
+            vectors.address,
+            "vectors",
+            "sample, test",
+            "RN50 01234567",
+            "value",
+            "-",
+            f"{PART + 5}/{2 * PART + 5}",
+        ),
+        *(size_text(vectors.size), date.fromtimestamp(2e9).isoformat()),
+    ]
+    assert re.split("  +", second)[:7] == [
+        *(similarities.address, "similarities", "sample, test", "RN50 01234567 bf16", "released"),
+        *("3: giant … unseen", f"{PART + 1}/{PART + 1}"),
+    ]
+    for column in ("kind", "data", "encoder", "head", "words", "last used"):
+        start = head.index(column)
+        assert first[start - 1] == second[start - 1] == " " and first[start] != " "
+    size = size_text(vectors.size + similarities.size)
+    assert (blank, total) == ("", f"2 arrays, {size}, in {store.folder}")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"kind": None, "data": "a data set", "encoder": "RN50", "words": "original"},
+        {"data": {}, "encoder": {}, "words": [], "precision": None},
+        {"data": [1], "encoder": {"name": 7}, "words": [1, None], "head": {"a": "two\nlines"}},
+    ],
+)
+def test_list_takes_settings_of_any_kind(call, store, settings):
+    store.array(settings, 3).write(0, np.zeros(3))
+    code, lines = call("list")
+    assert code == 0 and len(lines) == 4
+    assert "3/3" in lines[1]
+    assert call("verify")[0] == 0
+
+
+def test_list_shows_what_is_broken(call, vectors, similarities):
+    (vectors.folder / "array.json").write_text("{")
+    code, lines = call("list")
+    (row,) = [line for line in lines if line.startswith(f"{vectors.address}  ")]
+    assert code == 0 and re.split("  +", row)[1] == "broken"
+    assert f"{vectors.address} is broken: its array.json does not describe an array" in lines
+    assert lines[-1] == "`depthclip store prune` removes what is broken."
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        *((0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB")),
+        *((999_960, "1.0 MB"), (2.5e9, "2.5 GB"), (3e15, "3000.0 TB")),
+    ],
+)
+def test_sizes_are_for_people(size, text):
+    assert size_text(size) == text
+
+
+# --- verify -------------------------------------------------------------------------------------
+
+
+def test_verify_tells_what_is_whole(call, vectors, similarities):
+    code, (first, second) = call("verify")
+    assert code == 0
+    assert first.startswith(f"{vectors.address} [vectors, sample, test, RN50")
+    assert first.endswith("]: 1 of 3 parts missing: incomplete")
+    assert second.startswith(similarities.address) and second.endswith("]: ok")
+    assert vectors.last_used == 2e9, "to verify is not to use"
+
+
+def test_verify_tells_what_is_damaged(call, vectors, similarities):
+    damage(vectors, 0)
+    damage(vectors, 2)
+    code, (first, second, hint) = call("verify")
+    assert code == 1
+    assert first.endswith(": 2 damaged parts (0, 2); 1 of 3 parts missing: incomplete")
+    assert second.endswith(": ok")
+    assert "makes it again" in hint and "prune --damaged" in hint
+    assert call("verify", similarities.address)[0] == 0
+    assert call("verify", vectors.address)[0] == 1
+
+
+def test_verify_tells_what_is_broken(call, vectors):
+    (vectors.folder / "array.json").unlink()
+    code, (line, hint) = call("verify")
+    assert code == 1 and line.startswith(f"{vectors.address}: broken: its array.json cannot")
+    assert "prune" in hint
+
+
+@pytest.mark.parametrize("command", ["verify", "prune"])
+def test_an_unknown_address_is_an_error(call, store, vectors, command):
+    wrong = vectors.address[:-1] + "x"
+    before = files(store)
+    with pytest.raises(DepthClipError, match=f"unknown array .* mean '{vectors.address}'"):
+        call(command, wrong)
+    assert files(store) == before
+
+
+# --- prune --------------------------------------------------------------------------------------
+
+
+def test_prune_removes_what_killed_runs_left(call, store, vectors, similarities):
+    leftover, before = leave_unfinished(vectors), files(store)
+    code, (line, total) = call("prune", "--dry-run")
+    assert code == 0 and files(store) == before
+    assert line.startswith(f"would remove 1 unfinished file of {vectors.address} [")
+    assert line.endswith("], 1.5 kB") and total == f"1.5 kB would be freed in {store.folder}"
+    code, (line, total) = call("prune")
+    assert code == 0 and files(store) == before - {leftover}
+    assert line.startswith("removed 1 unfinished file") and total.startswith("1.5 kB freed")
+    assert call("prune") == (0, [f"Nothing to remove in {store.folder}"])
+
+
+def test_prune_removes_damaged_parts_if_told(call, store, vectors, similarities):
+    damage(vectors, 2)
+    before = files(store)
+    assert call("prune")[1] == [f"Nothing to remove in {store.folder}"]
+    code, (line, _) = call("prune", "--damaged", "--dry-run")
+    assert code == 0 and files(store) == before
+    size = size_text(vectors.path(2).stat().st_size)
+    code, (again, _) = call("prune", "--damaged")
+    assert again == line.replace("would remove", "removed")
+    assert again.startswith(f"removed damaged part 2 of {vectors.address}") and size in again
+    assert files(store) == before - {vectors.path(2)}
+    assert call("verify")[0] == 0 and vectors.last_used == 2e9
+
+
+def test_prune_removes_broken_and_old_arrays(call, store, vectors, similarities):
+    (vectors.folder / "array.json").write_text('{"format": 0}')
+    kept = {path for path in files(store) if path.is_relative_to(similarities.folder)}
+    code, lines = call("prune")
+    assert code == 0 and files(store) == kept and not vectors.folder.exists()
+    assert lines[0].startswith(f"removed {vectors.address} (broken: it is of format 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "gone"),
+    [
+        (["--all"], {"vectors", "similarities"}),
+        (["--unused-days", "9.5"], {"similarities"}),
+        (["--unused-days", "11"], set()),
+        (["VECTORS"], {"vectors"}),
+        (["VECTORS", "--unused-days", "9.5"], {"vectors", "similarities"}),
+    ],
+)
+def test_prune_removes_whole_arrays(call, store, vectors, similarities, arguments, gone):
+    arrays = {"vectors": vectors, "similarities": similarities}
+    arguments = [vectors.address if a == "VECTORS" else a for a in arguments]
+    before, size = files(store), sum(arrays[name].size for name in gone)
+    code, lines = call("prune", *arguments, "--dry-run")
+    assert code == 0 and files(store) == before
+    assert len(lines) == len(gone) + 1
+    code, lines = call("prune", *arguments)
+    assert code == 0
+    assert {name for name, array in arrays.items() if not array.folder.exists()} == gone
+    assert all(array.folder.exists() == (array in store.arrays()) for array in arrays.values())
+    if gone:
+        assert lines[-1] == f"{size_text(size)} freed in {store.folder}"
+    assert files(store) == {path for path in before if path.parent.exists()}
+
+
+def test_prune_keeps_what_a_run_holds(call, store, vectors, similarities):
+    leave_unfinished(vectors)
+    before = {path for path in files(store) if path.is_relative_to(vectors.folder)}
+    held, release = threading.Event(), threading.Event()
+
+    def run():
+        with vectors.lock():
+            held.set()
+            release.wait(10)
+
+    running = threading.Thread(target=run)
+    running.start()
+    assert held.wait(10)
+    try:
+        code, lines = call("prune", "--all")
+    finally:
+        release.set()
+        running.join()
+    assert code == 0 and files(store) == before
+    assert lines[0].startswith(f"kept {vectors.address} [")
+    assert lines[0].endswith("]: a running process holds it")
+    assert lines[1].startswith(f"removed {similarities.address}")
+    assert call("prune", "--all")[0] == 0 and files(store) == set()
+
+
+def test_prune_goes_on_after_what_it_cannot_remove(call, vectors, similarities):
+    (vectors.folder / "notes.txt").write_text("mine")
+    code, lines = call("prune", "--all")
+    assert code == 1 and vectors.folder.exists() and not similarities.folder.exists()
+    assert any("notes.txt, not of the store" in line for line in lines)
+
+
+# --- run and report -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """A notebook with a parameter of each kind, whose last cell fails where x is 0."""
+    content = nbformat.v4.new_notebook()
+    content.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    source = 'x: int = 1\nword: str = "w"\nbins: list[float] = []'
+    content.cells = [
+        nbformat.v4.new_markdown_cell("# Title\n\nWhat?"),
+        nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("1 // x"),
+    ]
+    nbformat.write(content, tmp_path / "a.ipynb")
+    return tmp_path / "a.ipynb"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `depthclip run` hands to `runs.run`, which runs nothing."""
+    calls = []
+    monkeypatch.setattr(runs, "run", lambda *args, **options: calls.append((args, options)) or [])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters", "grid"),
+    [
+        ([], {}, {}),
+        (["-p", "x", "-1", "-p", "word", "a=b"], {"x": "-1", "word": "a=b"}, {}),
+        (["-p", "x=2", "-g", "word", "a,b"], {"x": "2"}, {"word": "a,b"}),
+        (
+            ["--parameter", "word", "", "--grid", "bins", "[[1], [2]]"],
+            {"word": ""},
+            {"bins": "[[1], [2]]"},
+        ),
+        (["-p", "word", "--out", "-g", "x", "1,2"], {"word": "--out"}, {"x": "1,2"}),
+    ],
+)
+def test_run_reads_pairs(asked, notebook, arguments, parameters, grid):
+    answer = CliRunner().invoke(app, ["run", *arguments, str(notebook)])
+    assert answer.exit_code == 0, answer.output
+    ((given, options),) = asked
+    assert given == ([notebook], parameters, grid, Path("results/runs"), None)
+    assert options["text"] and options["progress"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "x"], "-p needs a name and a value"),
+        (["-p", "x", "1", "-p", "x", "2"], "'x' is given twice"),
+        (["-p", "wrod", "a"], "unknown parameter 'wrod': did you mean 'word'?"),
+        (["-p", "x", "0.5"], "parameter 'x' is int, got '0.5'"),
+        (["-k", "none"], "unknown kernel 'none'"),
+    ],
+)
+def test_run_refuses_in_one_line(notebook, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.setattr(
+        sys, "argv", ["depthclip", "run", str(notebook), "--out", str(tmp_path / "out"), *arguments]
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    signal.signal(signal.SIGTERM, before)
+    said = capsys.readouterr()
+    assert ended.value.code == 1 and said.out == "" and not (tmp_path / "out").exists()
+    (line,) = said.err.splitlines()
+    assert line.startswith("depthclip: ") and message in line
+
+
+@pytest.mark.slow
+def test_run_then_report(notebook, tmp_path):
+    out = tmp_path / "out"
+    answer = depthclip("run", str(notebook), "-g", "x", "0,1", "--workers", "2", "--out", str(out))
+    assert answer.returncode == 1
+    assert re.search(r"^ok +a--x=1, ", answer.stdout, re.MULTILINE)
+    failure = "FAILED: a--x=0: cell 3 (`1 // x`): ZeroDivisionError"
+    assert failure in answer.stdout and failure in answer.stderr
+    assert "1 of 2 runs failed" in answer.stderr and "Traceback" not in answer.stderr
+    assert len(list(out.glob("*.json"))) == 2
+
+    executed = [str(path) for path in sorted(out.glob("*.ipynb"))]
+    answer = depthclip("report", *executed, "--out", str(tmp_path / "report"))
+    assert answer.returncode == 0 and answer.stderr == ""
+    index = Path(answer.stdout.strip())
+    assert index == tmp_path / "report" / "index.html"
+    assert "ZeroDivisionError" in index.read_text("utf-8")
+
+
+def test_a_report_needs_executed_notebooks(notebook, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in [([], "make run"), ([str(notebook)], "has not run")]:
+        answer = CliRunner().invoke(app, ["report", *arguments])
+        assert isinstance(answer.exception, DepthClipError) and message in str(answer.exception)
+    assert not (tmp_path / "results").exists()
+
+
+# --- the command itself -------------------------------------------------------------------------
+
+
+def depthclip(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", "from depthclip_core.cli.main import main; main()", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_error_is_one_line_without_traceback(store, vectors):
+    answer = depthclip("store", "verify", "nothing", "--folder", str(store.folder))
+    assert answer.returncode == 1 and answer.stdout == ""
+    (line,) = answer.stderr.splitlines()
+    assert line == f"depthclip: unknown array 'nothing': known: {vectors.address}"
+
+
+def test_the_store_of_the_data_folder_is_the_default(tmp_path, vectors):
+    answer = depthclip("store", "list", DEPTHCLIP_DATA=str(tmp_path), DEPTHCLIP_STORE="")
+    assert answer.returncode == 0 and answer.stderr == ""
+    assert answer.stdout.splitlines()[-1].endswith(f"in {tmp_path / 'store'}")
+
+
+def test_help_names_every_command():
+    runner = CliRunner()
+    shown = runner.invoke(app, ["--help"]).output
+    assert [name for name in ("run", "report", "store") if f"  {name} " not in shown] == []
+    shown = runner.invoke(app, ["store", "--help"]).output
+    assert [name for name in ("list", "verify", "prune") if f"  {name} " not in shown] == []
+
+
+def test_the_command_starts_without_torch():
+    code = "import sys, depthclip_core.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

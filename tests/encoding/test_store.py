@@ -1,0 +1,672 @@
+import errno
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from depthclip_core.encoding import store as store_module
+from depthclip_core.encoding.store import PART, AbsentPart, DamagedPart, Store
+from depthclip_core.errors import DepthClipError
+from depthclip_core.settings import store_folder
+
+SETTINGS = {
+    "kind": "vectors",
+    "data": {"title": "sample, test", "sha256": "aa"},
+    "encoder": {"name": "RN50", "weights": "bb"},
+    "precision": "fp32",
+    "flip": True,
+    "head": None,
+    "size": [416, 544],
+    "scale": 0.5,
+}
+N_FRAMES = 2 * PART + 7
+
+
+def part_of(array, part, *shape, dtype=np.float32):
+    rng = np.random.default_rng(part)
+    return rng.normal(size=(len(array.frames_of(part)), *(shape or (2, 3)))).astype(dtype)
+
+
+@pytest.fixture
+def array(tmp_path):
+    return Store(tmp_path / "store").array(SETTINGS, N_FRAMES)
+
+
+@pytest.fixture
+def filled(array):
+    for part in range(array.n_parts):
+        array.write(part, part_of(array, part), device="cpu")
+    return array
+
+
+def python(script, *arguments, **options):
+    """A Python of its own that runs the script, its output read line by line."""
+    head = "import os, sys, signal, numpy as np\nfrom depthclip_core.encoding.store import *\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", head + script, *map(str, arguments)],
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+# --- addresses and parts ------------------------------------------------------------------------
+
+
+def test_the_store_lies_in_the_data_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEPTHCLIP_DATA", str(tmp_path))
+    monkeypatch.delenv("DEPTHCLIP_STORE", raising=False)
+    assert Store().folder == store_folder() == tmp_path / "store"
+    monkeypatch.setenv("DEPTHCLIP_STORE", str(tmp_path / "elsewhere"))
+    assert Store().folder == tmp_path / "elsewhere"
+    array = Store().array(SETTINGS, 3)
+    assert array.missing() == [0] and array.size == 0 and Store().arrays() == []
+    assert list(tmp_path.iterdir()) == [], "asking makes nothing"
+
+
+def changes(settings):
+    """The settings with one leaf changed, for every leaf."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from ({**settings, key: changed} for changed in changes(value))
+        else:
+            yield {**settings, key: [value, 1]}
+            yield {name: kept for name, kept in settings.items() if name != key}
+
+
+def test_an_address_depends_on_each_setting(tmp_path):
+    store = Store(tmp_path)
+    addresses = [store.array(changed, 5).address for changed in (SETTINGS, *changes(SETTINGS))]
+    assert len(addresses) == 1 + 2 * 10 and len(set(addresses)) == len(addresses)
+    assert all(len(a) == 16 and set(a) <= set("0123456789abcdef") for a in addresses)
+    assert store.array({"a": 1}, 5).address != store.array({"a": True}, 5).address
+    assert store.array({"a": [1, 2]}, 5).address != store.array({"a": [2, 1]}, 5).address
+
+
+def test_an_address_does_not_depend_on_the_order_of_names(tmp_path):
+    store = Store(tmp_path)
+    turned = {
+        key: dict(reversed(value.items())) if isinstance(value, dict) else value
+        for key, value in reversed(SETTINGS.items())
+    }
+    assert list(turned) != list(SETTINGS)
+    assert store.array(turned, 5).address == store.array(SETTINGS, 5).address
+    words = store.array({"words": ("near", "far")}, 5)
+    assert words.settings == {"words": ["near", "far"]}
+    assert words.address == store.array({"words": ["near", "far"]}, 5).address
+
+
+def test_addresses_stay_as_they_are_within_a_format(tmp_path, monkeypatch):
+    assert Store(tmp_path).array({"kind": "vectors"}, 5).address == "b7b383986463f54c"
+    monkeypatch.setattr(store_module, "FORMAT", 2)
+    assert Store(tmp_path).array({"kind": "vectors"}, 5).address != "b7b383986463f54c"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{1, 2}, Path("a"), b"a", np.float32(1), np.arange(2), float("nan"), float("inf"), {1: 2}, len],
+)
+@pytest.mark.parametrize("nest", [lambda v: {"a": v}, lambda v: {"a": {"b": [1, v]}}])
+def test_settings_that_json_would_not_keep_are_refused(tmp_path, value, nest):
+    with pytest.raises(DepthClipError, match=r"settings\['a'\]"):
+        Store(tmp_path).array(nest(value), 5)
+
+
+@pytest.mark.parametrize("n_frames", [-1, 2.5, "5", None, True])
+def test_a_number_of_frames_is_whole(tmp_path, n_frames):
+    with pytest.raises(DepthClipError, match="n_frames"):
+        Store(tmp_path).array(SETTINGS, n_frames)
+
+
+@given(st.integers(0, 20 * PART))
+def test_parts_partition_the_frames(n_frames):
+    array = Store("unused").array(SETTINGS, n_frames)
+    parts = [array.frames_of(part) for part in range(array.n_parts)]
+    assert [frame for part in parts for frame in part] == list(range(n_frames))
+    assert all(len(part) == PART for part in parts[:-1])
+    assert all(1 <= len(part) <= PART for part in parts)
+    for part in (-1, array.n_parts):
+        with pytest.raises(DepthClipError, match=f"no part {part}"):
+            array.frames_of(part)
+
+
+# --- writing and reading ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64", ">f4", "int64", "uint8", "?"])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (7,), (), (0, 3)])
+def test_what_is_read_is_what_was_written(array, dtype, shape):
+    values = (10 * np.random.default_rng(0).normal(size=(PART, *shape))).astype(dtype)
+    array.write(1, values)
+    read = array.read(1)
+    assert read.dtype == values.dtype and read.shape == values.shape
+    assert read.tobytes() == values.tobytes()
+    assert read.flags.writeable and read.flags.c_contiguous
+
+
+def test_bits_that_compare_unequal_are_kept(array):
+    values = part_of(array, 0)[:, ::-1].T.copy().T  # neither C-contiguous …
+    values[3, 1], values[4, 0] = np.nan, -0.0  # … nor equal to itself
+    array.write(0, values)
+    assert array.read(0).tobytes() == values.tobytes()
+
+
+def test_parts_come_in_any_order_and_the_rest_is_missing(array):
+    assert array.missing() == [0, 1, 2] and not array.complete
+    array.write(2, part_of(array, 2))
+    array.write(0, part_of(array, 0))
+    assert array.missing() == [1] and not array.complete
+    with pytest.raises(AbsentPart, match="part-00001.h5") as caught:
+        array.read(1)
+    assert isinstance(caught.value, DepthClipError) and isinstance(caught.value, FileNotFoundError)
+    array.write(1, part_of(array, 1))
+    assert array.complete
+    for part in range(3):
+        assert np.array_equal(array.read(part), part_of(array, part))
+    array.discard(1)
+    array.discard(1)
+    assert array.missing() == [1]
+
+
+def test_a_part_can_be_read_without_this_package(filled):
+    with h5py.File(filled.path(1), "r") as file:
+        assert np.array_equal(file["values"], part_of(filled, 1))
+        assert file["values"].attrs["first"] == PART
+        assert file.attrs["device"] == "cpu"
+
+
+def test_an_array_describes_itself(filled):
+    assert json.loads((filled.folder / "array.json").read_text()) == {
+        "format": 1,
+        "n_frames": N_FRAMES,
+        "settings": SETTINGS,
+    }
+    (found,) = Store(filled.folder.parent).arrays()
+    assert found == filled and found.broken is None and found.complete
+    assert found.size == sum(path.stat().st_size for path in found.folder.iterdir()) > 3 * 1000
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (
+            np.zeros((PART - 1, 2)),
+            f"part 0 .* has {PART} frames, got values of shape .{PART - 1}, 2.",
+        ),
+        (np.zeros((PART + 1, 2)), f"{PART} frames"),
+        (np.zeros(()), f"{PART} frames"),
+        (np.array(["a"] * PART), "numbers"),
+        (np.array([None] * PART), "numbers"),
+    ],
+)
+def test_what_does_not_fit_is_refused(array, values, says):
+    with pytest.raises(DepthClipError, match=says):
+        array.write(0, values)
+    assert not array.folder.exists()
+
+
+def test_the_last_used_array_comes_first(tmp_path):
+    store = Store(tmp_path)
+    arrays = [store.array({"i": i}, 3) for i in range(3)]
+    for i, array in enumerate(arrays):
+        array.write(0, np.zeros(3))
+        os.utime(array.folder / "array.json", (1e9 + i, 1e9 + i))
+    assert [array.settings["i"] for array in store.arrays()] == [2, 1, 0]
+    arrays[0].check(0)
+    assert [array.settings["i"] for array in store.arrays()] == [2, 1, 0], "a check is no use"
+    arrays[0].read(0)
+    assert [array.settings["i"] for array in store.arrays()] == [0, 2, 1]
+    assert arrays[1].last_used == 1e9 + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "cannot be read"),
+        (b"", "does not describe an array"),
+        (b"\xff\x00", "does not describe an array"),
+        (b"[1, 2]", "does not describe an array"),
+        (b'{"format": 1, "settings": {"a": 1}}', "does not describe an array"),
+        (b'{"format": 1, "settings": {"a": 1}, "n_frames": "3"}', "does not describe an array"),
+        (b'{"format": 1, "settings": {"a": 1}, "n_frames": 3}', "describes another array"),
+        (b'{"format": 0, "settings": {"a": 1}, "n_frames": 3}', "of format 0"),
+    ],
+)
+def test_a_folder_that_is_not_understood_is_shown_as_broken(filled, content, why):
+    about = filled.folder / "array.json"
+    about.unlink() if content is None else about.write_bytes(content)
+    (found,) = Store(filled.folder.parent).arrays()
+    assert why in found.broken and found.address == filled.address
+    assert found.n_parts == 0 and found.size > 3 * 1000 and found.last_used > 1e9
+    filled.write(0, part_of(filled, 0))  # whoever knows the settings mends it
+    assert Store(filled.folder.parent).arrays() == [filled]
+
+
+def test_only_what_the_store_made_is_removed(filled, tmp_path):
+    (tmp_path / "store" / "my notes").mkdir()
+    (tmp_path / "store" / "0123456789abcdef").write_text("a file, not an array")
+    assert Store(tmp_path / "store").arrays() == [filled]
+    (filled.folder / "notes.txt").write_text("mine")
+    with pytest.raises(DepthClipError, match="notes.txt, not of the store"):
+        filled.remove()
+    assert filled.complete and np.array_equal(filled.read(0), part_of(filled, 0))
+    (filled.folder / "notes.txt").unlink()
+    with filled.lock():
+        filled.remove()
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [
+        "0123456789abcdef",
+        "my notes",
+    ]
+
+
+def test_files_of_others_that_are_named_as_the_stores_are_left_alone(tmp_path):
+    folder = tmp_path / "0123456789abcdef"
+    folder.mkdir()
+    (folder / "array.json").write_text('{"mine": 1}')
+    (folder / "part-00000.h5").write_bytes(b"mine")
+    (tmp_path / "checksums.json").write_text('{"release.tar": "sha256:abc"}')
+    (found,) = Store(tmp_path).arrays()
+    with pytest.raises(DepthClipError, match="not of the store: move it away"):
+        found.remove()
+    assert Store(tmp_path).checksum(folder / "array.json")
+    assert sorted(path.name for path in folder.iterdir()) == ["array.json", "part-00000.h5"]
+    assert (tmp_path / "checksums.json").read_text() == '{"release.tar": "sha256:abc"}'
+
+
+# --- damage -------------------------------------------------------------------------------------
+
+
+def flip(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def flip_a_value(array, path):
+    with h5py.File(path, "r") as file:
+        position = file["values"].id.get_offset() + 100
+    values = part_of(array, 1).tobytes()
+    assert path.read_bytes()[position : position + 50] == values[100:150]
+    flip(path, position)
+
+
+def rewrite(path, change):
+    """Change a part through HDF5, as a program of other ideas would, and seal it anew."""
+    with h5py.File(path, "r+") as file:
+        change(file)
+    content = path.read_bytes()
+    sha256 = store_module.hashlib.sha256(content[store_module.SEAL :]).hexdigest()
+    path.write_bytes(store_module._seal(sha256) + content[store_module.SEAL :])
+
+
+def replace_values(file, values):
+    label = dict(file["values"].attrs)
+    del file["values"]
+    file.create_dataset("values", data=values).attrs.update(label)
+
+
+DAMAGES = {
+    "truncated": lambda array, path: path.write_bytes(path.read_bytes()[:-100]),
+    "truncated by one": lambda array, path: path.write_bytes(path.read_bytes()[:-1]),
+    "longer": lambda array, path: path.write_bytes(path.read_bytes() + b"\0"),
+    "a value flipped": flip_a_value,
+    "empty": lambda array, path: path.write_bytes(b""),
+    "garbage": lambda array, path: path.write_bytes(random.Random(0).randbytes(5000)),
+    "not sealed": lambda array, path: path.write_bytes(path.read_bytes()[store_module.SEAL :]),
+    "another part": lambda array, path: path.write_bytes(array.path(0).read_bytes()),
+    "no values": lambda array, path: rewrite(path, lambda file: file.pop("values")),
+    "no label": lambda array, path: rewrite(path, lambda file: file["values"].attrs.pop("first")),
+    "another length": lambda array, path: rewrite(
+        path, lambda file: replace_values(file, np.zeros((PART - 1, 2, 3), np.float32))
+    ),
+    "changed through HDF5": lambda array, path: h5py.File(path, "r+")["values"].write_direct(
+        np.zeros((PART, 2, 3), np.float32)
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_noticed_and_mended(filled, damage):
+    DAMAGES[damage](filled, filled.path(1))
+    assert filled.complete, "existence alone says nothing"
+    for read in (filled.read, filled.check):
+        with pytest.raises(DamagedPart, match="part-00001.h5 is damaged.*made again") as caught:
+            read(1)
+        assert "\n" not in str(caught.value)
+    assert np.array_equal(filled.read(0), part_of(filled, 0))
+    filled.write(1, part_of(filled, 1))
+    assert np.array_equal(filled.read(1), part_of(filled, 1))
+
+
+def test_another_arrays_part_is_noticed(filled):
+    other = Store(filled.folder.parent).array({**SETTINGS, "head": "value"}, N_FRAMES)
+    other.write(1, part_of(filled, 1))
+    filled.path(1).write_bytes(other.path(1).read_bytes())
+    with pytest.raises(DamagedPart, match=f"address is {other.address}, not {filled.address}"):
+        filled.read(1)
+
+
+@given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_flipped_bit_passes(tmp_path_factory, position, bit):
+    """Headers too: HDF5 loops for ever on some of them, so it must not get to see them."""
+    array = Store(tmp_path_factory.mktemp("flipped")).array(SETTINGS, 5)
+    array.write(0, np.ones((5, 2)), device="cpu")
+    content = bytearray(array.path(0).read_bytes())
+    content[int(position * len(content))] ^= 1 << bit
+    array.path(0).write_bytes(content)
+    with pytest.raises(DamagedPart):
+        array.read(0)
+
+
+# --- several processes, and the end of one ------------------------------------------------------
+
+WRITE_FOR_EVER = """
+array = Store(sys.argv[1]).array({"a": 1}, 4 * PART)
+print("ready", flush=True)
+while True:
+    for part in array.missing() or range(4):
+        array.write(part, np.full((PART, 50, 50), part, np.float32))
+"""
+
+
+def test_a_killed_run_leaves_only_whole_parts(tmp_path):
+    array = Store(tmp_path).array({"a": 1}, 4 * PART)
+    delays, done = random.Random(0), []
+    for _ in range(6):
+        process = python(WRITE_FOR_EVER, tmp_path)
+        assert process.stdout.readline() == "ready\n"
+        threading.Event().wait(delays.uniform(0, 0.03))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        present = set(range(4)) - set(array.missing())
+        assert present >= set(done), "a later run loses nothing"
+        for part in present:
+            assert (array.read(part) == part).all()
+        done = present
+    with array.lock():  # it ended with each of its processes
+        array.discard_temporaries()
+    assert all(path.suffix in (".json", ".h5") for path in array.folder.glob("*"))
+
+
+def test_a_run_killed_between_file_and_name_resumes(tmp_path):
+    script = """
+array = Store(sys.argv[1]).array({"a": 1}, 3 * PART)
+with array.lock():
+    array.write(0, np.zeros(PART))
+    os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
+    array.write(1, np.ones(PART))
+"""
+    array = Store(tmp_path).array({"a": 1}, 3 * PART)
+    assert python(script, tmp_path).wait() == -signal.SIGKILL
+    (leftover,) = array.temporaries()
+    assert leftover.stat().st_size > PART * 8, "killed in the middle, as meant"
+    assert array.missing() == [1, 2]
+    with array.lock(waiting=lambda: pytest.fail("the lock outlived its process")):
+        for part in array.missing():
+            array.write(part, np.full(PART, part))
+        assert array.temporaries() == [leftover]
+        array.discard_temporaries()
+    assert array.complete and array.temporaries() == []
+    assert [array.read(part)[0] for part in range(3)] == [0, 1, 2]
+
+
+def test_a_reader_never_sees_half_a_part(tmp_path):
+    script = """
+array = Store(sys.argv[1]).array({"a": 1}, PART)
+for round in range(10_000):
+    array.write(0, np.full((PART, 30, 30), round, np.float32))
+    if round % 5 == 0:
+        array.discard(0)
+    if round == 0:
+        print("ready", flush=True)
+"""
+    array = Store(tmp_path).array({"a": 1}, PART)
+    process = python(script, tmp_path)
+    process.stdout.readline()
+    seen, absent = set(), 0
+    try:
+        while len(seen) < 30 or not absent:
+            assert process.poll() is None
+            try:
+                values = array.read(0)
+            except AbsentPart:
+                absent += 1
+            else:
+                assert values.shape == (PART, 30, 30) and (values == values[0, 0, 0]).all()
+                seen.add(values[0, 0, 0])
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_two_processes_do_the_work_once(tmp_path):
+    script = """
+array = Store(sys.argv[1]).array({"a": 1}, 5 * PART)
+with array.lock(waiting=lambda: print("waits", flush=True)):
+    print("has it", flush=True)
+    for part in array.missing():
+        with open(sys.argv[2], "a") as log:
+            log.write(f"{part}\\n")
+        array.write(part, np.full(PART, part))
+        sys.stdin.readline()
+for part in range(5):
+    assert (array.read(part) == part).all()
+print("done", flush=True)
+"""
+    log = tmp_path / "log"
+    first = python(script, tmp_path / "store", log, stdin=subprocess.PIPE)
+    assert first.stdout.readline() == "has it\n"
+    second = python(script, tmp_path / "store", log, stdin=subprocess.PIPE)
+    assert second.stdout.readline() == "waits\n"
+    first.stdin.write(5 * "go on\n")
+    first.stdin.close()
+    assert first.stdout.read() == "done\n"
+    assert second.stdout.read() == "has it\ndone\n"
+    assert first.wait() == second.wait() == 0
+    assert log.read_text().split() == ["0", "1", "2", "3", "4"]
+
+
+def test_who_waits_may_give_up_instead(array):
+    class Enough(Exception):
+        pass
+
+    def give_up():
+        raise Enough
+
+    waits, held, release = [], threading.Event(), threading.Event()
+
+    def hold():
+        with array.lock():
+            held.set()
+            release.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    with pytest.raises(Enough), array.lock(waiting=give_up):
+        pytest.fail("two have it")
+
+    def wait():
+        waits.append(1)
+        release.set()
+
+    with array.lock(waiting=wait):
+        holder.join()
+    assert waits == [1]
+    assert list(array.folder.parent.iterdir()) == [], "a lock without an array leaves nothing"
+
+
+def test_waiting_for_a_holder_that_does_nothing_ends(array):
+    """And goes on as long as it writes."""
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with array.lock():
+            for part in range(3):  # 0.6 s in which patience of 0.3 s does not run out
+                array.write(part, part_of(array, part))
+                held.set()
+                time.sleep(0.2)
+            release.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    start = time.monotonic()
+    with pytest.raises(DepthClipError, match=r"written nothing for .*end that process") as caught:
+        with array.lock(patience=0.3):
+            pytest.fail("two have it")
+    assert time.monotonic() - start > 0.6
+    assert "\n" not in str(caught.value) and f"{array.address}.lock" in str(caught.value)
+    release.set()
+    holder.join()
+    with array.lock(patience=0):
+        pass
+
+
+def test_the_errors_of_a_locked_block_are_its_own(array):
+    with pytest.raises(FileNotFoundError, match="nowhere"), array.lock():
+        open("nowhere")
+
+
+# --- a full disk --------------------------------------------------------------------------------
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("broken", [(os, "replace"), (h5py, "File")])
+def test_a_full_disk_is_one_clear_line(array, monkeypatch, broken):
+    with monkeypatch.context() as patch:
+        patch.setattr(*broken, full)
+        with pytest.raises(DepthClipError, match="No space left.*free space.*DEPTHCLIP_STORE") as e:
+            array.write(0, part_of(array, 0))
+    assert str(array.folder) in str(e.value) and "\n" not in str(e.value)
+    assert array.missing() == [0, 1, 2] and array.temporaries() == []
+    array.write(0, part_of(array, 0))
+    assert np.array_equal(array.read(0), part_of(array, 0))
+
+
+def test_a_disk_that_fills_in_the_middle_of_a_part(filled):
+    """The system itself ends the write, after 50 kB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(DepthClipError, match="cannot write to"):
+            filled.write(0, np.zeros((PART, 100, 100)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert filled.temporaries() == []
+    assert np.array_equal(filled.read(0), part_of(filled, 0)), "the old part stays"
+
+
+def test_a_folder_that_cannot_be_written_can_be_read(filled, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    assert np.array_equal(filled.read(0), part_of(filled, 0))
+    with pytest.raises(DepthClipError, match=f"cannot write to {filled.folder}: Permission denied"):
+        filled.write(0, part_of(filled, 0))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        array = Store(tmp_path / "store").array(SETTINGS, 3)
+        with pytest.raises(DepthClipError, match="DEPTHCLIP_DATA"):
+            array.write(0, np.zeros(3))
+        with pytest.raises(DepthClipError, match="DEPTHCLIP_DATA"), array.lock():
+            pass
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_file_in_the_way_of_the_store(tmp_path):
+    (tmp_path / "store").write_text("no folder")
+    store = Store(tmp_path / "store")
+    with pytest.raises(DepthClipError, match="cannot read the store"):
+        store.arrays()
+    with pytest.raises(DepthClipError, match="cannot write to"):
+        store.array(SETTINGS, 3).write(0, np.zeros(3))
+
+
+# --- checksums of files -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def digests(monkeypatch):
+    """Counts the files that are read for their checksum."""
+    read, original = [], store_module.hashlib.file_digest
+    monkeypatch.setattr(
+        store_module.hashlib,
+        "file_digest",
+        lambda file, name: read.append(file.name) or original(file, name),
+    )
+    return read
+
+
+def test_a_checksum_is_remembered_until_the_file_changes(tmp_path, digests):
+    store, weights = Store(tmp_path / "store"), tmp_path / "weights.bin"
+    weights.write_bytes(b"abc")
+    of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert store.checksum(weights) == of_abc
+    assert Store(tmp_path / "store").checksum(weights) == of_abc and len(digests) == 1
+    before = weights.stat().st_mtime_ns
+    weights.write_bytes(b"abd")
+    os.utime(weights, ns=(before + 1, before + 1))
+    changed = store.checksum(weights)
+    assert changed != of_abc and len(digests) == 2
+    weights.write_bytes(b"abcd")
+    os.utime(weights, ns=(before + 1, before + 1))
+    assert store.checksum(weights) not in (of_abc, changed) and len(digests) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"a": 1}', b'{"a": [1, 2]}'])
+def test_damaged_checksums_are_made_anew(tmp_path, digests, content):
+    store, weights = Store(tmp_path / "store"), tmp_path / "weights.bin"
+    weights.write_bytes(b"abc")
+    digest = store.checksum(weights)
+    (store.folder / "depthclip-checksums.json").write_bytes(content)
+    assert store.checksum(weights) == store.checksum(weights) == digest
+    assert len(digests) == 2
+    assert list(json.loads((store.folder / "depthclip-checksums.json").read_text())) == [
+        str(weights)
+    ]
+
+
+def test_checksums_of_several_threads_are_all_kept(tmp_path, digests):
+    files = [tmp_path / str(i) for i in range(8)]
+    for file in files:
+        file.write_text(file.name)
+    work = [threading.Thread(target=Store(tmp_path / "s").checksum, args=(file,)) for file in files]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    kept = json.loads((tmp_path / "s" / "depthclip-checksums.json").read_text())
+    assert sorted(kept) == sorted(map(str, files))
+
+
+def test_a_checksum_needs_no_place_to_remember_it(tmp_path, monkeypatch):
+    weights = tmp_path / "weights.bin"
+    weights.write_bytes(b"abc")
+    monkeypatch.setattr(os, "replace", full)
+    assert Store(tmp_path / "store").checksum(weights).startswith("ba7816bf")
+    with pytest.raises(DepthClipError, match="cannot read .*absent.bin: No such file"):
+        Store(tmp_path).checksum(tmp_path / "absent.bin")

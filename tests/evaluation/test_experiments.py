@@ -1,0 +1,96 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import depthclip_core as dc
+from depthclip_core.encoding.passes import collect_responses
+from depthclip_core.encoding.store import Store
+from depthclip_core.evaluation import experiments
+from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
+
+WORDS, METRES = PROMPTS["original"], BINS["original"]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    rng = np.random.default_rng(0)
+    return [
+        dc.Frame(
+            name=f"{i:04d}",
+            rgb=np.kron(rng.integers(0, 255, (15, 20, 3)), np.ones((32, 32, 1))).astype(np.uint8),
+            raw_depth=rng.uniform(0.5, 5, (480, 640)).astype(np.float32),
+            scene="bathroom" if i % 2 else "office",
+            crop=RELEASED_WINDOW,
+        )
+        for i in range(10)  # more than one batch
+    ]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return dc.load_encoder("sample", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def responses(frames, encoder, tmp_path_factory):
+    return collect_responses(
+        frames,
+        encoder,
+        WORDS,
+        ["value", "released"],
+        store=Store(tmp_path_factory.mktemp("store")),
+        progress=False,
+    )
+
+
+def test_scores_from_responses_are_those_of_the_calls(frames, encoder, responses):
+    rows = experiments.score(frames, responses["released"], METRES)
+    depth = dc.predict_depth(frames, encoder)
+    truth = np.stack([f.raw_depth for f in frames])
+    expected = dc.evaluate(depth, truth, names=[f.name for f in frames])
+    assert list(rows.index) == [f.name for f in frames]
+    assert rows["scene"].tolist() == [f.scene for f in frames]
+    np.testing.assert_allclose(rows[expected.columns], expected, atol=1e-4)
+
+
+def test_heads_answer_differently_and_each_in_one_pass(responses):
+    assert {head: tuple(s.shape) for head, s in responses.items()} == {
+        "value": (10, 2, 7, 13, 17),
+        "released": (10, 2, 7, 13, 17),
+    }
+    assert not torch.allclose(responses["value"], responses["released"], atol=1e-3)
+
+
+def test_fitted_bins_fit_better(frames, responses):
+    similarity = responses["value"]
+    fitted = experiments.fit(frames, similarity, "least-squares", temperature=1.0)
+    before = dc.summarise(experiments.score(frames, similarity, METRES, 1.0))
+    after = dc.summarise(experiments.score(frames, similarity, fitted, 1.0))
+    assert after["rmse"] < before["rmse"]
+
+
+def test_correlation_is_of_all_pixels_of_all_frames(frames, responses):
+    got = experiments.correlation(frames, responses["value"], METRES)
+    depth = np.stack(list(experiments.predictions(responses["value"], METRES)))[:, :415, :541]
+    truth = np.stack([f.raw_depth for f in frames])[:, 56:471, 60:601]
+    expected = np.corrcoef(depth.astype(np.float64).ravel(), truth.astype(np.float64).ravel())
+    assert got == pytest.approx(expected[0, 1], abs=1e-6)
+
+
+def test_responses_of_other_frames_and_photos_without_depth_are_refused(frames, responses):
+    with pytest.raises(dc.DepthClipError, match="10 responses for 9 frames"):
+        experiments.score(frames[:9], responses["value"], METRES)
+    photo = dc.Frame(name="a.jpg", rgb=frames[0].rgb)
+    with pytest.raises(dc.DepthClipError, match="a.jpg has no depth"):
+        experiments.score([photo], responses["value"][:1], METRES)
+
+
+def test_frames_that_were_seen_otherwise_are_not_scored(frames, responses):
+    whole = [dataclasses.replace(frame, crop=None) for frame in frames]
+    for question in (experiments.score, experiments.correlation):
+        with pytest.raises(dc.DepthClipError, match="scores rows 56:472 and columns 60:604"):
+            question(whole, responses["value"], METRES)
+    with pytest.raises(dc.DepthClipError, match="give the frames this crop"):
+        experiments.fit(whole, responses["value"])

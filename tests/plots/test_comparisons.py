@@ -1,0 +1,109 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from depthclip_core.analysis import published
+from depthclip_core.plots import comparisons, figures
+from depthclip_core.settings import BINS
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with plt.style.context(str(figures.STYLE)):
+        yield
+    plt.close("all")
+
+
+def scores(kinds, interval=True):
+    rows = published.partitions().loc["classroom"]["rmse"].to_frame("mean")
+    if interval:
+        rows = rows.assign(low=rows["mean"] - 0.1, high=rows["mean"] + 0.1)
+    return pd.concat({kind: rows for kind in kinds}, names=["scene", "bins"])
+
+
+def ledger(verdict="agrees"):
+    rows = [
+        ("Table 1", "DepthCLIP", "delta1", 0.394, 0.4, verdict),
+        ("Table 1", "DepthCLIP", "rmse", 1.167, 1.16, verdict),
+        ("gains", "all, original", "delta1", np.nan, 0.0, "not printed"),
+        ("gains", "bathroom, class-dependent-3", "delta1", 0.092, 0.3, verdict),
+    ]
+    return pd.DataFrame(rows, columns=["table", "row", "metric", "published", "ours", "verdict"])
+
+
+def labels(ax):
+    return [tick.get_text() for tick in ax.get_yticklabels()]
+
+
+def test_labels_say_which_end_is_better():
+    assert comparisons.label("delta1") == "δ < 1.25 ↑"
+    assert comparisons.label("rmse") == "rmse (m) ↓"
+
+
+def test_partitions_stand_in_metres_the_first_on_top():
+    _, ax = plt.subplots()
+    comparisons.show_partitions(ax, BINS, "bins")
+    assert labels(ax) == list(BINS)
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    for dots, bins in zip(ax.collections, BINS.values(), strict=True):
+        assert dots.get_offsets()[:, 0].tolist() == list(bins)
+    assert ax.get_xlim()[1] > 4 and ax.get_xlabel() == "bin (m)"
+
+
+def test_depths_are_rows_in_metres():
+    _, ax = plt.subplots()
+    table = pd.DataFrame(
+        {"5 %": [1.0, 2], "median": [1.5, 3], "95 %": [2.0, 5]}, index=["bathroom", "classroom"]
+    )
+    comparisons.show_depths(ax, table, "depths")
+    assert labels(ax) == ["bathroom", "classroom"] and ax.get_xlim() == (0, 5.25)
+    lines, dots = ax.collections
+    assert [segment[:, 0].tolist() for segment in lines.get_segments()] == [[1, 2], [2, 5]]
+    assert dots.get_offsets().tolist() == [[1.5, 0], [3, 1]]
+
+
+@pytest.mark.parametrize(("metric", "best"), [("rmse", 4), ("delta1", 3)])
+def test_the_best_partition_is_filled(metric, best):
+    _, ax = plt.subplots()
+    comparisons.show_scores(ax, scores(["classroom"]).loc["classroom"], metric)
+    filled = [not np.allclose(dot.get_facecolor(), 1) for dot in ax.collections]
+    assert filled == [row == best for row in range(5)]
+    assert len(ax.lines) == 5 + 1  # intervals, and the original's line
+    assert ax.lines[-1].get_xdata()[0] == 1.826
+
+
+@pytest.mark.parametrize("n", [1, 9, 17])
+def test_every_scene_has_a_panel(n):
+    kinds = [f"scene {i}" for i in range(n)]
+    frames = pd.Series(range(n), kinds)
+    figure = comparisons.scores_by_scene(scores(kinds, n < 9), frames, "rmse", "sample, test")
+    assert [ax.get_title("left") for ax in figure.axes] == [
+        f"scene {i}, {i} frames" for i in range(n)
+    ]
+    assert figure.get_suptitle() == "sample, test"
+    assert len({ax.get_xlim() for ax in figure.axes}) == 1
+
+
+@pytest.mark.parametrize("verdict", ["agrees", "differs", "not comparable"])
+def test_ours_against_printed_shows_the_verdict_and_what_has_both_numbers(verdict):
+    figure = comparisons.ours_against_printed(ledger(verdict), "sample")
+    assert [ax.get_title("left") for ax in figure.axes] == ["deltas", "errors", "gains"]
+    drawn = [np.vstack([dots.get_offsets() for dots in ax.collections]) for ax in figure.axes]
+    assert [points[np.isfinite(points).all(1)].tolist() for points in drawn] == [
+        [[0.394, 0.4]],
+        [[1.167, 1.16]],
+        [[0.092, 0.3]],
+    ]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [f"verdict: {verdict}"]
+    expected = matplotlib.colors.to_rgba(comparisons.VERDICT_COLOURS[verdict])
+    assert tuple(figure.axes[0].collections[0].get_edgecolor()[0]) == expected
+
+
+def test_a_panel_without_numbers_is_empty():
+    _, ax = plt.subplots()
+    comparisons.show_against(ax, ledger().iloc[2:3], "gains")
+    assert not ax.collections and ax.get_title("left") == "gains"

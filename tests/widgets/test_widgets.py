@@ -1,0 +1,375 @@
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from bs4 import BeautifulSoup
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import depthclip_core as dc
+from depthclip_core import settings
+from depthclip_core.datasets import Frame
+from depthclip_core.encoding.passes import collect_responses
+from depthclip_core.encoding.store import Store
+from depthclip_core.method import pipeline
+from depthclip_core.widgets import explorer
+from depthclip_core.widgets import explorers as widgets
+
+HEAD = "value"
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return dc.open_dataset("sample")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return dc.load_encoder("sample")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+class Few(list):
+    """Frames in memory: a network pass of three takes a moment, of the whole sample a minute."""
+
+    title = "sample, three frames"
+
+
+@pytest.fixture(scope="module")
+def few(frames):
+    return Few(frames[position] for position in (3, 20, 40))
+
+
+@pytest.fixture(scope="module")
+def similarity(few, encoder, store):
+    return collect_responses(few, encoder, "original", [HEAD], store=store, progress=False)[HEAD]
+
+
+@pytest.fixture
+def cells(few, similarity):
+    return widgets.CellExplorer(few, similarity, "original", cell=(9, 4))
+
+
+@pytest.fixture
+def bins(few, similarity):
+    return widgets.BinExplorer(few, similarity, "original")
+
+
+@pytest.fixture
+def words(few, encoder, store):
+    return widgets.WordExplorer(few, encoder, HEAD, store=store, cell=(9, 4))
+
+
+@pytest.fixture
+def passes(encoder, monkeypatch):
+    """Counts the images and sentences that are encoded."""
+    counts = {"images": 0, "sentences": 0}
+    features, encode_text = encoder.features, encoder.encode_text
+
+    def count(name, function):
+        def counting(batch):
+            counts[name] += len(batch)
+            return function(batch)
+
+        return counting
+
+    monkeypatch.setattr(encoder, "features", count("images", features))
+    monkeypatch.setattr(encoder, "encode_text", count("sentences", encode_text))
+    return counts
+
+
+def click(shown, x, y):
+    """What a browser sends for a click at a pixel of the picture."""
+    message = {"event": "click", "dataX": x, "dataY": y}
+    shown.clicks._handle_mouse_msg(shown.clicks, message, [])
+
+
+def test_a_click_and_the_sliders_choose_a_cell(cells, similarity):
+    seen = {cells.image.value}
+    clicks = [(4 + 22 * 2.5, 24 + 22 * 7.5), (390 + 22 * 16.5, 346 + 22 * 0.5)]
+    for (x, y), cell in zip(clicks, [(7, 2), (0, 16)], strict=True):
+        click(cells, x, y)
+        assert (cells.row.value, cells.column.value) == cell
+        assert f"cell {cell}: predicted" in cells.headline
+        assert cells.image.value not in seen
+        seen.add(cells.image.value)
+    cells.row.value = 12
+    weights = torch.softmax(1000 * similarity[0], dim=1)
+    mean = (weights[0] + weights[1].flip(-1))[:, 12, 16].numpy() / 2
+    np.testing.assert_allclose([b.get_width() for b in cells.picture._bars], mean, atol=1e-6)
+    assert f"predicted {mean @ settings.BINS['original']:.2f} m" in cells.headline
+    assert cells.image.value not in seen
+
+
+def test_a_click_beside_the_maps_changes_nothing(cells):
+    before = cells.image.value
+    click(cells, 700, 100)
+    assert (cells.row.value, cells.column.value) == (9, 4)
+    assert cells.image.value == before
+    assert cells.message.value == ""
+
+
+def test_true_depth_of_a_cell_is_the_median_below_it(cells, few):
+    window = settings.RELEASED_WINDOW
+    patch = few[0].raw_depth[window.slices][9 * 32 : 10 * 32, 4 * 32 : 5 * 32]
+    assert f"true {np.median(patch[patch > 0]):.2f} m" in cells.headline
+
+
+def test_the_depth_map_is_that_of_the_pipeline(cells, bins, few, encoder):
+    depth = pipeline.predict_depth(few[0], encoder, head=HEAD)[0]
+    np.testing.assert_allclose(cells.depth, depth, atol=1e-3)
+    np.testing.assert_allclose(bins.depth, depth, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["cells", "bins", "words"])
+def test_another_frame_is_shown_and_the_first_again(kind, request):
+    shown = request.getfixturevalue(kind)
+    first, depth = shown.image.value, shown.depth
+    shown.frame.value = 2
+    assert shown.image.value != first
+    assert np.abs(shown.depth - depth).max() > 0.1
+    shown.frame.value = 0
+    assert shown.image.value == first  # and nothing of the other is left in the picture
+    assert shown.message.value == ""
+
+
+def test_a_scene_leaves_its_frames_to_choose_from(cells, few):
+    scene = few[1].scene
+    assert (cells.scene.options[0]) == ("all scenes (3)", explorer.ALL)
+    before = cells.image.value
+    cells.scene.value = scene
+    positions = [i for i, frame in enumerate(few) if frame.scene == scene]
+    assert [position for _, position in cells.frame.options] == positions
+    assert cells.frame.value in positions
+    assert cells.image.value != before
+    cells.scene.value = explorer.ALL
+    assert len(cells.frame.options) == 3
+
+
+def test_bins_push_their_neighbours_and_depth_and_metrics_follow(bins, few, similarity):
+    first, table = bins.image.value, bins.metrics
+    bins.sliders[2].value = 2.7
+    expected = (1.0, 1.5, 2.7, 2.75, 2.8, 2.85, 3.0)
+    assert bins.bins == pytest.approx(expected)
+    depth = pipeline.depth_maps(similarity[:1], expected, (416, 544))
+    np.testing.assert_allclose(bins.depth, depth[0], atol=1e-5)
+    scores = dc.evaluate(depth, few[0].raw_depth[None]).iloc[0]
+    np.testing.assert_allclose(
+        bins.metrics.loc["now"], scores[bins.metrics.columns].astype(float), atol=1e-4
+    )
+    pd.testing.assert_series_equal(
+        bins.metrics.loc["at first"], table.loc["now"], check_names=False
+    )
+    assert f"{scores['rmse']:.3f}" in bins.metrics_table.value
+    assert bins.image.value != first
+
+
+def test_temperature_presets_and_reset(bins, similarity):
+    first = bins.image.value
+    bins.temperature.value = 1.0
+    depth = pipeline.depth_maps(similarity[:1], bins.bins, (416, 544), 1.0)[0]
+    np.testing.assert_allclose(bins.depth, depth, atol=1e-5)
+    assert bins.image.value != first
+    for name, metres in settings.BINS.items():
+        bins.presets[name].click()
+        assert bins.bins == pytest.approx(metres)
+        assert bins.temperature.value == 1.0
+    bins.reset.click()
+    assert bins.bins == settings.BINS["original"]
+    assert bins.temperature.value == pytest.approx(0.1)
+    assert bins.image.value == first
+
+
+def test_late_echoes_of_what_a_slider_was_set_to_change_nothing(bins, cells):
+    """A browser answers presets with the values of the one before, when they come fast."""
+    bins.presets["class-dependent-3"].click()
+    bins.presets["class-dependent-4"].click()
+    shown = bins.image.value
+    bins.sliders[4].value = 2.0000000000000004  # of class-dependent-3, as a browser rounds
+    assert bins.bins == settings.BINS["class-dependent-4"] and bins.image.value == shown
+    bins.sliders[4].value += 4e-16  # of this preset
+    assert bins.image.value == shown
+    bins.sliders[4].value = 3.3  # the user's own
+    assert bins.bins[4] == 3.3 and bins.image.value != shown
+    for x in (4 + 22 * 2.5, 4 + 22 * 8.5):
+        click(cells, x, 24 + 22 * 5.5)
+    cells.column.value = 2
+    assert (cells.row.value, cells.column.value) == (5, 8)
+
+
+def test_values_that_were_set_long_ago_may_be_chosen_again(bins, monkeypatch):
+    monkeypatch.setattr(explorer, "ECHO", 0.0)
+    bins.presets["class-dependent-3"].click()
+    bins.presets["class-dependent-4"].click()
+    bins.sliders[4].value = 2.0
+    assert bins.bins[4] == 2.0
+
+
+def test_bins_that_gave_way_come_back(bins):
+    bins.sliders[2].value = 9.9
+    assert bins.bins == pytest.approx((1.0, 1.5, 9.8, 9.85, 9.9, 9.95, 10.0))
+    bins.sliders[2].value = 2.0
+    assert bins.bins == pytest.approx(settings.BINS["original"])
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=9), st.data())
+def test_moved_bins_ascend(values, data):
+    values = sorted(values)
+    moved = data.draw(st.integers(0, len(values) - 1))
+    values[moved] = data.draw(st.floats(0.1, 10))
+    result = widgets.ascending(values, moved)
+    low, high = widgets.NEAREST - 1e-6, widgets.FARTHEST + 1e-6
+    assert all(low <= metres <= high for metres in result)
+    assert (np.diff(result) >= widgets.STEP - 2e-6).all()
+    again = widgets.ascending(result, moved)
+    assert again == pytest.approx(result, abs=1e-5)
+
+
+def test_a_moved_bin_leaves_others_where_they_have_room():
+    assert widgets.ascending([1, 2, 3.5, 4], 2) == [1, 2, 3.5, 4]
+    assert widgets.ascending([1, 2, 0.5, 4], 2) == [0.4, 0.45, 0.5, 4]
+    assert widgets.ascending([1, 2, 10, 4], 2) == [1, 2, 9.95, 10]
+
+
+def test_edited_words_are_encoded_and_images_are_not(words, passes, few, encoder):
+    first = words.image.value
+    edited = ("giant", "extremely close", "close", "near", "a little remote", "far", "unseen")
+    words.words_field.value = ", ".join(edited)
+    assert passes == {"images": 0, "sentences": 7}
+    assert words.words == edited
+    assert words.image.value != first
+    words.frame.value = 1
+    assert passes["images"] == 0  # from the store
+    expected = pipeline.predict_depth(few[1], encoder, edited, head=HEAD)
+    np.testing.assert_allclose(words.depth, expected[0], atol=1e-3)
+    scores = dc.evaluate(expected, few[1].raw_depth[None]).iloc[0]
+    assert words.metrics.loc["now", "rmse"] == pytest.approx(scores["rmse"], abs=1e-3)
+    words.reset.click()
+    words.frame.value = 0
+    assert words.image.value == first
+
+
+def test_word_sets_and_bins_are_one_click_away(words):
+    for name, expected in settings.PROMPTS.items():
+        words.presets[name].click()
+        assert words.words == expected
+    words.bins_field.value = "1, 2, 3, 4, 5, 6, 7"
+    assert words.bins == (1, 2, 3, 4, 5, 6, 7)
+    assert words.metrics.loc["now", "rmse"] != words.metrics.loc["at first", "rmse"]
+    labels = [label.get_text() for label in words.picture._bars_ax.get_yticklabels()]
+    assert labels[-1] == "unseen  7.00 m"
+
+
+def test_errors_are_shown_and_cleared(words):
+    picture = words.image.value
+    words.words_field.value = "giant, , <b>far"
+    assert "prompts must be one or more non-empty words" in words.message.value
+    assert "&#60;b&#62;far" in words.message.value and "color" in words.message.value
+    assert words.image.value == picture
+    words.words_field.value = "near, far"
+    assert "7 depths but there are 2 words" in words.message.value
+    words.bins_field.value = "1, 4"
+    assert words.message.value == ""
+    assert len(words.picture._bars) == 2
+    assert words.image.value != picture
+    words.presets["original"].click()  # seven words take seven bins with them
+    assert words.bins == settings.BINS["original"]
+    assert words.message.value == ""
+
+
+def test_any_failure_is_shown_once_and_the_next_change_is_drawn(bins, monkeypatch):
+    def fail(*arguments):
+        raise OSError("the disk\nis gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bins.frames, "rgb", fail)
+        bins.frame.value = 1
+        assert "OSError: the disk is gone" in bins.message.value
+    bins.temperature.value = 0.2
+    assert bins.message.value == ""
+    assert bins._shown == 1
+
+
+def test_random_weights_encode_a_frame_when_it_is_chosen(
+    few, encoder, passes, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(encoder, "weights", "random")
+    monkeypatch.setenv("DEPTHCLIP_STORE", str(tmp_path / "store"))
+    shown = widgets.WordExplorer(few, encoder, HEAD)
+    assert passes["images"] == 2  # one frame and its mirror image
+    shown.words_field.value = "a, b, c, d, e, f, g"
+    assert passes["images"] == 2
+    shown.frame.value = 1
+    assert passes["images"] == 4
+    assert not (tmp_path / "store").exists()
+
+
+def test_photographs_without_depth(encoder, store):
+    rng = np.random.default_rng(0)
+    photos = [Frame(f"{i}.jpg", rng.integers(0, 255, (96, 160, 3), np.uint8)) for i in range(2)]
+    answers = collect_responses(photos, encoder, "original", [HEAD], store=store, progress=False)
+    shown = widgets.CellExplorer(photos, answers[HEAD], "original")
+    assert shown.headline.endswith("truth unknown")
+    assert [label for label, _ in shown.scene.options] == ["all scenes (2)"]
+    moved = widgets.BinExplorer(photos, answers[HEAD], "original")
+    assert moved.metrics.isna().all(axis=None) and "–" in moved.metrics_table.value
+    typed = widgets.WordExplorer(photos, encoder, HEAD, store=store)
+    for explored in (shown, moved, typed):
+        before = explored.image.value
+        explored.frame.value = 1
+        assert explored.image.value != before and explored.message.value == ""
+
+
+def test_what_does_not_fit_is_refused_at_once(few, similarity, encoder):
+    with pytest.raises(dc.DepthClipError, match="3 responses for 2 frames"):
+        widgets.CellExplorer(few[:2], similarity, "original")
+    with pytest.raises(dc.DepthClipError, match="3 responses for 2 frames"):
+        widgets.BinExplorer(few[:2], similarity, "original")
+    with pytest.raises(dc.DepthClipError, match=r"no cell \(13, 0\)"):
+        widgets.CellExplorer(few, similarity, "original", cell=(13, 0))
+    with pytest.raises(dc.DepthClipError, match="one bin for each word"):
+        widgets.CellExplorer(few, similarity, "original", [1, 2])
+
+
+def test_the_picture_keeps_its_size(cells):
+    for frame in (0, 1):
+        cells.frame.value = frame
+        size = Image.open(BytesIO(cells.image.value)).size
+        assert (f"{size[0]}px", f"{size[1]}px") == (
+            cells.image.layout.width,
+            cells.image.layout.height,
+        )
+
+
+def test_names_and_words_are_shown_as_they_are(few, similarity, recwarn):
+    named = [replace(frame, name="a $x_$ 写\n.jpg", scene="<b>_\udcff</b>") for frame in few]
+    words = ("$w_$ <b>写</b>", *settings.PROMPTS["original"][1:])
+    for shown in (
+        widgets.CellExplorer(named, similarity, words, title="$t_$"),
+        widgets.BinExplorer(named, similarity, words),
+    ):
+        shown.frame.value = 1
+        assert shown.message.value == ""
+        assert "$x_$ □ .jpg" in " ".join(ax.get_title("left") for ax in shown.picture.figure.axes)
+    description = shown.sliders[0].description
+    assert "<b>" not in description and "$" not in description
+    assert BeautifulSoup(description, "html.parser").get_text() == words[0]
+    assert not list(recwarn)
+
+
+def test_an_error_is_text(cells):
+    def fails():
+        raise dc.DepthClipError("no <img src=x onerror=alert(1)> $x$")
+
+    cells._safely(fails)
+    message = BeautifulSoup(cells.message.value, "html.parser")
+    assert message.get_text() == "no <img src=x onerror=alert(1)> $x$"
+    assert not message.find("img")

@@ -1,0 +1,394 @@
+import base64
+import json
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from io import BytesIO
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from PIL import Image
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.workbook.prose import says
+from depthclip_core.workbook.report import embedded, make_report, mathml, picture_type, rendered
+from depthclip_core.workbook.sanitise import ATTRIBUTES, BLOCKS, INLINE, MATH, SVG
+
+
+def picture(kind="PNG"):
+    """A picture of one pixel, as a file has it."""
+    file = BytesIO()
+    Image.new("RGB", (1, 1)).save(file, kind)
+    return file.getvalue()
+
+
+PIXEL = base64.b64encode(picture()).decode()
+DRAWING = '<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></svg>'
+LOADING = {"src", "srcset", "poster", "background", "xlink:href", "data"}
+
+
+class Page(HTMLParser):
+    """What a browser would find: tags, ids, links, and whatever it would fetch or run."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.ids, self.links, self.loaded, self.styles = [], [], [], [], []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
+        self.loaded += [v for k, v in attrs.items() if k in LOADING and not v.startswith("data:")]
+        self.loaded += [f"{k}={v}" for k, v in attrs.items() if k.startswith("on")]
+        self.styles.append(attrs.get("style") or "")
+        if tag in ("script", "link", "iframe", "object", "embed", "base", "form"):
+            self.loaded.append(tag)
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1] == "style":
+            self.styles.append(data)
+        else:
+            self.text += data
+
+
+def output(**data):
+    kinds = {key.replace("__", "/"): value for key, value in data.items()}
+    return nbformat.v4.new_output("execute_result", data=kinds, execution_count=2)
+
+
+@pytest.fixture
+def executed(tmp_path):
+    """Two executed notebooks with whatever a notebook can show."""
+    (tmp_path / "near.png").write_bytes(base64.b64decode(PIXEL))
+    html = (
+        '<script src="https://a.org/b.js"></script><link href="https://a.org/c.css">'
+        '<style>@import "https://a.org/d.css"; #T_1 { background: url(https://a.org/e.png) }'
+        "</style>"
+        '<table id="T_1" onclick="go()" style="background: url(//a.org/f.png)"><tr><td>0.417</td>'
+        '</tr></table><img src="https://a.org/g.png" alt="far"><iframe src="https://a.org"></iframe>'
+    )
+    prose = (
+        "# First & $K$ words\n\nWhat is $s = f \\cdot t$?\nAnd more?\n\n"
+        "By default the **sample**.\n\n## Part\n\n$$\\sqrt{\\frac{1}{n}}$$\n\n"
+        "![near](near.png) ![gone](gone.png)\n\n"
+        "[next](02_b.ipynb#Part), [here](#Part), [doi](https://doi.org/1), [file](../README.md)"
+    )
+    first = nbformat.v4.new_notebook(metadata={"papermill": {"start_time": "2026-01-02T03:04:05"}})
+    parameters = 'dataset: str = "sample"\nhead: str = "value"\nweights: str = ""'
+    first.cells = [
+        nbformat.v4.new_markdown_cell(prose),
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(
+            "secret_code()",
+            execution_count=2,
+            outputs=[
+                output(text__html=html, text__plain="table"),
+                output(image__png=PIXEL, text__plain="<Figure>"),
+                output(text__plain="'01_a_strip.png'"),
+                output(text__latex="$\\delta_1$", text__plain="delta"),
+                output(**{"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}),
+                output(**{"application/javascript": "alert(1)", "text/plain": "js"}),
+                nbformat.v4.new_output("stream", name="stdout", text="streamed <&>"),
+            ],
+        ),
+    ]
+    second = nbformat.v4.new_notebook()
+    failed = nbformat.v4.new_output(
+        "error", ename="E", evalue="why", traceback=["\x1b[31mE\x1b[0m"]
+    )
+    second.cells = [
+        nbformat.v4.new_markdown_cell("# Second\n\nWhy?\n\n## Part"),
+        nbformat.v4.new_code_cell("1", execution_count=1, outputs=[failed]),
+    ]
+    (tmp_path / "02_b.json").write_text(
+        json.dumps({"started": "2026-02-03T00:00:00+00:00", "device": "A card", "commit": "abc"})
+    )
+    for name, content in (("01_a", first), ("02_b", second)):
+        nbformat.write(content, tmp_path / f"{name}.ipynb")
+    return [tmp_path / "01_a.ipynb", tmp_path / "02_b.ipynb"]
+
+
+@pytest.fixture
+def index(executed, tmp_path):
+    return make_report(executed, tmp_path / "report")
+
+
+@pytest.fixture
+def page(index):
+    return Page(index.read_text("utf-8"))
+
+
+def test_nothing_is_loaded_or_run(page):
+    assert page.loaded == []
+    assert not re.search(r"@import|url\((?!none)", "".join(page.styles))
+    assert "alert" not in page.text
+
+
+def test_code_is_left_out_and_results_are_not(page, index):
+    for gone in ("secret_code", "01_a_strip.png", "dataset: str", "<Figure>"):
+        assert gone not in page.text
+    for kept in ("0.417", "streamed <&>", "A control", "[picture: far]", "[picture: gone]"):
+        assert kept in page.text
+    assert index.read_text("utf-8").count(f"data:image/png;base64,{PIXEL}") == 2
+
+
+def test_formulae_are_mathml(page):
+    # Those of the title and the question stand in the index too.
+    assert page.tags.count("math") == 6
+    assert "$" not in page.text
+
+
+def test_index_leads_to_every_notebook_and_its_copy(page, executed, index):
+    assert page.tags.count("h1") == 1 and len(page.ids) == len(set(page.ids))
+    assert {"#01_a", "#02_b", "notebooks/01_a.ipynb", "notebooks/02_b.ipynb"} <= set(page.links)
+    for path in executed:
+        assert (index.parent / "notebooks" / path.name).read_bytes() == path.read_bytes()
+    inside = {link[1:] for link in page.links if link.startswith("#")}
+    assert {"01_a--Part", "02_b--Part"} <= inside <= set(page.ids)
+    assert "https://doi.org/1" in page.links and "../README.md" not in page.links
+    assert page.text.count("And more?") == 2 and page.text.count("By default the") == 1
+
+
+def test_what_was_run_is_said(page):
+    assert "dataset sample, head value, run on 2026-01-02" in page.text
+    assert "run on 2026-02-03, on A card, at commit abc" in page.text
+    assert page.text.count("Stopped with an error: E: why") == 2
+
+
+def test_a_report_can_be_made_again_from_its_own_copies(index, executed):
+    copies = [index.parent / "notebooks" / path.name for path in executed]
+    assert make_report(copies, index.parent) == index
+
+
+def test_a_folder_of_other_files_is_left_alone(executed, tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "notebooks").mkdir(parents=True)
+    for name in ("index.html", f"notebooks/{executed[0].name}"):
+        (folder / name).write_text("mine")
+        with pytest.raises(DepthClipError, match="holds other files than a report"):
+            make_report(executed, folder)
+        assert (folder / name).read_text() == "mine"
+        (folder / name).unlink()
+
+
+def test_what_cannot_be_reported_is_said(executed, tmp_path):
+    bare = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    nbformat.write(bare, tmp_path / "bare.ipynb")
+    for paths, message in [
+        ([], "make run"),
+        ([tmp_path / "none.ipynb"], "no notebook"),
+        ([tmp_path / "bare.ipynb"], "bare.ipynb has not run"),
+        ([executed[0], executed[0]], "two notebooks are named 01_a"),
+    ]:
+        with pytest.raises(DepthClipError, match=message):
+            make_report(paths, tmp_path / "report")
+    (tmp_path / "02_b.json").write_text("{")
+    with pytest.raises(DepthClipError, match="no record of a run"):
+        make_report(executed, tmp_path / "report")
+
+
+XSS = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+OUTSIDE = '<iframe src="https://a.org"></iframe><base href="https://a.org"><form action="//a.org">'
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """The report of a notebook that holds markup wherever a notebook holds text, and its page."""
+    data = {"image/png": PIXEL}
+    alt = nbformat.v4.new_output("display_data", data=data, metadata={"image/png": {"alt": XSS}})
+    wide = nbformat.v4.new_output(
+        "display_data", data=data, metadata={"image/png": {"width": "1 onload=alert(1)"}}
+    )
+    isolated = nbformat.v4.new_output(
+        "display_data", data={"text/html": XSS}, metadata={"text/html": {"isolated": True}}
+    )
+    svg = DRAWING.replace("<rect", "<script>alert(1)</script><rect onload='alert(1)'")
+    outputs = [
+        alt,
+        wide,
+        isolated,
+        *(output(text__html=html) for html in (XSS, OUTSIDE, svg, "</section></body>")),
+        output(**{"image/svg+xml": svg, "text/plain": "svg"}),
+        output(text__markdown=f"[a](javascript:alert(1)) ![b](data:text/html,x) {XSS}"),
+        output(text__latex=rf"$\href{{javascript:alert(1)}}{{a}}\text{{{XSS}}}$"),
+        output(text__plain=f"\x1b[31m{XSS}\x1b]8;;javascript:alert(1)\x07"),
+        output(**{"application/javascript": "alert(1)"}),
+        nbformat.v4.new_output("stream", name="stderr", text=f"\x1b[1m{XSS}"),
+        nbformat.v4.new_output("error", ename=XSS, evalue=XSS, traceback=[f"\x1b[31m{XSS}"]),
+        output(image__png=f'{PIXEL}" onerror="alert(1)'),
+    ]
+    title, question = f"# Title {XSS}[a](javascript:alert(1))", f"Why?{XSS}{OUTSIDE}"
+    attached = {"a.png": {"text/html": base64.b64encode(XSS.encode()).decode()}}
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(f"{title}\n\n{question}\n\n<style>* {{}}</style>"),
+            nbformat.v4.new_markdown_cell("![a](attachment:a.png)", attachments=attached),
+            nbformat.v4.new_markdown_cell(f"```{XSS}\na\n```\n\n```mermaid\n{XSS}\n```\n\n$<b>$"),
+            nbformat.v4.new_code_cell(
+                f'dataset: str = "{XSS}"', metadata={"tags": ["parameters", XSS]}
+            ),
+            nbformat.v4.new_raw_cell(XSS, metadata={"raw_mimetype": "text/html"}),
+            nbformat.v4.new_code_cell("1", execution_count=1, outputs=outputs),
+        ]
+    )
+    path = tmp_path / "a'b<i>c.ipynb"
+    nbformat.write(notebook, path)
+    record = {"started": "2026-02-03", "device": XSS, "commit": f"{XSS}\u202e"}
+    path.with_suffix(".json").write_text(json.dumps(record))
+    return make_report([path], tmp_path / "report").read_text("utf-8")
+
+
+def test_nothing_of_a_hostile_notebook_is_loaded_or_run(hostile):
+    page = Page(hostile)
+    assert page.loaded == []
+    assert page.tags.count("body") == page.tags.count("section") == page.tags.count("h1") == 1
+    soup = BeautifulSoup(hostile, "html.parser")
+    soup.head.decompose()
+    known = {name.lower() for name in INLINE | BLOCKS | MATH | SVG | {"nav", "body", "section"}}
+    attributes = {name.lower() for names in ATTRIBUTES.values() for name in names} | {"rel"}
+    known.add("html")
+    for tag in soup.find_all(True):
+        assert tag.name in known
+        assert set(tag.attrs) <= attributes
+    for link in soup.find_all("a"):
+        assert re.match("#|notebooks/a%27b%3Ci%3Ec.ipynb$", link.get("href", "#"))
+    for shown in soup.find_all("img"):
+        assert re.match(
+            r"data:image/(png|svg\+xml);base64,", shown.get("src", "data:image/png;base64,")
+        )
+
+
+def test_text_of_a_hostile_notebook_is_shown(hostile):
+    soup = BeautifulSoup(hostile, "html.parser")
+    about = [tag.get_text() for tag in soup.find_all(class_="about")]
+    assert sum(f"dataset {XSS}, run on 2026-02-03, on {XSS}, at" in text for text in about) == 2
+    assert [tag.get_text() for tag in soup.find_all(class_="failed")] == [
+        f"Stopped with an error: {XSS}: {XSS}"
+    ] * 2
+    assert XSS in [tag.get("alt") for tag in soup.find_all("img")]
+    assert soup.nav.b.get_text() == "Title a"
+    assert soup.nav.p.get_text() == "Why?"
+
+
+def test_the_page_forbids_what_it_does_not_need(index):
+    head = BeautifulSoup(index.read_text("utf-8"), "html.parser").head
+    policy = head.find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
+    assert "default-src 'none'; img-src data:;" in policy
+
+
+@pytest.mark.parametrize("name", ["<b>a</b> $x_$ `b`.jpg", "a|b __init__*.jpg", "写真.jpg", "1. a"])
+def test_names_in_prose_are_shown_as_they_are(name, tmp_path):
+    said = says(f"Frame {name}, {name}.")
+    shown = output(text__markdown=said._repr_markdown_(), text__plain=repr(said))
+    cell = nbformat.v4.new_code_cell("1", execution_count=1, outputs=[shown])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "__a__.ipynb")
+    page = make_report([tmp_path / "__a__.ipynb"], tmp_path / "report").read_text("utf-8")
+    soup = BeautifulSoup(page, "html.parser")
+    assert soup.find(class_="output_markdown").get_text().strip() == f"Frame {name}, {name}."
+    assert soup.nav.b.get_text() == "__a__"
+
+
+def test_only_pictures_of_the_project_are_embedded(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path / "figures"))
+    folder = tmp_path / "notebooks"
+    for place in (folder / "inner", tmp_path / "figures", tmp_path / "other"):
+        place.mkdir(parents=True)
+        (place / "near.png").write_bytes(picture())
+    (folder / "my photo.JPG").write_bytes(picture("JPEG"))
+    (folder / "drawing.svg").write_text(DRAWING)
+    (folder / "text.png").write_text("secret")
+    (folder / "link.png").symlink_to(tmp_path / "other" / "near.png")
+    kept = {
+        "inner/near.png": "png",
+        "my%20photo.JPG": "jpeg",
+        "drawing.svg": "svg+xml",
+        "../figures/near.png": "png",
+    }
+    for source, kind in kept.items():
+        assert embedded(source, [tmp_path / "gone", folder]).startswith(
+            f"data:image/{kind};base64,"
+        )
+    other = str(tmp_path / "other" / "near.png")
+    for source in [
+        "text.png",
+        "link.png",
+        "../other/near.png",
+        "inner/../../other/near.png",
+        "..%2Fother%2Fnear.png",
+        other,
+        f"file://{other}",
+        "https://a.org/near.png",
+        "gone.png",
+        "",
+        ".",
+        "a\0b.png",
+        "a" * 5000,
+    ]:
+        assert embedded(source, [folder]) is None, source
+
+
+def test_pictures_beside_the_notebook_that_was_run_are_embedded(tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "near.png").write_bytes(picture())
+    content = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("![near](near.png)"),
+            nbformat.v4.new_code_cell("1", execution_count=1),
+        ]
+    )
+    source = tmp_path / "source" / "01_a.ipynb"
+    content.metadata["papermill"] = {"input_path": str(source)}
+    executed = tmp_path / "01_a--head=value.ipynb"
+    nbformat.write(content, executed)
+    missing = make_report([executed], tmp_path / "report").read_text("utf-8")
+    assert "[picture: near]" in missing  # no notebook of that name is there
+    nbformat.write(content, source)
+    assert PIXEL in make_report([executed], tmp_path / "report").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (picture("PNG"), "image/png"),
+        (picture("JPEG"), "image/jpeg"),
+        (picture("GIF"), "image/gif"),
+        (picture("WEBP"), "image/webp"),
+        (picture("TIFF"), None),
+        (picture()[:20], None),
+        (f'<?xml version="1.0"?>\n<!-- a --><!DOCTYPE svg>\n{DRAWING}'.encode(), "image/svg+xml"),
+        (b"<!---->" * 500 + b"<html>", None),
+        (b"<svgx>", None),
+        (b"secret", None),
+        (b"", None),
+    ],
+)
+def test_pictures_are_known_by_their_content(content, kind):
+    assert picture_type(content) == kind
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"s = f \cdot t",
+        r"\mathrm{softmax}_k(100\,s / T)",
+        r"\delta_i = \frac{1}{n} \sum_p [\max(p/g, g/p) < 1.25^i]",
+        r"\mathrm{rmse}^2 = b^\top G b - 2 b^\top c + \lVert g \rVert^2",
+        r"\begin{aligned} a &= b \\ c &= d \end{aligned}",
+    ],
+)
+def test_formulae_are_well_formed(formula):
+    root = ET.fromstring(mathml(formula, "inline"))
+    assert root.tag.endswith("math") and "\\" not in "".join(root.itertext())
+
+
+def test_a_formula_that_cannot_be_read_stays(monkeypatch):
+    def fails(*_, **__):
+        raise IndexError
+
+    monkeypatch.setattr("depthclip_core.workbook.report.convert", fails)
+    assert mathml("a < b", "inline") == "<code>a &lt; b</code>"
+    assert rendered("$x$") == "<p><code>x</code></p>\n"
