@@ -72,7 +72,10 @@ def test_rooms_have_two_to_four_views_and_lie_in_one_split(frames):
 def test_views_of_a_room_are_different_pictures_of_the_same_things(frames):
     """Two views share more kinds of things than the views of two rooms of one type do."""
     seen = [set(np.unique(frames.labels(i))) for i in range(len(frames))]
-    alike = lambda i, j: len(seen[i] & seen[j]) / len(seen[i] | seen[j])  # noqa: E731
+
+    def alike(i, j):
+        return len(seen[i] & seen[j]) / len(seen[i] | seen[j])
+
     first = {room: i for i, room in reversed(list(enumerate(frames.rooms)))}
     within, between = [], []
     for room, i in first.items():
