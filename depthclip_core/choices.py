@@ -1,25 +1,26 @@
-"""What a notebook's parameters may be, as types with names.
+"""Named types for notebook parameters: the values that each may have.
 
-A parameter that is annotated with one of these is held to its values before anything runs.
-papermill reads names as annotations, and brackets with quotes in them not.
+A parameter annotated with one of these is checked before anything runs. papermill parses plain
+names as annotations, but not subscripted literals.
 """
 
 from typing import Literal
 
+from depthclip_core.datasets import REGISTRY
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS
 
-Dataset = Literal["sample", "nyu"]
-AnyFrames = Literal["sample", "nyu", "photos"]
+AnyDatasetName = Literal[tuple(REGISTRY)]
+DatasetName = Literal[tuple(name for name, entry in REGISTRY.items() if entry.has_depth)]
 Split = Literal["test", "train", "all"]
 Head = Literal["released", "value", "attention"]
-Prompts = Literal[tuple(PROMPTS)]
-Bins = Literal[tuple(BINS)]
+Prompts = Literal[tuple(PROMPTS)] | list[str]  # a published name or any words
+Bins = Literal[tuple(BINS)] | list[float]  # a published name or any metres
 Metric = Literal[tuple(PUBLISHED_METRICS)]
 Scoring = Literal["released", "bts", "adabins", "marigold", "median-scaled"]
 
 CHOICES = {
-    "Dataset": Dataset,
-    "AnyFrames": AnyFrames,
+    "AnyDatasetName": AnyDatasetName,
+    "DatasetName": DatasetName,
     "Split": Split,
     "Head": Head,
     "Prompts": Prompts,

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -42,8 +42,7 @@ class Window:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-FRAME_SHAPE = (480, 640)  # NYU Depth v2
-RELEASED_WINDOW = Window(56, 472, 60, 604)  # what the network sees of its frames: 416 x 544
+RELEASED_WINDOW = Window(56, 472, 60, 604)  # what the network sees of NYU's frames: 416 x 544
 
 
 def network_window(shape: tuple[int, int], crop: Window | None = None) -> Window:
@@ -59,27 +58,41 @@ def network_window(shape: tuple[int, int], crop: Window | None = None) -> Window
 
 
 def resolve_prompts(prompts: str | Sequence[str]) -> tuple[str, ...]:
-    """The K distance words, from a published name ("original", "prompt-1" …) or a list of words."""
+    """The K distance words.
+
+    prompts: a published name ("original", "prompt-1" …), a list of words, or text with commas
+    ("near, far").
+    """
     if isinstance(prompts, str):
-        if prompts not in PROMPTS:
-            raise unknown_name("prompts", prompts, PROMPTS)
-        return PROMPTS[prompts]
-    words = tuple(prompts)
+        if "," not in prompts:
+            if prompts not in PROMPTS:
+                raise unknown_name("prompts", prompts, PROMPTS)
+            return PROMPTS[prompts]
+        prompts = [word.strip() for word in prompts.split(",")]
+    try:
+        words = tuple(prompts)
+    except TypeError:
+        raise DepthClipError(f"prompts must be a name or a list of words, got {prompts!r}") from None
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise DepthClipError(f"prompts must be one or more non-empty words, got {words!r}")
     return words
 
 
 def resolve_bins(bins: str | Sequence[float], n_words: int) -> tuple[float, ...]:
-    """The K bin depths in metres, one for each word, from a published name or a list of numbers."""
-    if isinstance(bins, str):
+    """The K bin depths in metres, one for each word.
+
+    bins: a published name ("original", "class-dependent-1" …), a list of numbers, or text with
+    commas ("1, 1.5, 2").
+    """
+    if isinstance(bins, str) and "," not in bins:
         if bins not in BINS:
             raise unknown_name("bins", bins, BINS)
         depths, label = BINS[bins], f"bins {bins!r}"
     else:
         label = "the bins"
         try:
-            depths = tuple(float(depth) for depth in bins)
+            values = bins.split(",") if isinstance(bins, str) else bins
+            depths = tuple(float(depth) for depth in values)
         except (TypeError, ValueError):
             raise DepthClipError(
                 f"bins must be a name or numbers in metres, got {bins!r}"
@@ -92,6 +105,11 @@ def resolve_bins(bins: str | Sequence[float], n_words: int) -> tuple[float, ...]
             "give one bin for each word"
         )
     return depths
+
+
+def published_name(values: Sequence, published: Mapping[str, Sequence]) -> str:
+    """The name under which words or bins are published; "given" for any others."""
+    return next((name for name, own in published.items() if tuple(own) == tuple(values)), "given")
 
 
 def data_folder() -> Path:

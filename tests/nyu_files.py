@@ -41,7 +41,7 @@ def write_sample(folder: Path, test: int = 1, train: int = 2) -> Path:
     for split, n in (("test", test), ("train", train)):
         frames = dc.open_dataset("sample", split)
         rooms = {}
-        for position, (scene, room) in enumerate(zip(frames.scenes, frames.rooms, strict=True)):
+        for position, (scene, room) in enumerate(zip(frames.scenes, frames.groups, strict=True)):
             if len(rooms.setdefault(scene, {})) < n:
                 rooms[scene].setdefault(room, position)
         positions = sorted(at for of_scene in rooms.values() for at in of_scene.values())
@@ -52,7 +52,7 @@ def write_sample(folder: Path, test: int = 1, train: int = 2) -> Path:
         "depths": np.stack([frame.depth.T for frame in frames]),
         "rawDepths": np.stack([frame.raw_depth.T for frame in frames]),
     }
-    texts = {"sceneTypes": [f.scene for f in frames], "scenes": [f.room for f in frames]}
+    texts = {"sceneTypes": [f.scene for f in frames], "scenes": [f.group for f in frames]}
     write_mat(folder / MAT_NAME, arrays, texts)
     numbers = {s: [i + 1 for i, (of, _) in enumerate(chosen) if of == s] for s in ("test", "train")}
     write_splits(folder / SPLITS_NAME, **numbers)

@@ -1,16 +1,62 @@
 from typing import get_args
 
+import pytest
+
 from depthclip_core import choices, settings
 from depthclip_core.clip import heads
-from depthclip_core.datasets import nyu
+from depthclip_core.datasets import REGISTRY, nyu
 from depthclip_core.evaluation import protocols
+from depthclip_core.workbook.parameters import Parameter
+
+
+def named(kind):
+    """The names that a choice offers, beside the lists that it may accept."""
+    return set(get_args(get_args(kind)[0]) or get_args(kind))
 
 
 def test_choices_are_what_the_package_has():
-    assert set(get_args(choices.Split)) == set(nyu.SPLITS)
-    assert set(get_args(choices.Head)) == set(heads.HEADS)
-    assert set(get_args(choices.Prompts)) == set(settings.PROMPTS)
-    assert set(get_args(choices.Bins)) == set(settings.BINS)
-    assert set(get_args(choices.Metric)) == set(settings.PUBLISHED_METRICS)
-    assert set(get_args(choices.Scoring)) == set(protocols.PROTOCOLS)
+    assert named(choices.Split) == set(nyu.SPLITS)
+    assert named(choices.Head) == set(heads.HEADS)
+    assert named(choices.Prompts) == set(settings.PROMPTS)
+    assert named(choices.Bins) == set(settings.BINS)
+    assert named(choices.Metric) == set(settings.PUBLISHED_METRICS)
+    assert named(choices.Scoring) == set(protocols.PROTOCOLS)
+    assert named(choices.AnyDatasetName) == set(REGISTRY)
     assert all(getattr(choices, name) is kind for name, kind in choices.CHOICES.items())
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (choices.Bins, "original", "original"),
+        (choices.Bins, "1,1.5,2", [1.0, 1.5, 2.0]),
+        (choices.Bins, "[1, 2]", [1.0, 2.0]),
+        (choices.Prompts, "near,far", ["near", "far"]),
+        (choices.Prompts, '["near, very", "far"]', ["near, very", "far"]),
+    ],
+)
+def test_words_and_bins_are_a_name_or_any_list(kind, text, value):
+    parameter = Parameter("it", kind, "It", "original")
+    assert parameter.from_text(text) == value
+    assert parameter.from_value(value) == value
+
+
+def test_several_lists_are_given_as_json():
+    parameter = Parameter("bins", choices.Bins, "Bins", "original")
+    assert parameter.values_from_text("original, class-dependent-1") == [
+        "original",
+        "class-dependent-1",
+    ]
+    assert parameter.values_from_text('["original", [1, 2]]') == ["original", [1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("orginal", "'bins': 'orginal': did you mean 'original'"),
+        ("1,x", "'bins' is original, .*or a list, got '1,x'"),
+    ],
+)
+def test_a_misspelt_name_is_not_a_list_of_one(text, says):
+    with pytest.raises(settings.DepthClipError, match=says):
+        Parameter("bins", choices.Bins, "Bins", "original").from_text(text)

@@ -48,3 +48,27 @@ def test_the_data_folder_follows_the_environment(monkeypatch, tmp_path):
     assert settings.data_folder() == tmp_path / "elsewhere"
     monkeypatch.delenv("DEPTHCLIP_DATA")
     assert settings.data_folder().name == "data"
+
+
+def test_words_and_bins_can_be_text_with_commas():
+    assert settings.resolve_prompts("near, far away") == ("near", "far away")
+    assert settings.resolve_bins("1, 1.5,2", 3) == (1.0, 1.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: settings.resolve_prompts("near,,far"), "non-empty"),
+        (lambda: settings.resolve_prompts(3), "a name or a list of words, got 3"),
+        (lambda: settings.resolve_bins("1, x", 2), "a name or numbers in metres, got '1, x'"),
+    ],
+)
+def test_bad_text_with_commas_is_one_clear_line(call, says):
+    with pytest.raises(DepthClipError, match=says):
+        call()
+
+
+def test_published_name_knows_the_values_however_they_are_given():
+    name = settings.published_name
+    assert name(list(settings.BINS["class-dependent-2"]), settings.BINS) == "class-dependent-2"
+    assert name([1.0, 2.0], settings.BINS) == "given"

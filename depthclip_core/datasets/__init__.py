@@ -1,25 +1,56 @@
-"""Data sets, frame by frame: the sample, NYU Depth v2, a folder of photographs."""
+"""Data sets, frame by frame. Each kind has a file here and a line in `REGISTRY`."""
 
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
-from depthclip_core.datasets.base import Dataset, Frame, FrameList, as_dataset, chosen_positions
-from depthclip_core.datasets.nyu import MAT_NAME, NyuFrames
-from depthclip_core.datasets.photos import PhotoFrames
-from depthclip_core.datasets.sample import SampleFrames
+from depthclip_core.datasets.base import (
+    Dataset,
+    Frame,
+    FrameIndexError,
+    FrameList,
+    Subset,
+    as_dataset,
+    chosen_positions,
+)
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.settings import data_folder
 
 __all__ = [
+    "REGISTRY",
     "Dataset",
     "Frame",
+    "FrameIndexError",
     "FrameList",
-    "NyuFrames",
-    "PhotoFrames",
-    "SampleFrames",
+    "Subset",
     "as_dataset",
     "chosen_positions",
+    "dataset_class",
     "open_dataset",
 ]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a kind of data set is defined, and whether its frames have depth to score against."""
+
+    module: str
+    class_name: str
+    has_depth: bool = True
+
+
+REGISTRY = {
+    "sample": Entry("depthclip_core.datasets.sample", "SampleFrames"),
+    "nyu": Entry("depthclip_core.datasets.nyu", "NyuFrames"),
+    "photos": Entry("depthclip_core.datasets.photos", "PhotoFrames", has_depth=False),
+}
+
+
+def dataset_class(dataset: str) -> type[Dataset]:
+    """The class of a registered data set; `DepthClipError` for an unknown name."""
+    if dataset not in REGISTRY:
+        raise unknown_name("data set", dataset, REGISTRY)
+    entry = REGISTRY[dataset]
+    return getattr(import_module(entry.module), entry.class_name)
 
 
 def open_dataset(
@@ -27,30 +58,24 @@ def open_dataset(
     split: str = "test",
     *,
     data: str | Path | None = None,
-    prepared: bool = False,
-    long_side: int | None = 640,
+    released_preprocessing: bool = False,
+    **options: object,
 ) -> Dataset:
-    """A data set by name.
+    """A data set by its name.
 
-    "sample": the rendered world that comes with this package. It has no `data`.
+    "sample": the rendered world that comes with this package; it has no `data`.
     "nyu": NYU Depth v2; data is the folder of its two files, or the .mat with splits.mat beside it;
-        else nyu/ in the data folder.
-    "photos": photographs; data is a folder or a file, else photos/ in the data folder.
-    split: "test", "train" or "all". prepared: the released preparation of NYU's frames (see
-    `NyuFrames`), for nyu and the sample. long_side: see `PhotoFrames`.
+        otherwise nyu/ in the data folder.
+    "photos": photographs without depth; data is a folder or a file; otherwise photos/ in the data
+        folder. options: long_side, see `PhotoFrames`.
+    split: "test", "train" or "all". released_preprocessing: preprocess RGB and depth as the
+    released code does (see `NyuFrames`); photographs have no such step.
     Raises `DepthClipError` for unknown names, and for files that are missing or of another kind.
     """
-    if dataset == "sample":
-        if data:
-            raise DepthClipError(
-                f"the sample comes with the package and has no data folder: to open {data}, "
-                "choose dataset 'nyu' or 'photos'"
-            )
-        return SampleFrames(split, prepared=prepared)
-    if dataset == "nyu":
-        folder = Path(data or data_folder() / "nyu").expanduser()
-        mat = folder if folder.suffix == ".mat" else folder / MAT_NAME
-        return NyuFrames(mat, split=split, prepared=prepared)
-    if dataset == "photos":
-        return PhotoFrames(data or data_folder() / "photos", long_side)
-    raise unknown_name("data set", dataset, ["sample", "nyu", "photos"])
+    kind = dataset_class(dataset)
+    try:
+        return kind.open(split, data, released_preprocessing, **options)
+    except TypeError as error:
+        if not options:
+            raise
+        raise DepthClipError(f"cannot open {dataset!r} with {options}: {error}") from None

@@ -1,17 +1,22 @@
-"""What every data set has in common: frames, their names, scenes and rooms, and what is seen."""
+"""What all data sets share: frames read on demand, and the facts that belong to a data set."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import Window, network_window
 
-Checksums = Callable[[Sequence[Path]], list[str]]  # sha256 of files' contents
+Checksums = Callable[[Sequence[Path]], list[str]]  # sha256 of the files' contents
+
+
+class FrameIndexError(DepthClipError, IndexError):
+    """A position beyond the ends of a data set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,9 +24,9 @@ class Frame:
     """One photograph and, where known, its depth.
 
     rgb: (H, W, 3) uint8. raw_depth: (H, W) float32 metres as measured, holes 0. depth: the same
-    with holes filled. scene: scene type, such as "bathroom". room: where it was taken, such as
-    "bathroom_0004". Depths, scene and room are None where they are not known.
-    crop: what the network sees of it, and content: what lies inside a white border; None: all.
+    with holes filled. scene: scene type, such as "bathroom". group: where it was taken, such as
+    the room "bathroom_0004" or a drive. Depths, scene and group are None where unknown.
+    crop: what the network sees. content: the image inside a white border. None means all of it.
     """
 
     name: str
@@ -29,7 +34,7 @@ class Frame:
     raw_depth: np.ndarray | None = None
     depth: np.ndarray | None = None
     scene: str | None = None
-    room: str | None = None
+    group: str | None = None
     crop: Window | None = None
     content: Window | None = None
 
@@ -40,40 +45,111 @@ class Frame:
 
 
 class Dataset(Sequence[Frame]):
-    """Frames that are read when they are asked for. A kind of data set is a subclass.
+    """Frames that are read on demand. Each kind of data set is a subclass in a file of its own.
 
-    title: what the frames are of, for figures. crop and content: of every frame, see `Frame`.
+    A subclass sets what it knows of these, and defines `__len__` and `read_frame`:
+
+    title: what the frames show, for figures. splits: their names. licence, citation: one line each.
+    frame_shape: (H, W) of every frame; None where sizes differ.
+    crop, content: of every frame, see `Frame`.
+    evaluation_crop, depth_cap: the pixels, and the depths in metres, that are scored by default;
+        None for a data set that has no protocol of its own.
+    published_preprocessing: whether the released code preprocesses these frames, so that a run
+        that compares itself with the paper does so too.
     """
 
     title: str
+    splits: tuple[str, ...] = ("all",)
+    licence: str = ""
+    citation: str = ""
+    frame_shape: tuple[int, int] | None = None
     crop: Window | None = None
     content: Window | None = None
+    evaluation_crop: Window | None = None
+    depth_cap: float | None = None
+    published_preprocessing: bool = False
+    _closed = False
+
+    @classmethod
+    def open(
+        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
+    ) -> Self:
+        """The data set as `open_dataset` opens it, in the folder or file `data` or its usual place.
+
+        options: settings of this kind of data set alone.
+        """
+        raise NotImplementedError
+
+    def read_frame(self, index: int) -> Frame:
+        """The frame at an index from 0 to len − 1."""
+        raise NotImplementedError
+
+    def read_rgb(self, index: int) -> np.ndarray:
+        """RGB alone. Override it where that is cheaper than the whole frame."""
+        return self.read_frame(index).rgb
+
+    def read_raw_depth(self, index: int) -> np.ndarray | None:
+        """Raw depth alone. Override it where that is cheaper than the whole frame."""
+        return self.read_frame(index).raw_depth
+
+    @overload
+    def __getitem__(self, position: int) -> Frame: ...
+    @overload
+    def __getitem__(self, position: slice | Iterable[int]) -> "Dataset": ...
+    def __getitem__(self, position):
+        """The frame at a position; for a slice, a list of positions or N flags, a data set.
+
+        Raises `FrameIndexError`, an `IndexError`, beyond the ends.
+        """
+        if isinstance(position, slice):
+            try:
+                return Subset(self, range(len(self))[position])
+            except (TypeError, ValueError) as error:
+                raise DepthClipError(f"cannot slice {self.title}: {error}") from None
+        if isinstance(position, str | bytes) or not np.ndim(position):
+            return self.read_frame(self._index(position))
+        if np.asarray(position).dtype == bool:
+            if len(position) != len(self):
+                raise DepthClipError(f"{len(position)} flags for {len(self)} frames")
+            position = np.flatnonzero(position)
+        return Subset(self, [self._index(p) for p in position])
 
     def rgb(self, position: int) -> np.ndarray:
-        """A frame's RGB alone, (H, W, 3) uint8: all that a network pass needs."""
-        return self[position].rgb
+        """A frame's RGB, (H, W, 3) uint8: all that a network pass needs."""
+        return self.read_rgb(self._index(position))
 
     def raw_depth(self, position: int) -> np.ndarray | None:
-        """A frame's raw depth alone, (H, W) metres, holes 0: all that scoring needs."""
-        return self[position].raw_depth
+        """A frame's raw depth, (H, W) metres, holes 0: all that scoring needs."""
+        return self.read_raw_depth(self._index(position))
+
+    def ground_truth(self, position: int) -> np.ndarray:
+        """What a frame is scored against: its raw depth; `DepthClipError` where it has none."""
+        depth = self.raw_depth(position)
+        if depth is None:
+            raise DepthClipError(f"{self.names[position]} has no depth to be scored against")
+        return depth
+
+    def ground_truths(self) -> Iterator[np.ndarray]:
+        """The ground truth of each frame in order, read one at a time."""
+        return map(self.ground_truth, range(len(self)))
 
     @property
     def names(self) -> list[str]:
-        """Every frame's name."""
+        """The name of each frame."""
         return [frame.name for frame in self]
 
     @property
     def scenes(self) -> list[str | None]:
-        """Every frame's scene type."""
+        """The scene type of each frame."""
         return [frame.scene for frame in self]
 
     @property
-    def rooms(self) -> list[str | None]:
-        """The room that each frame was taken in: frames of one room are not independent."""
-        return [frame.room for frame in self]
+    def groups(self) -> list[str | None]:
+        """The room or drive of each frame: frames of one group are not independent."""
+        return [frame.group for frame in self]
 
     def identity(self, checksums: Checksums) -> dict:
-        """What the RGB of these frames depends on: their files' checksums, else the pixels."""
+        """What the RGB of these frames depends on: checksums of files, otherwise the pixels."""
         digest = hashlib.sha256()
         for position in range(len(self)):
             picture = np.ascontiguousarray(self.rgb(position))
@@ -81,8 +157,13 @@ class Dataset(Sequence[Frame]):
             digest.update(picture)
         return {"title": self.title, "pixels": digest.hexdigest()}
 
+    def unlike_published(self) -> list[str]:
+        """Why the paper's numbers are not of these frames; empty where they are."""
+        return ["the frames are not NYU Depth v2's"]
+
     def close(self) -> None:
-        """Close the data set's files; no frame can be read afterwards."""
+        """Close the files. Reading a frame afterwards raises `DepthClipError`."""
+        self._closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -90,34 +171,103 @@ class Dataset(Sequence[Frame]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _place(self, position: int) -> int:
-        """The position counted from 0; `IndexError` beyond the ends."""
-        if not -len(self) <= position < len(self):
-            raise IndexError(f"frame {position} of {len(self)} in {self.title}")
-        return position % len(self)
+    def _index(self, position: int) -> int:
+        """A position counted from 0; negative ones count from the end."""
+        if self._closed:
+            raise DepthClipError(f"the data set {self.title!r} is closed: open it again")
+        try:
+            index = operator.index(position)
+        except TypeError:
+            raise DepthClipError(
+                f"a frame is chosen by its position, a whole number, not {position!r}"
+            ) from None
+        if not -len(self) <= index < len(self):
+            raise FrameIndexError(f"frame {index} does not exist: {self.title} has {len(self)}")
+        return index % len(self)
+
+
+class Subset(Dataset):
+    """Some frames of a data set, by their indices there."""
+
+    def __init__(self, whole: Dataset, indices: Sequence[int]):
+        self.whole, self.indices = whole, indices
+        self.title = f"{whole.title}, {len(indices)} of {len(whole)} frames"
+        for fact in (name for name in Dataset.__annotations__ if name != "title"):
+            setattr(self, fact, getattr(whole, fact))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read_frame(self, index: int) -> Frame:
+        return self.whole[self.indices[index]]
+
+    def read_rgb(self, index: int) -> np.ndarray:
+        return self.whole.rgb(self.indices[index])
+
+    def read_raw_depth(self, index: int) -> np.ndarray | None:
+        return self.whole.raw_depth(self.indices[index])
+
+    @property
+    def names(self) -> list[str]:
+        return self._of_whole(self.whole.names)
+
+    @property
+    def scenes(self) -> list[str | None]:
+        return self._of_whole(self.whole.scenes)
+
+    @property
+    def groups(self) -> list[str | None]:
+        return self._of_whole(self.whole.groups)
+
+    def identity(self, checksums: Checksums) -> dict:
+        return {"whole": self.whole.identity(checksums), "indices": list(map(int, self.indices))}
+
+    def unlike_published(self) -> list[str]:
+        reasons = self.whole.unlike_published()
+        return reasons or ["these are some frames of the test split, not all"]
+
+    def _of_whole(self, values: Sequence) -> list:
+        return [values[index] for index in self.indices]
 
 
 class FrameList(Dataset):
-    """Any sequence of frames as a data set, read one by one; they must all have the same crop."""
+    """Any sequence of frames as a data set. All must have the same crop."""
 
     def __init__(self, frames: Sequence[Frame]):
         self._frames, self.title = frames, f"{len(frames)} frames"
         if len(frames):
             self.crop, self.content = frames[0].crop, frames[0].content
+            self.frame_shape = frames[0].rgb.shape[:2]
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __getitem__(self, position: int) -> Frame:
-        frame = self._frames[position]
+    def read_frame(self, index: int) -> Frame:
+        frame = self._frames[index]
         if frame.crop != self.crop:
             raise DepthClipError("frames with different crops cannot be used together")
         return frame
 
 
 def as_dataset(frames: Sequence[Frame]) -> Dataset:
-    """A data set as it is, and a list of frames as a data set."""
-    return frames if isinstance(frames, Dataset) else FrameList(frames)
+    """A data set as it is, and a list of frames as a data set.
+
+    Raises `DepthClipError` for anything else.
+    """
+    if isinstance(frames, Dataset):
+        return frames
+    if not isinstance(frames, Sequence) or (len(frames) and not isinstance(frames[0], Frame)):
+        raise DepthClipError(
+            f"frames must be a data set or a list of Frame, not {type(frames).__name__}"
+        )
+    return FrameList(frames)
+
+
+def checked_split(split: str, splits: Sequence[str]) -> str:
+    """The split, if the data set has it."""
+    if split not in splits:
+        raise unknown_name("split", split, splits)
+    return split
 
 
 def chosen_positions(text: str, n_frames: int) -> list[int]:
@@ -126,6 +276,6 @@ def chosen_positions(text: str, n_frames: int) -> list[int]:
         positions = [int(part) for part in text.split(",")]
     except ValueError:
         raise DepthClipError(
-            f"frames are chosen by whole numbers with commas, as in '0, 26', not {text!r}"
+            f"choose frames by whole numbers with commas, as in '0, 26', not {text!r}"
         ) from None
     return [position % n_frames for position in positions]

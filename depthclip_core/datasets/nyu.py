@@ -1,4 +1,4 @@
-"""NYU Depth v2: its labelled .mat, or any file of its layout, and the released preparation."""
+"""NYU Depth v2: its labelled .mat, or any file of its layout, and the released preprocessing."""
 
 import hashlib
 from io import BytesIO
@@ -9,27 +9,40 @@ import numpy as np
 from PIL import Image
 from scipy.io import loadmat
 
-from depthclip_core.datasets.base import Checksums, Dataset, Frame
-from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.settings import FRAME_SHAPE, RELEASED_WINDOW, Window
+from depthclip_core.datasets.base import Checksums, Dataset, Frame, checked_split
+from depthclip_core.errors import DepthClipError
+from depthclip_core.settings import MAX_DEPTH, RELEASED_WINDOW, Window, data_folder
 from depthclip_core.text import printable
 
 MAT_NAME, SPLITS_NAME = "nyu_depth_v2_labeled.mat", "splits.mat"
 SPLITS = ("test", "train", "all")
-CONTENT = Window(7, 474, 7, 632)  # RGB outside it is white border, blackened when prepared
+FRAME_SHAPE = (480, 640)
+CONTENT = Window(7, 474, 7, 632)  # outside lies a white border, which preprocessing blackens
+EIGEN_CROP = Window(45, 471, 41, 601)  # as BTS and its successors apply it to NYU
+# The labelled set as its authors distribute it.
+NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654
 
 
 class NyuFrames(Dataset):
     """The labelled NYU Depth v2, or any file of its layout, one frame read at a time.
 
-    mat, splits: paths of nyu_depth_v2_labeled.mat and of splits.mat, which lies beside it unless
-    given. split: "test", "train" or "all".
-    prepared: the released data preparation: RGB through `prepare_rgb`, raw depth in whole
-    millimetres. Frames come in the order of the split; names are 1-based as in NYU ("0001").
+    mat, splits: paths of nyu_depth_v2_labeled.mat and of splits.mat, by default beside it. split:
+    "test", "train" or "all".
+    released_preprocessing: RGB through `preprocess_rgb`, raw depth in whole millimetres.
+    Frames come in the order of the split; names are 1-based as in NYU ("0001").
     Raises `DepthClipError` where a file is missing, truncated or of another layout.
     """
 
+    splits = SPLITS
+    licence = "none stated; we may not redistribute the frames"
+    citation = (
+        "Silberman, Hoiem, Kohli, Fergus: Indoor Segmentation and Support Inference from RGBD "
+        "Images, ECCV 2012"
+    )
+    frame_shape = FRAME_SHAPE
     crop, content = RELEASED_WINDOW, CONTENT
+    evaluation_crop, depth_cap = EIGEN_CROP, MAX_DEPTH
+    published_preprocessing = True
 
     def __init__(
         self,
@@ -37,41 +50,47 @@ class NyuFrames(Dataset):
         splits: Path | None = None,
         split: str = "test",
         *,
-        prepared: bool = False,
+        released_preprocessing: bool = False,
     ):
-        if split not in SPLITS:
-            raise unknown_name("split", split, SPLITS)
-        self.mat, self.split, self.prepared = Path(mat), split, prepared
+        self.split = checked_split(split, SPLITS)
+        self.mat, self.released_preprocessing = Path(mat), released_preprocessing
         self.title = f"NYU, {split}"
         self._file = _open_mat(self.mat)
         self.n_in_file = len(self._file["images"])
         splits = Path(splits or self.mat.with_name(SPLITS_NAME))
         self.indices = _read_split(splits, split, self.n_in_file)  # 0-based
 
+    @classmethod
+    def open(
+        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
+    ) -> "NyuFrames":
+        folder = Path(data or data_folder() / "nyu").expanduser()
+        mat = folder if folder.suffix == ".mat" else folder / MAT_NAME
+        return cls(mat, split=split, released_preprocessing=released_preprocessing, **options)
+
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> Frame:
-        index = self.indices[self._place(position)]
-        raw_depth = self._read("rawDepths", index)
+    def read_frame(self, index: int) -> Frame:
+        in_file = self.indices[index]
         return Frame(
-            name=f"{index + 1:04d}",
-            rgb=self.rgb(position),
-            raw_depth=whole_millimetres(raw_depth) if self.prepared else raw_depth,
-            depth=self._read("depths", index),
-            scene=self._text("sceneTypes", index),
-            room=self._text("scenes", index),
+            name=f"{in_file + 1:04d}",
+            rgb=self.read_rgb(index),
+            raw_depth=self.read_raw_depth(index),
+            depth=self._read("depths", in_file),
+            scene=self._text("sceneTypes", in_file),
+            group=self._text("scenes", in_file),
             crop=self.crop,
             content=self.content,
         )
 
-    def rgb(self, position: int) -> np.ndarray:
-        rgb = self._read("images", self.indices[self._place(position)])
-        return prepare_rgb(rgb) if self.prepared else rgb
+    def read_rgb(self, index: int) -> np.ndarray:
+        rgb = self._read("images", self.indices[index])
+        return preprocess_rgb(rgb) if self.released_preprocessing else rgb
 
-    def raw_depth(self, position: int) -> np.ndarray:
-        raw_depth = self._read("rawDepths", self.indices[self._place(position)])
-        return whole_millimetres(raw_depth) if self.prepared else raw_depth
+    def read_raw_depth(self, index: int) -> np.ndarray:
+        raw_depth = self._read("rawDepths", self.indices[index])
+        return whole_millimetres(raw_depth) if self.released_preprocessing else raw_depth
 
     def identity(self, checksums: Checksums) -> dict:
         frames = hashlib.sha256(self.indices.astype(np.int64).tobytes()).hexdigest()[:16]
@@ -79,8 +98,19 @@ class NyuFrames(Dataset):
             "title": self.title,
             "file": checksums([self.mat])[0],
             "frames": frames,
-            "prepared": self.prepared,
+            "prepared": self.released_preprocessing,
         }
+
+    def unlike_published(self) -> list[str]:
+        if self.mat.stat().st_size != NYU_BYTES or self.n_in_file != NYU_FRAMES:
+            return super().unlike_published()
+        if self.split != "test":
+            return [f"the split is {self.split!r}, not 'test'"]
+        if len(self) != NYU_TEST:
+            return super().unlike_published()
+        if not self.released_preprocessing:
+            return ["the frames are not preprocessed as in the released code"]
+        return []
 
     @property
     def names(self) -> list[str]:
@@ -91,29 +121,30 @@ class NyuFrames(Dataset):
         return [self._text("sceneTypes", index) for index in self.indices]
 
     @property
-    def rooms(self) -> list[str | None]:
+    def groups(self) -> list[str | None]:
         return [self._text("scenes", index) for index in self.indices]
 
     def close(self) -> None:
+        super().close()
         self._file.close()
 
     def _read(self, key: str, index: int) -> np.ndarray:
-        """One frame of an array, rows first: a transpose, not a rotation, of MATLAB's order."""
+        """One frame of an array, rows first: MATLAB's order transposed, not rotated."""
         try:
             return np.ascontiguousarray(self._file[key][index].T)
         except OSError as error:
             raise DepthClipError(f"{self.mat} is damaged at frame {index + 1}: {error}") from error
 
     def _text(self, key: str, index: int) -> str | None:
-        """A frame's text in a cell of texts; None where the file has no such cell."""
+        """A frame's text from a cell array; None where the file has no such array."""
         if key not in self._file:
             return None
         reference = self._file[key][0, index]
         return printable("".join(map(chr, self._file[reference][:].ravel())))
 
 
-def prepare_rgb(rgb: np.ndarray) -> np.ndarray:
-    """The released preparation of RGB (480, 640, 3): white border blackened, JPEG of quality 95."""
+def preprocess_rgb(rgb: np.ndarray) -> np.ndarray:
+    """The released preprocessing of RGB (480, 640, 3): border blackened, JPEG at quality 95."""
     framed = np.zeros_like(rgb)
     framed[CONTENT.slices] = rgb[CONTENT.slices]
     buffer = BytesIO()
@@ -122,20 +153,20 @@ def prepare_rgb(rgb: np.ndarray) -> np.ndarray:
 
 
 def whole_millimetres(depth: np.ndarray) -> np.ndarray:
-    """Depth in metres truncated as the released preparation stores it, in uint16 millimetres.
+    """Depth in metres, truncated to whole millimetres as the released preprocessing stores it.
 
-    Raises `DepthClipError` for depth that these cannot hold: negative, NaN, or from 65.536 m on.
+    Raises `DepthClipError` for depth that uint16 cannot hold: negative, NaN, or 65.536 m and more.
     """
     if not ((depth >= 0) & (depth < 65.536)).all():
         raise DepthClipError(
-            "depth of the released preparation must lie between 0 and 65.535 m, got "
+            "depth in whole millimetres must lie between 0 and 65.535 m, got "
             f"{depth.min():g} to {depth.max():g}"
         )
     return (depth * 1000).astype(np.uint16).astype(np.float32) / 1000
 
 
 def _open_mat(path: Path) -> h5py.File:
-    """The .mat opened and its layout checked, so that later reads can rely on it."""
+    """Open the .mat and check its layout once, so that later reads can rely on it."""
     if not path.is_file():
         raise DepthClipError(
             f"no {path.name} in {path.parent}: download NYU Depth v2 (2.97 GB) and put it there, "
@@ -166,7 +197,7 @@ def _open_mat(path: Path) -> h5py.File:
 
 
 def _read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
-    """0-based indices of a split in the file's order of it; splits.mat counts from 1."""
+    """0-based indices of a split, in the order of splits.mat, which counts from 1."""
     if split == "all":
         return np.arange(n_frames)
     if not path.is_file():

@@ -9,6 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from depthclip_core.datasets.base import Checksums, Dataset, Frame
 from depthclip_core.datasets.images import to_rgb
 from depthclip_core.errors import DepthClipError
+from depthclip_core.settings import data_folder
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -16,12 +17,13 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 class PhotoFrames(Dataset):
     """Photographs of any size and mode (grey, 16 bit, palette, CMYK, EXIF orientation ...).
 
-    photos: a folder, a file, or a list of files. long_side: larger photos are shrunk to it, in
-    pixels, since CLIP looks at cells of a fixed number of pixels; None keeps every size. The
-    network sees every photo whole.
+    photos: a folder, a file, or a list of files. long_side: larger photos are shrunk to this many
+    pixels, because CLIP's cells have a fixed number of pixels; None keeps every size. The network
+    sees each photo whole.
     """
 
     title = "photos"
+    licence = "yours"
 
     def __init__(self, photos: Path | str | Sequence[Path | str], long_side: int | None = 640):
         if isinstance(photos, str | Path):
@@ -31,16 +33,22 @@ class PhotoFrames(Dataset):
             files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
             self.files = [f for f in files if f.suffix.lower() in SUFFIXES or f == folder]
             if not self.files:
-                raise DepthClipError(f"no photos in {folder}: JPEG and PNG files are looked for")
+                raise DepthClipError(f"no photos in {folder}: put JPEG or PNG files there")
         else:
             self.files = [Path(photo).expanduser() for photo in photos]
         self.long_side = long_side
 
+    @classmethod
+    def open(
+        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
+    ) -> "PhotoFrames":
+        return cls(data or data_folder() / "photos", **options)
+
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, position: int) -> Frame:
-        path = self.files[self._place(position)]
+    def read_frame(self, index: int) -> Frame:
+        path = self.files[index]
         try:
             with Image.open(path) as image:
                 photo = to_rgb(ImageOps.exif_transpose(image))
@@ -49,7 +57,7 @@ class PhotoFrames(Dataset):
         except DepthClipError as error:
             raise DepthClipError(f"{path}: {error}") from None
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise DepthClipError(f"{path} is not an image that can be read: {error}") from error
+            raise DepthClipError(f"cannot read {path} as an image: {error}") from error
         if self.long_side and max(photo.size) > self.long_side:
             photo.thumbnail((self.long_side, self.long_side), Image.Resampling.LANCZOS)
         return Frame(name=path.name, rgb=np.array(photo))
@@ -63,7 +71,7 @@ class PhotoFrames(Dataset):
         return [None] * len(self)
 
     @property
-    def rooms(self) -> list[None]:
+    def groups(self) -> list[None]:
         return [None] * len(self)
 
     def identity(self, checksums: Checksums) -> dict:

@@ -12,64 +12,85 @@ import numpy as np
 from PIL import Image
 
 from depthclip_core import sample
-from depthclip_core.datasets.base import Checksums, Dataset, Frame
-from depthclip_core.datasets.nyu import CONTENT, SPLITS, prepare_rgb
-from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.datasets.base import Checksums, Dataset, Frame, checked_split
+from depthclip_core.datasets.nyu import CONTENT, EIGEN_CROP, FRAME_SHAPE, SPLITS, preprocess_rgb
+from depthclip_core.errors import DepthClipError
 from depthclip_core.sample.sensor import measure
-from depthclip_core.settings import RELEASED_WINDOW
+from depthclip_core.settings import MAX_DEPTH, RELEASED_WINDOW
 
 
 class SampleFrames(Dataset):
     """The sample's frames, one read at a time, in the order of its file.
 
-    They have NYU's size, white border, crop and kinds of depth, in a file of their own: pictures
-    that decode to the same bytes on every processor. Depths are whole millimetres.
-    split: "test", "train" or "all". prepared: RGB through the released preparation.
+    They have NYU's size, white border, crop and kinds of depth, and decode to the same bytes on
+    every processor. Depths are whole millimetres.
+    split: "test", "train" or "all". released_preprocessing: RGB through NYU's `preprocess_rgb`.
     Raises `DepthClipError` for an unknown split, and where the file is missing or damaged.
     """
 
+    splits = SPLITS
+    licence = "MIT"
+    citation = "the DepthCLIP workbook, CITATION.cff"
+    frame_shape = FRAME_SHAPE
     crop, content = RELEASED_WINDOW, CONTENT
+    evaluation_crop, depth_cap = EIGEN_CROP, MAX_DEPTH
 
-    def __init__(self, split: str = "test", *, prepared: bool = False, path: Path = sample.FRAMES):
-        if split not in SPLITS:
-            raise unknown_name("split", split, SPLITS)
-        self.split, self.prepared, self.path = split, prepared, Path(path)
+    def __init__(
+        self,
+        split: str = "test",
+        *,
+        released_preprocessing: bool = False,
+        path: Path = sample.FRAMES,
+    ):
+        self.split = checked_split(split, SPLITS)
+        self.released_preprocessing, self.path = released_preprocessing, Path(path)
         self.title = f"sample, {split}"
         if checksum(self.path) != sample.FRAMES_SHA256 and self.path == sample.FRAMES:
             raise DepthClipError(f"{path} is damaged: install the package again")
         try:
-            # In memory, so that forked processes do not share a place in one open file.
+            # In memory, so that forked processes do not share one file position.
             self._file = ZipFile(BytesIO(self.path.read_bytes()))
             table = self._file.read(sample.TABLE).decode()
         except (OSError, BadZipFile, KeyError) as error:
             raise DepthClipError(f"{path} does not hold the sample: {error}") from error
-        # Asked for again and again, and small: 0.6 MB a frame.
+        # Small, 0.6 MB a frame, and read again and again.
         self._measured: dict[str, np.ndarray] = {}
         rows = list(csv.DictReader(StringIO(table)))
         self._rows = [row for row in rows if split in ("all", row["split"])]
 
+    @classmethod
+    def open(
+        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
+    ) -> "SampleFrames":
+        if data:
+            raise DepthClipError(
+                f"the sample comes with the package and has no data folder: to open {data}, "
+                "choose dataset 'nyu' or 'photos'"
+            )
+        return cls(split, released_preprocessing=released_preprocessing, **options)
+
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, position: int) -> Frame:
-        row = self._rows[self._place(position)]
+    def read_frame(self, index: int) -> Frame:
+        row = self._rows[index]
         return Frame(
             name=row["name"],
-            rgb=self.rgb(position),
-            raw_depth=self.raw_depth(position),
+            rgb=self.read_rgb(index),
+            raw_depth=self.read_raw_depth(index),
             depth=metres(self._picture("depth", row["name"])),
             scene=row["scene"],
-            room=row["room"],
+            group=row["room"],
             crop=self.crop,
             content=self.content,
         )
 
-    def rgb(self, position: int) -> np.ndarray:
-        rgb = self._picture("rgb", self._rows[self._place(position)]["name"])
-        return prepare_rgb(rgb) if self.prepared else rgb
+    def read_rgb(self, index: int) -> np.ndarray:
+        rgb = self._picture("rgb", self._rows[index]["name"])
+        return preprocess_rgb(rgb) if self.released_preprocessing else rgb
 
-    def raw_depth(self, position: int) -> np.ndarray:
-        row = self._rows[self._place(position)]
+    def read_raw_depth(self, index: int) -> np.ndarray:
+        row = self._rows[index]
         name = row["name"]
         if name not in self._measured:
             holes = self._picture("holes", name) > 0
@@ -79,7 +100,7 @@ class SampleFrames(Dataset):
 
     def labels(self, position: int) -> np.ndarray:
         """What lies at each pixel, (480, 640) uint8: 1-based numbers of `object_names`."""
-        return self._picture("labels", self._rows[self._place(position)]["name"])
+        return self._picture("labels", self._rows[self._index(position)]["name"])
 
     @property
     def object_names(self) -> list[str]:
@@ -94,20 +115,22 @@ class SampleFrames(Dataset):
         return [row["scene"] for row in self._rows]
 
     @property
-    def rooms(self) -> list[str]:
+    def groups(self) -> list[str]:
         return [row["room"] for row in self._rows]
 
     def identity(self, checksums: Checksums) -> dict:
         return {
             "title": self.title,
             "file": checksums([self.path])[0],
-            "prepared": self.prepared,
+            "prepared": self.released_preprocessing,
         }
 
     def __reduce__(self) -> tuple:
-        return partial(SampleFrames, self.split, prepared=self.prepared, path=self.path), ()
+        settings = {"released_preprocessing": self.released_preprocessing, "path": self.path}
+        return partial(SampleFrames, self.split, **settings), ()
 
     def close(self) -> None:
+        super().close()
         self._file.close()
 
     def _picture(self, kind: str, name: str) -> np.ndarray:

@@ -60,21 +60,23 @@ class Parameter:
                 raise DepthClipError(
                     f"values of {self.name!r}: {text!r} is no JSON: {error}"
                 ) from None
-        if _is_list(self.kind):
+        parts = [part.strip() for part in text.split(",")]
+        if _is_list(self.kind) and not set(parts) <= set(_choices(self.kind)):
             raise DepthClipError(
                 f"parameter {self.name!r} is {self.declared}: give its values as JSON, "
                 f"[[...], [...]], got {text!r}"
             )
-        return [self.from_text(part.strip()) for part in text.split(",")]
+        return [self.from_text(part) for part in parts]
 
     def _error(self, value: object) -> DepthClipError:
         if self.kind is None:
             return DepthClipError(
                 f"parameter {self.name!r} has the type {self.declared}, which cannot be set here"
             )
-        if get_origin(self.kind) is Literal and isinstance(value, str):
-            return unknown_name(f"value of parameter {self.name!r}:", value, get_args(self.kind))
-        return DepthClipError(f"parameter {self.name!r} is {self.declared}, got {value!r}")
+        if (choices := _choices(self.kind)) and isinstance(value, str) and "," not in value:
+            return unknown_name(f"value of parameter {self.name!r}:", value, choices)
+        wanted = f"{', '.join(choices)}, or a list" if choices else self.declared
+        return DepthClipError(f"parameter {self.name!r} is {wanted}, got {value!r}")
 
 
 def declared_parameters(notebook: NotebookNode, name: str) -> dict[str, Parameter]:
@@ -189,7 +191,11 @@ def _read(text: str, kind: Any) -> Any:
     if kind is str:
         return text
     if origin is Union:
+        # A misspelt choice is not a list of one.
+        single = _choices(kind) and "," not in text and not text.lstrip().startswith("[")
         for option in sorted(inside, key=lambda option: option is str):  # any text is a str
+            if single and _is_list(option):
+                continue
             try:
                 return _read(text, option)
             except (TypeError, ValueError):
@@ -217,6 +223,13 @@ def _read(text: str, kind: Any) -> Any:
     elif kind is NoneType and text in ("None", "null"):
         return None
     raise ValueError(f"{text!r} is not {kind}")
+
+
+def _choices(kind: Any) -> tuple:
+    """The values that a kind names, alone or beside other types."""
+    if get_origin(kind) is Union:
+        return sum(map(_choices, get_args(kind)), ())
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _is_list(kind: Any) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from nyu_files import write_splits
 
 import depthclip_core as dc
-from depthclip_core.datasets.nyu import NyuFrames, _read_split, prepare_rgb, whole_millimetres
+from depthclip_core.datasets.nyu import NyuFrames, _read_split, preprocess_rgb, whole_millimetres
 from depthclip_core.settings import RELEASED_WINDOW, data_folder
 
 SCENES = ["bathroom", "classroom", "bathroom", "office_kitchen"]
@@ -70,7 +70,7 @@ def test_the_real_splits_are_read():
 
 def test_the_released_preparation(nyu):
     raw = dc.open_dataset("nyu", data=nyu)[0]
-    prepared = dc.open_dataset("nyu", data=nyu, prepared=True)[0]
+    prepared = dc.open_dataset("nyu", data=nyu, released_preprocessing=True)[0]
     millimetres = prepared.raw_depth * 1000
     assert millimetres == pytest.approx(np.rint(millimetres), abs=1e-3)
     loss = raw.raw_depth - prepared.raw_depth
@@ -83,7 +83,7 @@ def test_the_released_preparation(nyu):
 
 def test_preparation_leaves_its_input_alone():
     rgb = np.full((480, 640, 3), 255, np.uint8)
-    prepared = prepare_rgb(rgb)
+    prepared = preprocess_rgb(rgb)
     assert (rgb == 255).all()
     assert prepared[7:474, 7:632].mean() > 250 and prepared[:7].mean() < 20
     assert whole_millimetres(np.array([1.9999, 0, 9.9995], np.float32)) == pytest.approx(
@@ -147,8 +147,8 @@ def test_bad_input_is_one_clear_line(call, says, tmp_path, nyu):
 
 def test_frames_know_their_room_and_what_the_network_sees(nyu):
     frames = dc.open_dataset("nyu", "all", data=nyu)
-    assert frames.rooms == [f"{scene}_0001" for scene in SCENES]
-    assert frames[3].room == "office_kitchen_0001"
+    assert frames.groups == [f"{scene}_0001" for scene in SCENES]
+    assert frames[3].group == "office_kitchen_0001"
     assert frames[0].window == frames.crop == RELEASED_WINDOW
 
 
@@ -157,7 +157,7 @@ def test_a_file_without_rooms_is_read(tmp_path):
     arrays["images"] = np.zeros((1, 3, 640, 480), "u1")
     nyu_files.write_mat(tmp_path / "nyu_depth_v2_labeled.mat", arrays, {"sceneTypes": ["study"]})
     frames = dc.open_dataset("nyu", "all", data=tmp_path)
-    assert frames.rooms == [None] and frames[0].room is None
+    assert frames.groups == [None] and frames[0].group is None
 
 
 @pytest.mark.parametrize("bad", [-0.1, np.nan, 65.536, np.inf])

@@ -59,11 +59,11 @@ def test_rooms_have_two_to_four_views_and_lie_in_one_split(frames):
     split = {s: dc.open_dataset("sample", s) for s in ("test", "train")}
     assert (len(split["test"]), len(split["train"])) == (64, 96)
     assert sorted(split["test"].names + split["train"].names) == frames.names
-    assert not set(split["test"].rooms) & set(split["train"].rooms)
-    views = Counter(frames.rooms)
+    assert not set(split["test"].groups) & set(split["train"].groups)
+    views = Counter(frames.groups)
     assert set(views.values()) == {2, 3, 4}
     assert all(
-        room.startswith(scene) for room, scene in zip(frames.rooms, frames.scenes, strict=True)
+        room.startswith(scene) for room, scene in zip(frames.groups, frames.scenes, strict=True)
     )
     assert set(Counter(split["test"].scenes).values()) == {8}
     assert set(Counter(split["train"].scenes).values()) == {12}
@@ -76,10 +76,10 @@ def test_views_of_a_room_are_different_pictures_of_the_same_things(frames):
     def alike(i, j):
         return len(seen[i] & seen[j]) / len(seen[i] | seen[j])
 
-    first = {room: i for i, room in reversed(list(enumerate(frames.rooms)))}
+    first = {room: i for i, room in reversed(list(enumerate(frames.groups)))}
     within, between = [], []
     for room, i in first.items():
-        assert frames.rooms[i + 1] == room
+        assert frames.groups[i + 1] == room
         assert np.abs(frames.rgb(i).astype(int) - frames.rgb(i + 1)).mean() > 10
         within.append(alike(i, i + 1))
         between += [alike(i, j) for r, j in first.items() if r[:-4] == room[:-4] and j != i]
@@ -98,10 +98,10 @@ def test_parts_read_alone_are_those_of_the_frame(frames):
     frame = frames[5]
     assert np.array_equal(frames.rgb(5), frame.rgb)
     assert np.array_equal(frames.raw_depth(-len(frames) + 5), frame.raw_depth)
-    assert (frame.name, frame.scene, frame.room) == (
+    assert (frame.name, frame.scene, frame.group) == (
         frames.names[5],
         frames.scenes[5],
-        frames.rooms[5],
+        frames.groups[5],
     )
     with pytest.raises(IndexError):
         frames[len(frames)]
@@ -113,11 +113,11 @@ def test_identity_is_of_the_file_and_of_the_choice():
         return chosen.identity(checksums=lambda paths: [path.name for path in paths])
 
     assert of()["file"] == "frames.zip" and of() == of(split="test")
-    assert of() != of(split="train") and of() != of(prepared=True)
+    assert of() != of(split="train") and of() != of(released_preprocessing=True)
 
 
 def test_prepared_frames_are_as_the_released_preparation_leaves_them():
-    plain, prepared = dc.open_dataset("sample"), dc.open_dataset("sample", prepared=True)
+    plain, prepared = dc.open_dataset("sample"), dc.open_dataset("sample", released_preprocessing=True)
     assert prepared.rgb(0)[:6].max() < 60 < plain.rgb(0)[:6].min()
     assert np.array_equal(plain.raw_depth(0), prepared.raw_depth(0))
 

@@ -29,7 +29,7 @@ def run():
 def test_the_split_is_as_large_as_promised(run):
     _, frames, _, _ = run
     assert len(frames["test"]) >= 64 and len(frames["train"]) >= 96
-    assert not set(frames["test"].rooms) & set(frames["train"].rooms)
+    assert not set(frames["test"].groups) & set(frames["train"].groups)
     assert len(set(frames["test"].scenes)) >= 8
 
 

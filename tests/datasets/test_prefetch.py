@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import depthclip_core as dc
-from depthclip_core.datasets.reading import read_ahead, read_rgb, read_truth
+from depthclip_core.datasets.prefetch import read_ahead, read_rgb
 
 
 def frame(value=0, shape=(4, 6), **more):
@@ -62,16 +62,9 @@ def test_frames_of_several_sizes_are_refused_and_named():
         read_rgb(frames, range(3))
 
 
-def test_truth_is_raw_depth_and_photos_have_none():
-    depth = np.ones((4, 6), np.float32)
-    assert read_truth([frame(raw_depth=depth)], 0) is depth
-    with pytest.raises(dc.DepthClipError, match="7 has no depth"):
-        read_truth([frame(7)], 0)
-
-
 def test_parts_of_a_frame_read_alone_are_those_of_the_frame():
-    for prepared in (False, True):
-        frames = dc.open_dataset("sample", "test", prepared=prepared)
+    for preprocessed in (False, True):
+        frames = dc.open_dataset("sample", "test", released_preprocessing=preprocessed)
         whole = frames[3]
         np.testing.assert_array_equal(read_rgb(frames, [3])[0], whole.rgb)
-        np.testing.assert_array_equal(read_truth(frames, 3), whole.raw_depth)
+        np.testing.assert_array_equal(frames.ground_truth(3), whole.raw_depth)

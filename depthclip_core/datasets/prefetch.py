@@ -1,4 +1,4 @@
-"""Frames read in the background, so that no network waits for a disk."""
+"""Frames read in the background, so that the network does not wait for the disk."""
 
 import os
 from collections import deque
@@ -17,7 +17,7 @@ Item, Read = TypeVar("Item"), TypeVar("Read")
 def read_ahead(
     read: Callable[[Item], Read], items: Iterable[Item], workers: int = 1
 ) -> Iterator[Read]:
-    """read(item) of each item, in order; a few are read in threads before they are asked for.
+    """Yield read(item) of each item, in order; threads read a few items ahead.
 
     At most workers + 1 results wait at a time. What `read` raises is raised here, in its turn.
     """
@@ -36,7 +36,7 @@ def read_ahead(
 
 
 def reading_threads(device_type: str) -> int:
-    """One thread beside a network on the CPU; up to eight before a GPU, for decoding takes time."""
+    """One thread beside a network on the CPU; up to eight for a GPU, which decoding would stall."""
     return 1 if device_type == "cpu" else min(8, os.cpu_count() or 1)
 
 
@@ -49,15 +49,6 @@ def read_rgb(frames: Sequence[Frame], positions: Sequence[int]) -> np.ndarray:
             sizes = [" x ".join(map(str, p.shape[:2])) for p in (picture, pictures[0])]
             raise DepthClipError(
                 f"frame {position} has {sizes[0]} pixels and others {sizes[1]}: frames that are "
-                "encoded together must be of one size"
+                "encoded together must have one size"
             )
     return np.stack(pictures)
-
-
-def read_truth(frames: Sequence[Frame], position: int) -> np.ndarray:
-    """What a frame is scored against: raw depth, holes 0; `DepthClipError` where it has none."""
-    frames = as_dataset(frames)
-    truth = frames.raw_depth(position)
-    if truth is None:
-        raise DepthClipError(f"{frames.names[position]} has no depth to be scored against")
-    return truth

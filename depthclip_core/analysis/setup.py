@@ -1,0 +1,137 @@
+"""The set-up that every notebook shares: one data set, one encoder, words and bins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from depthclip_core.analysis.comparability import not_comparable, run_caption
+from depthclip_core.clip.encoders import Encoder, load_encoder
+from depthclip_core.clip.heads import resolve_head
+from depthclip_core.datasets import Dataset, dataset_class, open_dataset
+from depthclip_core.encoding.passes import collect_responses
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.protocols import resolve_protocol
+from depthclip_core.method.similarities import logit_factor
+from depthclip_core.settings import (
+    BINS,
+    PROMPTS,
+    TEMPERATURE,
+    published_name,
+    resolve_bins,
+    resolve_prompts,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The method in one setting on one split of a data set.
+
+    words: K distance words, and bins: K depths in metres, one for each. words_name, bins_name: the
+    names under which they are published, or "given". head: None where a run compares all heads.
+    data: the folder or file that was given.
+    """
+
+    dataset: str
+    data: str | Path | None
+    frames: Dataset
+    encoder: Encoder
+    head: str | None
+    words: tuple[str, ...]
+    words_name: str
+    bins: tuple[float, ...]
+    bins_name: str
+    temperature: float
+    protocol: str
+
+    @cached_property
+    def train(self) -> Dataset:
+        """The training split of the same data set, opened when it is first needed."""
+        return _open(self.dataset, "train", self.data)
+
+    @property
+    def caption(self) -> str:
+        """One line for a notebook's first output: what this run shows."""
+        return run_caption(self.frames, self.encoder, self.head)
+
+    @property
+    def not_comparable(self) -> list[str]:
+        """Why these numbers may not stand beside the paper's; empty where they may."""
+        return not_comparable(
+            self.frames,
+            self.encoder,
+            self.head or "released",
+            prompts=self.words_name,
+            bins=self.bins_name,
+            temperature=self.temperature,
+            protocol=self.protocol,
+        )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of cells of a frame."""
+        return self.encoder.grid(*self.frames[0].window.shape)
+
+    def similarities(
+        self, words: str | Sequence[str] | None = None, frames: Dataset | None = None
+    ) -> Tensor:
+        """Similarities (N, 2, K, h, w) of this run's head, from the store; see `collect_responses`.
+
+        words: others than the run's. frames: others than the run's, such as `train`.
+        """
+        if self.head is None:
+            raise DepthClipError("this run has no head of its own: use collect_responses")
+        chosen = self.words if words is None else words
+        frames = self.frames if frames is None else frames
+        return collect_responses(frames, self.encoder, chosen, [self.head], progress=False)[
+            self.head
+        ]
+
+
+def open_run(
+    dataset: str = "sample",
+    split: str = "test",
+    *,
+    data: str | Path | None = None,
+    encoder: str = "sample",
+    weights: str | Path | None = None,
+    head: str | None = None,
+    prompts: str | Sequence[str] = "original",
+    bins: str | Sequence[float] = "original",
+    temperature: float = TEMPERATURE,
+    protocol: str = "released",
+    device: str | torch.device = "auto",
+) -> Run:
+    """Open a data set and load an encoder for one setting of the method.
+
+    Empty text means "not given", as notebook parameters have it. Frames are preprocessed as the
+    released code does where it does so. The parameters are those of `open_dataset`, `load_encoder`
+    and `predict_depth`, and so are the errors.
+    """
+    if head is not None:
+        resolve_head(head)
+    words = resolve_prompts(prompts)
+    depths = resolve_bins(bins, len(words))
+    logit_factor(temperature)
+    resolve_protocol(protocol)
+    return Run(
+        dataset,
+        data or None,
+        _open(dataset, split, data),
+        load_encoder(encoder, weights or None, device),
+        head,
+        words,
+        published_name(words, PROMPTS),
+        depths,
+        published_name(depths, BINS),
+        temperature,
+        protocol,
+    )
+
+
+def _open(dataset: str, split: str, data: str | Path | None) -> Dataset:
+    preprocessing = dataset_class(dataset).published_preprocessing
+    return open_dataset(dataset, split, data=data or None, released_preprocessing=preprocessing)

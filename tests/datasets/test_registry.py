@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+import depthclip_core as dc
+from depthclip_core import datasets
+from depthclip_core.datasets import REGISTRY, Dataset, Frame, dataset_class
+from depthclip_core.datasets.nyu import EIGEN_CROP
+from depthclip_core.settings import Window
+
+
+class Corridor(Dataset):
+    """Two frames of a size of their own."""
+
+    title, splits, licence, citation = "corridor", ("all",), "CC0", "nobody"
+    frame_shape, crop = (96, 128), Window(0, 96, 0, 96)
+    evaluation_crop, depth_cap = Window(10, 90, 5, 120), 20.0
+
+    @classmethod
+    def open(cls, split, data, released_preprocessing, **options):
+        datasets.base.checked_split(split, cls.splits)
+        return cls()
+
+    def __len__(self):
+        return 2
+
+    def read_frame(self, index):
+        rgb = np.full((*self.frame_shape, 3), 100 * index, np.uint8)
+        depth = np.full(self.frame_shape, 12.0, np.float32)
+        return Frame(f"{index}", rgb, raw_depth=depth, crop=self.crop)
+
+
+@pytest.fixture
+def corridor(monkeypatch):
+    monkeypatch.setitem(REGISTRY, "corridor", datasets.Entry(__name__, "Corridor"))
+    return dc.open_dataset("corridor", "all")
+
+
+def test_a_data_set_is_one_class_and_one_registry_line(corridor):
+    assert isinstance(corridor, Corridor) and corridor[1].window == Window(0, 96, 0, 96)
+    encoder = dc.load_encoder("sample", device="cpu")
+    assert dc.predict_depth(corridor[:], encoder).shape == (2, 96, 96)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_each_data_set_states_its_facts(name):
+    kind = dataset_class(name)
+    assert kind.licence and kind.splits
+    if REGISTRY[name].has_depth:
+        assert kind.citation and kind.frame_shape and kind.evaluation_crop and kind.depth_cap
+
+
+def test_nyu_is_scored_in_eigens_crop_up_to_10_m():
+    kind = dataset_class("nyu")
+    assert (kind.evaluation_crop, kind.depth_cap) == (EIGEN_CROP, 10.0)
+    assert kind.published_preprocessing and not dataset_class("sample").published_preprocessing
+
+
+def test_unknown_names_and_options_are_one_clear_line(tmp_path):
+    with pytest.raises(dc.DepthClipError, match="unknown data set 'nyuv2': did you mean 'nyu'"):
+        dc.open_dataset("nyuv2")
+    with pytest.raises(dc.DepthClipError, match="cannot open 'sample' with .*long_side"):
+        dc.open_dataset("sample", long_side=320)
+    with pytest.raises(dc.DepthClipError, match="unknown split 'tests': did you mean 'test'"):
+        dc.open_dataset("sample", "tests")
