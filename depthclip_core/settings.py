@@ -72,7 +72,9 @@ def resolve_prompts(prompts: str | Sequence[str]) -> tuple[str, ...]:
     try:
         words = tuple(prompts)
     except TypeError:
-        raise DepthClipError(f"prompts must be a name or a list of words, got {prompts!r}") from None
+        raise DepthClipError(
+            f"prompts must be a name or a list of words, got {prompts!r}"
+        ) from None
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise DepthClipError(f"prompts must be one or more non-empty words, got {words!r}")
     return words

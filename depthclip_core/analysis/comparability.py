@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from depthclip_core.clip.encoders import Encoder
-from depthclip_core.datasets import Frame, NyuFrames, as_dataset
+from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.settings import TEMPERATURE
 
-# The labelled set as its authors give it.
-NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654
 PAPER_SETTINGS = {
     "prompts": "original",
     "bins": "original",
@@ -38,13 +36,7 @@ def not_comparable(
     settings: of prompts, bins, temperature and protocol those that a run lets its user choose; each
     must be the paper's.
     """
-    reasons = []
-    if not is_nyu(frames):
-        reasons.append("the frames are not NYU Depth v2's")
-    elif frames.split != "test":
-        reasons.append(f"the split is {frames.split!r}, not 'test'")
-    elif not frames.prepared:
-        reasons.append("the frames are not prepared as released")
+    reasons = as_dataset(frames).unlike_published()
     if not is_openai_rn50(encoder):
         reasons.append("the encoder is not RN50 with OpenAI's weights")
     if head != "released":
@@ -53,16 +45,6 @@ def not_comparable(
         if value != PAPER_SETTINGS[name]:
             reasons.append(f"the {name} is {value!r}, not {PAPER_SETTINGS[name]!r}")
     return reasons
-
-
-def is_nyu(frames: Sequence[Frame]) -> bool:
-    """Whether these frames are of the labelled NYU Depth v2 itself, not of a file of its layout."""
-    return (
-        isinstance(frames, NyuFrames)
-        and frames.mat.stat().st_size == NYU_BYTES
-        and frames.n_in_file == NYU_FRAMES
-        and (frames.split != "test" or len(frames) == NYU_TEST)
-    )
 
 
 def is_openai_rn50(encoder: Encoder) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from depthclip_core.datasets import Frame, as_dataset
-from depthclip_core.datasets.reading import read_ahead, read_truth
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import Truth, counted, interpolation, overlap_interpolation
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
@@ -56,9 +55,8 @@ def detail(
     pixel counts.
     """
     protocol = resolve_protocol(protocol)
-    ground_truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
-    names, rows = as_dataset(frames).names, []
-    for name, depth, truth in zip(names, maps, ground_truths, strict=True):
+    frames, rows = as_dataset(frames), []
+    for name, depth, truth in zip(frames.names, maps, frames.ground_truths(), strict=True):
         if depth.shape != protocol.window.shape:
             raise DepthClipError(
                 f"the map of {name} has shape {depth.shape}, the window {protocol.window.shape}"

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from depthclip_core.analysis.tables import FEW
 from depthclip_core.datasets import Frame
-from depthclip_core.datasets.reading import read_ahead, read_truth
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.fitting import medians, word_histograms
 from depthclip_core.evaluation.pixels import counted
@@ -138,7 +137,7 @@ def wanted_bins(
         raise DepthClipError(
             f"{len(similarities)} responses and {len(scenes)} scenes for {len(frames)} frames"
         )
-    ground_truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    ground_truths = as_dataset(frames).ground_truths()
     histograms = word_histograms(ground_truths, {"words": similarities}, temperature, protocol)
     totals = dict.fromkeys(["all", *sorted(set(scenes))], 0.0)
     for scene, histogram in zip(scenes, histograms, strict=True):

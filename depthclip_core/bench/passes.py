@@ -14,7 +14,6 @@ from depthclip_core.bench.machine import compare, matrix_peak
 from depthclip_core.clip.encoders import Encoder, load_encoder
 from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
-from depthclip_core.datasets.reading import read_rgb, read_truth
 from depthclip_core.encoding.passes import READ
 from depthclip_core.encoding.store import Store
 from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
@@ -63,7 +62,7 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
     """Frame to depth map, seconds per image with its mirror image, against the released loop."""
     frames = open_dataset("sample", "test")
     batch = 1 if device.type == "cpu" else READ
-    rgb = read_rgb(frames, range(batch))
+    rgb = frames.rgb_batch(range(batch))
     fast = precisions(device)
     released = seeded_encoder(name, device, "fp32")
     as_released = "fp32" if device.type == "cpu" else "fp16"
@@ -145,12 +144,12 @@ def roofline(name: str, device: torch.device, rows: Sequence[dict]) -> list[dict
 
 def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
     """Where a frame's time goes: milliseconds per frame of each stage, from disk to metrics."""
-    frames = open_dataset("sample", "test", prepared=True)
+    frames = open_dataset("sample", "test", released_preprocessing=True)
     encoder = seeded_encoder(name, device, "fp32" if device.type == "cpu" else "fp16")
     batch = 1 if device.type == "cpu" else READ
-    rgb = read_rgb(frames, range(batch))
+    rgb = frames.rgb_batch(range(batch))
     rows, columns = RELEASED_WINDOW.slices
-    truth = read_truth(frames, 0)
+    truth = frames.ground_truth(0)
     with torch.inference_mode(), TemporaryDirectory() as folder:
         images = encoder.normalise(np.repeat(rgb[:, rows, columns], 2, axis=0))
         features = encoder.features(images)
@@ -161,7 +160,7 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
         array = Store(folder).array({"kind": "benchmark"}, batch)
         kept = vectors.cpu().numpy()
         functions = {
-            "read and prepare (JPEG)": lambda: read_rgb(frames, range(batch)),
+            "read and prepare (JPEG)": lambda: frames.rgb_batch(range(batch)),
             "crop, flip, normalise": lambda: encoder.normalise(
                 np.repeat(rgb[:, rows, columns], 2, axis=0)
             ),
@@ -186,8 +185,8 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
 def precision_drift(device: torch.device) -> list[dict]:
     """What half precision costs on the sample: depth differences, and how far each metric moves."""
     frames = open_dataset("sample", "test")
-    rgb = read_rgb(frames, range(len(frames)))
-    ground_truths = [read_truth(frames, position) for position in range(len(frames))]
+    rgb = frames.rgb_batch(range(len(frames)))
+    ground_truths = list(frames.ground_truths())
     rows, exact = [], {}
     for precision in precisions(device):
         encoder = load_encoder("sample", device=device, precision=precision)

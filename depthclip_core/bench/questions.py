@@ -18,7 +18,6 @@ from depthclip_core.clip.encoders import load_encoder
 from depthclip_core.clip.heads import HEADS
 from depthclip_core.datasets import Dataset, Frame, open_dataset
 from depthclip_core.datasets.base import Checksums
-from depthclip_core.datasets.reading import read_rgb, read_truth
 from depthclip_core.encoding.passes import READ, collect_responses, encode
 from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
@@ -41,9 +40,9 @@ class GeneratedFrames(Dataset):
     def __len__(self) -> int:
         return self.n
 
-    def __getitem__(self, position: int) -> Frame:
-        rgb = np.roll(self.picture, (position % 480, position // 480), (0, 1))
-        return Frame(name=f"{position:06d}", rgb=rgb, crop=self.crop)
+    def read_frame(self, index: int) -> Frame:
+        rgb = np.roll(self.picture, (index % 480, index // 480), (0, 1))
+        return Frame(name=f"{index:06d}", rgb=rgb, crop=self.crop)
 
     def identity(self, checksums: Checksums) -> dict:
         return {"title": self.title}
@@ -138,7 +137,7 @@ def _encode_generated(device: str, count: int, encoder: str, size, heads, words)
     with TemporaryDirectory() as folder:
         store = Store(folder)
         # One frame for warmth: what the network itself needs is not the data set's.
-        read_rgb(GeneratedFrames(1), [0])
+        GeneratedFrames(1).rgb_batch([0])
         images = encoder.normalise(np.zeros((2, *(size or RELEASED_WINDOW.shape), 3), np.uint8))
         encoder.features(images)
         start = time.perf_counter()
@@ -170,12 +169,12 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
     """
     frames = open_dataset("sample", "test")
     n_frames = 8
-    ground_truths = [torch.from_numpy(read_truth(frames, i)) for i in range(n_frames)]
+    ground_truths = [torch.from_numpy(frames.ground_truth(i)) for i in range(n_frames)]
     arrays = [truth.numpy() for truth in ground_truths]
     encoder = load_encoder("sample", device="cpu")
     with torch.inference_mode():
         text = encoder.text_vectors(WORDS)
-        pictures = read_rgb(frames, range(n_frames))
+        pictures = frames.rgb_batch(range(n_frames))
         similarities = torch.cat(
             [
                 respond(p[None], encoder, text, ["value"], crop=frames.crop)["value"]
@@ -220,7 +219,7 @@ def million_partitions(n_partitions: int = 1_000_000) -> dict:
     encoder = load_encoder("sample")
     similarities = collect_responses(frames, encoder, WORDS, ["value"], progress=False)["value"]
     start = time.perf_counter()
-    ground_truths = (read_truth(frames, position) for position in range(len(frames)))
+    ground_truths = frames.ground_truths()
     forms = error_forms(ground_truths, similarities)
     build = time.perf_counter() - start
     bins = np.sort(np.random.default_rng(0).uniform(0.5, 9.5, (n_partitions, len(WORDS))))
@@ -228,7 +227,7 @@ def million_partitions(n_partitions: int = 1_000_000) -> dict:
     rmse = forms.rmse(bins)
     seconds = time.perf_counter() - start
     few = np.linspace(0, n_partitions - 1, 5).astype(int)
-    ground_truths = (read_truth(frames, position) for position in range(len(frames)))
+    ground_truths = frames.ground_truths()
     exact = sweep(ground_truths, similarities, bins[few], metrics=("rmse",)).means()
     difference = np.abs(exact["rmse"].to_numpy() - rmse[few]).max()
     if difference > 1e-6:

@@ -9,6 +9,7 @@ from typing import Self, overload
 
 import numpy as np
 
+from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import Window, network_window
 
@@ -122,6 +123,18 @@ class Dataset(Sequence[Frame]):
         """A frame's raw depth, (H, W) metres, holes 0: all that scoring needs."""
         return self.read_raw_depth(self._index(position))
 
+    def rgb_batch(self, positions: Sequence[int]) -> np.ndarray:
+        """RGB of some frames, uint8 (B, H, W, 3); `DepthClipError` where their sizes differ."""
+        pictures = [self.rgb(position) for position in positions]
+        for position, picture in zip(positions, pictures, strict=True):
+            if picture.shape != pictures[0].shape:
+                sizes = [" x ".join(map(str, p.shape[:2])) for p in (picture, pictures[0])]
+                raise DepthClipError(
+                    f"frame {position} has {sizes[0]} pixels and others {sizes[1]}: frames that "
+                    "are encoded together must have one size"
+                )
+        return np.stack(pictures)
+
     def ground_truth(self, position: int) -> np.ndarray:
         """What a frame is scored against: its raw depth; `DepthClipError` where it has none."""
         depth = self.raw_depth(position)
@@ -130,8 +143,8 @@ class Dataset(Sequence[Frame]):
         return depth
 
     def ground_truths(self) -> Iterator[np.ndarray]:
-        """The ground truth of each frame in order, read one at a time."""
-        return map(self.ground_truth, range(len(self)))
+        """The ground truth of each frame in order, read a little ahead of its use."""
+        return read_ahead(self.ground_truth, range(len(self)))
 
     @property
     def names(self) -> list[str]:

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.base import Frame, as_dataset
-from depthclip_core.datasets.reading import read_ahead, read_rgb, reading_threads
+from depthclip_core.datasets.prefetch import read_ahead, reading_threads
 from depthclip_core.encoding.store import PART, AbsentPart, DamagedPart, Store, StoredArray
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.pipeline import first_batch, head_vectors, not_finite, project
@@ -106,7 +106,7 @@ class DataSet:
         if not len(frames):
             raise DepthClipError("there are no frames to encode")
         self.frames, self.encoder, self.store = as_dataset(frames), encoder, store
-        window = network_window(read_rgb(self.frames, [0]).shape[1:3], self.frames.crop)
+        window = network_window(self.frames.rgb_batch([0]).shape[1:3], self.frames.crop)
         self.size = _checked_size(size or window.shape)
         encoder.grid(*self.size)
         self.origin = {
@@ -240,7 +240,7 @@ def _passes(
     ]
 
     def read(span: tuple[int, range]) -> Tensor:
-        pixels = torch.from_numpy(read_rgb(data.frames, span[1]))
+        pixels = torch.from_numpy(data.frames.rgb_batch(span[1]))
         return pixels.pin_memory() if device.type == "cuda" else pixels
 
     batch = first_batch(data.size, device.type)

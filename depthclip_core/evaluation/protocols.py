@@ -12,8 +12,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from depthclip_core.datasets.nyu import EIGEN_CROP, FRAME_SHAPE
 from depthclip_core.errors import unknown_name
-from depthclip_core.settings import FRAME_SHAPE, MAX_DEPTH, MIN_DEPTH, RELEASED_WINDOW, Window
+from depthclip_core.settings import MAX_DEPTH, MIN_DEPTH, RELEASED_WINDOW, Window
 
 ALIGNMENTS = ("median", "least-squares")
 FLAT = 1e-6  # a spread of less, relative to the mean, is rounding of float32
@@ -93,7 +94,6 @@ def least_squares_scale_shift(
     return scale, mean_g - scale * mean_p
 
 
-EIGEN_CROP = Window(45, 471, 41, 601)  # Eigen's crop, as BTS and what came after it take it
 _nyu = Protocol(FRAME_SHAPE, RELEASED_WINDOW, EIGEN_CROP, MIN_DEPTH, MAX_DEPTH)
 
 PROTOCOLS = MappingProxyType(

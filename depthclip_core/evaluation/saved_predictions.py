@@ -15,10 +15,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from depthclip_core.datasets import Frame, as_dataset
-from depthclip_core.datasets.reading import read_ahead, read_truth
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import evaluate
-from depthclip_core.evaluation.protocols import EIGEN_CROP, Protocol, resolve_protocol
+from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.files import replacing
 from depthclip_core.method.depth import upsample
 
@@ -109,7 +108,7 @@ def score_saved(
         raise DepthClipError(f"{len(maps)} depth maps for {len(frames)} frames")
     frames = as_dataset(frames)
     names = frames.names
-    ground_truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    ground_truths = frames.ground_truths()
     triples = zip(names, maps, ground_truths, strict=True)
     protocol, rows = resolve_protocol(protocol), []
     for name, depth, truth in triples:

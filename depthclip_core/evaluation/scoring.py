@@ -7,7 +7,6 @@ import pandas as pd
 from torch import Tensor
 
 from depthclip_core.datasets import Dataset, Frame, as_dataset
-from depthclip_core.datasets.reading import read_ahead, read_truth
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.fitting import fit_bins
 from depthclip_core.evaluation.metrics import METRICS, evaluate, pooled_correlation
@@ -45,7 +44,7 @@ def score(
 ) -> pd.DataFrame:
     """Rows as from `evaluate`, one per frame and named for it, with its scene beside them."""
     frames = _checked(frames, len(similarities), protocol)
-    names, ground_truths = frames.names, _truths(frames)
+    names, ground_truths = frames.names, frames.ground_truths()
     if min(bins) > resolve_protocol(protocol).min_depth:
         everything = sweep(
             ground_truths,
@@ -74,7 +73,7 @@ def correlation(
     """Pearson correlation of predicted and true depth over all valid pixels of all frames."""
     frames = _checked(frames, len(similarities), protocol)
     maps = predictions(similarities, bins, temperature, protocol)
-    return pooled_correlation(zip(maps, _truths(frames), strict=True), protocol)
+    return pooled_correlation(zip(maps, frames.ground_truths(), strict=True), protocol)
 
 
 def fit(
@@ -86,11 +85,7 @@ def fit(
 ) -> tuple[float, ...]:
     """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
     frames = _checked(frames, len(similarities), protocol)
-    return fit_bins(_truths(frames), similarities, method, temperature, protocol)
-
-
-def _truths(frames: Sequence[Frame]) -> Iterator[np.ndarray]:
-    return read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    return fit_bins(frames.ground_truths(), similarities, method, temperature, protocol)
 
 
 def _checked(frames: Sequence[Frame], n_answers: int, protocol: str) -> Dataset:
@@ -101,7 +96,7 @@ def _checked(frames: Sequence[Frame], n_answers: int, protocol: str) -> Dataset:
             f"{n_answers} responses for {len(frames)} frames: run collect_responses again"
         )
     if frames.crop != window:
-        read_truth(frames, 0)  # a photograph's own error is that it has no depth
+        frames.ground_truth(0)  # a photograph's own error is that it has no depth
         raise DepthClipError(
             f"the protocol {protocol!r} scores rows {window.top}:{window.bottom} and columns "
             f"{window.left}:{window.right} of NYU's frames, of which the network must have seen "

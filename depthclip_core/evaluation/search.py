@@ -13,7 +13,6 @@ from scipy.optimize import differential_evolution
 from torch import Tensor
 
 from depthclip_core.datasets import Frame
-from depthclip_core.datasets.reading import read_ahead, read_truth
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.kernels import GROUP
 from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER, METRICS
@@ -86,13 +85,14 @@ def search(
         raise DepthClipError("a search needs at least one pixel of each frame and one finalist")
     if len(frames) != len(similarities):
         raise DepthClipError(f"{len(similarities)} responses for {len(frames)} frames")
-    chosen = _of_scene(frames, scene)
+    frames = as_dataset(frames)
+    chosen = _of_scene(frames.scenes, scene)
     similarities = checked_similarities(similarities)[chosen]
     rng = np.random.default_rng(seed)
     samples = []
     for views, position in zip(similarities, chosen, strict=True):
         cells = cell_weights(views, temperature, protocol.flip)
-        samples.append(_sample(cells, read_truth(frames, position), protocol, n_pixels, rng))
+        samples.append(_sample(cells, frames.ground_truth(position), protocol, n_pixels, rng))
     samples = [sample for sample in samples if sample is not None]
     if not samples:
         raise DepthClipError("no partition is best: no frame has a valid pixel")
@@ -121,7 +121,7 @@ def search(
     best = np.unique(np.sort(result.population[order][:finalists], axis=1), axis=0)
     tried = {**{f"searched {i}": b for i, b in enumerate(best)}, **starts}
     bins = np.array(list(tried.values()))
-    ground_truths = read_ahead(lambda position: read_truth(frames, position), chosen)
+    ground_truths = frames[chosen].ground_truths()
     exact = sweep(
         ground_truths, similarities, tried, [temperature], [protocol], metrics=[metric]
     ).means()
@@ -135,12 +135,10 @@ def search(
     return Found(first["bins"], metric, first["train"], first["coarse"], n_frames, candidates)
 
 
-def _of_scene(frames: Sequence[Frame], scene: str | None) -> list[int]:
-    """Positions of the frames of a scene type, of all frames without one."""
+def _of_scene(scenes: Sequence[str | None], scene: str | None) -> list[int]:
+    """Positions of the frames of a scene type; of all frames where none is given."""
     if scene is None:
-        return list(range(len(frames)))
-    # A data set knows its scenes without reading the images.
-    scenes = getattr(frames, "scenes", None) or [frame.scene for frame in frames]
+        return list(range(len(scenes)))
     if scene not in scenes:
         raise unknown_name("scene", scene, sorted({str(name) for name in scenes}))
     return [position for position, name in enumerate(scenes) if name == scene]

@@ -10,7 +10,6 @@ from torch import Tensor
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.base import Frame, as_dataset
-from depthclip_core.datasets.reading import read_rgb
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.depth import flip_average, upsample, weighted_depth
 from depthclip_core.method.similarities import bin_weights, text_similarities
@@ -168,7 +167,7 @@ def _pixels(
     several = [frames] if isinstance(frames, Frame) else frames
     if isinstance(several, Sequence) and several and isinstance(several[0], Frame):
         dataset = as_dataset(several)
-        return read_rgb(dataset, range(len(dataset))), crop or dataset.crop
+        return dataset.rgb_batch(range(len(dataset))), crop or dataset.crop
     return _checked(frames), crop
 
 

@@ -11,7 +11,6 @@ from ipywidgets import HTML, Button, Dropdown, HBox, Image, Layout, VBox, Widget
 from torch import Tensor
 
 from depthclip_core.datasets.base import Frame, as_dataset
-from depthclip_core.datasets.reading import read_rgb
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
 from depthclip_core.settings import network_window
@@ -169,7 +168,7 @@ def _same(one: object, other: object) -> bool:
 
 def seen_shape(frames: Sequence[Frame]) -> tuple[int, int]:
     """Rows and columns of pixels that the network sees of each frame."""
-    return network_window(read_rgb(frames, [0]).shape[1:3], as_dataset(frames).crop).shape
+    return as_dataset(frames)[0].window.shape
 
 
 def check_length(frames: Sequence[Frame], similarities: Tensor) -> None:

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import pytest
 
 import depthclip_core as dc
-from depthclip_core.analysis import comparability
 from depthclip_core.analysis.comparability import not_comparable, run_caption
+from depthclip_core.datasets import nyu
 
 
 @dataclass
@@ -16,15 +16,15 @@ class Encoder:
 
 @pytest.fixture
 def frames(nyu_folder):
-    return dc.open_dataset("nyu", "test", data=nyu_folder, prepared=True)
+    return dc.open_dataset("nyu", "test", data=nyu_folder, released_preprocessing=True)
 
 
 @pytest.fixture
 def as_nyu(frames, monkeypatch):
     """The sample's file taken for NYU's: its size and counts become the ones looked for."""
-    monkeypatch.setattr(comparability, "NYU_BYTES", frames.mat.stat().st_size)
-    monkeypatch.setattr(comparability, "NYU_FRAMES", frames.n_in_file)
-    monkeypatch.setattr(comparability, "NYU_TEST", len(frames))
+    monkeypatch.setattr(nyu, "NYU_BYTES", frames.mat.stat().st_size)
+    monkeypatch.setattr(nyu, "NYU_FRAMES", frames.n_in_file)
+    monkeypatch.setattr(nyu, "NYU_TEST", len(frames))
 
 
 def test_the_papers_own_setting_is_comparable(frames, as_nyu):
@@ -56,10 +56,10 @@ def test_each_difference_is_a_reason(frames, as_nyu, encoder, head, says):
 
 
 def test_another_split_and_unprepared_frames_are_reasons(nyu_folder, frames, as_nyu):
-    train = dc.open_dataset("nyu", "train", data=nyu_folder, prepared=True)
+    train = dc.open_dataset("nyu", "train", data=nyu_folder, released_preprocessing=True)
     assert not_comparable(train, Encoder(), "released") == ["the split is 'train', not 'test'"]
     raw = dc.open_dataset("nyu", "test", data=nyu_folder)
-    assert "not prepared" in not_comparable(raw, Encoder(), "released")[0]
+    assert "not preprocessed" in not_comparable(raw, Encoder(), "released")[0]
 
 
 def test_openais_own_file_is_comparable_whatever_its_name(frames, as_nyu):

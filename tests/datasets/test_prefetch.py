@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import depthclip_core as dc
-from depthclip_core.datasets.prefetch import read_ahead, read_rgb
+from depthclip_core.datasets.prefetch import read_ahead
 
 
 def frame(value=0, shape=(4, 6), **more):
@@ -57,14 +57,14 @@ def test_what_reading_raises_comes_in_its_turn():
 
 def test_frames_of_several_sizes_are_refused_and_named():
     frames = [frame(0), frame(1), frame(2, (5, 6))]
-    assert read_rgb(frames, [0, 1]).shape == (2, 4, 6, 3)
+    assert frames.rgb_batch([0, 1]).shape == (2, 4, 6, 3)
     with pytest.raises(dc.DepthClipError, match="frame 2 has 5 x 6 pixels and others 4 x 6"):
-        read_rgb(frames, range(3))
+        frames.rgb_batch(range(3))
 
 
 def test_parts_of_a_frame_read_alone_are_those_of_the_frame():
     for preprocessed in (False, True):
         frames = dc.open_dataset("sample", "test", released_preprocessing=preprocessed)
         whole = frames[3]
-        np.testing.assert_array_equal(read_rgb(frames, [3])[0], whole.rgb)
+        np.testing.assert_array_equal(frames.rgb_batch([3])[0], whole.rgb)
         np.testing.assert_array_equal(frames.ground_truth(3), whole.raw_depth)

@@ -117,7 +117,10 @@ def test_identity_is_of_the_file_and_of_the_choice():
 
 
 def test_prepared_frames_are_as_the_released_preparation_leaves_them():
-    plain, prepared = dc.open_dataset("sample"), dc.open_dataset("sample", released_preprocessing=True)
+    plain, prepared = (
+        dc.open_dataset("sample"),
+        dc.open_dataset("sample", released_preprocessing=True),
+    )
     assert prepared.rgb(0)[:6].max() < 60 < plain.rgb(0)[:6].min()
     assert np.array_equal(plain.raw_depth(0), prepared.raw_depth(0))
 
