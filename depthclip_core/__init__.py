@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from depthclip_core.analysis.setup import Run, open_run
     from depthclip_core.clip.encoders import Encoder, load_encoder
     from depthclip_core.datasets import Frame, open_dataset
     from depthclip_core.errors import DepthClipError
@@ -23,12 +24,14 @@ _HOMES = {
     "DepthClipError": "errors",
     "Encoder": "clip.encoders",
     "Frame": "datasets",
+    "Run": "analysis.setup",
     "best_constants": "evaluation.baselines",
     "constant_depth": "evaluation.baselines",
     "evaluate": "evaluation.metrics",
     "load_encoder": "clip.encoders",
     "lower_bound": "evaluation.baselines",
     "open_dataset": "datasets",
+    "open_run": "analysis.setup",
     "predict_depth": "method.pipeline",
     "random_depth": "evaluation.baselines",
     "summarise": "evaluation.metrics",
@@ -38,12 +41,14 @@ __all__ = [
     "DepthClipError",
     "Encoder",
     "Frame",
+    "Run",
     "best_constants",
     "constant_depth",
     "evaluate",
     "load_encoder",
     "lower_bound",
     "open_dataset",
+    "open_run",
     "predict_depth",
     "random_depth",
     "summarise",

@@ -20,7 +20,7 @@ from depthclip_core.analysis import tables
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
 from depthclip_core.evaluation.pixels import checked_similarities
-from depthclip_core.settings import MAX_DEPTH, PROMPTS
+from depthclip_core.settings import MAX_DEPTH, PROMPTS, published_name
 
 _data = tomllib.loads(
     resources.files("depthclip_core.analysis")
@@ -31,6 +31,19 @@ CONTROLS = MappingProxyType({name: tuple(words) for name, words in _data["words"
 VOCABULARIES = MappingProxyType({**PROMPTS, **CONTROLS})  # the paper's lists first
 QUARTILES = ("25 %", "median", "75 %")
 LARGEST = 8  # words of which all orders are looked at: 40,320
+
+
+def vocabularies(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """All lists of seven words, and under "given" these words if none of the lists is the same.
+
+    Raises `DepthClipError` unless there are seven.
+    """
+    name = published_name(words, VOCABULARIES)
+    if name in VOCABULARIES:
+        return dict(VOCABULARIES)
+    if len(words) != 7:
+        raise DepthClipError(f"give seven words to compare with the other lists, not {len(words)}")
+    return {**VOCABULARIES, name: tuple(words)}
 
 
 def even_bins(n_words: int = 7) -> tuple[float, ...]:

@@ -62,7 +62,7 @@ def detail(
                 f"the map of {name} has shape {depth.shape}, the window {protocol.window.shape}"
             )
         rows.append(_row(depth, counted(truth, protocol), grid, protocol))
-    return pd.DataFrame(rows, index=names)
+    return pd.DataFrame(rows, index=frames.names)
 
 
 def _row(depth: np.ndarray, truth: Truth, grid: tuple[int, int], protocol: Protocol) -> dict:

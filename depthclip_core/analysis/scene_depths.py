@@ -12,7 +12,7 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from depthclip_core.analysis.tables import FEW
-from depthclip_core.datasets import Frame
+from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.fitting import medians, word_histograms
 from depthclip_core.evaluation.pixels import counted

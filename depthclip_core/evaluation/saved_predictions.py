@@ -15,6 +15,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from depthclip_core.datasets import Frame, as_dataset
+from depthclip_core.datasets.nyu import EIGEN_CROP
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol

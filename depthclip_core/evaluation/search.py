@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import differential_evolution
 from torch import Tensor
 
-from depthclip_core.datasets import Frame
+from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.kernels import GROUP
 from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER, METRICS

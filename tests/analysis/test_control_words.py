@@ -174,3 +174,12 @@ def test_no_word_wins_and_none_has_a_place_by_what_is_not_finite(value):
         control_words.order_in_text(text)
     with np.errstate(invalid="ignore"):
         assert not np.isfinite(control_words.text_positions(text)[1])
+
+
+def test_given_words_join_the_lists():
+    lists = control_words.vocabularies(tuple("abcdefg"))
+    assert list(lists) == [*control_words.VOCABULARIES, "given"]
+    assert lists["given"] == tuple("abcdefg")
+    assert control_words.vocabularies(PROMPTS["prompt-2"]) == control_words.VOCABULARIES
+    with pytest.raises(DepthClipError, match="give seven words .* not 2"):
+        control_words.vocabularies(("near", "far"))

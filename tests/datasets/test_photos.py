@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 import depthclip_core as dc
-from depthclip_core.datasets import PhotoFrames
+from depthclip_core.datasets.photos import PhotoFrames
 
 
 def test_photos_of_every_kind(tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import depthclip_core as dc
+from depthclip_core.datasets import as_dataset
 from depthclip_core.datasets.prefetch import read_ahead
 
 
@@ -56,7 +57,7 @@ def test_what_reading_raises_comes_in_its_turn():
 
 
 def test_frames_of_several_sizes_are_refused_and_named():
-    frames = [frame(0), frame(1), frame(2, (5, 6))]
+    frames = as_dataset([frame(0), frame(1), frame(2, (5, 6))])
     assert frames.rgb_batch([0, 1]).shape == (2, 4, 6, 3)
     with pytest.raises(dc.DepthClipError, match="frame 2 has 5 x 6 pixels and others 4 x 6"):
         frames.rgb_batch(range(3))

@@ -14,7 +14,7 @@ import pytest
 
 import depthclip_core as dc
 from depthclip_core import sample
-from depthclip_core.datasets import SampleFrames
+from depthclip_core.datasets.sample import SampleFrames
 from depthclip_core.settings import RELEASED_WINDOW
 
 # Of every frame's arrays, one after the other, as decoded where they were rendered. Decoding and

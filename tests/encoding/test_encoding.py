@@ -39,9 +39,9 @@ class Generated(Dataset):
     def __len__(self):
         return self.n
 
-    def __getitem__(self, position):
-        rgb = np.roll(self.picture, (position % 64, position // 64), (0, 1))
-        return dc.Frame(name=f"{position:05d}", rgb=rgb)
+    def read_frame(self, index):
+        rgb = np.roll(self.picture, (index % 64, index // 64), (0, 1))
+        return dc.Frame(name=f"{index:05d}", rgb=rgb)
 
     def identity(self, checksums):
         return {"title": f"{len(self)} generated frames"}

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from depthclip_core import sample
-from depthclip_core.datasets import SampleFrames, open_dataset
+from depthclip_core.datasets import open_dataset
+from depthclip_core.datasets.sample import SampleFrames
 from depthclip_core.sample.world import ship
 from depthclip_core.sample.world.names import OBJECT_NAMES
 from depthclip_core.sample.world.render import room_views

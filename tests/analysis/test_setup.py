@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+
+import depthclip_core as dc
+from depthclip_core.encoding.passes import collect_responses
+from depthclip_core.settings import BINS, PROMPTS
+
+
+@pytest.fixture(scope="module")
+def run(nyu_folder):
+    return dc.open_run("nyu", data=str(nyu_folder), head="value", device="cpu")
+
+
+def test_open_run_resolves_words_and_bins(run):
+    assert run.words == PROMPTS["original"] and run.bins == BINS["original"]
+    assert (run.words_name, run.bins_name) == ("original", "original")
+    assert run.grid == (13, 17)
+    assert run.caption.startswith("NYU, test: 8 frames, the sample's own CLIP, value head")
+
+
+def test_open_run_preprocesses_nyu_as_the_released_code_does(run, nyu_folder):
+    own = dc.open_dataset("nyu", data=nyu_folder, released_preprocessing=True)
+    np.testing.assert_array_equal(run.frames.rgb(0), own.rgb(0))
+    np.testing.assert_array_equal(run.train.rgb(0), run.train[0].rgb)
+    assert run.train.released_preprocessing
+    assert not dc.open_run(device="cpu").frames.released_preprocessing
+
+
+def test_similarities_are_those_of_collect_responses(run):
+    expected = collect_responses(run.frames, run.encoder, run.words, ["value"], progress=False)
+    torch.testing.assert_close(run.similarities(), expected["value"], rtol=0, atol=0)
+    assert run.similarities(["near", "far"], run.train).shape == (len(run.train), 2, 2, 13, 17)
+
+
+def test_words_and_bins_can_be_any(nyu_folder):
+    run = dc.open_run(prompts="near, far", bins="1, 2.5", temperature=0.2, device="cpu")
+    assert (run.words, run.bins) == (("near", "far"), (1.0, 2.5))
+    assert (run.words_name, run.bins_name) == ("given", "given")
+    said = " ".join(run.not_comparable)
+    assert "the prompts is 'given'" in said and "the temperature is 0.2" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"dataset": "nyuv2"}, "did you mean 'nyu'"),
+        ({"prompts": "near, far"}, "7 depths but there are 2 words"),
+        ({"head": "released-head"}, "did you mean 'released'"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"protocol": "eigen"}, "unknown protocol"),
+        ({"data": "somewhere"}, "the sample comes with the package"),
+    ],
+)
+def test_bad_parameters_are_one_clear_line_before_anything_is_loaded(options, says, monkeypatch):
+    monkeypatch.setattr("depthclip_core.analysis.setup.load_encoder", pytest.fail)
+    with pytest.raises(dc.DepthClipError, match=says) as caught:
+        dc.open_run(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_of_all_heads_has_no_similarities_of_its_own():
+    with pytest.raises(dc.DepthClipError, match="no head of its own"):
+        dc.open_run(device="cpu").similarities()
