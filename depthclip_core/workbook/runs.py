@@ -266,9 +266,9 @@ def _prepared(plan: Plan, started: datetime) -> NotebookNode:
         "parameters": {},
         "start_time": started.isoformat(),
     }
-    for cell in notebook.cells:
-        cell.metadata.setdefault("tags", [])  # papermill looks for them in every cell
     if plan.given:
+        for cell in notebook.cells:
+            cell.metadata.setdefault("tags", [])  # papermill looks for them in every cell
         notebook = parameterize_notebook(
             notebook, plan.given, kernel_name=plan.kernel, language="python"
         )
