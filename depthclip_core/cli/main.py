@@ -151,7 +151,13 @@ def report_notebooks(
     """
     from depthclip_core.workbook.report import make_report
 
-    made = make_report(notebooks or sorted(Path("results/notebooks").glob("*.ipynb")), out)
+    made = make_report(
+        notebooks or sorted(Path("results/notebooks").glob("*.ipynb")),
+        out,
+        title="The DepthCLIP workbook: report",
+        note="Numbers on the sample are not the paper's.",
+        shown="dataset split encoder weights head prompts bins temperature".split(),
+    )
     typer.echo(str(made))
 
 
