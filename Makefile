@@ -121,7 +121,7 @@ refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs 
 		notebooks/.part/*.ipynb
 	@rm -rf notebooks/.part
 
-bench: $(INSTALLED) ## measure this machine (about ten minutes, alone), store its row, show it
+bench: $(INSTALLED) ## measure this machine (about half an hour, with nothing else running), store and show its row
 	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True
 	@$(PY) -m depthclip_core.bench README.md
 	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: README.md"

@@ -368,7 +368,9 @@ def test_run_accepts_pairs_in_both_forms(asked, notebook, arguments, parameters,
         (["-k", "none"], "unknown kernel 'none'"),
     ],
 )
-def test_run_refuses_bad_input_in_one_line(notebook, tmp_path, capsys, monkeypatch, arguments, message):
+def test_run_refuses_bad_input_in_one_line(
+    notebook, tmp_path, capsys, monkeypatch, arguments, message
+):
     monkeypatch.setattr(
         sys, "argv", ["depthclip", "run", str(notebook), "--out", str(tmp_path / "out"), *arguments]
     )
