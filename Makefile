@@ -71,60 +71,58 @@ lock: ## pin what pyproject.toml asks for, in requirements.lock (UPGRADE=--upgra
 
 # --- notebooks --------------------------------------------------------------------------------
 
-run: $(RESULTS) ## run every notebook that is not up to date, into results/notebooks/
+run: ran ## run every notebook that is not up to date, into results/notebooks/
 	@echo
 	@echo "Open these notebooks, now with their results:"
 	@for notebook in $(RESULTS); do echo "  $$notebook"; done
 	@echo "Their figures: results/figures/"
 
 comma := ,
+RUN = $(PY) -m depthclip_core.cli run --kernel python3 < /dev/null
 
-# A run is written to tried/ and moved, with its record, when it succeeded, so that no failed one
-# looks fresh.
+# The rules below collect the notebooks that are stale; then one command runs them all.
+ran: $(RESULTS) FORCE
+	@[ -z "$(STALE)" ] || $(RUN) $(STALE) --out results/notebooks --figures results/figures \
+		--workers $(WORKERS)
+
 results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(INSTALLED)
-	@[ ! -e $@ ] || grep -qs '"outcome"' $(@:.ipynb=.json) || { \
-		echo "$@ was not written by a run: move it away" >&2; exit 1; }
-	@$(PY) -m depthclip_core.cli run notebooks/$*.ipynb --out $(@D)/tried --figures results/figures \
-		--kernel python3 < /dev/null
-	@mv $(@D)/tried/$*.json $(@D)/tried/$*.ipynb $(@D)/
-	@rmdir $(@D)/tried 2>/dev/null || true
+	$(eval STALE += $<)
 
-report: $(RESULTS) ## all notebooks without code in one HTML file, results/report/index.html
+# A result is up to date only if its run ended well.
+UNFINISHED := $(shell grep -Ls '"outcome": "ok"' $(RESULTS:.ipynb=.json))
+$(UNFINISHED:.json=.ipynb): FORCE
+
+report: ran ## put all notebooks, without code, into one HTML file: results/report/index.html
 	@$(PY) -m depthclip_core.cli report $(RESULTS) --out results/report
 
-reproduce: nyu-given $(INSTALLED) ## the ledger on NYU: NYU=path/to/nyu_depth_v2_labeled.mat (WEIGHTS=openai)
-	@$(PY) -m depthclip_core.cli run notebooks/07_ledger.ipynb --out results/reproduce -k python3 \
-		-p dataset nyu -p data "$(NYU)" -p encoder RN50 -p weights "$(or $(WEIGHTS),openai)" -p head released
+reproduce: nyu-given $(INSTALLED) ## make the ledger on NYU: NYU=path/to/nyu_depth_v2_labeled.mat (WEIGHTS=openai)
+	@$(RUN) notebooks/07_ledger.ipynb --out results/reproduce -p dataset nyu -p data "$(NYU)" \
+		-p encoder RN50 -p weights "$(or $(WEIGHTS),openai)" -p head released
 
-# Asked before anything is installed.
+# Checked before anything is installed.
 nyu-given: FORCE
 	@[ -f "$(NYU)" ] && [ -f "$(dir $(NYU))splits.mat" ] || { \
-		echo "make reproduce NYU=path/to/nyu_depth_v2_labeled.mat, with splits.mat beside it:" \
-			"$(if $(NYU),no such file as $(NYU)$(comma) or none beside it,NYU= is not given)" >&2; \
+		echo "$(if $(NYU),$(NYU)$(comma) or splits.mat beside it$(comma) does not exist,NYU is not set):" \
+			"make reproduce NYU=path/to/nyu_depth_v2_labeled.mat, with splits.mat beside it" >&2; \
 		exit 1; }
 
 lab: $(INSTALLED) ## open JupyterLab on the notebooks (LAB='--no-browser --port=9999' adds options)
 	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 		--MultiKernelManager.default_kernel_name=python3 $(LAB)
 
-refresh: $(INSTALLED) ## run the notebooks in place, so that saved outputs and figures/ are new and clean
-	@export DEPTHCLIP_FIGURES="$(CURDIR)/figures"; \
-	for notebook in $(NOTEBOOKS); do \
-		echo "== $$notebook"; \
-		$(PY) -m nbconvert --to notebook --execute --log-level WARN --output-dir notebooks/.part \
-			--ExecutePreprocessor.kernel_name=python3 --ExecutePreprocessor.timeout=-1 \
-			--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
-			--ClearMetadataPreprocessor.enabled=True \
-			--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
-			'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
-			"$$notebook" < /dev/null \
-		&& mv "notebooks/.part/$$(basename "$$notebook")" "$$notebook" \
-		|| { echo "FAILED: $$notebook, left as it was" >&2; exit 1; }; \
-	done; rm -rf notebooks/.part
+# nbconvert drops timings and the state of widgets, which change with every run.
+refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs and figures/
+	@rm -rf notebooks/.part
+	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures figures --workers $(WORKERS)
+	@$(PY) -m nbconvert --to notebook --log-level WARN --output-dir notebooks \
+		--ClearMetadataPreprocessor.enabled=True \
+		--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
+		'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
+		notebooks/.part/*.ipynb
+	@rm -rf notebooks/.part
 
-bench: $(INSTALLED) ## measure this machine (about ten minutes, alone), store its row, show it
-	@$(PY) -m depthclip_core.cli run notebooks/90_benchmark.ipynb --out results/benchmark \
-		--kernel python3 -p measure True < /dev/null
+bench: $(INSTALLED) ## measure this machine (about half an hour, with nothing else running), store and show its row
+	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True
 	@$(PY) -m depthclip_core.bench README.md
 	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: README.md"
 
@@ -185,6 +183,6 @@ clean: ## remove what make made and can make again (not .venv, your data, files 
 	if grep -qs 'content="depthclip report"' results/report/index.html; then \
 		rm -f results/report/index.html $(RESULTS:results/%=results/report/%); \
 	fi; \
-	rmdir results/report/notebooks results/report results/notebooks results/figures results 2>/dev/null; \
-	rm -rf notebooks/.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE)
+	rm -rf notebooks/.part results/notebooks/.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE); \
+	rmdir results/report/notebooks results/report results/notebooks results/figures results 2>/dev/null || true
 	@find depthclip_core tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,7 +1,11 @@
-"""Which commit of the workbook is at work: for the records that runs leave."""
+"""Which commit and which versions are in use, for the records that runs leave."""
 
 import subprocess
+from importlib import metadata
 from pathlib import Path
+from platform import python_version
+
+PACKAGES = ("depthclip-workbook", "torch", "open_clip_torch", "numpy")
 
 
 def commit() -> str:
@@ -21,3 +25,14 @@ def commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return (head or "unknown") + (" and changes" if changed else "")
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of Python and of the packages that decide the numbers; None if not installed."""
+    found: dict[str, str | None] = {"python": python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    return found

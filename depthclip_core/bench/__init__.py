@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from depthclip_core.bench import machine, passes, questions
+from depthclip_core.bench import machine, passes, questions, waiting
 from depthclip_core.devices import resolve_device
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import replacing
@@ -44,6 +44,7 @@ def run(
             where, partitions, max(3, rounds // 3)
         ),
         "million": questions.million_partitions,
+        "waiting": waiting.waits,
     }
     bar = tqdm(steps.items(), "measuring")
     for name, step in bar:

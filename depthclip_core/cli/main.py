@@ -18,13 +18,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(store_app, name="store", help="Arrays that network passes left on disk.")
+app.add_typer(store_app, name="store", help="What network passes left on disk.")
 
+# Evaluated in the kernel, once it has loaded torch: the device that the notebook runs on.
+DEVICE = (
+    "(lambda devices: devices.device_name(devices.resolve_device(device)))"
+    "(__import__('sys').modules['depthclip_core.devices'])"
+)
 
 Notebooks = Annotated[list[Path], typer.Argument(help="Notebooks to run.")]
 Parameters = Annotated[
     list[str] | None,
-    typer.Option("-p", "--parameter", metavar="NAME VALUE", help="A parameter, for all notebooks."),
+    typer.Option(
+        "-p", "--parameter", metavar="NAME VALUE", help="Set a parameter in all notebooks."
+    ),
 ]
 Grid = Annotated[
     list[str] | None,
@@ -32,14 +39,14 @@ Grid = Annotated[
         "-g",
         "--grid",
         metavar="NAME V1,V2,...",
-        help="A parameter with several values, a run for each; several -g multiply. "
-        "Values that hold a comma, and lists: as a JSON list.",
+        help="Several values of a parameter, one run for each; several -g give all combinations. "
+        "Values that contain a comma, and lists, go into a JSON list.",
     ),
 ]
 
 
 def main() -> None:
-    """Run the command line; bad input is one line on stderr, and exit status 1."""
+    """Run the command line; bad input prints one line to stderr and exits with status 1."""
     try:
         app()
     except DepthClipError as error:
@@ -53,7 +60,7 @@ def depthclip() -> None:
 
 
 class WithPairs(TyperCommand):
-    """A command whose -p and -g take a name and a value, as papermill's do; NAME=VALUE too."""
+    """A command whose -p and -g take NAME VALUE, as papermill's do, or NAME=VALUE."""
 
     PAIRS = ("-p", "--parameter", "-g", "--grid")
 
@@ -78,25 +85,28 @@ def run_notebooks(
     notebooks: Notebooks,
     parameter: Parameters = None,
     grid: Grid = None,
-    out: Annotated[Path, typer.Option(help="Where results go.")] = Path("results/runs"),
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/runs"),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="How many run at once.", show_default="half the cores")
+        int | None,
+        typer.Option(min=1, help="Notebooks to run at once.", show_default="half the cores"),
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds allowed for a cell.")] = None,
     kernel: Annotated[
-        str | None, typer.Option("-k", "--kernel", help="Instead of the notebooks' own.")
+        str | None, typer.Option("-k", "--kernel", help="Use this kernel for all notebooks.")
     ] = None,
     figures: Annotated[
         Path | None,
-        typer.Option(help="Where figures go.", show_default="a folder for each run, beside it"),
+        typer.Option(help="Folder for all figures.", show_default="OUT/figures/RUN"),
     ] = None,
 ) -> None:
     """Run notebooks, as papermill does, with parameters that are checked before anything runs.
 
-    Each leaves NAME.ipynb, as far as it got, and NAME.json, which says what ran and how it ended.
-    Exit status 1 if any failed.
+    Each run leaves NAME.ipynb, as far as it got, and NAME.json, which says what ran and how it
+    ended. The exit status is 1 if any run failed.
     """
-    from depthclip_core.workbook import runs  # jupyter and torch, which `store` should not wait for
+    from depthclip_core.checkout import commit, versions
+    from depthclip_core.choices import CHOICES
+    from depthclip_core.workbook import runs  # seconds, for which no other command should wait
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # kernels end with this process
     try:
@@ -111,9 +121,12 @@ def run_notebooks(
             figures=figures,
             text=True,
             progress=True,
+            types=CHOICES,
+            about={"commit": commit(), "versions": versions()},
+            facts={"device": DEVICE},
         )
     except KeyboardInterrupt:
-        typer.echo(f"interrupted: what ran is recorded in {out}", err=True)
+        typer.echo(f"interrupted; records of what ran are in {out}", err=True)
         raise typer.Exit(130) from None
     failed = [run for run in ended if run.outcome != "ok"]
     if failed:
@@ -121,7 +134,7 @@ def run_notebooks(
         for run in failed:
             typer.echo(f"  {run}\n    as far as it got: {shown(run.output)}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{count(len(ended), 'run')}, with a record beside each, in {out}")
+    typer.echo(f"{count(len(ended), 'run')} in {out}, each with its record")
 
 
 @app.command("report")
@@ -130,20 +143,26 @@ def report_notebooks(
         list[Path] | None,
         typer.Argument(help="Executed notebooks.", show_default="results/notebooks/*.ipynb"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where it goes.")] = Path("results/report"),
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
 ) -> None:
-    """Write one HTML file, index.html, of executed notebooks without their code.
+    """Write executed notebooks, without their code, into one HTML file, index.html.
 
-    It opens without a network; the notebooks lie beside it.
+    It opens without a network connection; copies of the notebooks lie beside it.
     """
     from depthclip_core.workbook.report import make_report
 
-    made = make_report(notebooks or sorted(Path("results/notebooks").glob("*.ipynb")), out)
+    made = make_report(
+        notebooks or sorted(Path("results/notebooks").glob("*.ipynb")),
+        out,
+        title="The DepthCLIP workbook: report",
+        note="Numbers on the sample are not the paper's.",
+        shown="dataset split encoder weights head prompts bins temperature".split(),
+    )
     typer.echo(str(made))
 
 
 def pairs(texts: Sequence[str] | None) -> dict[str, str]:
-    """NAME=VALUE, each name once."""
+    """Split NAME=VALUE texts; each name may occur once."""
     found: dict[str, str] = {}
     for name, _, value in (text.partition("=") for text in texts or ()):
         if name in found:
@@ -153,5 +172,5 @@ def pairs(texts: Sequence[str] | None) -> dict[str, str]:
 
 
 def shown(path: Path) -> str:
-    """A path from here where it lies below."""
+    """The path relative to the current folder if it lies inside it."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

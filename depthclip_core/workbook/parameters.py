@@ -1,4 +1,4 @@
-"""A notebook's declared parameters: read from its tagged cell, and values held to their types."""
+"""The parameters that a notebook declares in its tagged cell, and values checked against them."""
 
 import ast
 import json
@@ -7,17 +7,16 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, Literal, Optional, Union, get_args, get_origin
 
 from nbformat import NotebookNode
 
-from depthclip_core.choices import CHOICES
 from depthclip_core.errors import DepthClipError, unknown_name
 
 TAG = "parameters"
 INJECTED = "injected-parameters"
-NAMED = {type_.__name__: type_ for type_ in (str, int, float, bool, list, dict)} | CHOICES
+NAMED = {type_.__name__: type_ for type_ in (str, int, float, bool, list, dict)}
 NAMED |= {"Any": Any, "Optional": Optional, "Union": Union, "Literal": Literal, "Sequence": list}
 
 
@@ -25,8 +24,8 @@ NAMED |= {"Any": Any, "Optional": Optional, "Union": Union, "Literal": Literal, 
 class Parameter:
     """One declared parameter.
 
-    kind: a type, of a union or a list too; None where the annotation is none that is known here.
-    declared: the annotation as text. default: its value, or its source where it is no literal.
+    kind: a type, which may be a union or a list; None if the annotation is not known here.
+    declared: the annotation as text. default: its value, or its source if it is not a literal.
     """
 
     name: str
@@ -35,9 +34,9 @@ class Parameter:
     default: Any
 
     def from_value(self, value: object) -> object:
-        """A Python value that is of the declared type; `DepthClipError` for any other.
+        """Return the value as plain Python; `DepthClipError` if it is not of the declared type.
 
-        An int may stand for a float, a tuple or array for a list, a path for a str.
+        An int may stand for a float, a tuple or an array for a list, a path for a str.
         """
         try:
             return _accept(value, self.kind)
@@ -45,26 +44,26 @@ class Parameter:
             raise self._error(value) from None
 
     def from_text(self, text: str) -> object:
-        """A value given as text: true or false, numbers, None, lists as JSON or with commas."""
+        """Parse a value: true or false, a number, None, a list as JSON or separated by commas."""
         try:
             return _read(text, self.kind)
         except (TypeError, ValueError):
             raise self._error(text) from None
 
     def values_from_text(self, text: str) -> list:
-        """Several values of this parameter: with commas, or a JSON list."""
+        """Parse several values of this parameter, separated by commas or as a JSON list."""
         if text.lstrip().startswith("["):
             try:
                 return [self.from_value(value) for value in json.loads(text)]
             except json.JSONDecodeError as error:
                 raise DepthClipError(
-                    f"values of {self.name!r}: {text!r} is no JSON: {error}"
+                    f"values of {self.name!r}: {text!r} is not valid JSON: {error}"
                 ) from None
         parts = [part.strip() for part in text.split(",")]
         if _is_list(self.kind) and not set(parts) <= set(_choices(self.kind)):
             raise DepthClipError(
                 f"parameter {self.name!r} is {self.declared}: give its values as JSON, "
-                f"[[...], [...]], got {text!r}"
+                f"[[...], [...]]; got {text!r}"
             )
         return [self.from_text(part) for part in parts]
 
@@ -79,28 +78,32 @@ class Parameter:
         return DepthClipError(f"parameter {self.name!r} is {wanted}, got {value!r}")
 
 
-def declared_parameters(notebook: NotebookNode, name: str) -> dict[str, Parameter]:
-    """The parameters of a notebook's one cell tagged `parameters`, in order.
+def declared_parameters(
+    notebook: NotebookNode, name: str, types: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Parameter]:
+    """The parameters in the one cell of a notebook that is tagged `parameters`, in order.
 
-    papermill's own inspection misses unions, and lines whose comment holds a `=`.
+    name: of the notebook, for errors. types: what annotations may name beside Python's own types.
+    papermill's own inspection misses unions and lines whose comment contains a `=`.
     """
     cells = tagged(notebook, TAG)
     if len(cells) != 1:
         raise DepthClipError(
-            f"{name} has {len(cells) or 'no'} cell{'s'[: len(cells) > 1]} tagged `{TAG}`: tag one"
+            f"{name} has {len(cells) or 'no'} cell{'s'[: len(cells) > 1]} tagged `{TAG}`: "
+            "tag exactly one"
         )
     try:
-        return {parameter.name: parameter for parameter in _assignments(cells[0].source)}
+        return {one.name: one for one in _assignments(cells[0].source, NAMED | dict(types))}
     except SyntaxError as error:
         raise DepthClipError(
-            f"{name}: the cell tagged `{TAG}` cannot be read: {error.msg}, line {error.lineno}"
+            f"{name}: cannot parse the cell tagged `{TAG}`: {error.msg}, line {error.lineno}"
         ) from None
 
 
 def values_of_run(notebook: NotebookNode) -> dict[str, Any]:
-    """What an executed notebook ran with: its defaults under what papermill put in their place."""
+    """The parameters that a notebook ran with: its defaults, overridden by what was injected."""
     cells = [*tagged(notebook, TAG)[:1], *tagged(notebook, INJECTED)]
-    return {p.name: p.default for cell in cells for p in _assignments(cell.source)}
+    return {p.name: p.default for cell in cells for p in _assignments(cell.source, NAMED)}
 
 
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
@@ -108,12 +111,12 @@ def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
     return [cell for cell in cells if tag in cell.metadata.get("tags", [])]
 
 
-def _assignments(source: str):
+def _assignments(source: str, types: Mapping[str, Any]):
     """The `name: type = value` lines of a cell."""
     for line in ast.parse(source).body:
         match line:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=node, value=value) if value:
-                kind, declared = _kind(node), ast.unparse(node)
+                kind, declared = _kind(node, types), ast.unparse(node)
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 kind = declared = None
             case _:
@@ -124,39 +127,39 @@ def _assignments(source: str):
             default, literal = ast.unparse(value), False
         else:
             literal = True
-        if declared is None:  # no annotation: as its default
+        if declared is None:  # no annotation: use the type of the default
             kind = type(default) if literal and default is not None else Any
             declared = getattr(kind, "__name__", "Any")
         yield Parameter(name, kind, declared, default)
 
 
-def _kind(node: ast.expr) -> Any:
+def _kind(node: ast.expr, types: Mapping[str, Any]) -> Any:
     """The type that an annotation names, without running it; None if it is not known here."""
     match node:
         case ast.Constant(value=None):
             return NoneType
         case ast.Constant(value=str() as text):
-            return _kind(ast.parse(text, mode="eval").body)
+            return _kind(ast.parse(text, mode="eval").body, types)
         case ast.Name(id=name) | ast.Attribute(attr=name):
-            return NAMED.get(name)
+            return types.get(name)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            kinds = _kind(left), _kind(right)
+            kinds = _kind(left, types), _kind(right, types)
             return None if None in kinds else Union[kinds]  # noqa: UP007
         case ast.Subscript(value=outer, slice=inner):
-            origin = _kind(outer)
+            origin = _kind(outer, types)
             nodes = inner.elts if isinstance(inner, ast.Tuple) else [inner]
             if origin is Literal:
                 return Literal[tuple(ast.literal_eval(node) for node in nodes)]
-            kinds = tuple(map(_kind, nodes))
+            kinds = tuple(_kind(node, types) for node in nodes)
             return None if origin is None or None in kinds else origin[kinds]
     return None
 
 
 def _accept(value: Any, kind: Any) -> Any:
-    """The value, as plain Python of the kind; TypeError or ValueError if it is of another."""
+    """Return the value as plain Python of this kind; TypeError or ValueError if it is not one."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
-    elif hasattr(value, "tolist"):  # of numpy or torch
+    elif hasattr(value, "tolist"):  # from NumPy or torch
         value = value.tolist()
     origin, inside = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -186,7 +189,7 @@ def _accept(value: Any, kind: Any) -> Any:
 
 
 def _read(text: str, kind: Any) -> Any:
-    """The value of the kind that a text stands for; TypeError or ValueError if it is none."""
+    """Parse text as a value of this kind; TypeError or ValueError if it is not one."""
     origin, inside = get_origin(kind), get_args(kind)
     if kind is str:
         return text

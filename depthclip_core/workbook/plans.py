@@ -1,4 +1,4 @@
-"""What a run of notebooks would do, all of it checked before anything runs."""
+"""Plan the runs of notebooks: everything is checked before anything runs."""
 
 import hashlib
 import itertools
@@ -7,20 +7,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbformat import NotebookNode
 
-from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.errors import DepthClipError, first_line, unknown_name
 from depthclip_core.workbook.parameters import Parameter, declared_parameters
 
-LONGEST_LABEL = 60  # characters of a value in a file's name
+LONGEST_LABEL = 60  # characters of a value in a file name
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that can begin: everything about it was checked."""
+    """A run that has been checked and can start."""
 
     notebook: Path
     content: NotebookNode
@@ -38,18 +39,19 @@ def plan(
     *,
     kernel: str | None = None,
     text: bool = False,
+    types: Mapping[str, object] = MappingProxyType({}),
 ) -> list[Plan]:
-    """The runs that `run` would make, in order; `DepthClipError` for whatever is wrong."""
+    """The runs that `run` would make, in order; `DepthClipError` for anything that is wrong."""
     paths = [Path(p) for p in ([notebooks] if isinstance(notebooks, str | Path) else notebooks)]
     if not paths:
-        raise DepthClipError("no notebook to run: name one or more")
+        raise DepthClipError("no notebook to run: name at least one")
     if both := [name for name in parameters if name in grid]:
         raise DepthClipError(f"{both[0]!r} is both a parameter and in the grid: give it once")
     plans: dict[Path, Plan] = {}
     for path in paths:
         content = read_notebook(path)
         kernel_name = _checked_kernel(path, content, kernel)
-        declared = declared_parameters(content, path.name)
+        declared = declared_parameters(content, path.name, types)
         given = {
             name: _value(path, declared, name, value, "from_text" if text else "from_value")
             for name, value in parameters.items()
@@ -59,11 +61,11 @@ def plan(
             output = Path(out).absolute() / f"{_output_name(path, chosen)}.ipynb"
             if output in plans:
                 raise DepthClipError(
-                    f"two runs would write {output.name}, of {plans[output].notebook} and of "
-                    f"{path}: run them apart"
+                    f"runs of {plans[output].notebook} and {path} would both write {output.name}: "
+                    "run them separately"
                 )
             if output.exists() and any(output.samefile(other) for other in paths):
-                raise DepthClipError(f"{path} would be written over: choose another folder")
+                raise DepthClipError(f"{path} would be overwritten: choose another output folder")
             _check_own(output)
             complete = {name: p.default for name, p in declared.items()} | values
             plans[output] = Plan(path, content, output, kernel_name, values, complete)
@@ -71,12 +73,12 @@ def plan(
 
 
 def record_path(output: Path) -> Path:
-    """Where the record of the run lies that wrote this notebook."""
+    """The record of the run that wrote this notebook."""
     return output.with_suffix(".json")
 
 
 def _check_own(output: Path) -> None:
-    """`DepthClipError` where a file lies in a run's way that no run has written."""
+    """`DepthClipError` if a run would overwrite a file that no run has written."""
     record = record_path(output)
     try:
         own = {"notebook", "sha256", "outcome"} <= json.loads(record.read_bytes()).keys()
@@ -88,21 +90,19 @@ def _check_own(output: Path) -> None:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """A notebook from its file; `DepthClipError` if there is none."""
+    """Read a notebook; `DepthClipError` if the file is missing or not a notebook."""
     if not path.is_file():
         raise DepthClipError(f"no notebook {path}")
     try:
         return nbformat.read(path, as_version=4)
-    except Exception as error:  # nbformat raises whatever its parsers do
-        raise DepthClipError(
-            f"{path} is no notebook: {next(iter(str(error).splitlines()), '')}"
-        ) from None
+    except Exception as error:  # nbformat raises whatever its parsers raise
+        raise DepthClipError(f"{path} is not a notebook: {first_line(error)}") from None
 
 
 def _value(path: Path, declared: Mapping[str, Parameter], name: str, value: object, how: str):
-    """A value checked, or read, by a method of its `Parameter`; errors name the notebook."""
+    """Check or parse a value with a method of its `Parameter`; errors name the notebook."""
     if not isinstance(name, str) or not name.isidentifier():
-        raise DepthClipError(f"{name!r} is no parameter's name")
+        raise DepthClipError(f"{name!r} cannot be the name of a parameter")
     if name not in declared:
         raise DepthClipError(f"{path.name}: {unknown_name('parameter', name, declared)}")
     try:
@@ -114,26 +114,26 @@ def _value(path: Path, declared: Mapping[str, Parameter], name: str, value: obje
 def _combinations(
     path: Path, declared: Mapping[str, Parameter], grid: Mapping[str, Sequence], text: bool
 ) -> Iterator[dict[str, object]]:
-    """Every combination of the grid's values."""
+    """Every combination of the values in the grid."""
     axes = []
     for name, values in grid.items():
         if text:
             axis = _value(path, declared, name, values, "values_from_text")
         elif isinstance(values, str) or not hasattr(values, "__iter__"):
-            raise DepthClipError(f"the grid's {name!r} must be a list of values, got {values!r}")
+            raise DepthClipError(f"grid: {name!r} must be a list of values, got {values!r}")
         else:
             axis = [_value(path, declared, name, value, "from_value") for value in values]
         if not axis:
-            raise DepthClipError(f"the grid has no value for {name!r}")
+            raise DepthClipError(f"grid: {name!r} has no values")
         if any(axis[i] == axis[j] for i, j in itertools.combinations(range(len(axis)), 2)):
-            raise DepthClipError(f"the grid has a value of {name!r} twice: {values}")
+            raise DepthClipError(f"grid: {name!r} has the same value twice: {values}")
         axes.append(axis)
     for combination in itertools.product(*axes):
         yield dict(zip(grid, combination, strict=True))
 
 
 def _output_name(path: Path, chosen: Mapping[str, object]) -> str:
-    """NOTEBOOK--name=value, safe in any file system: what is not safe is left to a short hash."""
+    """NOTEBOOK--name=value; a short hash stands in for what is not safe in a file name."""
     labels = [path.stem]
     for name, value in chosen.items():
         full = value if isinstance(value, str) else json.dumps(value)
@@ -145,10 +145,10 @@ def _output_name(path: Path, chosen: Mapping[str, object]) -> str:
 
 
 def _checked_kernel(path: Path, notebook: NotebookNode, asked: str | None) -> str:
-    """The name of the kernel that runs a notebook: one that is installed, and runs Python."""
+    """The name of the kernel that will run a notebook; it must be installed and run Python."""
     name = asked or notebook.metadata.get("kernelspec", {}).get("name")
     if not name:
-        raise DepthClipError(f"{path.name} names no kernel: choose one, such as python3")
+        raise DepthClipError(f"{path.name} names no kernel: choose one, for example python3")
     manager = KernelSpecManager()
     try:
         language = manager.get_kernel_spec(name).language

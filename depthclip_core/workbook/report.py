@@ -1,6 +1,5 @@
-"""All notebooks' prose, tables and figures in one HTML file that needs nothing from outside."""
+"""The prose, tables and figures of all notebooks in one HTML file that loads nothing."""
 
-import base64
 import json
 import re
 import shutil
@@ -9,7 +8,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
@@ -18,25 +16,21 @@ from bs4 import BeautifulSoup
 from jinja2 import pass_context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
-from PIL import Image
 
-from depthclip_core.errors import DepthClipError
+from depthclip_core.checkout import commit
+from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import replacing
-from depthclip_core.settings import figures_folder
 from depthclip_core.text import as_markup
 from depthclip_core.workbook.parameters import values_of_run
 from depthclip_core.workbook.plans import read_notebook
 from depthclip_core.workbook.runs import error_inside
 from depthclip_core.workbook.sanitise import sanitised, sanitised_inline
 
-SHOWN = ("dataset", "split", "encoder", "weights", "head", "prompts", "bins", "temperature")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 FIGURE = re.compile(r"'\w[\w.-]*\.(png|pdf|svg)'")
-PICTURES = ("PNG", "JPEG", "GIF", "WEBP")
-SVG = re.compile(rb"(?>\s+|<\?xml[^>]*>|<!DOCTYPE[^>]*>|<!--.*?-->)*+<svg[\s>]", re.DOTALL)
-# A second lock, should something get past the sanitiser: browsers load and run nothing.
+# If something gets past the sanitiser, browsers still load and run nothing.
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
@@ -69,9 +63,9 @@ math[display=block] { margin: 1rem 0; }
 
 @dataclass(frozen=True)
 class Chapter:
-    """One executed notebook: its anchor, title, question, what it ran with, and its body.
+    """One executed notebook: its anchor, title, question, settings and body.
 
-    title, question and body are sanitised HTML; name, about and error are text.
+    title, question and body are sanitised HTML; name, about and error are plain text.
     """
 
     name: str
@@ -82,25 +76,34 @@ class Chapter:
     body: str
 
 
-def make_report(notebooks: Sequence[str | Path], out: str | Path = "results/report") -> Path:
-    """Write out/index.html of executed notebooks, without code, and copies of them beside it.
+def make_report(
+    notebooks: Sequence[str | Path],
+    out: str | Path = "results/report",
+    *,
+    title: str = "Report",
+    note: str = "",
+    shown: Sequence[str] = (),
+) -> Path:
+    """Write executed notebooks, without code, into out/index.html, and copies of them beside it.
 
-    Returns its path. A notebook that stopped with an error is shown, and marked, as far as it got.
-    `DepthClipError` for one that is not there, has not run, or has another's name.
+    Returns the path of index.html. A notebook that stopped with an error is shown as far as it got
+    and marked. `DepthClipError` if one is missing, has not run, or has the same name as another.
+
+    note: text for the top of the page. shown: the parameters to list for each notebook.
     """
     paths = [Path(path) for path in notebooks]
     if not paths:
-        raise DepthClipError("no executed notebook: `make run` makes them, in results/notebooks/")
+        raise DepthClipError("no executed notebooks: `make run` puts them into results/notebooks/")
     names = [path.stem for path in paths]
     for name in names:
         if names.count(name) > 1:
-            raise DepthClipError(f"two notebooks are named {name}: report them apart")
+            raise DepthClipError(f"two notebooks are named {name}: report them separately")
     content = [read_notebook(path) for path in paths]
     for path, notebook in zip(paths, content, strict=True):
         if not any(cell.get("execution_count") for cell in notebook.cells):
-            raise DepthClipError(f"{path} has not run: `depthclip run {path}`")
+            raise DepthClipError(f"{path} has not been run: `depthclip run {path}`")
     chapters = [
-        chapter(path, notebook, names) for path, notebook in zip(paths, content, strict=True)
+        chapter(path, notebook, names, shown) for path, notebook in zip(paths, content, strict=True)
     ]
     folder = Path(out)
     _check_own(folder)
@@ -111,7 +114,7 @@ def make_report(notebooks: Sequence[str | Path], out: str | Path = "results/repo
                 shutil.copyfile(path, part)
     index = folder / "index.html"
     with replacing(index) as part:
-        part.write_text(page(chapters), "utf-8")
+        part.write_text(page(chapters, title, note), "utf-8")
     return index
 
 
@@ -121,11 +124,13 @@ def _check_own(folder: Path) -> None:
     if index.is_file() and GENERATOR in index.read_text("utf-8", "replace"):
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DepthClipError(f"{folder} holds other files than a report: choose another folder")
+        raise DepthClipError(f"{folder} holds files other than a report: choose another folder")
 
 
-def chapter(path: Path, notebook: NotebookNode, names: Sequence[str]) -> Chapter:
-    """A notebook as HTML; links to the others in the report lead to their chapters."""
+def chapter(
+    path: Path, notebook: NotebookNode, names: Sequence[str], shown: Sequence[str]
+) -> Chapter:
+    """Convert a notebook to HTML; links to other notebooks of the report lead to their chapters."""
     prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     title = re.search(r"^# (.+)$", prose, re.MULTILINE)
     after = prose[title.end() :] if title else prose
@@ -136,22 +141,24 @@ def chapter(path: Path, notebook: NotebookNode, names: Sequence[str]) -> Chapter
         question=sanitised_inline(
             rendered(next(iter(re.findall(r"\S.*?(?=\n\s*\n|\Z)", after, re.DOTALL)), ""))
         ),
-        about=about(path, notebook),
+        about=about(path, notebook, shown),
         error=error[1] if error else None,
         body=body(path, notebook, names),
     )
 
 
-def about(path: Path, notebook: NotebookNode) -> str:
-    """When, where and on what a notebook ran: from its record, if `depthclip run` left one."""
+def about(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
+    """The parameters of these names; when and on what the notebook ran, if a record says so."""
     record = {}
     if (beside := path.with_suffix(".json")).is_file():
         try:
             record = json.loads(beside.read_text("utf-8"))
         except ValueError:
-            raise DepthClipError(f"{beside} is no record of a run: run {path.name} again") from None
+            raise DepthClipError(
+                f"{beside} is not a record of a run: run {path.name} again"
+            ) from None
     values = values_of_run(notebook)
-    shown = [f"{name} {values[name]}" for name in SHOWN if values.get(name) not in (None, "")]
+    shown = [f"{name} {values[name]}" for name in names if values.get(name) not in (None, "")]
     when = record.get("started") or notebook.metadata.get("papermill", {}).get("start_time")
     if when:
         shown.append(f"run on {datetime.fromisoformat(when).date()}")
@@ -160,21 +167,19 @@ def about(path: Path, notebook: NotebookNode) -> str:
     return ", ".join(shown)
 
 
-def page(chapters: Sequence[Chapter]) -> str:
-    """The whole report: what it is, the index, the chapters."""
-    from depthclip_core.checkout import commit
-
+def page(chapters: Sequence[Chapter], title: str, note: str) -> str:
+    """The whole report: title, index, chapters."""
     made = f"Made on {datetime.now().date()} at commit {commit()}."
     entries, sections = [], []
     for one in chapters:
-        anchor, note = escape(one.name), f'<p class="about">{as_markup(one.about)}</p>'
+        anchor, facts = escape(one.name), f'<p class="about">{as_markup(one.about)}</p>'
         if one.error:
-            note += f'<p class="failed">Stopped with an error: {as_markup(one.error)}</p>'
+            facts += f'<p class="failed">Stopped with an error: {as_markup(one.error)}</p>'
         entries.append(
-            f'<li><a href="#{anchor}"><b>{one.title}</b></a><p>{one.question}</p>{note}</li>'
+            f'<li><a href="#{anchor}"><b>{one.title}</b></a><p>{one.question}</p>{facts}</li>'
         )
         sections.append(
-            f'<section id="{anchor}">{one.body}{note}<p class="about">'
+            f'<section id="{anchor}">{one.body}{facts}<p class="about">'
             f'<a href="notebooks/{quote(one.name)}.ipynb">The executed notebook, with its code</a>'
             ' · <a href="#top">Index</a></p></section>'
         )
@@ -183,33 +188,32 @@ def page(chapters: Sequence[Chapter]) -> str:
         f"{GENERATOR}\n"
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>The DepthCLIP workbook: report</title>\n<style>{STYLE}</style>\n</head>\n"
-        '<body id="top">\n<h1>The DepthCLIP workbook: report</h1>\n'
-        f'<p class="about">{escape(made)} Every notebook without its code; the notebooks '
-        "themselves lie beside this file. Numbers of the sample are not the paper's.</p>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f'<body id="top">\n<h1>{escape(title)}</h1>\n'
+        f'<p class="about">{escape(made)} The notebooks are shown without their code; the '
+        f"notebooks themselves lie beside this file. {escape(note)}</p>\n"
         f"<nav><ol>\n{''.join(entries)}\n</ol></nav>\n{''.join(sections)}\n</body>\n</html>\n"
     )
 
 
 def body(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
-    """A notebook's prose and outputs as HTML that loads nothing and runs nothing."""
-    exporter = OfflineExporter(template_name="basic", exclude_input=True)
+    """The prose and outputs of a notebook as HTML that loads nothing and runs nothing."""
+    exporter = OfflineExporter(template_name="basic", exclude_input=True, embed_images=True)
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    soup = BeautifulSoup(exporter.from_notebook_node(readable(notebook))[0], "html.parser")
-    folders = [path.parent, *source_folder(path, notebook)]
+    resources = {"metadata": {"path": str(source_folder(path, notebook))}}
+    try:
+        html, _ = exporter.from_notebook_node(readable(notebook), resources)
+    except (OSError, InvalidNotebook) as error:
+        raise DepthClipError(f"{path}: cannot embed a picture: {first_line(error)}") from None
+    soup = BeautifulSoup(html, "html.parser")
     for tag in soup.find_all("img"):
-        source = tag.get("src", "")
-        if not source.startswith("data:"):
-            picture = embedded(source, folders)
-            if picture is None:
-                tag.replace_with(f"[picture: {tag.get('alt') or source}]")
-            else:
-                tag["src"] = picture
+        if not (source := tag.get("src", "")).startswith("data:"):
+            tag.replace_with(f"[picture: {tag.get('alt') or source}]")
     known: set[str] = set()
     for heading in soup.find_all(re.compile("^h[1-5]$")):
-        heading.name = f"h{int(heading.name[1]) + 1}"  # the report has the only h1
+        heading.name = f"h{int(heading.name[1]) + 1}"  # the title of the report is the only h1
         anchor = "-".join(heading.get_text().split())
-        if anchor not in known:  # links lead to the first of a name
+        if anchor not in known:  # links lead to the first heading of that name
             known.add(anchor)
             heading["id"] = anchor
         else:
@@ -217,22 +221,20 @@ def body(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
     return sanitised(str(soup), path.stem, names)
 
 
-def source_folder(path: Path, notebook: NotebookNode) -> list[Path]:
-    """Where the notebook lies that was run, if it is there still; pictures may lie beside it."""
+def source_folder(path: Path, notebook: NotebookNode) -> Path:
+    """The folder of the notebook that was run, if it is still there: pictures may lie beside it."""
     asked = notebook.metadata.get("papermill", {}).get("input_path")
-    if not isinstance(asked, str):
-        return []
-    source = Path(asked)
+    source = Path(asked) if isinstance(asked, str) else path
     same = source.suffix == ".ipynb" and source.stem == path.stem.partition("--")[0]
-    return [source.parent] if same and source.is_file() else []
+    return source.parent if same and source.is_file() else path.parent
 
 
 def readable(notebook: NotebookNode) -> NotebookNode:
-    """A copy without what only a running notebook can show, and with formulae as markdown."""
+    """A copy without what only a running notebook can show, and with formulae as Markdown."""
     copy = deepcopy(notebook)
     copy.metadata.pop("widgets", None)
     for cell in copy.cells:
-        if "outputs" in cell:  # the name of a figure's file, beside the figure
+        if "outputs" in cell:  # drop the file names of figures, which are shown themselves
             cell.outputs = [
                 output
                 for output in cell.outputs
@@ -247,43 +249,16 @@ def readable(notebook: NotebookNode) -> NotebookNode:
     return copy
 
 
-def embedded(source: str, folders: Sequence[Path]) -> str | None:
-    """A picture's file as a data address, from the first folder that has it.
-
-    Only pictures, by their content, that lie below one of the folders or among the figures: a
-    report is sent around, and a notebook must not carry off other files in it.
-    """
-    allowed = [folder.resolve() for folder in (*folders, figures_folder())]
-    for folder in folders:
-        try:
-            file = (folder / unquote(source)).resolve()
-            content = file.read_bytes() if any(map(file.is_relative_to, allowed)) else b""
-        except (OSError, ValueError):  # no such file, or no name of one
-            continue
-        if kind := picture_type(content):
-            return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-    return None
-
-
-def picture_type(content: bytes) -> str | None:
-    """The media type of a picture's content; None where it is none."""
-    if SVG.match(content[:4096]):
-        return "image/svg+xml"
-    try:
-        with Image.open(BytesIO(content), formats=PICTURES) as image:
-            image.verify()
-            return image.get_format_mimetype()
-    except Exception:  # PIL raises whatever its parsers do
-        return None
-
-
 def rendered(markdown: str) -> str:
-    """Markdown as HTML, not yet sanitised."""
+    """Convert Markdown to HTML, not yet sanitised."""
     return MarkdownWithMath(renderer=OfflineRenderer(escape=False)).render(markdown)
 
 
 class OfflineRenderer(IPythonRenderer):
-    """Markdown whose formulae are MathML, which browsers draw themselves."""
+    """Renders formulae as MathML, which browsers draw without a script."""
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return super().image(text, unquote(url), title)  # nbconvert looks for a file of this name
 
     def inline_math(self, body: str) -> str:
         return mathml(body, "inline")
@@ -298,16 +273,21 @@ class OfflineRenderer(IPythonRenderer):
 class OfflineExporter(HTMLExporter):
     @pass_context
     def markdown2html(self, context: Mapping, source: str) -> str:
-        attachments = context.get("cell", {}).get("attachments", {})
-        renderer = OfflineRenderer(escape=False, attachments=attachments, exclude_anchor_links=True)
+        renderer = OfflineRenderer(
+            escape=False,
+            attachments=context.get("cell", {}).get("attachments", {}),
+            embed_images=self.embed_images,
+            path=context["resources"]["metadata"]["path"],
+            exclude_anchor_links=True,
+        )
         return MarkdownWithMath(renderer=renderer).render(source)
 
 
 def mathml(formula: str, display: str) -> str:
-    """A LaTeX formula as MathML; as it was written where it cannot be read."""
+    """Convert a LaTeX formula to MathML; if it cannot be parsed, show its source."""
     try:
         made = convert(formula.replace("{aligned}", "{align*}"), display=display)
         ElementTree.fromstring(made)
-    except Exception:  # the converter raises whatever its parser does, or passes on what it cannot
+    except Exception:  # the converter raises whatever its parser raises, or returns broken XML
         return f"<code>{escape(formula)}</code>"
     return made

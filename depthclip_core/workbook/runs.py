@@ -1,39 +1,46 @@
-"""Notebooks run in order: parameters checked first, many at once, a record beside each result.
+"""Run notebooks: check everything first, run several at once, leave a record beside each result.
 
-A strict front for papermill, which only warns of a name that it does not know, takes any value,
-and whose metadata says "completed" of a cell that ran out of time or a kernel that died.
+papermill writes the parameters into a notebook and nbclient runs it. This front is stricter than
+papermill's own, which only warns about unknown parameters, accepts any value, and records a cell
+that timed out or a kernel that died as "completed".
 """
 
+import ast
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import nbformat
 import psutil
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.workbook.plans import Plan, plan, record_path
-from depthclip_core.workbook.records import machine_of, record
+from depthclip_core.workbook.records import record
+
+silent = logging.Logger("notebooks")  # what matters is reported as a run's outcome
+silent.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
 class Run:
-    """One notebook run: what, with what, and how it ended.
+    """One run of a notebook and how it ended.
 
-    notebook: its source. output: the executed notebook, and record, the JSON beside it.
+    notebook: the source. output: the executed notebook; record: the JSON file beside it.
     parameters: all of them, defaults included. outcome: "ok", "failed" or "interrupted".
-    cell: the number of the cell that failed, as its In [ ] shows it, and source, that cell's first
-    line; error: the error's first line. All three are None where nothing failed.
+    cell: the number of the cell that failed, as its In [ ] shows it; source: the first line of that
+    cell; error: the first line of the error. All three are None if nothing failed.
     """
 
     notebook: Path
@@ -55,16 +62,15 @@ class Run:
 
 @dataclass
 class Progress:
-    """How far a run is, for whoever watches it from another thread."""
+    """How far a run has come; the thread that shows the progress reads it."""
 
-    cell: int = 0
-    source: str = ""
-    running: bool = False
-    clients: list = field(default_factory=list)  # of its kernel, for whoever has to end it
+    number: int = 0
+    cell: NotebookNode | None = None
+    client: NotebookClient | None = None  # while its kernel runs
 
 
 class Stopped(Exception):
-    """The user broke off."""
+    """The user interrupted the runs."""
 
 
 def run(
@@ -79,31 +85,90 @@ def run(
     figures: str | Path | None = None,
     text: bool = False,
     progress: bool = False,
+    types: Mapping[str, object] | None = None,
+    about: Mapping[str, object] | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> list[Run]:
-    """Run notebooks with these parameters, each once for every combination in the grid.
+    """Run notebooks with these parameters, once for every combination of values in the grid.
 
-    Everything is checked before anything runs: files, kernels, names, types; `DepthClipError` says
-    what is wrong. A run that fails raises nothing: see its outcome. In a kernel the folder is the
-    caller's, as for papermill.
+    Files, kernels, names and types are checked before anything runs; `DepthClipError` says what is
+    wrong. A run that fails raises nothing: look at its outcome. Kernels start in the current
+    folder, as papermill's do.
 
-    out: gets NAME.ipynb and NAME.json for each run. workers: how many at once; half the cores.
-    timeout: seconds that a cell may take. kernel: instead of the notebooks' own. figures: where all
-    runs draw; else each into a folder of its own in `out`/figures. text: values are text to be read
-    as their types; those of the grid with commas, or a JSON list.
-    progress: show a bar, and a line for each run that ended.
+    out: receives NAME.ipynb and NAME.json for each run. workers: how many run at once; by default
+    half the cores. timeout: seconds that a cell may take. kernel: used instead of the notebooks'
+    own. figures: the folder for all figures; by default one folder for each run in `out`/figures.
+    text: the values are text, to be parsed as the declared types; those of the grid are separated
+    by commas or a JSON list. progress: show a bar, and a line for each finished run.
+    types: types that annotations of parameters may name, beside Python's own. about: goes into
+    every record as it is. facts: Python expressions; once a kernel can evaluate one without an
+    error, the record of that run keeps its value.
     """
-    plans = plan(notebooks, parameters or {}, grid or {}, out, kernel=kernel, text=text)
+    plans = plan(
+        notebooks, parameters or {}, grid or {}, out, kernel=kernel, text=text, types=types or {}
+    )
     workers = max(1, (os.cpu_count() or 1) // 2) if workers is None else workers
     if workers < 1:
         raise DepthClipError(f"workers must be at least 1, got {workers}")
     if timeout is not None and timeout <= 0:
-        raise DepthClipError(f"the time for a cell must be positive, got {timeout}")
-    folder = None if figures is None else Path(figures).absolute()
-    return _run_all(plans, min(workers, len(plans)), timeout, folder, progress)
+        raise DepthClipError(f"the timeout of a cell must be positive, got {timeout}")
+    workers = min(workers, len(plans))
+    environment = dict(os.environ)
+    if workers > 1:  # otherwise every kernel would use every core
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    watched = [Progress() for _ in plans]
+    stop = threading.Event()
+
+    def start(plan: Plan, watch: Progress) -> Run:
+        folder = figures or plan.output.parent / "figures" / plan.output.stem
+        variables = {**environment, "DEPTHCLIP_FIGURES": str(Path(folder).absolute())}
+        return _run_one(plan, watch, stop, timeout, variables, about or {}, facts or {})
+
+    totals = [len(_code_cells(plan.content)) + bool(plan.given) for plan in plans]
+    bar = tqdm(
+        total=sum(totals),
+        disable=None if progress else True,  # None: shown in a terminal only
+        bar_format="{desc} {bar} {n_fmt}/{total_fmt} cells, {elapsed}{postfix}",
+    )
+    with bar, ThreadPoolExecutor(workers) as pool:
+        futures = {
+            pool.submit(start, plan, watch): index
+            for index, (plan, watch) in enumerate(zip(plans, watched, strict=True))
+        }
+        waiting = set(futures)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in done:
+                    watched[futures[future]].number = totals[futures[future]]
+                    if progress:
+                        bar.write(str(future.result()))
+                running = [
+                    f"{plan.output.stem} [{watch.number}]"
+                    for plan, watch in zip(plans, watched, strict=True)
+                    if watch.client
+                ]
+                bar.set_description_str(f"{len(plans) - len(waiting)}/{len(plans)} runs", False)
+                bar.set_postfix_str("; ".join(running), False)
+                bar.n = sum(watch.number for watch in watched)
+                bar.refresh()
+        except KeyboardInterrupt:
+            stop.set()
+            for future in futures:
+                future.cancel()
+            while wait(futures, timeout=0.2).not_done:
+                for client in [watch.client for watch in watched]:
+                    _kill_kernel(client)
+            raise
+        finally:
+            for folder in {plan.output.parent / ".part" for plan in plans}:
+                with suppress(OSError):  # it holds what a killed run left, or is not there
+                    folder.rmdir()
+    return [future.result() for future in futures]
 
 
 def error_inside(notebook: NotebookNode) -> tuple[NotebookNode | None, str] | None:
-    """The first error that an executed notebook shows: its cell, None in a widget, and its line."""
+    """The first error in an executed notebook: its cell (None: in a widget) and its first line."""
     widgets = notebook.metadata.get("widgets", {})
     models = widgets.get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
     shown = [(cell, o) for cell in notebook.cells for o in cell.get("outputs", [])]
@@ -114,244 +179,166 @@ def error_inside(notebook: NotebookNode) -> tuple[NotebookNode | None, str] | No
     return None
 
 
-def _run_all(
-    plans: Sequence[Plan],
-    workers: int,
-    timeout: float | None,
-    figures: Path | None,
-    progress: bool,
-) -> list[Run]:
-    """Every plan, some at a time; when broken off, kernels are ended and what ran is recorded."""
-    watched = [Progress() for _ in plans]
-    totals = [len(_code_cells(plan.content)) + bool(plan.given) for plan in plans]
-    stop = threading.Event()
-    bar = tqdm(
-        total=sum(totals),
-        unit=" cells",
-        disable=None if progress else True,  # None: shown where there is a terminal
-        bar_format="{desc} {bar} {n_fmt}/{total_fmt} cells, {elapsed}{postfix}",
-    )
-    engine = _engine()
-    with bar, _quiet(), ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as aside:
-        machine = aside.submit(machine_of, plans)  # torch is imported while the first kernels start
-        futures = {
-            pool.submit(
-                _run_one, plan, engine, machine, watch, stop, timeout, figures, workers
-            ): index
-            for index, (plan, watch) in enumerate(zip(plans, watched, strict=True))
-        }
-        waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in done:
-                    watched[futures[future]].cell = totals[futures[future]]
-                    if progress:
-                        bar.write(str(future.result()))
-                running = [
-                    f"{plan.output.stem} [{watch.cell}]"
-                    for plan, watch in zip(plans, watched, strict=True)
-                    if watch.running
-                ]
-                bar.set_description_str(f"{len(plans) - len(waiting)}/{len(plans)} runs", False)
-                bar.set_postfix_str("; ".join(running), False)
-                bar.n = sum(watch.cell for watch in watched)
-                bar.refresh()
-        except KeyboardInterrupt:
-            stop.set()
-            for future in futures:
-                future.cancel()
-            while wait(futures, timeout=0.2).not_done:
-                for client in [client for watch in watched for client in watch.clients]:
-                    _end_kernel(client)
-            raise
-        finally:
-            for folder in {plan.output.parent / ".part" for plan in plans}:
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
-    return [future.result() for future in futures]
-
-
 def _run_one(
     plan: Plan,
-    engine: str,
-    machine: Future,
     watch: Progress,
     stop: threading.Event,
     timeout: float | None,
-    figures: Path | None,
-    workers: int,
+    environment: Mapping[str, str],
+    about: Mapping[str, object],
+    facts: Mapping[str, str],
 ) -> Run:
-    """Run one notebook into .part/, move it beside its record when it ended, however it ended."""
-    import papermill  # seconds, which no other command should wait for
-    from papermill.exceptions import PapermillExecutionError
-
+    """Run one notebook into .part/, then move it beside its record, however it ended."""
     part = plan.output.parent / ".part" / plan.output.name
     part.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "DEPTHCLIP_FIGURES": str(figures or _figures(plan))}
-    if workers > 1:  # else every kernel would take every core
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    started, clock = datetime.now().astimezone(), time.perf_counter()
+    notebook, known = _prepared(plan, started), {}
 
     def begin(cell: NotebookNode, cell_index: int) -> None:
         if stop.is_set():
             raise Stopped
-        if _is_run(cell):
-            watch.cell, watch.source = watch.cell + 1, cell.source
+        watch.number, watch.cell = watch.number + 1, cell
+        cell.metadata.papermill["status"] = "running"
 
-    started, clock = datetime.now().astimezone(), time.perf_counter()
-    outcome, cell, source, error = "ok", None, None, None
-    watch.running = True
+    async def finish(cell: NotebookNode, cell_index: int, execute_reply: Mapping) -> None:
+        ok = execute_reply["content"]["status"] == "ok"
+        cell.metadata.papermill["status"] = "completed" if ok else "failed"
+        nbformat.write(notebook, part)
+        unknown = {name: facts[name] for name in facts if name not in known}
+        if ok and unknown:
+            known.update(await _evaluated(client, unknown))
+
+    client = watch.client = NotebookClient(
+        notebook,
+        kernel_name=plan.kernel,
+        timeout_func=lambda _: timeout,  # `timeout` itself takes whole seconds only
+        extra_arguments=["--IPKernelApp.log_level=50"],
+        on_cell_execute=begin,
+        on_cell_executed=finish,
+        log=silent,
+    )
+    at = error = None
     try:
-        executed = papermill.execute_notebook(
-            _escaped(plan.notebook.absolute()),
-            _escaped(part),
-            plan.given,
-            engine_name=engine,
-            kernel_name=plan.kernel,
-            language="python",
-            progress_bar=False,
-            execution_timeout=timeout,
-            environment=environment,
-            clients=watch.clients,
-            on_cell_start=begin,
-        )
-        if found := error_inside(executed):
-            at, error = found
-            cell, source = (at.execution_count, at.source) if at else (None, None)
-            error = error if at else f"in a widget: {error}"
-        elif any(c.execution_count is None for c in _code_cells(executed)):
-            error = "it ended before its last cell"
-            cell, source = watch.cell, watch.source
-    except PapermillExecutionError as failure:
-        error = _error_line(failure.ename, failure.evalue)
-        cell, source = failure.exec_count or watch.cell, failure.source
+        client.execute(env=environment)
     except Exception as failure:
-        error, cell, source = _reason(failure, timeout), watch.cell or None, watch.source
-        if part.exists():
-            _mark(part, failure, error, cell)
-    finally:
-        watch.running = False
-    if error:
-        outcome = "interrupted" if stop.is_set() else "failed"
-        error = "interrupted" if stop.is_set() else error
+        at, error = watch.cell, "interrupted" if stop.is_set() else _reason(failure, timeout)
+        for shown in ([at] if at else _code_cells(notebook))[:1]:
+            _show(failure, error, shown)
+    else:
+        if found := error_inside(notebook):
+            at, error = found
+            error = error if at else f"in a widget: {error}"
+    watch.client = None
+    cell = (at.execution_count or watch.number) if at else None
     ended = Run(
         notebook=plan.notebook,
         output=plan.output,
         record=record_path(plan.output),
         parameters=plan.parameters,
-        outcome=outcome,
+        outcome="ok" if not error else "interrupted" if stop.is_set() else "failed",
         seconds=round(time.perf_counter() - clock, 3),
         cell=cell,
-        source=_first_statement(source) if cell else None,
+        source=first_statement(at.source) if at else None,
         error=error,
     )
-    if part.exists():
-        part.replace(plan.output)
+    notebook.metadata.papermill |= {
+        "end_time": datetime.now().astimezone().isoformat(),
+        "duration": ended.seconds,
+        "exception": bool(error),
+    }
+    nbformat.write(notebook, part)
+    part.replace(plan.output)
     failed = {"cell": ended.cell, "source": ended.source, "error": ended.error} if error else None
     how = {"seconds": ended.seconds, "outcome": ended.outcome, "failed": failed}
-    record(plan, how, machine.result(), started)
+    record(plan, started, how | {name: known.get(name) for name in facts} | dict(about))
     return ended
 
 
-def _engine() -> str:
-    """papermill's own engine, but the kernel gets an environment and can be ended from outside."""
-    from papermill.clientwrap import PapermillNotebookClient
-    from papermill.engines import NBClientEngine, papermill_engines
-    from papermill.log import logger
+def _prepared(plan: Plan, started: datetime) -> NotebookNode:
+    """The notebook to run: parameters written into it, no outputs, metadata as papermill's."""
+    from papermill.parameterize import parameterize_notebook  # takes half a second to import
 
-    class Engine(NBClientEngine):
-        @classmethod
-        def execute_managed_notebook(
-            cls, nb_man, kernel_name, *, environment, clients, on_cell_start,
-            start_timeout=60, execution_timeout=None, **unused,
-        ):  # fmt: skip
-            client = PapermillNotebookClient(
-                nb_man,
-                kernel_name=kernel_name,
-                timeout=execution_timeout,
-                startup_timeout=start_timeout,
-                on_cell_start=on_cell_start,
-                extra_arguments=["--IPKernelApp.log_level=50"],
-                log=logger,
-            )
-            clients.append(client)
-            client.execute(env=environment)
-
-    papermill_engines.register("depthclip", Engine)
-    return "depthclip"
-
-
-def _mark(part: Path, failure: Exception, error: str, number: int | None) -> None:
-    """Write into a notebook why it stopped, where papermill's metadata says it was completed."""
-    notebook = nbformat.read(part, as_version=4)
-    notebook.metadata.get("papermill", {})["exception"] = True
-    for cell in _code_cells(notebook)[(number or 1) - 1 :][:1]:
-        cell.outputs.append(
-            nbformat.v4.new_output(
-                "error", ename=type(failure).__name__, evalue=error, traceback=[error]
-            )
+    notebook = nbformat.v4.upgrade(deepcopy(plan.content))
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["papermill"] = {
+        "input_path": str(plan.notebook.absolute()),
+        "output_path": str(plan.output),
+        "parameters": {},
+        "start_time": started.isoformat(),
+    }
+    if plan.given:
+        for cell in notebook.cells:
+            cell.metadata.setdefault("tags", [])  # papermill looks for them in every cell
+        notebook = parameterize_notebook(
+            notebook, plan.given, kernel_name=plan.kernel, language="python"
         )
-    nbformat.write(notebook, part)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cell.metadata["papermill"] = {"status": "pending"}
+    return notebook
+
+
+async def _evaluated(client: NotebookClient, expressions: Mapping[str, str]) -> dict[str, object]:
+    """The values of those expressions that a kernel can evaluate to literals now."""
+    request = client.kc.execute("", silent=True, user_expressions=dict(expressions))
+    reply = await client.async_wait_for_reply(request)
+    values = {}
+    for name, value in reply["content"].get("user_expressions", {}).items():
+        with suppress(KeyError, ValueError, SyntaxError):
+            values[name] = ast.literal_eval(value["data"]["text/plain"])
+    return values
+
+
+def _show(failure: Exception, error: str, cell: NotebookNode) -> None:
+    """Mark a cell as failed, with an error in its outputs if it shows none of its own."""
+    cell.metadata.papermill["status"] = "failed"
+    if not any(output.output_type == "error" for output in cell.outputs):
+        name = type(failure).__name__
+        output = nbformat.v4.new_output("error", ename=name, evalue=error, traceback=[error])
+        cell.outputs.append(output)
 
 
 def _reason(failure: Exception, timeout: float | None) -> str:
-    if isinstance(failure, CellTimeoutError):
-        return f"the cell took more than {timeout:g} s"
-    if isinstance(failure, DeadKernelError):
-        return "the kernel died"
+    match failure:
+        case CellExecutionError():
+            return _error_line(failure.ename, failure.evalue)
+        case CellTimeoutError():
+            return f"the cell took more than {timeout:g} s"
+        case DeadKernelError():
+            return "the kernel died"
     return _error_line(type(failure).__name__, failure)
 
 
-def _end_kernel(client) -> None:
-    """Kill a kernel and its children; nothing where it has not started or has ended."""
-    pid = getattr(getattr(client.km, "provisioner", None), "pid", None)
+def _kill_kernel(client: NotebookClient | None) -> None:
+    """Kill a kernel and its children; do nothing if it has not started or has ended."""
+    pid = getattr(getattr(getattr(client, "km", None), "provisioner", None), "pid", None)
     if pid is None:
         return
-    try:
+    with suppress(psutil.NoSuchProcess):
         kernel = psutil.Process(pid)
         for process in [*kernel.children(recursive=True), kernel]:
             process.kill()
-    except psutil.NoSuchProcess:
-        pass
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """papermill's log is silent inside: what matters of it is an outcome here."""
-    logger = logging.getLogger("papermill")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _figures(plan: Plan) -> Path:
-    return plan.output.parent / "figures" / plan.output.stem
 
 
 def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    return [cell for cell in notebook.cells if _is_run(cell)]
-
-
-def _is_run(cell: NotebookNode) -> bool:
-    skipped = "skip-execution" in cell.metadata.get("tags", [])
-    return cell.cell_type == "code" and bool(cell.source.strip()) and not skipped
-
-
-def _escaped(path: Path) -> str:
-    """papermill reads braces in a path as places for parameters."""
-    return str(path).replace("{", "{{").replace("}", "}}")
+    """The cells that nbclient runs."""
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and cell.source.strip()
+        and "skip-execution" not in cell.metadata.get("tags", [])
+    ]
 
 
 def _error_line(name: str, message: object) -> str:
     return ": ".join(filter(None, (name, _first_line(message))))
 
 
-def _first_statement(source: object) -> str:
-    """A cell's first line that is no comment."""
-    lines = [line for line in str(source).splitlines() if not line.lstrip().startswith("#")]
+def first_statement(source: str) -> str:
+    """The first line of a cell that is not a comment."""
+    lines = [line for line in source.splitlines() if not line.lstrip().startswith("#")]
     return _first_line("\n".join(lines)) or _first_line(source)
 
 

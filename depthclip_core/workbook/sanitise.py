@@ -1,4 +1,4 @@
-"""What a report keeps of a notebook's HTML: an allow-list, which nh3 holds it to."""
+"""The allow-list of a report: what nh3 keeps of the HTML of a notebook."""
 
 import re
 from collections.abc import Collection
@@ -13,12 +13,7 @@ INLINE = set(
     var wbr
     """.split()
 )
-BLOCKS = set(
-    """
-    a blockquote caption col colgroup dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr
-    img li ol p pre section summary table tbody td tfoot th thead tr ul
-    """.split()
-)
+BLOCKS = (nh3.ALLOWED_TAGS | {"section"}) - INLINE
 MATH = set(
     """
     math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover
@@ -36,7 +31,7 @@ WITHOUT_CONTENT = set(
     script style template noscript iframe object title metadata desc foreignObject annotation-xml
     """.split()
 )
-# Properties of SVG, as attributes or in a style; those that may refer to an id.
+# Properties of SVG, as attributes or in a style; REFERRING may refer to an id.
 REFERRING = {"clip-path", "fill", "marker-end", "marker-mid", "marker-start", "mask", "stroke"}
 PAINT = REFERRING | set(
     """
@@ -70,18 +65,12 @@ OF_SVG = PAINT | set(
     """.split()
 )
 ATTRIBUTES = {
-    "*": {"class", "dir", "id", "lang", "style", "title"},
-    "a": {"href"},
-    "col": {"span"},
-    "colgroup": {"span"},
+    **nh3.ALLOWED_ATTRIBUTES,
+    "*": {"class", "dir", "id", "lang", "style", "title", "valign"},
     "details": {"open"},
-    "img": {"alt", "height", "src", "width"},
     "li": {"value"},
     "ol": {"reversed", "start", "type"},
     "table": {"border"},
-    "td": {"align", "colspan", "rowspan", "valign"},
-    "th": {"align", "colspan", "rowspan", "scope", "valign"},
-    "time": {"datetime"},
     **dict.fromkeys(MATH, OF_MATH),
     **dict.fromkeys(SVG, OF_SVG),
 }
@@ -92,10 +81,10 @@ COLOURS = {"rgb", "rgba", "hsl", "hsla"}
 
 
 def sanitised(html: str, name: str, names: Collection[str] = ()) -> str:
-    """A fragment without whatever loads, runs, or reaches out of its place on the page.
+    """Remove from a fragment whatever loads, runs, or affects the rest of the page.
 
-    name: of its notebook; the fragment's ids, and links to them, begin with it. names: of all
-    notebooks of the report; links to one lead to its chapter.
+    name: the notebook's; ids in the fragment, and links to them, get it as a prefix. names: those
+    of all notebooks in the report; a link to one leads to its chapter.
     """
 
     def kept(tag: str, attribute: str, value: str) -> str | None:
@@ -123,7 +112,7 @@ def sanitised(html: str, name: str, names: Collection[str] = ()) -> str:
 
 
 def sanitised_inline(html: str) -> str:
-    """What of a fragment may stand in a line and be copied: words and formulae, without links."""
+    """Keep only the words and formulae of a fragment, without links: for titles and the index."""
     return nh3.clean(
         html,
         tags=INLINE | MATH,
@@ -133,7 +122,7 @@ def sanitised_inline(html: str) -> str:
 
 
 def _link(address: str, name: str, names: Collection[str]) -> str | None:
-    """Where a link leads: into the report, out to the web, or nowhere."""
+    """The target of a link: in the report, on the web, or none."""
     file, _, part = address.partition("#")
     if not file:
         return f"#{name}--{part}"
@@ -142,11 +131,11 @@ def _link(address: str, name: str, names: Collection[str]) -> str | None:
     other = PurePosixPath(unquote(file))
     if other.suffix == ".ipynb" and other.stem in names:
         return f"#{other.stem}--{part}" if part else f"#{other.stem}"
-    return None  # a file that does not lie beside the report
+    return None  # this file is not beside the report
 
 
 def _paint(value: str, name: str) -> str | None:
-    """CSS that refers to nothing but ids of its own fragment."""
+    """CSS that refers only to ids of its own fragment; None for any other."""
     rest = LOCAL.sub("", value)
     functions = {found.lower() for found in re.findall(r"([\w-]*)\s*\(", rest)}
     if "\\" in rest or functions - COLOURS:

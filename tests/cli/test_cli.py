@@ -314,7 +314,7 @@ def test_prune_goes_on_after_what_it_cannot_remove(call, vectors, similarities):
 
 @pytest.fixture
 def notebook(tmp_path):
-    """A notebook with a parameter of each kind, whose last cell fails where x is 0."""
+    """A notebook with three parameters whose last cell fails if x is 0."""
     content = nbformat.v4.new_notebook()
     content.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     source = 'x: int = 1\nword: str = "w"\nbins: list[float] = []'
@@ -329,7 +329,7 @@ def notebook(tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What `depthclip run` hands to `runs.run`, which runs nothing."""
+    """The arguments that `depthclip run` passes to `runs.run`; nothing is run."""
     calls = []
     monkeypatch.setattr(runs, "run", lambda *args, **options: calls.append((args, options)) or [])
     monkeypatch.setattr("signal.signal", lambda *_: None)
@@ -350,7 +350,7 @@ def asked(monkeypatch):
         (["-p", "word", "--out", "-g", "x", "1,2"], {"word": "--out"}, {"x": "1,2"}),
     ],
 )
-def test_run_reads_pairs(asked, notebook, arguments, parameters, grid):
+def test_run_accepts_pairs_in_both_forms(asked, notebook, arguments, parameters, grid):
     answer = CliRunner().invoke(app, ["run", *arguments, str(notebook)])
     assert answer.exit_code == 0, answer.output
     ((given, options),) = asked
@@ -368,7 +368,9 @@ def test_run_reads_pairs(asked, notebook, arguments, parameters, grid):
         (["-k", "none"], "unknown kernel 'none'"),
     ],
 )
-def test_run_refuses_in_one_line(notebook, tmp_path, capsys, monkeypatch, arguments, message):
+def test_run_refuses_bad_input_in_one_line(
+    notebook, tmp_path, capsys, monkeypatch, arguments, message
+):
     monkeypatch.setattr(
         sys, "argv", ["depthclip", "run", str(notebook), "--out", str(tmp_path / "out"), *arguments]
     )
@@ -383,7 +385,7 @@ def test_run_refuses_in_one_line(notebook, tmp_path, capsys, monkeypatch, argume
 
 
 @pytest.mark.slow
-def test_run_then_report(notebook, tmp_path):
+def test_failed_run_is_reported_and_shown_in_a_report(notebook, tmp_path):
     out = tmp_path / "out"
     answer = depthclip("run", str(notebook), "-g", "x", "0,1", "--workers", "2", "--out", str(out))
     assert answer.returncode == 1
@@ -401,9 +403,9 @@ def test_run_then_report(notebook, tmp_path):
     assert "ZeroDivisionError" in index.read_text("utf-8")
 
 
-def test_a_report_needs_executed_notebooks(notebook, tmp_path, monkeypatch):
+def test_report_needs_executed_notebooks(notebook, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for arguments, message in [([], "make run"), ([str(notebook)], "has not run")]:
+    for arguments, message in [([], "make run"), ([str(notebook)], "has not been run")]:
         answer = CliRunner().invoke(app, ["report", *arguments])
         assert isinstance(answer.exception, DepthClipError) and message in str(answer.exception)
     assert not (tmp_path / "results").exists()
@@ -423,14 +425,14 @@ def depthclip(*arguments, **environment):
     )
 
 
-def test_an_error_is_one_line_without_traceback(store, vectors):
+def test_error_is_one_line_without_traceback(store, vectors):
     answer = depthclip("store", "verify", "nothing", "--folder", str(store.folder))
     assert answer.returncode == 1 and answer.stdout == ""
     (line,) = answer.stderr.splitlines()
     assert line == f"depthclip: unknown array 'nothing': known: {vectors.address}"
 
 
-def test_the_store_of_the_data_folder_is_the_default(tmp_path, vectors):
+def test_store_of_the_data_folder_is_the_default(tmp_path, vectors):
     answer = depthclip("store", "list", DEPTHCLIP_DATA=str(tmp_path), DEPTHCLIP_STORE="")
     assert answer.returncode == 0 and answer.stderr == ""
     assert answer.stdout.splitlines()[-1].endswith(f"in {tmp_path / 'store'}")
@@ -444,6 +446,6 @@ def test_help_names_every_command():
     assert [name for name in ("list", "verify", "prune") if f"  {name} " not in shown] == []
 
 
-def test_the_command_starts_without_torch():
+def test_command_starts_without_torch():
     code = "import sys, depthclip_core.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

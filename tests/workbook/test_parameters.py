@@ -37,7 +37,7 @@ def declared():
     return declared_parameters(notebook(SOURCE), "a.ipynb")
 
 
-def test_every_line_is_read(declared):
+def test_declared_parameters_reads_every_line(declared):
     assert {name: (p.kind, p.default) for name, p in declared.items()} == {
         "n": (int, 3),
         "rate": (float, 0.5),
@@ -74,7 +74,7 @@ def test_every_line_is_read(declared):
         ("size", "5", 5),
     ],
 )
-def test_text_is_read_as_its_type(declared, name, text, value):
+def test_from_text_parses_the_declared_type(declared, name, text, value):
     found = declared[name].from_text(text)
     assert found == value and type(found) is type(value)
 
@@ -91,7 +91,7 @@ def test_text_is_read_as_its_type(declared, name, text, value):
         ("array", "1"),
     ],
 )
-def test_other_text_is_refused(declared, name, text):
+def test_from_text_refuses_other_text(declared, name, text):
     with pytest.raises(DepthClipError, match=rf"parameter {name!r}"):
         declared[name].from_text(text)
 
@@ -108,7 +108,7 @@ def test_other_text_is_refused(declared, name, text):
         ("on", np.True_, True),
     ],
 )
-def test_values_become_plain_ones(declared, name, given_, value):
+def test_from_value_returns_plain_python(declared, name, given_, value):
     found = declared[name].from_value(given_)
     assert found == value and type(found) is type(value)
 
@@ -121,18 +121,18 @@ def test_values_become_plain_ones(declared, name, given_, value):
         *[("name", 1), ("on", 1), ("words", "x"), ("words", [1]), ("bins", ["1"]), ("mode", 1)],
     ],
 )
-def test_other_values_are_refused(declared, name, value):
+def test_from_value_refuses_other_types(declared, name, value):
     with pytest.raises(DepthClipError, match=rf"parameter {name!r} is .*, got "):
         declared[name].from_value(value)
 
 
-def test_several_values(declared):
+def test_values_from_text_splits_commas_or_reads_json(declared):
     assert declared["n"].values_from_text("1, 2") == [1, 2]
     assert declared["name"].values_from_text('["a,b", null]') == ["a,b", None]
     assert declared["words"].values_from_text('[["a"], ["b", "c"]]') == [["a"], ["b", "c"]]
     with pytest.raises(DepthClipError, match="as JSON"):
         declared["words"].values_from_text("a,b")
-    with pytest.raises(DepthClipError, match="no JSON"):
+    with pytest.raises(DepthClipError, match="not valid JSON"):
         declared["n"].values_from_text("[1,")
 
 
@@ -144,13 +144,13 @@ def test_several_values(declared):
         st.tuples(st.just(str), st.text()),
     )
 )
-def test_a_value_written_out_is_read_back(pair):
+def test_from_text_inverts_str(pair):
     kind, value = pair
     parameter = Parameter("x", kind, kind.__name__, None)
     assert parameter.from_text(str(value)) == parameter.from_value(value) == value
 
 
-def test_anything_is_json_or_text():
+def test_any_reads_json_or_keeps_text():
     parameter = Parameter("x", Any, "Any", None)
     assert [parameter.from_text(text) for text in ("1", "[1]", "one")] == [1, [1], "one"]
 
@@ -160,21 +160,21 @@ def test_anything_is_json_or_text():
     [
         ([], "a.ipynb has no cell tagged"),
         (["x = 1", "y = 1"], "a.ipynb has 2 cells tagged"),
-        (["x = ="], "a.ipynb: the cell tagged `parameters` cannot be read: .*, line 1"),
+        (["x = ="], "a.ipynb: cannot parse the cell tagged `parameters`: .*, line 1"),
     ],
 )
-def test_one_readable_cell_is_needed(cells, message):
+def test_exactly_one_valid_cell_is_required(cells, message):
     with pytest.raises(DepthClipError, match=message):
         declared_parameters(notebook(*cells, tags=["parameters"] * len(cells)), "a.ipynb")
 
 
-def test_annotations_are_not_run(tmp_path):
+def test_annotations_are_not_evaluated(tmp_path):
     source = f"x: list[open({str(tmp_path / 'made')!r}, 'w')] = 1"
     assert declared_parameters(notebook(source), "a")["x"].kind is None
     assert not list(tmp_path.iterdir())
 
 
-def test_values_of_a_run_are_what_was_put_in():
+def test_values_of_run_prefer_injected_values():
     ran = notebook(SOURCE, "n = 9", tags=["parameters", "injected-parameters"])
     assert values_of_run(ran)["n"] == 9 and values_of_run(ran)["rate"] == 0.5
     assert values_of_run(notebook(tags=[])) == {}

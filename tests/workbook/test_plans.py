@@ -1,4 +1,5 @@
 import json
+from typing import Literal
 
 import nbformat
 import pytest
@@ -9,7 +10,7 @@ from depthclip_core.workbook.plans import plan
 
 @pytest.fixture
 def notebook(tmp_path):
-    """Writes a notebook with these parameters; its path."""
+    """A function that writes a notebook with these parameters and returns its path."""
 
     def notebook(name="a.ipynb", parameters='x: int = 1\nword: str = "w"', kernel="python3"):
         content = nbformat.v4.new_notebook()
@@ -29,14 +30,14 @@ def names(plans):
     return [plan.output.name for plan in plans]
 
 
-def test_a_plan_holds_all_parameters(notebook, tmp_path):
+def test_plan_lists_all_parameters(notebook, tmp_path):
     (only,) = plan(notebook(), {"x": 2}, {}, tmp_path / "out")
     assert only.given == {"x": 2} and only.parameters == {"x": 2, "word": "w"}
     assert only.output == tmp_path / "out" / "a.ipynb" and only.kernel == "python3"
     assert not (tmp_path / "out").exists()
 
 
-def test_a_grid_multiplies(notebook, tmp_path):
+def test_grid_gives_every_combination(notebook, tmp_path):
     paths = [notebook(), notebook("b.ipynb")]
     plans = plan(paths, {}, {"x": [1, 2], "word": ["u", "v"]}, tmp_path / "out")
     expected = [f"{n}--x={x}--word={w}.ipynb" for n in "ab" for x in (1, 2) for w in "uv"]
@@ -45,7 +46,7 @@ def test_a_grid_multiplies(notebook, tmp_path):
     assert [p.given for p in as_text] == [p.given for p in plans] and names(as_text) == expected
 
 
-def test_file_names_are_safe(notebook, tmp_path):
+def test_output_names_are_safe(notebook, tmp_path):
     words = ["a/b", "a b", "../x", "", "w" * 300, "é", "{x}"]
     plans = plan(notebook(), {}, {"word": words}, tmp_path / "out")
     assert len(set(names(plans))) == len(words)
@@ -60,52 +61,63 @@ def test_file_names_are_safe(notebook, tmp_path):
     ("arguments", "message"),
     [
         ({"parameters": {"wrod": "a"}}, "a.ipynb: unknown parameter 'wrod': did you mean 'word'"),
-        ({"parameters": {"x=1;y": "a"}}, "no parameter's name"),
+        ({"parameters": {"x=1;y": "a"}}, "'x=1;y' cannot be the name of a parameter"),
         ({"parameters": {"x": "1"}}, "a.ipynb: parameter 'x' is int, got '1'"),
         ({"parameters": {"x": "0.5"}, "text": True}, "a.ipynb: parameter 'x' is int, got '0.5'"),
         ({"grid": {"y": [1]}}, "unknown parameter 'y'"),
-        ({"grid": {"x": []}}, "no value for 'x'"),
-        ({"grid": {"x": [1, 1]}}, "a value of 'x' twice"),
+        ({"grid": {"x": []}}, "'x' has no values"),
+        ({"grid": {"x": [1, 1]}}, "'x' has the same value twice"),
         ({"grid": {"x": 1}}, "must be a list"),
         ({"grid": {"word": "ab"}}, "must be a list"),
         ({"grid": {"x": [1]}, "parameters": {"x": 1}}, "both"),
         ({"kernel": "pyhton3"}, "unknown kernel 'pyhton3': did you mean 'python3'"),
     ],
 )
-def test_what_is_wrong_is_said(notebook, tmp_path, arguments, message):
+def test_invalid_arguments_are_refused(notebook, tmp_path, arguments, message):
     with pytest.raises(DepthClipError, match=message) as raised:
         plan(**{"notebooks": notebook(), "parameters": {}, "grid": {}, **arguments})
     assert "\n" not in str(raised.value)
 
 
-def test_a_name_must_be_known_to_every_notebook(notebook):
+def test_parameter_must_exist_in_every_notebook(notebook):
     with pytest.raises(DepthClipError, match=r"b\.ipynb: unknown parameter 'x'"):
         plan([notebook(), notebook("b.ipynb", "y: int = 1")], {"x": 1}, {})
 
 
-def test_notebooks_must_be_sound(notebook, tmp_path):
+def test_invalid_notebooks_are_refused(notebook, tmp_path):
     (tmp_path / "damaged.ipynb").write_text("{\n")
     for paths, message in [
         ([], "no notebook to run"),
         (tmp_path / "none.ipynb", "no notebook .*none.ipynb"),
-        (tmp_path / "damaged.ipynb", "damaged.ipynb is no notebook: "),
+        (tmp_path / "damaged.ipynb", "damaged.ipynb is not a notebook: "),
         (notebook("untagged.ipynb", parameters=""), "untagged.ipynb has no cell tagged"),
         (notebook("nameless.ipynb", kernel=None), "nameless.ipynb names no kernel"),
         (notebook("other.ipynb", kernel="other"), "other.ipynb: unknown kernel 'other'"),
-        ([notebook(), notebook("b/a.ipynb")], "two runs would write a.ipynb"),
+        ([notebook(), notebook("b/a.ipynb")], "would both write a.ipynb"),
     ]:
         with pytest.raises(DepthClipError, match=message):
             plan(paths, {}, {}, tmp_path / "out")
     assert plan(notebook("other.ipynb", kernel="other"), {}, {}, kernel="python3")
 
 
-def test_a_notebook_is_not_written_over(notebook, tmp_path):
-    with pytest.raises(DepthClipError, match="would be written over"):
+def test_annotations_may_name_given_types(notebook, tmp_path):
+    path = notebook(parameters="side: Side = 'left'")
+    options = {"out": tmp_path / "out", "types": {"Side": Literal["left", "right"]}}
+    (only,) = plan(path, {"side": "right"}, {}, **options)
+    assert only.parameters == {"side": "right"}
+    with pytest.raises(DepthClipError, match="unknown value of parameter 'side': 'up'"):
+        plan(path, {"side": "up"}, {}, **options)
+    with pytest.raises(DepthClipError, match="has the type Side, which cannot be set here"):
+        plan(path, {"side": "right"}, {})
+
+
+def test_source_notebook_is_not_overwritten(notebook, tmp_path):
+    with pytest.raises(DepthClipError, match="would be overwritten"):
         plan(notebook(), {}, {}, tmp_path)
     assert plan(notebook(), {}, {"x": [1]}, tmp_path)
 
 
-def test_files_that_no_run_has_written_are_left_alone(notebook, tmp_path):
+def test_files_not_written_by_a_run_are_kept(notebook, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     for name in ("a.ipynb", "a.json"):
@@ -116,4 +128,4 @@ def test_files_that_no_run_has_written_are_left_alone(notebook, tmp_path):
     (out / "a.ipynb").write_text("{}")
     record = {"notebook": "a.ipynb", "sha256": "", "outcome": "ok"}
     (out / "a.json").write_text(json.dumps(record))
-    assert plan(notebook(), {}, {}, out)  # an earlier run's may be
+    assert plan(notebook(), {}, {}, out)  # those of an earlier run may be overwritten

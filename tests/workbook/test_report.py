@@ -12,12 +12,12 @@ from PIL import Image
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.workbook.prose import says
-from depthclip_core.workbook.report import embedded, make_report, mathml, picture_type, rendered
+from depthclip_core.workbook.report import make_report, mathml, rendered
 from depthclip_core.workbook.sanitise import ATTRIBUTES, BLOCKS, INLINE, MATH, SVG
 
 
 def picture(kind="PNG"):
-    """A picture of one pixel, as a file has it."""
+    """The file of a picture of one pixel."""
     file = BytesIO()
     Image.new("RGB", (1, 1)).save(file, kind)
     return file.getvalue()
@@ -29,7 +29,7 @@ LOADING = {"src", "srcset", "poster", "background", "xlink:href", "data"}
 
 
 class Page(HTMLParser):
-    """What a browser would find: tags, ids, links, and whatever it would fetch or run."""
+    """What a browser finds: tags, ids, links, and whatever it would fetch or run."""
 
     def __init__(self, html):
         super().__init__()
@@ -62,7 +62,7 @@ def output(**data):
 
 @pytest.fixture
 def executed(tmp_path):
-    """Two executed notebooks with whatever a notebook can show."""
+    """Two executed notebooks with everything a notebook can show."""
     (tmp_path / "near.png").write_bytes(base64.b64decode(PIXEL))
     html = (
         '<script src="https://a.org/b.js"></script><link href="https://a.org/c.css">'
@@ -114,7 +114,8 @@ def executed(tmp_path):
 
 @pytest.fixture
 def index(executed, tmp_path):
-    return make_report(executed, tmp_path / "report")
+    shown = ["dataset", "weights", "head"]
+    return make_report(executed, tmp_path / "report", title="T & U", note="<V>", shown=shown)
 
 
 @pytest.fixture
@@ -122,13 +123,13 @@ def page(index):
     return Page(index.read_text("utf-8"))
 
 
-def test_nothing_is_loaded_or_run(page):
+def test_page_loads_and_runs_nothing(page):
     assert page.loaded == []
     assert not re.search(r"@import|url\((?!none)", "".join(page.styles))
     assert "alert" not in page.text
 
 
-def test_code_is_left_out_and_results_are_not(page, index):
+def test_page_shows_results_but_no_code(page, index):
     for gone in ("secret_code", "01_a_strip.png", "dataset: str", "<Figure>"):
         assert gone not in page.text
     for kept in ("0.417", "streamed <&>", "A control", "[picture: far]", "[picture: gone]"):
@@ -137,12 +138,12 @@ def test_code_is_left_out_and_results_are_not(page, index):
 
 
 def test_formulae_are_mathml(page):
-    # Those of the title and the question stand in the index too.
+    # Those of the title and the question are in the index too.
     assert page.tags.count("math") == 6
     assert "$" not in page.text
 
 
-def test_index_leads_to_every_notebook_and_its_copy(page, executed, index):
+def test_index_links_to_every_notebook_and_its_copy(page, executed, index):
     assert page.tags.count("h1") == 1 and len(page.ids) == len(set(page.ids))
     assert {"#01_a", "#02_b", "notebooks/01_a.ipynb", "notebooks/02_b.ipynb"} <= set(page.links)
     for path in executed:
@@ -153,41 +154,42 @@ def test_index_leads_to_every_notebook_and_its_copy(page, executed, index):
     assert page.text.count("And more?") == 2 and page.text.count("By default the") == 1
 
 
-def test_what_was_run_is_said(page):
+def test_page_says_what_ran_where_and_when(page):
+    assert page.text.count("T & U") == 2 and "lie beside this file. <V>" in page.text
     assert "dataset sample, head value, run on 2026-01-02" in page.text
     assert "run on 2026-02-03, on A card, at commit abc" in page.text
     assert page.text.count("Stopped with an error: E: why") == 2
 
 
-def test_a_report_can_be_made_again_from_its_own_copies(index, executed):
+def test_report_can_be_rebuilt_from_its_own_copies(index, executed):
     copies = [index.parent / "notebooks" / path.name for path in executed]
     assert make_report(copies, index.parent) == index
 
 
-def test_a_folder_of_other_files_is_left_alone(executed, tmp_path):
+def test_folder_with_other_files_is_left_alone(executed, tmp_path):
     folder = tmp_path / "mine"
     (folder / "notebooks").mkdir(parents=True)
     for name in ("index.html", f"notebooks/{executed[0].name}"):
         (folder / name).write_text("mine")
-        with pytest.raises(DepthClipError, match="holds other files than a report"):
+        with pytest.raises(DepthClipError, match="holds files other than a report"):
             make_report(executed, folder)
         assert (folder / name).read_text() == "mine"
         (folder / name).unlink()
 
 
-def test_what_cannot_be_reported_is_said(executed, tmp_path):
+def test_unusable_notebooks_are_refused(executed, tmp_path):
     bare = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
     nbformat.write(bare, tmp_path / "bare.ipynb")
     for paths, message in [
         ([], "make run"),
         ([tmp_path / "none.ipynb"], "no notebook"),
-        ([tmp_path / "bare.ipynb"], "bare.ipynb has not run"),
+        ([tmp_path / "bare.ipynb"], "bare.ipynb has not been run"),
         ([executed[0], executed[0]], "two notebooks are named 01_a"),
     ]:
         with pytest.raises(DepthClipError, match=message):
             make_report(paths, tmp_path / "report")
     (tmp_path / "02_b.json").write_text("{")
-    with pytest.raises(DepthClipError, match="no record of a run"):
+    with pytest.raises(DepthClipError, match="not a record of a run"):
         make_report(executed, tmp_path / "report")
 
 
@@ -197,7 +199,7 @@ OUTSIDE = '<iframe src="https://a.org"></iframe><base href="https://a.org"><form
 
 @pytest.fixture
 def hostile(tmp_path):
-    """The report of a notebook that holds markup wherever a notebook holds text, and its page."""
+    """The report of a notebook that holds markup wherever a notebook can hold text."""
     data = {"image/png": PIXEL}
     alt = nbformat.v4.new_output("display_data", data=data, metadata={"image/png": {"alt": XSS}})
     wide = nbformat.v4.new_output(
@@ -239,10 +241,10 @@ def hostile(tmp_path):
     nbformat.write(notebook, path)
     record = {"started": "2026-02-03", "device": XSS, "commit": f"{XSS}\u202e"}
     path.with_suffix(".json").write_text(json.dumps(record))
-    return make_report([path], tmp_path / "report").read_text("utf-8")
+    return make_report([path], tmp_path / "report", shown=["dataset"]).read_text("utf-8")
 
 
-def test_nothing_of_a_hostile_notebook_is_loaded_or_run(hostile):
+def test_hostile_notebook_loads_and_runs_nothing(hostile):
     page = Page(hostile)
     assert page.loaded == []
     assert page.tags.count("body") == page.tags.count("section") == page.tags.count("h1") == 1
@@ -262,7 +264,7 @@ def test_nothing_of_a_hostile_notebook_is_loaded_or_run(hostile):
         )
 
 
-def test_text_of_a_hostile_notebook_is_shown(hostile):
+def test_hostile_notebook_is_shown_as_text(hostile):
     soup = BeautifulSoup(hostile, "html.parser")
     about = [tag.get_text() for tag in soup.find_all(class_="about")]
     assert sum(f"dataset {XSS}, run on 2026-02-03, on {XSS}, at" in text for text in about) == 2
@@ -274,14 +276,14 @@ def test_text_of_a_hostile_notebook_is_shown(hostile):
     assert soup.nav.p.get_text() == "Why?"
 
 
-def test_the_page_forbids_what_it_does_not_need(index):
+def test_content_security_policy_forbids_loading(index):
     head = BeautifulSoup(index.read_text("utf-8"), "html.parser").head
     policy = head.find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
     assert "default-src 'none'; img-src data:;" in policy
 
 
 @pytest.mark.parametrize("name", ["<b>a</b> $x_$ `b`.jpg", "a|b __init__*.jpg", "写真.jpg", "1. a"])
-def test_names_in_prose_are_shown_as_they_are(name, tmp_path):
+def test_names_in_prose_are_shown_literally(name, tmp_path):
     said = says(f"Frame {name}, {name}.")
     shown = output(text__markdown=said._repr_markdown_(), text__plain=repr(said))
     cell = nbformat.v4.new_code_cell("1", execution_count=1, outputs=[shown])
@@ -292,46 +294,33 @@ def test_names_in_prose_are_shown_as_they_are(name, tmp_path):
     assert soup.nav.b.get_text() == "__a__"
 
 
-def test_only_pictures_of_the_project_are_embedded(tmp_path, monkeypatch):
-    monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path / "figures"))
+def test_only_pictures_below_the_notebook_are_embedded(tmp_path):
     folder = tmp_path / "notebooks"
-    for place in (folder / "inner", tmp_path / "figures", tmp_path / "other"):
-        place.mkdir(parents=True)
-        (place / "near.png").write_bytes(picture())
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "near.png").write_bytes(picture())
     (folder / "my photo.JPG").write_bytes(picture("JPEG"))
     (folder / "drawing.svg").write_text(DRAWING)
-    (folder / "text.png").write_text("secret")
-    (folder / "link.png").symlink_to(tmp_path / "other" / "near.png")
-    kept = {
-        "inner/near.png": "png",
-        "my%20photo.JPG": "jpeg",
-        "drawing.svg": "svg+xml",
-        "../figures/near.png": "png",
-    }
-    for source, kind in kept.items():
-        assert embedded(source, [tmp_path / "gone", folder]).startswith(
-            f"data:image/{kind};base64,"
-        )
-    other = str(tmp_path / "other" / "near.png")
-    for source in [
-        "text.png",
-        "link.png",
-        "../other/near.png",
-        "inner/../../other/near.png",
-        "..%2Fother%2Fnear.png",
-        other,
-        f"file://{other}",
-        "https://a.org/near.png",
-        "gone.png",
-        "",
-        ".",
-        "a\0b.png",
-        "a" * 5000,
-    ]:
-        assert embedded(source, [folder]) is None, source
+    for place in (tmp_path / "secret.png", folder / "secret.txt"):
+        place.write_text("secret")
+    kept = ["inner/near.png", "my%20photo.JPG", "drawing.svg"]
+    other = ["../secret.png", "..%2Fsecret.png", str(tmp_path / "secret.png"), "gone.png"]
+    other += ["https://a.org/near.png", "a" * 5000]
+    prose = "".join(f"![{name[:9]}]({name})\n\n" for name in [*kept, *other, "secret.txt"])
+    cells = [nbformat.v4.new_markdown_cell(prose), nbformat.v4.new_code_cell("1")]
+    cells[1].execution_count = 1
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "a.ipynb")
+    page = make_report([folder / "a.ipynb"], tmp_path / "report").read_text("utf-8")
+    kinds = re.findall("data:image/([a-z+]+);base64", page)
+    assert kinds == ["png", "jpeg", "svg+xml"] and "data:text" not in page
+    assert base64.b64encode(b"secret").decode() not in page
+    assert page.count("[picture: ") == len(other)
+    cells[0].source = "![folder](inner)"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "a.ipynb")
+    with pytest.raises(DepthClipError, match="a.ipynb: cannot embed a picture: .*inner"):
+        make_report([folder / "a.ipynb"], tmp_path / "report")
 
 
-def test_pictures_beside_the_notebook_that_was_run_are_embedded(tmp_path):
+def test_pictures_beside_the_source_notebook_are_embedded(tmp_path):
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "near.png").write_bytes(picture())
     content = nbformat.v4.new_notebook(
@@ -345,29 +334,9 @@ def test_pictures_beside_the_notebook_that_was_run_are_embedded(tmp_path):
     executed = tmp_path / "01_a--head=value.ipynb"
     nbformat.write(content, executed)
     missing = make_report([executed], tmp_path / "report").read_text("utf-8")
-    assert "[picture: near]" in missing  # no notebook of that name is there
+    assert "[picture: near]" in missing  # the source notebook is not there
     nbformat.write(content, source)
     assert PIXEL in make_report([executed], tmp_path / "report").read_text("utf-8")
-
-
-@pytest.mark.parametrize(
-    ("content", "kind"),
-    [
-        (picture("PNG"), "image/png"),
-        (picture("JPEG"), "image/jpeg"),
-        (picture("GIF"), "image/gif"),
-        (picture("WEBP"), "image/webp"),
-        (picture("TIFF"), None),
-        (picture()[:20], None),
-        (f'<?xml version="1.0"?>\n<!-- a --><!DOCTYPE svg>\n{DRAWING}'.encode(), "image/svg+xml"),
-        (b"<!---->" * 500 + b"<html>", None),
-        (b"<svgx>", None),
-        (b"secret", None),
-        (b"", None),
-    ],
-)
-def test_pictures_are_known_by_their_content(content, kind):
-    assert picture_type(content) == kind
 
 
 @pytest.mark.parametrize(
@@ -380,12 +349,12 @@ def test_pictures_are_known_by_their_content(content, kind):
         r"\begin{aligned} a &= b \\ c &= d \end{aligned}",
     ],
 )
-def test_formulae_are_well_formed(formula):
+def test_mathml_is_well_formed(formula):
     root = ET.fromstring(mathml(formula, "inline"))
     assert root.tag.endswith("math") and "\\" not in "".join(root.itertext())
 
 
-def test_a_formula_that_cannot_be_read_stays(monkeypatch):
+def test_unparsable_formula_is_shown_as_source(monkeypatch):
     def fails(*_, **__):
         raise IndexError
 

@@ -11,9 +11,11 @@ import psutil
 import pytest
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.workbook import records, runs
+from depthclip_core.workbook import runs
 
 ROOT = Path(__file__).resolve().parents[2]
+TAGS = ["parameters", "injected-parameters"]
+FACTS = {"place": "'<' + device + '>'", "never": "unknown"}
 DECLARED = "x: int = 1  # x = 1 is usual\nname: str | None = None\ndevice: str = 'cpu'"
 NOTEBOOKS = {
     "good": ["import os", "print(x, name, os.environ['DEPTHCLIP_FIGURES'])"],
@@ -42,12 +44,12 @@ def write(folder, name, declared=DECLARED):
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """Every notebook run once, the good one over a grid, two at a time: runs by their name."""
-    folder = tmp_path_factory.mktemp("runs {x}")  # braces, which papermill would fill
-    out = folder / "out"
+    """Run every notebook once, the good one over a grid, two at a time: runs by name."""
+    folder = tmp_path_factory.mktemp("runs {x}")
+    options = {"out": folder / "out", "workers": 2, "about": {"commit": "abc"}, "facts": FACTS}
     paths = [write(folder, name) for name in NOTEBOOKS if name != "good"]
-    found = runs.run(paths, out=out, workers=2, timeout=3)
-    found += runs.run(write(folder, "good"), {"name": "a = {b}"}, {"x": [2, 3]}, out, workers=2)
+    found = runs.run(paths, timeout=2.5, **options)
+    found += runs.run(write(folder, "good"), {"name": "a = {b}"}, {"x": [2, 3]}, **options)
     return {run.output.stem: run for run in found}
 
 
@@ -65,15 +67,32 @@ def test_each_run_leaves_a_notebook_and_a_record(ended):
         assert Path(content["notebook"]) == run.notebook
         assert content["parameters"] == run.parameters
         assert content["seconds"] == run.seconds > 0
-        assert content["versions"]["python"] == sys.version.split()[0]
-        assert set(content["versions"]) == {"python", *records.PACKAGES}
-        assert content["device"] not in (None, "", "cpu") and content["commit"]
-        assert content["started"][:2] == "20" and content["kernel"] == "python3"
+        assert content["commit"] == "abc" and content["kernel"] == "python3"
+        assert content["place"] == "<cpu>" and content["never"] is None
     assert not (run.output.parent / ".part").exists()
 
 
 @pytest.mark.slow
-def test_parameters_arrive(ended):
+def test_notebooks_carry_the_metadata_of_papermill(ended):
+    for name, run in ended.items():
+        notebook = nbformat.read(run.output, as_version=4)
+        about = notebook.metadata.papermill
+        given = {"name": "a = {b}", "x": run.parameters["x"]} if "good" in name else {}
+        assert about.parameters == given and about.exception == (run.outcome != "ok")
+        assert about.input_path == str(run.notebook) and about.output_path == str(run.output)
+        assert about.duration == run.seconds and about.start_time < about.end_time
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        statuses = [cell.metadata.papermill.status for cell in cells]
+        if run.outcome == "ok":
+            assert [tag for cell in cells for tag in cell.metadata.tags] == TAGS
+            assert statuses == ["completed"] * 4
+        elif run.cell:
+            ended_at = ["completed"] * (run.cell - 1) + ["failed"]
+            assert statuses == [*ended_at, "pending"][: len(statuses)]
+
+
+@pytest.mark.slow
+def test_parameters_reach_the_kernel(ended):
     for x in (2, 3):
         run = ended[f"good--x={x}"]
         assert run.parameters == {"x": x, "name": "a = {b}", "device": "cpu"}
@@ -90,24 +109,24 @@ def test_parameters_arrive(ended):
     [
         ("error", 3, "z = y", "ValueError: first"),
         ("dead", 3, "os._exit(1)", "the kernel died"),
-        ("slow", 3, "time.sleep(60)", "the cell took more than 3 s"),
+        ("slow", 3, "time.sleep(60)", "the cell took more than 2.5 s"),
         ("left", 3, "sys.exit()", "SystemExit"),
         ("widget", None, None, "in a widget: ZeroDivisionError: division by zero"),
     ],
 )
-def test_failures_say_where_and_why(ended, name, cell, source, error):
+def test_failed_run_names_cell_and_reason(ended, name, cell, source, error):
     run = ended[name]
     assert (run.cell, run.source, run.error) == (cell, source, error)
     assert record(run)["failed"] == {"cell": cell, "source": source, "error": error}
     where = f"cell {cell} (`{source}`): " if cell else ""
     assert str(run) == f"FAILED: {name}: {where}{error}"
     shown = runs.error_inside(nbformat.read(run.output, as_version=4))
-    assert shown is not None, "whoever opens the notebook sees it too"
+    assert shown is not None, "the notebook shows the error too"
     if cell:
         assert shown[0].source.startswith(source)
 
 
-def test_bad_settings_run_nothing(tmp_path):
+def test_invalid_options_start_nothing(tmp_path):
     path, out = write(tmp_path, "good"), tmp_path / "out"
     for settings in ({"workers": 0}, {"timeout": 0}, {"parameters": {"y": 1}}):
         with pytest.raises(DepthClipError):
@@ -115,7 +134,7 @@ def test_bad_settings_run_nothing(tmp_path):
     assert not out.exists()
 
 
-def test_errors_are_found_wherever_they_show():
+def test_error_inside_finds_errors_in_cells_and_widgets():
     notebook = nbformat.v4.new_notebook()
     assert runs.error_inside(notebook) is None
     error = nbformat.v4.new_output("error", ename="E", evalue="a\nb", traceback=[])
@@ -129,10 +148,10 @@ def test_errors_are_found_wherever_they_show():
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_breaking_off_ends_kernels_and_is_recorded(tmp_path, number):
+def test_interrupt_ends_kernels_and_is_recorded(tmp_path, number):
     begun = tmp_path / "begun"
     slow = write(tmp_path, "slow", f"x: int = 1\nopen({str(begun)!r}, 'w').close()")
-    # A shell's background jobs ignore SIGINT, and so may whatever runs this test.
+    # Background jobs of a shell ignore SIGINT, and so may the process that runs this test.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     code += "from depthclip_core.cli.main import main; main()"
     command = [sys.executable, "-c", code, "run", str(slow), "-g", "x", "1,2", "--workers", "1"]
@@ -157,6 +176,8 @@ def test_breaking_off_ends_kernels_and_is_recorded(tmp_path, number):
     content = json.loads((tmp_path / "out" / "slow--x=1.json").read_text())
     assert content["outcome"] == "interrupted"
     assert content["failed"]["error"] == "interrupted"
+    (error,) = nbformat.read(tmp_path / "out" / "slow--x=1.ipynb", as_version=4).cells[-2].outputs
+    assert error.evalue == "interrupted"
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "slow--x=1.ipynb",
         "slow--x=1.json",
@@ -172,7 +193,7 @@ def wait_for(condition, process, seconds=90):
 
 
 @pytest.mark.slow
-def test_figures_of_all_runs_may_go_into_one_folder(tmp_path):
+def test_figures_option_sets_one_folder_for_all_runs(tmp_path):
     (made,) = runs.run(
         write(tmp_path, "good"), out=tmp_path / "out", figures=tmp_path / "drawn", workers=1
     )
@@ -180,6 +201,21 @@ def test_figures_of_all_runs_may_go_into_one_folder(tmp_path):
     assert shown.split()[-1] == str(tmp_path / "drawn")
 
 
-def test_a_cell_is_known_by_its_first_statement():
-    assert runs._first_statement("# what\n  # why\nx = 1\n") == "x = 1"
-    assert runs._first_statement("# only this") == "# only this"
+def test_first_statement_skips_comments():
+    assert runs.first_statement("# what\n  # why\nx = 1\n") == "x = 1"
+    assert runs.first_statement("# only this") == "# only this"
+
+
+@pytest.mark.slow
+def test_outputs_of_an_earlier_run_are_dropped(tmp_path):
+    path = write(tmp_path, "error")
+    content = nbformat.read(path, as_version=4)
+    content.cells[-1].outputs = [nbformat.v4.new_output("stream", text="old")]
+    content.cells[-1].execution_count = 9
+    content.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    nbformat.write(content, path)
+    (made,) = runs.run(path, out=tmp_path / "out")
+    ran = nbformat.read(made.output, as_version=4)
+    assert ran.cells[-1].outputs == [] and ran.cells[-1].execution_count is None
+    assert "widgets" not in ran.metadata
+    assert nbformat.read(path, as_version=4) == content

@@ -60,9 +60,9 @@ HOSTILE = [
 
 
 def dangers(html):
-    """Whatever is not on the list, or reaches outside."""
+    """Whatever is not on the allow-list or reaches outside."""
     for tag in BeautifulSoup(html, "html.parser").find_all(True):
-        # The parser of this test writes names of SVG in small letters.
+        # The parser of this test writes the names of SVG in lower case.
         known = {name.lower(): name for name in INLINE | BLOCKS | MATH | SVG}
         if tag.name not in known:
             yield tag.name
@@ -88,7 +88,7 @@ def dangers(html):
 
 
 @pytest.mark.parametrize("html", HOSTILE)
-def test_nothing_hostile_is_kept(html):
+def test_hostile_html_is_removed(html):
     for fragment in (html, f"<p>a{html}b</p>", f"<table><tr><td>{html}", f"<svg>{html}</svg>"):
         clean = sanitised(fragment, "n")
         assert list(dangers(clean)) == []
@@ -98,7 +98,7 @@ def test_nothing_hostile_is_kept(html):
 
 
 @given(st.lists(st.sampled_from([piece for h in HOSTILE for piece in re.split(r"(?=[<>])", h)])))
-def test_nothing_hostile_is_kept_of_pieces(pieces):
+def test_hostile_pieces_are_removed(pieces):
     assert list(dangers(sanitised("".join(pieces), "n"))) == []
 
 
@@ -122,7 +122,7 @@ def test_formulae_are_kept():
     assert sanitised(html, "n") == sanitised_inline(html) == html
 
 
-def test_svg_is_kept_with_its_own_references():
+def test_svg_keeps_references_to_its_own_ids():
     html = (
         '<svg viewBox="0 0 2 2" width="2"><defs><clipPath id="c"><rect x="0"></rect></clipPath>'
         '<linearGradient id="g" gradientUnits="userSpaceOnUse"><stop offset="0"></stop>'
