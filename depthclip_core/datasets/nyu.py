@@ -58,7 +58,7 @@ class NyuFrames(Dataset):
         self._file = _open_mat(self.mat)
         self.n_in_file = len(self._file["images"])
         splits = Path(splits or self.mat.with_name(SPLITS_NAME))
-        self.indices = _read_split(splits, split, self.n_in_file)  # 0-based
+        self.indices = read_split(splits, split, self.n_in_file)  # 0-based
 
     @classmethod
     def open(
@@ -196,7 +196,7 @@ def _open_mat(path: Path) -> h5py.File:
     return file
 
 
-def _read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
+def read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
     """0-based indices of a split, in the order of splits.mat, which counts from 1."""
     if split == "all":
         return np.arange(n_frames)

@@ -8,7 +8,7 @@ import pytest
 from nyu_files import write_splits
 
 import depthclip_core as dc
-from depthclip_core.datasets.nyu import NyuFrames, _read_split, preprocess_rgb, whole_millimetres
+from depthclip_core.datasets.nyu import NyuFrames, read_split, preprocess_rgb, whole_millimetres
 from depthclip_core.settings import RELEASED_WINDOW, data_folder
 
 SCENES = ["bathroom", "classroom", "bathroom", "office_kitchen"]
@@ -62,7 +62,7 @@ def test_the_real_splits_are_read():
     real = Path(os.environ.get("DEPTHCLIP_NYU_SPLITS", data_folder() / "nyu" / "splits.mat"))
     if not real.is_file():
         pytest.skip("NYU's own splits.mat is not at hand")
-    test, train = (_read_split(real, split, 1449) for split in ("test", "train"))
+    test, train = (read_split(real, split, 1449) for split in ("test", "train"))
     assert (len(test), len(train)) == (654, 795)
     assert sorted([*test, *train]) == list(range(1449))
     assert test[:3].tolist() == [0, 1, 8]

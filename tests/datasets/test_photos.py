@@ -33,7 +33,7 @@ def test_a_list_of_photos_and_one_that_is_none(tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"these are no pixels")
     photos = PhotoFrames([bad, tmp_path / "absent.png"])
-    with pytest.raises(dc.DepthClipError, match=r"bad.jpg is not an image"):
+    with pytest.raises(dc.DepthClipError, match=r"bad.jpg as an image"):
         photos[0]
     with pytest.raises(dc.DepthClipError, match=r"no photo at .*absent.png"):
         photos[1]

@@ -168,8 +168,8 @@ def test_the_size_of_the_networks_input_is_a_setting(encoder, store):
 
 def test_the_mirror_image_is_the_second_view(encoder, store):
     class Mirrored(Generated):
-        def __getitem__(self, position):
-            frame = super().__getitem__(position)
+        def read_frame(self, index):
+            frame = super().read_frame(index)
             return dc.Frame(name=frame.name, rgb=np.ascontiguousarray(frame.rgb[:, ::-1]))
 
         def identity(self, checksums):
