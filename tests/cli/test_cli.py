@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from depthclip_core.cli.main import app, main
 from depthclip_core.cli.store import size_text
-from depthclip_core.encoding.store import PART, Store
+from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.workbook import runs
 
@@ -43,20 +43,20 @@ def store(tmp_path):
 
 @pytest.fixture
 def vectors(store):
-    """Two of three parts."""
-    array = store.array(VECTORS, 2 * PART + 5)
-    for part in (0, 2):
-        array.write(part, np.full((len(array.frames_of(part)), 100), part, np.float32))
+    """Two of three chunks."""
+    array = store.array(VECTORS, 2 * CHUNK + 5)
+    for chunk in (0, 2):
+        array.write(chunk, np.full((len(array.frames_of(chunk)), 100), chunk, np.float32))
     os.utime(array.folder / "array.json", (2e9, 2e9))
     return array
 
 
 @pytest.fixture
 def similarities(store):
-    """All of two parts, last used ten days ago."""
-    array = store.array(SIMILARITIES, PART + 1)
-    for part in (0, 1):
-        array.write(part, np.full((len(array.frames_of(part)), 100), part, np.float32))
+    """All of two chunks, last used ten days ago."""
+    array = store.array(SIMILARITIES, CHUNK + 1)
+    for chunk in (0, 1):
+        array.write(chunk, np.full((len(array.frames_of(chunk)), 100), chunk, np.float32))
     ten_days_ago = time.time() - 10 * 86400
     os.utime(array.folder / "array.json", (ten_days_ago, ten_days_ago))
     return array
@@ -76,14 +76,14 @@ def call(store):
     return call
 
 
-def damage(array, part):
-    content = bytearray(array.path(part).read_bytes())
+def damage(array, chunk):
+    content = bytearray(array.path(chunk).read_bytes())
     content[-1] ^= 1
-    array.path(part).write_bytes(content)
+    array.path(chunk).write_bytes(content)
 
 
 def leave_unfinished(array):
-    path = array.folder / ".part-00001.h5.0123abcd.tmp"
+    path = array.folder / ".chunk-00001.h5.0123abcd.tmp"
     path.write_bytes(b"x" * 1500)
     return path
 
@@ -112,23 +112,23 @@ def test_list_shows_each_array(call, store, vectors, similarities):
     code, (head, first, second, blank, total) = call("list")
     assert code == 0
     assert re.split("  +", head) == (
-        ["address", "kind", "data", "encoder", "head", "words", "frames", "size", "last used"]
+        ["key", "kind", "data", "encoder", "head", "words", "frames", "size", "last used"]
     )
     assert re.split("  +", first) == [
         *(
-            vectors.address,
+            vectors.key,
             "vectors",
             "sample, test",
             "RN50 01234567",
             "value",
             "-",
-            f"{PART + 5}/{2 * PART + 5}",
+            f"{CHUNK + 5}/{2 * CHUNK + 5}",
         ),
         *(size_text(vectors.size), date.fromtimestamp(2e9).isoformat()),
     ]
     assert re.split("  +", second)[:7] == [
-        *(similarities.address, "similarities", "sample, test", "RN50 01234567 bf16", "released"),
-        *("3: giant … unseen", f"{PART + 1}/{PART + 1}"),
+        *(similarities.key, "similarities", "sample, test", "RN50 01234567 bf16", "released"),
+        *("3: giant … unseen", f"{CHUNK + 1}/{CHUNK + 1}"),
     ]
     for column in ("kind", "data", "encoder", "head", "words", "last used"):
         start = head.index(column)
@@ -157,9 +157,9 @@ def test_list_takes_settings_of_any_kind(call, store, settings):
 def test_list_shows_what_is_broken(call, vectors, similarities):
     (vectors.folder / "array.json").write_text("{")
     code, lines = call("list")
-    (row,) = [line for line in lines if line.startswith(f"{vectors.address}  ")]
+    (row,) = [line for line in lines if line.startswith(f"{vectors.key}  ")]
     assert code == 0 and re.split("  +", row)[1] == "broken"
-    assert f"{vectors.address} is broken: its array.json does not describe an array" in lines
+    assert f"{vectors.key} is broken: its array.json does not describe an array" in lines
     assert lines[-1] == "`depthclip store prune` removes what is broken."
 
 
@@ -180,9 +180,9 @@ def test_sizes_are_for_people(size, text):
 def test_verify_tells_what_is_whole(call, vectors, similarities):
     code, (first, second) = call("verify")
     assert code == 0
-    assert first.startswith(f"{vectors.address} [vectors, sample, test, RN50")
-    assert first.endswith("]: 1 of 3 parts missing: incomplete")
-    assert second.startswith(similarities.address) and second.endswith("]: ok")
+    assert first.startswith(f"{vectors.key} [vectors, sample, test, RN50")
+    assert first.endswith("]: 1 of 3 chunks missing: incomplete")
+    assert second.startswith(similarities.key) and second.endswith("]: ok")
     assert vectors.last_used == 2e9, "to verify is not to use"
 
 
@@ -191,25 +191,25 @@ def test_verify_tells_what_is_damaged(call, vectors, similarities):
     damage(vectors, 2)
     code, (first, second, hint) = call("verify")
     assert code == 1
-    assert first.endswith(": 2 damaged parts (0, 2); 1 of 3 parts missing: incomplete")
+    assert first.endswith(": 2 damaged chunks (0, 2); 1 of 3 chunks missing: incomplete")
     assert second.endswith(": ok")
     assert "makes it again" in hint and "prune --damaged" in hint
-    assert call("verify", similarities.address)[0] == 0
-    assert call("verify", vectors.address)[0] == 1
+    assert call("verify", similarities.key)[0] == 0
+    assert call("verify", vectors.key)[0] == 1
 
 
 def test_verify_tells_what_is_broken(call, vectors):
     (vectors.folder / "array.json").unlink()
     code, (line, hint) = call("verify")
-    assert code == 1 and line.startswith(f"{vectors.address}: broken: its array.json cannot")
+    assert code == 1 and line.startswith(f"{vectors.key}: broken: its array.json cannot")
     assert "prune" in hint
 
 
 @pytest.mark.parametrize("command", ["verify", "prune"])
-def test_an_unknown_address_is_an_error(call, store, vectors, command):
-    wrong = vectors.address[:-1] + "x"
+def test_an_unknown_key_is_an_error(call, store, vectors, command):
+    wrong = vectors.key[:-1] + "x"
     before = files(store)
-    with pytest.raises(DepthClipError, match=f"unknown array .* mean '{vectors.address}'"):
+    with pytest.raises(DepthClipError, match=f"unknown array .* mean '{vectors.key}'"):
         call(command, wrong)
     assert files(store) == before
 
@@ -221,7 +221,7 @@ def test_prune_removes_what_killed_runs_left(call, store, vectors, similarities)
     leftover, before = leave_unfinished(vectors), files(store)
     code, (line, total) = call("prune", "--dry-run")
     assert code == 0 and files(store) == before
-    assert line.startswith(f"would remove 1 unfinished file of {vectors.address} [")
+    assert line.startswith(f"would remove 1 unfinished file of {vectors.key} [")
     assert line.endswith("], 1.5 kB") and total == f"1.5 kB would be freed in {store.folder}"
     code, (line, total) = call("prune")
     assert code == 0 and files(store) == before - {leftover}
@@ -229,7 +229,7 @@ def test_prune_removes_what_killed_runs_left(call, store, vectors, similarities)
     assert call("prune") == (0, [f"Nothing to remove in {store.folder}"])
 
 
-def test_prune_removes_damaged_parts_if_told(call, store, vectors, similarities):
+def test_prune_removes_damaged_chunks_if_told(call, store, vectors, similarities):
     damage(vectors, 2)
     before = files(store)
     assert call("prune")[1] == [f"Nothing to remove in {store.folder}"]
@@ -238,7 +238,7 @@ def test_prune_removes_damaged_parts_if_told(call, store, vectors, similarities)
     size = size_text(vectors.path(2).stat().st_size)
     code, (again, _) = call("prune", "--damaged")
     assert again == line.replace("would remove", "removed")
-    assert again.startswith(f"removed damaged part 2 of {vectors.address}") and size in again
+    assert again.startswith(f"removed damaged chunk 2 of {vectors.key}") and size in again
     assert files(store) == before - {vectors.path(2)}
     assert call("verify")[0] == 0 and vectors.last_used == 2e9
 
@@ -248,7 +248,7 @@ def test_prune_removes_broken_and_old_arrays(call, store, vectors, similarities)
     kept = {path for path in files(store) if path.is_relative_to(similarities.folder)}
     code, lines = call("prune")
     assert code == 0 and files(store) == kept and not vectors.folder.exists()
-    assert lines[0].startswith(f"removed {vectors.address} (broken: it is of format 0")
+    assert lines[0].startswith(f"removed {vectors.key} (broken: it is of format 0")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_prune_removes_broken_and_old_arrays(call, store, vectors, similarities)
 )
 def test_prune_removes_whole_arrays(call, store, vectors, similarities, arguments, gone):
     arrays = {"vectors": vectors, "similarities": similarities}
-    arguments = [vectors.address if a == "VECTORS" else a for a in arguments]
+    arguments = [vectors.key if a == "VECTORS" else a for a in arguments]
     before, size = files(store), sum(arrays[name].size for name in gone)
     code, lines = call("prune", *arguments, "--dry-run")
     assert code == 0 and files(store) == before
@@ -296,9 +296,9 @@ def test_prune_keeps_what_a_run_holds(call, store, vectors, similarities):
         release.set()
         running.join()
     assert code == 0 and files(store) == before
-    assert lines[0].startswith(f"kept {vectors.address} [")
+    assert lines[0].startswith(f"kept {vectors.key} [")
     assert lines[0].endswith("]: a running process holds it")
-    assert lines[1].startswith(f"removed {similarities.address}")
+    assert lines[1].startswith(f"removed {similarities.key}")
     assert call("prune", "--all")[0] == 0 and files(store) == set()
 
 
@@ -427,7 +427,7 @@ def test_an_error_is_one_line_without_traceback(store, vectors):
     answer = depthclip("store", "verify", "nothing", "--folder", str(store.folder))
     assert answer.returncode == 1 and answer.stdout == ""
     (line,) = answer.stderr.splitlines()
-    assert line == f"depthclip: unknown array 'nothing': known: {vectors.address}"
+    assert line == f"depthclip: unknown array 'nothing': known: {vectors.key}"
 
 
 def test_the_store_of_the_data_folder_is_the_default(tmp_path, vectors):

@@ -17,12 +17,12 @@ from depthclip_core.clip import encoders
 from depthclip_core.datasets.base import Dataset
 from depthclip_core.encoding import passes as encoding
 from depthclip_core.encoding.passes import collect_responses, encode
-from depthclip_core.encoding.store import PART, Store, StoredArray
+from depthclip_core.encoding.store import CHUNK, Store, StoredArray
 from depthclip_core.method import pipeline
 from depthclip_core.settings import PROMPTS
 
 SIZE = (64, 96)  # of the network's input: quick
-N = PART + 6  # two parts
+N = CHUNK + 6  # two chunks
 WORDS = ("near", "far")
 
 
@@ -134,7 +134,7 @@ def test_vectors_that_are_there_serve_where_similarities_are_asked_for(encoder, 
 @pytest.mark.parametrize(
     "change", ["size", "frames", "weights", "precision", "normalisation", "activation", "method"]
 )
-def test_an_array_is_addressed_by_all_that_it_depends_on(encoder, store, change, monkeypatch):
+def test_an_array_is_keyed_by_all_that_it_depends_on(encoder, store, change, monkeypatch):
     options = {"size": SIZE, "n": 8}
     collect(encoder, store, **options)
     before = len(store.arrays())
@@ -145,7 +145,7 @@ def test_an_array_is_addressed_by_all_that_it_depends_on(encoder, store, change,
     elif change == "normalisation":
         monkeypatch.setattr(encoders, "MEAN", (0.5, 0.5, 0.5))
     elif change == "method":
-        monkeypatch.setattr(encoders, "METHOD", encoders.METHOD + 1)
+        monkeypatch.setattr(encoders, "COMPUTATION_VERSION", encoders.COMPUTATION_VERSION + 1)
     elif change == "activation":
         encoder = dc.load_encoder("sample", device="cpu", precision="fp32")
         for block in encoder.model.transformer.resblocks:
@@ -184,15 +184,15 @@ def test_the_mirror_image_is_the_second_view(encoder, store):
 
 
 @pytest.mark.parametrize("kind", ["vectors", "similarities"])
-def test_a_damaged_part_is_told_and_made_again_alone(encoder, store, passes, kind):
+def test_a_damaged_chunk_is_told_and_made_again_alone(encoder, store, passes, kind):
     whole = collect(encoder, store)["value"]
     array = next(a for a in store.arrays() if a.settings["kind"] == kind)
     if kind == "vectors":
         for other in store.arrays():
             if other is not array and other.settings["kind"] == "similarities":
-                for part in range(other.n_parts):
-                    other.discard(part)
-    path = max(array.folder.glob("*.h5"))  # the last part: 6 frames
+                for chunk in range(other.n_chunks):
+                    other.discard(chunk)
+    path = max(array.folder.glob("*.h5"))  # the last chunk: 6 frames
     content = bytearray(path.read_bytes())
     content[-9] ^= 1
     path.write_bytes(content)
@@ -204,7 +204,7 @@ def test_a_damaged_part_is_told_and_made_again_alone(encoder, store, passes, kin
     assert torch.equal(collect(encoder, store)["value"], again)
 
 
-def test_a_part_that_another_process_repaired_meanwhile_is_kept(encoder, store, monkeypatch):
+def test_a_chunk_that_another_process_repaired_meanwhile_is_kept(encoder, store, monkeypatch):
     whole = collect(encoder, store)["value"]
     array = next(a for a in store.arrays() if a.settings["kind"] == "similarities")
     path = array.path(1)
@@ -214,28 +214,28 @@ def test_a_part_that_another_process_repaired_meanwhile_is_kept(encoder, store, 
     lock = StoredArray.lock
 
     def lock_after_the_other(self, *args):
-        if self.address == array.address:
+        if self.key == array.key:
             path.write_bytes(sound)
         return lock(self, *args)
 
     monkeypatch.setattr(StoredArray, "lock", lock_after_the_other)
-    monkeypatch.setattr(StoredArray, "discard", lambda self, part: discarded.append(part))
+    monkeypatch.setattr(StoredArray, "discard", lambda self, chunk: discarded.append(chunk))
     with pytest.warns(UserWarning, match="made again"):
         assert torch.equal(collect(encoder, store)["value"], whole)
     assert discarded == []
 
 
-def test_a_part_that_is_removed_between_looking_and_reading_is_made_again(
+def test_a_chunk_that_is_removed_between_looking_and_reading_is_made_again(
     encoder, store, passes, monkeypatch
 ):
     whole = collect(encoder, store)["value"]
     read, removed = StoredArray.read, []
 
-    def read_after_a_prune(self, part):
+    def read_after_a_prune(self, chunk):
         if not removed and self.settings["kind"] == "similarities":
-            removed.append(part)
-            self.discard(part)
-        return read(self, part)
+            removed.append(chunk)
+            self.discard(chunk)
+        return read(self, chunk)
 
     monkeypatch.setattr(StoredArray, "read", read_after_a_prune)
     with pytest.warns(UserWarning, match="made again"):
@@ -244,7 +244,7 @@ def test_a_part_that_is_removed_between_looking_and_reading_is_made_again(
 
 
 def test_writing_that_fails_is_told_and_ends_the_run(encoder, store, monkeypatch):
-    def full(self, part, values, **provenance):
+    def full(self, chunk, values, **provenance):
         raise dc.DepthClipError("no space left")
 
     monkeypatch.setattr(StoredArray, "write", full)
@@ -281,7 +281,7 @@ def start(store, n):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(encoder, store, passes, tmp_path):
-    n = 5 * PART
+    n = 5 * CHUNK
     run = start(store, n)
     run.stdout.readline()
     deadline = time.monotonic() + 60
@@ -293,10 +293,10 @@ def test_a_killed_run_goes_on_where_it_stopped(encoder, store, passes, tmp_path)
     (array,) = store.arrays()
     left = array.missing()
     assert 0 < len(left) <= 3
-    for part in set(range(5)) - set(left):
-        assert array.read(part).shape == (PART, 2, 256, 2, 3)
+    for chunk in set(range(5)) - set(left):
+        assert array.read(chunk).shape == (CHUNK, 2, 256, 2, 3)
     got = collect(encoder, store, n=n)["value"]
-    assert passes["views"] == 2 * PART * len(left)
+    assert passes["views"] == 2 * CHUNK * len(left)
     torch.testing.assert_close(
         got, collect(encoder, Store(tmp_path / "fresh"), n=n)["value"], rtol=0, atol=2e-6
     )
@@ -304,9 +304,9 @@ def test_a_killed_run_goes_on_where_it_stopped(encoder, store, passes, tmp_path)
 
 @pytest.mark.slow
 def test_two_processes_do_the_work_once(store):
-    runs = [start(store, 3 * PART) for _ in range(2)]
+    runs = [start(store, 3 * CHUNK) for _ in range(2)]
     views = [int(run.communicate(timeout=120)[0].split()[-1]) for run in runs]
-    assert sorted(views) == [0, 6 * PART] or sum(views) == 6 * PART
+    assert sorted(views) == [0, 6 * CHUNK] or sum(views) == 6 * CHUNK
 
 
 MEMORY = """
@@ -375,7 +375,7 @@ def overflowing(encoder, monkeypatch, frame):
 
 @pytest.mark.parametrize("keep", ["vectors", "similarities"])
 def test_a_pass_that_overflows_is_an_error_and_is_not_kept(encoder, store, keep, monkeypatch):
-    overflowing(encoder, monkeypatch, frame=PART + 2)
+    overflowing(encoder, monkeypatch, frame=CHUNK + 2)
     with pytest.raises(dc.DepthClipError, match="its fp16 overflows, load it with") as caught:
         collect(encoder, store, heads=["released"], keep=keep)
     assert "\n" not in str(caught.value)
@@ -385,14 +385,14 @@ def test_a_pass_that_overflows_is_an_error_and_is_not_kept(encoder, store, keep,
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("kind", ["vectors", "similarities"])
-def test_a_part_that_was_kept_without_being_finite_is_an_error(encoder, store, kind, value):
+def test_a_chunk_that_was_kept_without_being_finite_is_an_error(encoder, store, kind, value):
     sound = collect(encoder, store)["value"]
     array = next(a for a in store.arrays() if a.settings["kind"] == kind)
     values = array.read(1)
     values[3, 1, 0, 0, 0] = value
     array.write(1, values)
     words = WORDS if kind == "similarities" else WORDS[::-1]
-    with pytest.raises(dc.DepthClipError, match=r"part-00001\.h5 holds NaN .* remove it, and"):
+    with pytest.raises(dc.DepthClipError, match=r"chunk-00001\.h5 holds NaN .* remove it, and"):
         collect(encoder, store, words)
     array.path(1).unlink()
     again = collect(encoder, store, words)["value"]
