@@ -12,7 +12,7 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import LOGIT_SCALE, TEMPERATURE
 
 
-def similarities(
+def text_similarities(
     vectors: Float[Tensor, "B D h w"], text: Float[Tensor, "K D"]
 ) -> Float[Tensor, "B K h w"]:
     """s = f·t of every cell with every word, in fp32.
@@ -24,7 +24,7 @@ def similarities(
 
 
 def bin_weights(
-    similarity: Float[Tensor, "B K h w"],
+    similarities: Float[Tensor, "B K h w"],
     temperature: float = TEMPERATURE,
     logit_scale: float = LOGIT_SCALE,
 ) -> Float[Tensor, "B K h w"]:
@@ -32,7 +32,7 @@ def bin_weights(
 
     Weights are non-negative and sum to one; NaN at a cell where a similarity is NaN or infinite.
     """
-    logits = similarity.float() * logit_factor(temperature, logit_scale)
+    logits = similarities.float() * logit_factor(temperature, logit_scale)
     # The softmax would give a word at minus infinity the weight 0.
     return torch.softmax(logits.nan_to_num_(torch.nan, torch.nan, torch.nan), dim=1)
 
