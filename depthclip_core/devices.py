@@ -1,7 +1,8 @@
-"""Devices: which one a run uses, what it is called, and exact arithmetic on it."""
+"""Devices: which one a run uses, its name, what it computes fast, and exact arithmetic on it."""
 
 import platform
 import re
+from collections.abc import Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,15 +10,21 @@ import torch
 
 from depthclip_core.errors import DepthClipError, first_line
 
+# Linux's names for bf16 in vector and matrix instructions: AVX-512 and AMX on x86-64, NEON on ARM.
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """ "auto" is CUDA where there is one; `DepthClipError` for a device that is not there."""
-    if device == "auto":
+    """The device of that name; "auto" is CUDA where there is one.
+
+    Raises `DepthClipError` for a device that this machine lacks.
+    """
+    if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(device)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()  # fails on a device without memory, such as "meta"
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise DepthClipError(f"device {device!s} cannot be used: {first_line(error)}") from error
     return device
 
@@ -35,9 +42,28 @@ def device_name(device: torch.device) -> str:
     return re.sub(r"\((R|TM)\)|\s+", " ", name).replace("  ", " ").strip()
 
 
+def cpu_flags() -> set[str]:
+    """The processor's features as Linux names them; empty where they are not known."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    of = [line.partition(":")[2] for line in lines if re.match(r"(flags|Features)\s*:", line)]
+    return set(of[0].split()) if of else set()
+
+
+def has_bf16(flags: Set[str] | None = None) -> bool:
+    """Whether a processor multiplies in bf16; assumed where its flags are not known.
+
+    flags: those of another processor than this one.
+    """
+    flags = cpu_flags() if flags is None else flags
+    return not flags or bool(BF16_FLAGS & flags)
+
+
 @contextmanager
 def exact_gpu(device: torch.device):
-    """Without TensorFloat-32, whose 10 bits would make a GPU's fp32 a name only."""
+    """Without TensorFloat-32, whose 10-bit mantissa is far from fp32."""
     if device.type != "cuda":
         yield
         return

@@ -1,18 +1,27 @@
-"""Files that are written whole: first under a random name, so that no other file is in the way."""
+"""Files written whole, and what this package remembers of files between runs."""
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+from filelock import FileLock
+
+from depthclip_core.errors import DepthClipError
+
+CHECKSUMS = "depthclip-checksums.json"  # where a store remembers the checksums of files
+PATIENCE = 5.0  # seconds to wait for another process that writes notes
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file's path beside `path`; it takes that name once the block has ended well.
+    """A new file's path beside `path`; the file takes that name when the block ends without error.
 
-    Whoever reads finds the old file or the new one, never half of one. A link that lies at `path`
-    is replaced, and not followed.
+    Readers find the old file or the new one, never half of one. A link at `path` is replaced, not
+    followed.
     """
     part = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
     try:
@@ -21,3 +30,62 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+class Notes:
+    """A JSON file of small facts by name, shared by processes.
+
+    It only saves time: notes that cannot be read or written are forgotten without an error.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def read(self) -> dict[str, object]:
+        try:
+            known = json.loads(self.path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def add(self, new: dict[str, object]) -> None:
+        with suppress(OSError, NotImplementedError):  # a full or read-only disk, one without locks
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.with_suffix(".lock"), timeout=PATIENCE):
+                for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+                    leftover.unlink()  # of a killed process, which held this lock
+                with replacing(self.path) as part:
+                    part.write_text(json.dumps(self.read() | new, indent=1))
+
+
+def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
+    """sha256 of each file, 64 hex digits; `DepthClipError` for a file that cannot be read.
+
+    notes: where checksums are remembered until a file's size or time of change differs.
+    """
+    known, new, digests = notes.read(), {}, []
+    for path in paths:
+        path = Path(os.path.abspath(Path(path).expanduser()))
+        try:
+            with open(path, "rb") as file:
+                before, entry = _state(file.fileno()), known.get(str(path))
+                if not _is_entry(entry) or entry[:2] != before:
+                    entry = [*before, hashlib.file_digest(file, "sha256").hexdigest()]
+                    if before == _state(file.fileno()):
+                        new[str(path)] = entry
+        except OSError as error:
+            reason = error.strerror or error
+            raise DepthClipError(f"cannot read {path}: {reason}") from error
+        digests.append(entry[2])
+    if new:
+        notes.add(new)
+    return digests
+
+
+def _state(descriptor: int) -> list[int]:
+    about = os.fstat(descriptor)
+    return [about.st_size, about.st_mtime_ns]
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, list) and [type(value) for value in entry] == [int, int, str]

@@ -8,6 +8,7 @@ from types import ModuleType
 import hypothesis
 import nyu_files
 import pytest
+import tiny
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
@@ -34,3 +35,17 @@ hypothesis.settings.load_profile("workbook")
 def nyu_folder(tmp_path_factory) -> Path:
     """A folder in NYU's layout with a few of the sample's frames: a few seconds even for RN50."""
     return nyu_files.write_sample(tmp_path_factory.mktemp("nyu"))
+
+
+@pytest.fixture(scope="session")
+def own_store(tmp_path_factory):
+    """The tests' own store: `load_encoder` remembers weights files there, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEPTHCLIP_STORE", str(tmp_path_factory.mktemp("store")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory) -> list[str]:
+    """Names of models of OpenAI's architectures in small: a ResNet and a ViT."""
+    return tiny.add_models(tmp_path_factory.mktemp("models"))

@@ -14,8 +14,7 @@ from depthclip_core.bench.machine import compare, matrix_peak
 from depthclip_core.clip.encoders import Encoder, load_encoder
 from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
-from depthclip_core.encoding.passes import READ
-from depthclip_core.encoding.store import Store
+from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
 from depthclip_core.method.pipeline import depth_maps, predict_depth, project, respond
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
@@ -48,7 +47,9 @@ def seeded_encoder(
         with torch.inference_mode():
             resnet_cells(encoder.visual, picture)
     model = encoder.model.to(device)
-    return Encoder(model, encoder.tokenizer, name, "random", precision, compiled)
+    return Encoder(
+        lambda: model, encoder.configuration, "random", device, precision, compiled
+    ).built()
 
 
 def precisions(device: torch.device) -> list[str]:
@@ -61,7 +62,7 @@ def precisions(device: torch.device) -> list[str]:
 def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
     """Frame to depth map, seconds per image with its mirror image, against the released loop."""
     frames = open_dataset("sample", "test")
-    batch = 1 if device.type == "cpu" else READ
+    batch = 1 if device.type == "cpu" else CHUNK
     rgb = frames.rgb_batch(range(batch))
     fast = precisions(device)
     released = seeded_encoder(name, device, "fp32")
@@ -146,7 +147,7 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
     """Where a frame's time goes: milliseconds per frame of each stage, from disk to metrics."""
     frames = open_dataset("sample", "test", released_preprocessing=True)
     encoder = seeded_encoder(name, device, "fp32" if device.type == "cpu" else "fp16")
-    batch = 1 if device.type == "cpu" else READ
+    batch = 1 if device.type == "cpu" else CHUNK
     rgb = frames.rgb_batch(range(batch))
     rows, columns = RELEASED_WINDOW.slices
     truth = frames.ground_truth(0)

@@ -6,13 +6,12 @@ Written from the method's text, one frame and one setting at a time, as the rele
 import numpy as np
 import torch
 import torch.nn.functional as F
-from open_clip.modified_resnet import ModifiedResNet
-from torch import Tensor
+from torch import Tensor, nn
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def released_depth(rgb: np.ndarray, visual: ModifiedResNet, text: Tensor, bins: Tensor) -> Tensor:
+def released_depth(rgb: np.ndarray, visual: nn.Module, text: Tensor, bins: Tensor) -> Tensor:
     """uint8 (480, 640, 3) → depth (416, 544) in metres: two full passes of batch one.
 
     visual: a ModifiedResNet as open_clip made it, in the precision and on the device of the pass.

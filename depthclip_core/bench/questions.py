@@ -18,8 +18,8 @@ from depthclip_core.clip.encoders import load_encoder
 from depthclip_core.clip.heads import HEADS
 from depthclip_core.datasets import Dataset, Frame, open_dataset
 from depthclip_core.datasets.base import Checksums
-from depthclip_core.encoding.passes import READ, collect_responses, encode
-from depthclip_core.encoding.store import Store
+from depthclip_core.encoding.passes import collect_responses, encode
+from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.quadratic import error_forms
 from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
@@ -114,7 +114,7 @@ def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
     """
     small = {"encoder": "sample", "size": (96, 128), "heads": ["value"], "words": WORDS}
     large = {"encoder": "RN50", "size": None, "heads": list(HEADS), "words": None}
-    tasks = [(count, small) for count in counts] + [(4 * READ, large)]
+    tasks = [(count, small) for count in counts] + [(4 * CHUNK, large)]
     return [_alone(device=str(device), count=count, **task) for count, task in tasks]
 
 

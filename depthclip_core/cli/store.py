@@ -1,4 +1,4 @@
-"""The commands `depthclip store list`, `verify` and `prune`: what network passes left on disk."""
+"""The commands `depthclip store list`, `verify` and `prune`: the arrays on disk."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from depthclip_core.encoding.store import AbsentPart, DamagedPart, Store, StoredArray
+from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError, unknown_name
 
 store_app = typer.Typer(no_args_is_help=True)
@@ -16,13 +16,13 @@ store_app = typer.Typer(no_args_is_help=True)
 Folder = Annotated[
     Path | None, typer.Option(help="Where the store is.", show_default="store/ in the data folder")
 ]
-Addresses = Annotated[
-    list[str] | None, typer.Argument(help="Addresses of arrays, as `list` shows them.")
+Keys = Annotated[
+    list[str] | None, typer.Argument(help="Keys of arrays, as `list` shows them; none: all.")
 ]
 
-COLUMNS = [*"address kind data encoder head words frames size".split(), "last used"]
+COLUMNS = [*"key kind data encoder head words frames size".split(), "last used"]
 TO_THE_RIGHT = {"frames", "size"}
-BROKEN_GOES = "`depthclip store prune` removes what is broken."
+BROKEN_HINT = "`depthclip store prune` removes broken arrays."
 
 
 class InUse(DepthClipError):
@@ -31,7 +31,7 @@ class InUse(DepthClipError):
 
 @store_app.command("list")
 def list_arrays(folder: Folder = None) -> None:
-    """Show every array: what of, how much of it is there, its size and last use."""
+    """Show every array: its content, how much of it is there, its size and last use."""
     store = Store(folder)
     arrays = store.arrays()
     if not arrays:
@@ -43,16 +43,16 @@ def list_arrays(folder: Folder = None) -> None:
     typer.echo(f"\n{count(len(arrays), 'array')}, {total}, in {store.folder}")
     for array in arrays:
         if array.broken:
-            typer.echo(f"{array.address} is broken: {array.broken}")
+            typer.echo(f"{array.key} is broken: {array.broken}")
     if any(array.broken for array in arrays):
-        typer.echo(BROKEN_GOES)
+        typer.echo(BROKEN_HINT)
 
 
 @store_app.command()
-def verify(addresses: Addresses = None, folder: Folder = None) -> None:
-    """Read every part and compare it with its checksum; exit status 1 if any is damaged."""
+def verify(keys: Keys = None, folder: Folder = None) -> None:
+    """Compare every chunk with its checksum; exit with status 1 if any is damaged."""
     store = Store(folder)
-    arrays = chosen(store, addresses) if addresses else store.arrays()
+    arrays = chosen(store, keys) if keys else store.arrays()
     if not arrays:
         typer.echo(f"The store is empty: {store.folder}")
     any_damaged = any_broken = False
@@ -60,46 +60,50 @@ def verify(addresses: Addresses = None, folder: Folder = None) -> None:
         damaged, absent = inspect(array)
         findings = [f"broken: {array.broken}"] if array.broken else []
         if damaged:
-            findings.append(f"{count(len(damaged), 'damaged part')} ({listed(damaged)})")
+            findings.append(f"{count(len(damaged), 'damaged chunk')} ({listed(damaged)})")
         if absent:
-            findings.append(f"{len(absent)} of {count(array.n_parts, 'part')} missing: incomplete")
+            findings.append(
+                f"{len(absent)} of {count(array.n_chunks, 'chunk')} missing: incomplete"
+            )
         typer.echo(f"{title(array)}: {'; '.join(findings) or 'ok'}")
         any_damaged |= bool(damaged)
         any_broken |= bool(array.broken)
     if any_damaged:
         typer.echo(
-            "The next run that asks for a damaged part makes it again; "
+            "The next run that needs a damaged chunk computes it again; "
             "`depthclip store prune --damaged` removes it now."
         )
     if any_broken:
-        typer.echo(BROKEN_GOES)
+        typer.echo(BROKEN_HINT)
     if any_damaged or any_broken:
         raise typer.Exit(1)
 
 
 @store_app.command()
 def prune(
-    addresses: Addresses = None,
+    keys: Keys = None,
     folder: Folder = None,
     unused_days: Annotated[
-        float | None, typer.Option(min=0, help="Also remove arrays unused for so many days.")
+        float | None,
+        typer.Option(min=0, help="Also remove arrays unused for this many days."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove every array.")] = False,
     damaged: Annotated[
-        bool, typer.Option("--damaged", help="Also remove damaged parts: reads all.")
+        bool,
+        typer.Option("--damaged", help="Also remove damaged chunks; reads everything."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")] = False,
 ) -> None:
-    """Remove what killed runs left, broken arrays, and the arrays named or selected.
+    """Remove what killed runs left, broken arrays, and the arrays that are named or selected.
 
-    Arrays that a running process holds are kept.
+    Arrays in use by another process are kept.
     """
     store = Store(folder)
-    named = {array.address for array in chosen(store, addresses)} if addresses else set()
+    named = {array.key for array in chosen(store, keys)} if keys else set()
     removes, n_removed, freed, failed = "would remove" if dry_run else "removed", 0, 0, False
     for array in store.arrays():
         why = array.broken and f"broken: {array.broken}"
-        if everything or array.address in named:
+        if everything or array.key in named:
             why = "as asked"
         elif unused_days is not None and time.time() - array.last_used >= unused_days * 86400:
             why = f"last used {day(array.last_used)}"
@@ -109,7 +113,7 @@ def prune(
                     typer.echo(f"{removes} {what}, {size_text(size)}")
                     n_removed, freed = n_removed + 1, freed + size
         except InUse:
-            typer.echo(f"kept {title(array)}: a running process holds it")
+            typer.echo(f"kept {title(array)}: another process uses it")
         except DepthClipError as error:
             typer.echo(f"kept {title(array)}: {error}", err=True)
             failed = True
@@ -125,7 +129,7 @@ def prune(
 def pruned(
     array: StoredArray, why: str | None, damaged: bool, dry_run: bool
 ) -> Iterator[tuple[str, int]]:
-    """Remove from an array what can go, all of it if there is a `why`: what went, and its bytes."""
+    """Remove a whole array if there is a `why`, else its leftovers: what was removed, in bytes."""
     if why:
         size = array.size
         if not dry_run:
@@ -138,53 +142,53 @@ def pruned(
             array.discard_temporaries()
         yield f"{count(len(leftovers), 'unfinished file')} of {title(array)}", size
     if damaged:
-        parts, _ = inspect(array)
-        for part in parts:
-            size = array.path(part).stat().st_size
+        chunks, _ = inspect(array)
+        for chunk in chunks:
+            size = array.path(chunk).stat().st_size
             if not dry_run:
-                array.discard(part)
-            yield f"damaged part {part} of {title(array)}", size
+                array.discard(chunk)
+            yield f"damaged chunk {chunk} of {title(array)}", size
 
 
 def give_up() -> None:
-    raise InUse("a running process holds it")
+    raise InUse("another process uses the array")
 
 
-def chosen(store: Store, addresses: Sequence[str]) -> list[StoredArray]:
-    """The arrays of these addresses; `DepthClipError` for one that is not in the store."""
-    known = {array.address: array for array in store.arrays()}
-    for address in addresses:
+def chosen(store: Store, keys: Sequence[str]) -> list[StoredArray]:
+    """The arrays of these keys; `DepthClipError` for one that is not in the store."""
+    known = {array.key: array for array in store.arrays()}
+    for key in keys:
         if not known:
-            raise DepthClipError(f"no array {address!r}: the store {store.folder} is empty")
-        if address not in known:
-            raise unknown_name("array", address, known)
-    return [known[address] for address in dict.fromkeys(addresses)]
+            raise DepthClipError(f"no array {key!r}: the store {store.folder} is empty")
+        if key not in known:
+            raise unknown_name("array", key, known)
+    return [known[key] for key in dict.fromkeys(keys)]
 
 
 def inspect(array: StoredArray) -> tuple[list[int], list[int]]:
-    """Read every part of an array: which are damaged, which are not there."""
+    """Read every chunk of an array: which are damaged, and which are absent."""
     damaged, absent = [], []
-    for part in range(array.n_parts):
+    for chunk in range(array.n_chunks):
         try:
-            array.check(part)
-        except AbsentPart:
-            absent.append(part)
-        except DamagedPart:
-            damaged.append(part)
+            array.check(chunk)
+        except AbsentChunk:
+            absent.append(chunk)
+        except DamagedChunk:
+            damaged.append(chunk)
     return damaged, absent
 
 
 def row(array: StoredArray) -> list[str]:
-    """What `list` shows of an array, in the order of `COLUMNS`."""
+    """An array's line in `list`, in the order of `COLUMNS`."""
     described = describe(array)
     total = array.n_frames
-    done = total - sum(len(array.frames_of(part)) for part in array.missing())
+    done = total - sum(len(array.frames_of(chunk)) for chunk in array.missing())
     frames = "-" if array.broken else f"{done}/{total}"
-    return [array.address, *described, frames, size_text(array.size), day(array.last_used)]
+    return [array.key, *described, frames, size_text(array.size), day(array.last_used)]
 
 
 def describe(array: StoredArray) -> list[str]:
-    """Kind, data, encoder, head and words of an array, "-" for each that it does not name."""
+    """Kind, data, encoder, head and words of an array, "-" for each that it lacks."""
     if array.broken:
         return ["broken", "-", "-", "-", "-"]
     settings = array.settings
@@ -203,13 +207,13 @@ def describe(array: StoredArray) -> list[str]:
 
 
 def title(array: StoredArray) -> str:
-    """An array in a sentence: its address, and what it is of."""
+    """An array in a sentence: its key and its content."""
     shown = [value for value in describe(array) if value not in ("-", "broken")]
-    return " ".join([array.address, *([f"[{', '.join(shown)}]"] if shown else [])])
+    return " ".join([array.key, *([f"[{', '.join(shown)}]"] if shown else [])])
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows as lines in columns of equal width; those of numbers are aligned to the right."""
+    """Rows as lines of aligned columns, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for cells in rows:
         padded = [
@@ -234,9 +238,9 @@ def count(n: int, thing: str) -> str:
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
-def listed(parts: Sequence[int], most: int = 10) -> str:
-    more = len(parts) - most
-    return ", ".join(map(str, parts[:most])) + (f" and {more} more" if more > 0 else "")
+def listed(chunks: Sequence[int], most: int = 10) -> str:
+    more = len(chunks) - most
+    return ", ".join(map(str, chunks[:most])) + (f" and {more} more" if more > 0 else "")
 
 
 def day(moment: float) -> str:

@@ -1,70 +1,116 @@
-"""The only file that loads CLIP: images → features, words → text vectors."""
+"""A frozen CLIP: images → features, sentences → text vectors."""
 
-import hashlib
-import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
-import open_clip
 import torch
 import torch.nn.functional as F
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.transformer import VisionTransformer
 from torch import Tensor
 
 from depthclip_core.clip import heads
-from depthclip_core.clip.towers import PRECISIONS, make_tower
-from depthclip_core.clip.weights import read_state_dict
-from depthclip_core.devices import resolve_device
+from depthclip_core.clip.configurations import (
+    Configuration,
+    download_weights,
+    openai_checksums,
+    pretrained_tags,
+    read_configuration,
+)
+from depthclip_core.clip.library import create_model, get_tokenizer, quiet
+from depthclip_core.clip.towers import (
+    PRECISIONS,
+    Tower,
+    check_compiler,
+    heads_dtype,
+    make_tower,
+)
+from depthclip_core.clip.weights import (
+    check_file,
+    check_finite,
+    load_weights,
+    read_state_dict,
+    tensor_checksum,
+)
+from depthclip_core.devices import has_bf16, resolve_device
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
-from depthclip_core.settings import OBJECT, TEMPLATES
+from depthclip_core.files import CHECKSUMS, Notes, checksums
+from depthclip_core.sample import model as sample_model
+from depthclip_core.settings import OBJECT, TEMPLATES, store_folder
 
-# Of ImageNet, as released; CLIP's own differ by up to 0.05.
+# ImageNet's, as released; CLIP's own differ by up to 0.05.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-# Raised when towers or heads compute anything else than before: no store answers for them then.
-METHOD = 1
+# Raised when towers or heads compute something else than before: stored vectors then expire.
+COMPUTATION_VERSION = 2
 WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
+
+
+class _once(cached_property):
+    """A cached property that several threads compute once."""
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        with instance._lock:
+            return super().__get__(instance, owner)
 
 
 class Encoder:
     """A frozen CLIP: uint8 images → `Features`, sentences → unit vectors, on one device.
 
-    Attributes: name and weights, as asked for; device; precision ("fp32", "bf16" or "fp16", of
-    the image tower; text and similarities are always fp32); compiled (see `load_encoder`);
-    from_openai, whether the weights are OpenAI's own, by open_clip's tag or by their file's sha256.
-    model: an fp32 open_clip model on its device.
+    build: makes the fp32 open_clip model on the device. It is called once, when the network is
+        first needed.
+    configuration, weights, device: what `load_encoder` resolved; name is the configuration's.
+    precision: of the image tower, "fp32", "bf16" or "fp16"; text and similarities are fp32 always.
+    compiled: see `load_encoder`. from_openai: whether the weights are OpenAI's own.
+    checksum: gives the sha256 of the weights file; None: that of the model's tensors is used.
     """
 
     def __init__(
         self,
-        model: torch.nn.Module,
-        tokenizer,
-        name: str,
+        build: Callable[[], torch.nn.Module],
+        configuration: Configuration,
         weights: str,
+        device: torch.device,
         precision: str = "fp32",
         compiled: bool = False,
+        *,
+        checksum: Callable[[], str] | None = None,
         from_openai: bool = False,
     ):
-        visual = _dense_tower(name, model)
-        self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
-        self.name, self.weights, self.precision = name, weights, precision
+        self._build, self._lock, self._checksum = build, RLock(), checksum
+        self.configuration, self.name, self.weights = configuration, configuration.name, weights
+        self.device, self.precision, self.compiled = device, precision, compiled
         self.from_openai = from_openai
-        self.device = next(model.parameters()).device
-        self.compiled = compiled
-        self.tower = make_tower(visual, precision, compiled)
-        # Made once: sent anew for each batch they would make a GPU wait.
-        self._mean, self._std = (torch.tensor(v, device=self.device) for v in (MEAN, STD))
+        # Made once: sent with each batch they would make a GPU wait.
+        self._mean, self._std = (torch.tensor(v, device=device) for v in (MEAN, STD))
 
     def __repr__(self) -> str:
         return f"Encoder({self.name}, weights={self.weights}, {self.device}, {self.precision})"
+
+    @_once
+    def model(self) -> torch.nn.Module:
+        """The fp32 open_clip model."""
+        return self._build().eval().requires_grad_(False)
+
+    @_once
+    def tower(self) -> Tower:
+        """The image tower, ready to run."""
+        return make_tower(self.model.visual, self.precision, self.compiled)
+
+    @_once
+    def tokenizer(self):
+        return get_tokenizer(self.name)
+
+    def built(self) -> "Encoder":
+        """This encoder with its network, which is built now unless it was before."""
+        _ = self.tower, self.tokenizer
+        return self
 
     @property
     def visual(self) -> torch.nn.Module:
@@ -73,37 +119,37 @@ class Encoder:
     @property
     def image_side(self) -> int:
         """Side in pixels of the square images that the model was trained on."""
-        size = self.visual.image_size
-        return size if isinstance(size, int) else size[0]
-
-    @cached_property
-    def image_checksum(self) -> str:
-        """Of all weights that image vectors depend on."""
-        return _checksum(self.visual.state_dict())
-
-    @cached_property
-    def text_checksum(self) -> str:
-        """Of all weights that text vectors depend on."""
-        state = self.model.state_dict()
-        return _checksum({k: t for k, t in state.items() if not k.startswith("visual.")})
-
-    @property
-    def arithmetic(self) -> dict:
-        """What vectors depend on beside the weights: constants, precisions, activations."""
-        kinds = {name: type(m).__name__ for name, m in self.model.named_modules() if "gelu" in name}
-        return {
-            "mean": MEAN,
-            "std": STD,
-            "precision": self.precision,
-            "heads": str(next(self.tower.visual.parameters()).dtype),
-            "activations": sorted({f"{n.split('.')[0]} {kind}" for n, kind in kinds.items()}),
-            "method": METHOD,
-        }
+        return self.configuration.image_side
 
     @property
     def stride(self) -> int:
         """Pixels from one cell to the next."""
-        return 32 if isinstance(self.visual, ModifiedResNet) else self.visual.patch_size[0]
+        return self.configuration.stride
+
+    @property
+    def width(self) -> int:
+        """D, the length of text vectors and cell vectors."""
+        return self.configuration.width
+
+    @_once
+    def identity(self) -> dict:
+        """Which network this is: text vectors depend on nothing else."""
+        return {
+            "name": self.name,
+            "weights": self._checksum() if self._checksum else tensor_checksum(self.model),
+            "configuration": self.configuration.checksum,
+            "computation": COMPUTATION_VERSION,
+        }
+
+    @property
+    def arithmetic(self) -> dict:
+        """What image vectors depend on beside the network: constants and precisions."""
+        return {
+            "mean": MEAN,
+            "std": STD,
+            "precision": self.precision,
+            "heads": str(heads_dtype(self.precision, self.device)),
+        }
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of cells for an image of that many pixels: 416 x 544 → (13, 17)."""
@@ -115,7 +161,7 @@ class Encoder:
         return height // self.stride, width // self.stride
 
     def normalise(self, images: np.ndarray | Tensor) -> Tensor:
-        """RGB (B, H, W, 3), 0 to 255 → the network's input (B, 3, H, W), on its device."""
+        """RGB (B, H, W, 3), 0 to 255 → the network's input (B, 3, H, W) fp32, on its device."""
         if isinstance(images, np.ndarray):
             images = torch.from_numpy(np.require(images, requirements="CW"))
         pixels = images.to(self.device, non_blocking=True).float() / 255
@@ -131,8 +177,8 @@ class Encoder:
     def cell_vectors(self, features: heads.Features, head: str) -> Tensor:
         """`Features` → (B, D, h, w) fp32 by a head of `heads.HEADS`.
 
-        A cell of which one channel is not finite is NaN: a tower in fp16 may overflow, and the
-        released head would drop every other channel and with them what tells so.
+        A cell is NaN if one of its channels is not finite. A tower in fp16 may overflow, and the
+        released head, which drops every other channel, would hide it.
         """
         vectors = heads.cell_vectors(features, self.tower.visual, head)
         total = features.cells.sum(1, keepdim=True, dtype=torch.float32)
@@ -140,7 +186,7 @@ class Encoder:
 
     @torch.inference_mode()
     def image_vectors(self, features: heads.Features) -> Tensor:
-        """`Features` → (B, D) unit vectors, CLIP's own embedding of whole images."""
+        """`Features` → (B, D) fp32 unit vectors, CLIP's own embedding of whole images."""
         return heads.image_vectors(features, self.tower.visual)
 
     @torch.inference_mode()
@@ -156,9 +202,19 @@ class Encoder:
 
         Templates hold the fields {object} and {distance}: "This {object} is {distance}".
         """
-        sentences = [t.format(object=noun, distance=word) for word in words for t in templates]
-        vectors = self.encode_text(sentences).unflatten(0, (len(words), len(templates)))
-        return F.normalize(vectors.mean(1), dim=-1)
+        return mean_over_templates(self.encode_text(sentences_of(words, templates, noun)), words)
+
+
+def sentences_of(
+    words: Sequence[str], templates: Sequence[str] = TEMPLATES, noun: str = OBJECT
+) -> list[str]:
+    """Every template filled with every word, the templates of one word side by side."""
+    return [t.format(object=noun, distance=word) for word in words for t in templates]
+
+
+def mean_over_templates(vectors: Tensor, words: Sequence[str]) -> Tensor:
+    """Vectors of `sentences_of` the words, (K · T, D) → (K, D) unit vectors."""
+    return F.normalize(vectors.unflatten(0, (len(words), -1)).mean(1), dim=-1)
 
 
 def load_encoder(
@@ -174,61 +230,132 @@ def load_encoder(
         tower is a ModifiedResNet or a plain ViT ("RN50", "RN101", "ViT-B/16" …).
     weights: "openai" or another open_clip tag, downloaded by open_clip; a path to a state dict
         (.safetensors, .pt, also OpenAI's original TorchScript file); or None for the sample's own
-        weights and, with any other name, for random ones, said in a warning. A tag wins over
+        weights and, with any other name, for random ones, which a warning says. A tag wins over
         a file of that name; "./openai" is the file.
     device: "auto" (CUDA where there is one), or any torch device.
     precision: of the image tower: "fp32", "bf16", "fp16", or "auto": fp16 on CUDA as released,
-        else fp32 (bf16 on a CPU that has it is several times faster: see the benchmark notebook).
+        else fp32. bf16 is several times faster than fp32 on a CPU with bf16 instructions (AVX-512
+        BF16, AMX), and several times slower on any other, which a warning says.
     compiled: let torch.compile build the tower, at the first image; on a CPU it needs a C++
         compiler, and seldom pays for data sets of less than a thousand frames.
+    The network is built when it is first needed, or at once for weights that are new to the store.
     Raises `DepthClipError` for unknown names, for files that cannot be read without running their
     code, and for weights that do not fit the model or are not finite.
     """
     device = resolve_device(device)
     precision = _resolve_precision(precision, device)
+    if compiled:
+        check_compiler(device)
     name = str(name).replace("/", "-")
-    if name == "sample":
-        from depthclip_core.sample import model as sample_model  # the one way into the sample
-
-        sample_model.register()
-    elif name not in (known := open_clip.list_models()):
-        raise unknown_name("encoder", name, ["sample", *known])
-    tags = open_clip.list_pretrained_tags_by_model(name)
-    path = _weights_path(weights, tags)
+    tags = pretrained_tags(name)
     # OpenAI's towers use QuickGELU, which open_clip's plain configurations of them do not.
-    options = {"device": device, "force_quick_gelu": "openai" in tags}
-
-    from_openai = weights == "openai"
-    if path:
-        state, from_openai = read_state_dict(path)
-        model = _create(name, **options)
-        _load(model, state, name, str(weights))
-        if str(weights) in ("own", "random", *tags):  # a file of such a name is none of these
-            weights = os.path.join(".", weights)
-    elif name == "sample" and not weights:
-        model = _create(name, **options)
-        _load(model, sample_model.state_dict(), name, "its own weights")
-        weights = "own"
-    elif not weights:
-        warnings.warn(f"{name} has random weights: its depths mean nothing", stacklevel=2)
-        model = _create(name, **options)
-        weights = "random"
-    elif weights in tags:
-        tag = open_clip.get_pretrained_cfg(name, weights)
-        options["force_quick_gelu"] = bool(tag.get("quick_gelu")) or name.endswith("-quickgelu")
-        model = _create(name, pretrained=weights, **options)
-        _check_finite(model, f"open_clip's {weights!r} weights of {name}")
-    else:
-        raise unknown_name(f"weights of {name}", weights, tags or ["a path to a state dict"])
-    try:
-        tokenizer = open_clip.get_tokenizer(name)
-    except Exception as error:  # whatever the download or the hub raises
-        raise DepthClipError(f"no tokenizer for {name}: {first_line(error)}") from error
-    return Encoder(model, tokenizer, name, str(weights), precision, compiled, from_openai)
+    configuration = read_configuration(name, quick_gelu="openai" in tags)
+    options = {"device": device, "precision": precision, "compiled": compiled}
+    if path := _weights_path(weights, tags):
+        shown = str(weights)
+        if shown in ("own", "random", *tags):  # a file of such a name is none of these
+            shown = os.path.join(".", shown)
+        return _from_file(path, configuration, shown, options)
+    if weights:
+        if weights not in tags:
+            raise unknown_name(f"weights of {name}", weights, tags or ["a path to a state dict"])
+        configuration = read_configuration(name, bool(tags[weights].get("quick_gelu")))
+        return _from_tag(weights, tags[weights], configuration, options)
+    if name == "sample":
+        return _from_sample(configuration, options)
+    warnings.warn(f"{name} has random weights: its depths mean nothing", stacklevel=2)
+    build = partial(create_model, configuration, device)
+    return Encoder(build, configuration, "random", **options).built()
 
 
-def _weights_path(weights: str | Path | None, tags: Sequence[str]) -> Path | None:
-    """The file that is meant, if one is; text is a tag first."""
+def _from_sample(configuration: Configuration, options: dict) -> Encoder:
+    """The sample's CLIP with the weights of this package."""
+    check_file(sample_model.WEIGHTS)
+
+    def build() -> torch.nn.Module:
+        model = create_model(configuration, options["device"])
+        load_weights(model, sample_model.state_dict(), "sample", "this package")
+        return model
+
+    checksum = partial(_checksum, sample_model.WEIGHTS)
+    return Encoder(build, configuration, "own", **options, checksum=checksum)
+
+
+def _from_file(path: Path, configuration: Configuration, weights: str, options: dict) -> Encoder:
+    """A model with the state dict of a file. weights: how the user named the file."""
+    check_file(path)
+    digest = _checksum(path)
+
+    def build() -> torch.nn.Module:
+        model = create_model(configuration, options["device"])
+        load_weights(model, read_state_dict(path), configuration.name, weights)
+        _check_unchanged(path, digest)
+        return model
+
+    from_openai = digest in openai_checksums().values()
+    options = options | {"checksum": lambda: digest, "from_openai": from_openai}
+    return _checked(Encoder(build, configuration, weights, **options), digest)
+
+
+def _from_tag(tag: str, entry: dict, configuration: Configuration, options: dict) -> Encoder:
+    """A model with weights that open_clip downloads, or has downloaded. entry: open_clip's."""
+    name, notes = configuration.name, _notes()
+    path = Path(str(notes.read().get(f"{name} {tag}", "")))
+    if not path.is_file() or not _seen(_checksum(path), configuration):
+        try:
+            with quiet():
+                path = download_weights(entry)
+        except Exception as error:  # whatever the download or the hub raises
+            raise DepthClipError(
+                f"cannot download the {tag!r} weights of {name} ({first_line(error)}): download "
+                "them where there is a network, and give their path as weights"
+            ) from error
+    digest = _checksum(path)
+
+    def build() -> torch.nn.Module:
+        model = create_model(configuration, options["device"], str(path))
+        check_finite(model, f"open_clip's {tag!r} weights of {name}")
+        _check_unchanged(path, digest)
+        return model
+
+    options = options | {"checksum": lambda: digest, "from_openai": tag == "openai"}
+    encoder = _checked(Encoder(build, configuration, tag, **options), digest)
+    notes.add({f"{name} {tag}": str(path)})
+    return encoder
+
+
+def _checked(encoder: Encoder, digest: str) -> Encoder:
+    """The encoder of a file, its network built unless this store has seen that the weights fit."""
+    if not _seen(digest, encoder.configuration):
+        encoder.built()
+        _notes().add({_mark(digest, encoder.configuration): True})
+    return encoder
+
+
+def _seen(digest: str, configuration: Configuration) -> bool:
+    return _notes().read().get(_mark(digest, configuration)) is True
+
+
+def _mark(digest: str, configuration: Configuration) -> str:
+    return f"{digest} {configuration.name} {configuration.checksum} {COMPUTATION_VERSION}"
+
+
+def _check_unchanged(path: Path, digest: str) -> None:
+    if _checksum(path) != digest:
+        raise DepthClipError(f"{path} has changed since its encoder was loaded: load it again")
+
+
+def _checksum(path: Path) -> str:
+    return checksums([path], Notes(store_folder() / CHECKSUMS))[0]
+
+
+def _notes() -> Notes:
+    """Which weights files fit which models, and where open_clip keeps what it downloaded."""
+    return Notes(store_folder() / "depthclip-weights.json")
+
+
+def _weights_path(weights: str | Path | None, tags: Mapping[str, dict]) -> Path | None:
+    """The weights file that the user means, if any; a string is a tag first."""
     if weights is not None and not isinstance(weights, str | Path):
         raise DepthClipError(f"weights are a name or a path, not {weights!r}")
     if not weights:
@@ -250,113 +377,14 @@ def _weights_path(weights: str | Path | None, tags: Sequence[str]) -> Path | Non
     return path if is_path or path.suffix.lower() in WEIGHT_FILES else None
 
 
-def _checksum(state: Mapping[str, Tensor]) -> str:
-    """sha256 of tensors and their names, 16 hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
-
-
-def _create(name: str, **options) -> torch.nn.Module:
-    """An open_clip model whose tower has dense heads; without `pretrained` nothing is downloaded.
-
-    open_clip itself reads safetensors or, weights only, pickles: it runs no code of either.
-    """
-    tag = options.get("pretrained")
-    try:
-        with _quiet(), _weights_only():
-            model = open_clip.create_model(name, pretrained_text=False, **options)
-    except Exception as error:  # whatever the download or the hub raises
-        raise DepthClipError(
-            f"cannot download or read the {tag!r} weights of {name} ({first_line(error)}): fetch "
-            "them where there is a network, and give their path as weights"
-            if tag
-            else f"cannot build {name}: {first_line(error)}"
-        ) from error
-    _dense_tower(name, model)
-    return model
-
-
-def _dense_tower(name: str, model: torch.nn.Module) -> torch.nn.Module:
-    """The model's image tower; `DepthClipError` for one that no head here can use."""
-    visual = model.visual
-    plain_vit = (
-        isinstance(visual, VisionTransformer)
-        and visual.attn_pool is None
-        and visual.pool_type == "tok"
-        and not visual.final_ln_after_pool
-    )
-    if not (isinstance(visual, ModifiedResNet) or plain_vit):
-        raise DepthClipError(
-            f"{name}'s image tower is a {type(visual).__name__} of a kind without dense heads "
-            "here: take one of CLIP's own ResNets or ViTs (RN50, RN101, ViT-B-16 …)"
-        )
-    return visual
-
-
-def _load(model: torch.nn.Module, state: dict[str, Tensor], name: str, source: str) -> None:
-    """Copy a state dict into a model.
-
-    Any key too few or many, another shape, whole numbers, such as of quantised weights, and values
-    that are not finite are errors.
-    """
-    own = model.state_dict()
-    both = own.keys() & state.keys()
-    wrong = {
-        "missing": own.keys() - state.keys(),
-        "unknown": state.keys() - own.keys(),
-        "of another shape": {key for key in both if own[key].shape != state[key].shape},
-        "of whole numbers": {
-            key for key in both if own[key].is_floating_point() > state[key].is_floating_point()
-        },
-    }
-    wrong = {fault: sorted(keys) for fault, keys in wrong.items() if keys}
-    if wrong:
-        faults = "; ".join(
-            f"{len(k)} tensors {fault}, such as {k[0]}" for fault, k in wrong.items()
-        )
-        raise DepthClipError(f"weights from {source} do not fit {name}: {faults}")
-    model.load_state_dict(state)
-    _check_finite(model, f"weights from {source}")
-
-
-def _check_finite(model: torch.nn.Module, source: str) -> None:
-    """`DepthClipError` for weights with NaN or infinite values: depth would be made of them."""
-    for name, tensor in model.state_dict().items():
-        # A sum is ten times faster; it may overflow where no value is infinite.
-        if not (tensor.sum().isfinite() or tensor.isfinite().all()):
-            raise DepthClipError(f"{source} are not finite: {name} holds NaN or infinite values")
-
-
 def _resolve_precision(precision: str, device: torch.device) -> str:
     if precision == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
-    if precision not in PRECISIONS:
+    if not isinstance(precision, str) or precision not in PRECISIONS:
         raise unknown_name("precision", precision, ["auto", *PRECISIONS])
+    if precision == "bf16" and device.type == "cpu" and not has_bf16():
+        warnings.warn(
+            "this processor has no bf16 instructions: precision bf16 is slower here than fp32",
+            stacklevel=3,
+        )
     return precision
-
-
-@contextmanager
-def _quiet():
-    """Without open_clip's log lines: `load_encoder` says itself what it did, or what failed."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(level)
-
-
-@contextmanager
-def _weights_only():
-    """Unpickle tensors alone, whatever an environment variable allows torch.load to do else."""
-    force, allow = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-    before = {name: os.environ.pop(name, None) for name in (force, allow)}
-    os.environ[force] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[force]
-        os.environ.update({name: value for name, value in before.items() if value is not None})

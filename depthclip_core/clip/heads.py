@@ -1,7 +1,7 @@
-"""Cells → vectors that can be compared with text: the released head, and those of CLIP's own space.
+"""Heads: cells → vectors to compare with text, as released or in CLIP's own space.
 
-Every head takes a tower's `Features` and returns one fp32 vector per cell, (B, D, h, w), with D
-the dimension of the text vectors. Only `released` is not of unit length (see there).
+Every head takes a tower's `Features` and returns one fp32 vector per cell, (B, D, h, w), where D is
+the length of the text vectors. All but `released` return unit vectors.
 """
 
 from collections.abc import Callable
@@ -11,22 +11,28 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
-from open_clip.transformer import VisionTransformer
 from torch import Tensor
 
 from depthclip_core.errors import unknown_name
 
 
 class Features(NamedTuple):
-    """What the network leaves for each image, before any head.
+    """The network's output for each image, before any head.
 
-    cells: (B, C, h, w), `layer4` of a ModifiedResNet, the input of the last block of a ViT.
-    token: (B, C), a ViT's class token at the same place; None for a ModifiedResNet.
+    cells: (B, C, h, w), also known as patch tokens: the output of a ModifiedResNet's `layer4`, or
+    the input of a ViT's last block. token: (B, C), a ViT's class token there; None for a
+    ModifiedResNet.
     """
 
     cells: Tensor
     token: Tensor | None = None
+
+
+def is_vit(visual: torch.nn.Module) -> bool:
+    """Whether an image tower is open_clip's VisionTransformer; else it is a ModifiedResNet."""
+    from open_clip.transformer import VisionTransformer  # loaded already: `visual` is open_clip's
+
+    return isinstance(visual, VisionTransformer)
 
 
 def resize_channels(vectors: Float[Tensor, "B C h w"], channels: int) -> Float[Tensor, "B D h w"]:
@@ -41,7 +47,7 @@ def resize_channels(vectors: Float[Tensor, "B C h w"], channels: int) -> Float[T
 def released(features: Features, visual: torch.nn.Module) -> Tensor:
     """L2-normalise each cell over its C channels, then keep D of them; no second normalisation."""
     cells = features.cells
-    if isinstance(visual, VisionTransformer):
+    if is_vit(visual):
         cells = _vit_tokens(features, visual, attend=True)
     return resize_channels(F.normalize(cells.float(), dim=1), visual.output_dim)
 
@@ -49,9 +55,9 @@ def released(features: Features, visual: torch.nn.Module) -> Tensor:
 def value(features: Features, visual: torch.nn.Module) -> Tensor:
     """Each cell through the pool's value path only: c_proj(v_proj(x)) (MaskCLIP, Zhou et al. 2022).
 
-    A ViT's counterpart: in the last block each cell attends to itself alone.
+    A ViT's counterpart: in its last block each cell attends to itself only.
     """
-    if isinstance(visual, VisionTransformer):
+    if is_vit(visual):
         cells = _vit_tokens(features, visual, attend=False)
         return F.normalize(_last(cells, lambda x: x @ visual.proj).float(), dim=1)
     pool = visual.attnpool
@@ -60,12 +66,12 @@ def value(features: Features, visual: torch.nn.Module) -> Tensor:
 
 
 def attention(features: Features, visual: torch.nn.Module) -> Tensor:
-    """The full attention pool asked at every cell, its class token dropped.
+    """The full attention pool with every cell as a query; its class token is dropped.
 
-    The pool's position embedding is resized (bilinear) to the grid. A ViT's counterpart: its last
-    block as it is.
+    The pool's position embedding is resized (bilinear) to the grid. A ViT's counterpart is its
+    last block, unchanged.
     """
-    if isinstance(visual, VisionTransformer):
+    if is_vit(visual):
         cells = _vit_tokens(features, visual, attend=True)
         return F.normalize(_last(cells, lambda x: x @ visual.proj).float(), dim=1)
     pooled = _attention_pool(features.cells, visual.attnpool)  # (B, 1 + h w, D)
@@ -84,25 +90,25 @@ def cell_vectors(features: Features, visual: torch.nn.Module, head: str) -> Tens
 
 def resolve_head(head: str) -> Callable[[Features, torch.nn.Module], Tensor]:
     """The head of that name; `DepthClipError` for an unknown one."""
-    if head not in HEADS:
+    if not isinstance(head, str) or head not in HEADS:
         raise unknown_name("head", head, HEADS)
     return HEADS[head]
 
 
 def image_vectors(features: Features, visual: torch.nn.Module) -> Float[Tensor, "B D"]:
-    """One unit vector per image, as CLIP itself compares images with text; any image size."""
-    if isinstance(visual, ModifiedResNet):
-        pooled = _attention_pool(features.cells, visual.attnpool)[:, 0]
-    else:
+    """One fp32 unit vector per image, as CLIP itself compares images with text."""
+    if is_vit(visual):
         tokens = visual.transformer.resblocks[-1](_join(features))
         pooled = visual.ln_post(tokens)[:, 0] @ visual.proj
+    else:
+        pooled = _attention_pool(features.cells, visual.attnpool)[:, 0]
     return F.normalize(pooled.float(), dim=-1)
 
 
 def resize_positions(
     embedding: Float[Tensor, "own C"], grid: tuple[int, int], mode: str = "bilinear"
 ) -> Float[Tensor, "tokens C"]:
-    """A square grid's position embedding (class token first) resized to another grid."""
+    """The position embedding of a square grid, class token first, resized to another grid."""
     side = round((embedding.shape[0] - 1) ** 0.5)
     if grid == (side, side):
         return embedding
@@ -112,7 +118,7 @@ def resize_positions(
     return torch.cat([embedding[:1], cells])
 
 
-def _attention_pool(cells: Tensor, pool: AttentionPool2d) -> Tensor:
+def _attention_pool(cells: Tensor, pool: torch.nn.Module) -> Tensor:
     """CLIP's attention pool with every token a query: (B, C, h, w) → (B, 1 + h w, D)."""
     cells = cells.to(pool.v_proj.weight.dtype)
     tokens = cells.flatten(2).transpose(1, 2)  # (B, h w, C)
@@ -122,13 +128,13 @@ def _attention_pool(cells: Tensor, pool: AttentionPool2d) -> Tensor:
     def split(x: Tensor) -> Tensor:  # (B, n, C) → (B, heads, n, C / heads)
         return x.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
 
-    answer = F.scaled_dot_product_attention(
+    attended = F.scaled_dot_product_attention(
         split(pool.q_proj(tokens)), split(pool.k_proj(tokens)), split(pool.v_proj(tokens))
     )
-    return pool.c_proj(answer.transpose(1, 2).flatten(2))
+    return pool.c_proj(attended.transpose(1, 2).flatten(2))
 
 
-def _vit_tokens(features: Features, visual: VisionTransformer, attend: bool) -> Tensor:
+def _vit_tokens(features: Features, visual: torch.nn.Module, attend: bool) -> Tensor:
     """The last block and final norm of a ViT: its cells, (B, C, h, w), before the projection."""
     block = visual.transformer.resblocks[-1]
     tokens = _join(features)
@@ -148,7 +154,7 @@ def _vit_tokens(features: Features, visual: VisionTransformer, attend: bool) -> 
 
 
 def _join(features: Features) -> Tensor:
-    """Class token and cells as a ViT's blocks take them: (B, 1 + h w, C)."""
+    """Class token and cells as the input of a ViT's block: (B, 1 + h w, C)."""
     return torch.cat([features.token[:, None], features.cells.flatten(2).transpose(1, 2)], dim=1)
 
 

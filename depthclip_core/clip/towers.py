@@ -1,7 +1,7 @@
-"""CLIP's image towers made ready to run: batch norms folded, layout, packing, precision. Only here.
+"""CLIP's image towers, ready to run: batch norms folded, layout, packing and precision chosen.
 
-A tower computes what open_clip's own modules compute, to rounding: `resnet_cells` and `vit_cells`
-are the definition, all else here is speed.
+A tower computes what open_clip's own modules compute, to rounding. `resnet_cells` and `vit_cells`
+define it; everything else here is speed.
 """
 
 import shutil
@@ -11,12 +11,10 @@ from copy import deepcopy
 from typing import NamedTuple
 
 import torch
-from open_clip.modified_resnet import Bottleneck, ModifiedResNet
-from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from depthclip_core.clip.heads import Features, resize_positions
+from depthclip_core.clip.heads import Features, is_vit, resize_positions
 from depthclip_core.devices import exact_gpu
 from depthclip_core.errors import DepthClipError
 
@@ -27,8 +25,7 @@ class Tower(NamedTuple):
     """An image tower, ready to run.
 
     features: normalised images (B, 3, H, W) fp32 → `Features`. visual: the module whose last layers
-    the heads use. Both are in the heads' precision: fp32 on a CPU, where heads cost little, else
-    the tower's.
+    the heads use. Both are in the heads' precision, see `heads_dtype`.
     """
 
     features: Callable[[Tensor], Features]
@@ -43,7 +40,7 @@ def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tow
     it instead, which on a CPU needs a C++ compiler and half a minute; `DepthClipError` without one.
     """
     device, dtype = next(visual.parameters()).device, PRECISIONS[precision]
-    if isinstance(visual, VisionTransformer):
+    if is_vit(visual):
         own = visual if precision == "fp32" else deepcopy(visual).to(dtype)
         network = _compile(vit_cells, device) if compiled else vit_cells
     else:
@@ -51,7 +48,7 @@ def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tow
         network = _compile(resnet_cells, device) if compiled else resnet_cells
         if device.type == "cpu" and not compiled and can_pack(precision):
             own, network = PackedResNet(own), PackedResNet.__call__
-    of_heads = torch.float32 if device.type == "cpu" else dtype
+    of_heads = heads_dtype(precision, device)
 
     def features(images: Tensor) -> Features:
         images = images.to(dtype, memory_format=torch.channels_last)
@@ -61,11 +58,15 @@ def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tow
 
     if of_heads == torch.float32:
         return Tower(features, visual)
-    is_vit = isinstance(visual, VisionTransformer)
-    return Tower(features, own if is_vit else deepcopy(visual).to(of_heads))
+    return Tower(features, own if is_vit(visual) else deepcopy(visual).to(of_heads))
 
 
-def resnet_cells(visual: ModifiedResNet, images: Tensor) -> Features:
+def heads_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What heads compute in: fp32 on a CPU, where they cost little, else the tower's precision."""
+    return torch.float32 if device.type == "cpu" else PRECISIONS[precision]
+
+
+def resnet_cells(visual: nn.Module, images: Tensor) -> Features:
     """A ModifiedResNet up to and including layer4: (B, 3, H, W) → (B, C, H // 32, W // 32)."""
     cells = visual.stem(images)
     for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
@@ -73,7 +74,7 @@ def resnet_cells(visual: ModifiedResNet, images: Tensor) -> Features:
     return Features(cells)
 
 
-def vit_cells(visual: VisionTransformer, images: Tensor) -> Features:
+def vit_cells(visual: nn.Module, images: Tensor) -> Features:
     """A ViT up to its last block: (B, 3, H, W) → cells (B, C, H // p, W // p) and token (B, C)."""
     patches = visual.conv1(images)  # (B, C, h, w)
     grid = tuple(patches.shape[-2:])
@@ -86,8 +87,10 @@ def vit_cells(visual: VisionTransformer, images: Tensor) -> Features:
     return Features(tokens[:, 1:].transpose(1, 2).unflatten(-1, grid), tokens[:, 0])
 
 
-def fold_batch_norms(visual: ModifiedResNet) -> ModifiedResNet:
-    """A copy whose convolutions hold the batch norms that follow them (in evaluation)."""
+def fold_batch_norms(visual: nn.Module) -> nn.Module:
+    """A copy of a ModifiedResNet whose convolutions hold the batch norms that follow them."""
+    from open_clip.modified_resnet import Bottleneck, ModifiedResNet  # loaded: visual is one
+
     folded = deepcopy(visual).double()  # so that folding itself does not round
     for block in folded.modules():
         if isinstance(block, ModifiedResNet | Bottleneck):
@@ -95,7 +98,7 @@ def fold_batch_norms(visual: ModifiedResNet) -> ModifiedResNet:
                 _fold(block, f"conv{i}", f"bn{i}")
         if isinstance(block, Bottleneck) and block.downsample is not None:
             _fold(block.downsample, "0", "1")
-    # A negative variance, say: no NaN may reach the fused ReLU, which would make it 0.
+    # From a negative variance, say. The fused ReLU would turn the NaN into 0.
     if bad := [name for name, weight in folded.named_parameters() if not weight.isfinite().all()]:
         raise DepthClipError(f"the weights are not finite once norms are folded, first in {bad[0]}")
     return folded.to(next(visual.parameters()).dtype)
@@ -118,10 +121,10 @@ def can_pack(precision: str = "fp32") -> bool:
 class PackedResNet:
     """A folded, channels-last ModifiedResNet on the CPU, each convolution one packed oneDNN call.
 
-    These are the operators that torch.compile itself emits for a CPU; they need no compiler.
+    torch.compile emits the same operators for a CPU; used directly they need no compiler.
     """
 
-    def __init__(self, visual: ModifiedResNet):
+    def __init__(self, visual: nn.Module):
         self.stem = [PackedConv(getattr(visual, f"conv{i}"), "relu") for i in "123"]
         self.pool = visual.avgpool
         layers = (visual.layer1, visual.layer2, visual.layer3, visual.layer4)
@@ -138,9 +141,9 @@ class PackedResNet:
 
 
 class PackedBlock:
-    """A bottleneck block; it overwrites its input where that is the residual."""
+    """A bottleneck block. It overwrites its input where the input is the residual."""
 
-    def __init__(self, block: Bottleneck):
+    def __init__(self, block: nn.Module):
         self.conv1, self.conv2 = PackedConv(block.conv1, "relu"), PackedConv(block.conv2, "relu")
         self.conv3 = PackedConv(block.conv3, "relu")
         self.pool, self.shortcut = block.avgpool, None
@@ -157,9 +160,9 @@ class PackedBlock:
 
 
 class PackedConv:
-    """A convolution with bias and activation, its weight in the layout oneDNN wants for an input.
+    """A convolution with bias and activation, its weight in oneDNN's layout for an input's shape.
 
-    Packed for the shape that came last: one packed for no shape in particular is half as fast.
+    The weight is packed again when the shape changes: packed for any shape it is half as fast.
     """
 
     def __init__(self, conv: nn.Conv2d, activation: str):
@@ -206,11 +209,16 @@ def _fold(owner: nn.Module, conv: str, norm: str) -> None:
     setattr(owner, norm, nn.Identity())
 
 
-def _compile(network: Callable, device: torch.device) -> Callable:
+def check_compiler(device: torch.device) -> None:
+    """Raise `DepthClipError` where torch.compile lacks its compiler."""
     if not has_compiler(device):
         wanted = "g++" if device.type == "cpu" else "gcc"
         raise DepthClipError(
-            f"no compiler is on the path, which compiled=True needs: install one ({wanted}), or "
+            f"compiled=True needs a compiler, and none is on the path: install one ({wanted}), or "
             "leave compiled off"
         )
+
+
+def _compile(network: Callable, device: torch.device) -> Callable:
+    check_compiler(device)
     return torch.compile(network, dynamic=False)

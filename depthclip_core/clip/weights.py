@@ -1,47 +1,38 @@
-"""Weights from files, without running what is in them: tensors by name."""
+"""Weights: tensors read from files without running their code, checked, and put into a model."""
 
 import hashlib
 import re
 import warnings
 import zipfile
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-import open_clip
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from depthclip_core.clip.configurations import openai_checksums
 from depthclip_core.errors import DepthClipError
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")  # what checkpoints call their state dict
+WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints keep it
 NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI's own files
 
 
-def openai_checksums() -> dict[str, str]:
-    """The sha256 of OpenAI's original file of each model, from the addresses that open_clip has."""
-    tags = {name: open_clip.get_pretrained_cfg(name, "openai") for name in open_clip.list_models()}
-    found = {name: re.search(r"/([0-9a-f]{64})/", tag.get("url", "")) for name, tag in tags.items()}
-    return {name: match[1] for name, match in found.items() if match}
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU, from safetensors or a checkpoint. No code of the file is run.
 
-
-def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Tensors by name, on the CPU, of safetensors or of a checkpoint; no code of the file is run.
-
-    The content of a file says what it is, whatever its name. A TorchScript archive runs when it is
-    loaded: OpenAI's own are known by their sha256, and no other is loaded.
-    Returns also whether it is one of OpenAI's.
+    A file's content decides its format, whatever its name. Loading a TorchScript archive runs code:
+    OpenAI's own are recognised by their sha256, and any other raises `DepthClipError`, as does a
+    file that cannot be read or holds no state dict.
     """
+    check_file(path)
     try:
-        if path.is_dir():
-            raise DepthClipError(f"{path} is a folder: give the file of weights in it")
-        if not path.is_file():
-            raise DepthClipError(f"no weights file at {path}")
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript is deprecated, OpenAI's files are not
-            state, from_openai = _read(file, path)
+            state = _read(file, path)
     except (DepthClipError, MemoryError):
         raise
     except OSError as error:
@@ -51,15 +42,71 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
             f"cannot read weights from {path}: it is damaged, or not what safetensors or "
             "torch.save makes of a state dict"
         ) from error
-    return _tensors(state, path), from_openai
+    return _tensors(state, path)
 
 
-def _read(file: BinaryIO, path: Path) -> tuple[object, bool]:
-    """What an open file holds, and whether the file is OpenAI's."""
+def check_file(path: Path) -> None:
+    """Raise `DepthClipError` where there is no file at the path."""
+    try:
+        if path.is_dir():
+            raise DepthClipError(f"{path} is a folder: give the file of weights in it")
+        if not path.is_file():
+            raise DepthClipError(f"no weights file at {path}")
+    except OSError as error:
+        raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def load_weights(
+    model: torch.nn.Module, state: Mapping[str, Tensor], name: str, source: str
+) -> None:
+    """Copy a state dict into a model.
+
+    Raises `DepthClipError` for missing and unknown tensors, other shapes, integers in place of
+    floats (quantised weights), and values that are not finite.
+    """
+    own = model.state_dict()
+    both = own.keys() & state.keys()
+    wrong = {
+        "missing": own.keys() - state.keys(),
+        "unknown": state.keys() - own.keys(),
+        "of another shape": {key for key in both if own[key].shape != state[key].shape},
+        "of whole numbers": {
+            key for key in both if own[key].is_floating_point() > state[key].is_floating_point()
+        },
+    }
+    wrong = {fault: sorted(keys) for fault, keys in wrong.items() if keys}
+    if wrong:
+        faults = "; ".join(
+            f"{len(k)} tensors {fault}, such as {k[0]}" for fault, k in wrong.items()
+        )
+        raise DepthClipError(f"weights from {source} do not fit {name}: {faults}")
+    model.load_state_dict(state)
+    check_finite(model, f"weights from {source}")
+
+
+def check_finite(model: torch.nn.Module, source: str) -> None:
+    """Raise `DepthClipError` for weights that are NaN or infinite, as the depth would be."""
+    for name, tensor in model.state_dict().items():
+        # A sum is ten times faster; it may overflow where no value is infinite.
+        if not (tensor.sum().isfinite() or tensor.isfinite().all()):
+            raise DepthClipError(f"{source} are not finite: {name} holds NaN or infinite values")
+
+
+def tensor_checksum(model: torch.nn.Module) -> str:
+    """sha256 of a model's tensors and their names, 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _read(file: BinaryIO, path: Path) -> object:
+    """What an open file holds."""
     head = file.read(16)
     file.seek(0)
     if head[8:9] == b"{":  # safetensors: the length of its header, then the header
-        return load_file(path), False
+        return load_file(path)
     if head.startswith(b"PK"):
         return _read_zip(file, path)
     if not head:
@@ -68,24 +115,24 @@ def _read(file: BinaryIO, path: Path) -> tuple[object, bool]:
         raise DepthClipError(f"{path} is a Git LFS pointer: `git lfs pull` fetches the weights")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise DepthClipError(f"{path} is a web page: download the weights themselves")
-    return torch.load(file, map_location="cpu", weights_only=True, mmap=False), False
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
 
 
-def _read_zip(file: BinaryIO, path: Path) -> tuple[object, bool]:
-    """As `_read`, of what torch.save and torch.jit.save write."""
+def _read_zip(file: BinaryIO, path: Path) -> object:
+    """What a file of torch.save or torch.jit.save holds."""
     members = zipfile.ZipFile(file).namelist()
     file.seek(0)
     if any(member.endswith("/constants.pkl") for member in members):
-        return _openai_archive(file.read(), path), True
-    # Classes and functions that it names beside tensors, such as argparse.Namespace.
+        return _openai_archive(file.read(), path)
+    # Classes and functions that the file names beside tensors, such as argparse.Namespace.
     inert = [(_Inert, name) for name in get_unsafe_globals_in_checkpoint(file)]
     file.seek(0)
     with safe_globals(inert):
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=False), False
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
 
 
 class _Inert:
-    """Stands for all that a checkpoint holds beside tensors and plain values, and does nothing."""
+    """Stands for every object in a checkpoint that is not a tensor or plain value; does nothing."""
 
     def __new__(cls, *args: object) -> "_Inert":
         return super().__new__(cls)
@@ -96,21 +143,21 @@ class _Inert:
 
 
 def _openai_archive(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Tensors of OpenAI's TorchScript archive; what is loaded are the very bytes that are known."""
+    """Tensors of OpenAI's TorchScript archive, loaded from the very bytes whose sha256 matched."""
     if hashlib.sha256(content).hexdigest() not in openai_checksums().values():
         read = f"torch.jit.load({str(path)!r}, 'cpu').state_dict()"
         safe = str(path.with_suffix(".safetensors"))
         if safe == str(path):
             safe = str(path.with_name(f"{path.stem}-converted.safetensors"))
         raise DepthClipError(
-            f"{path} is a TorchScript archive, which runs code when it is loaded, and not OpenAI's "
-            f"own: if you trust it, safetensors.torch.save_file({read}, {safe!r}) converts it"
+            f"{path} is a TorchScript archive, which runs code when it is loaded, and not one of "
+            f"OpenAI's: if you trust it, safetensors.torch.save_file({read}, {safe!r}) converts it"
         )
     return torch.jit.load(BytesIO(content), map_location="cpu").state_dict()
 
 
 def _tensors(state: object, path: Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, its names as the model itself has them."""
+    """The state dict in a checkpoint, under the model's own names."""
     for _ in WRAPPERS:
         inner = [state[key] for key in WRAPPERS if key in state] if isinstance(state, dict) else []
         state = next((value for value in inner if isinstance(value, dict)), state)
@@ -125,7 +172,7 @@ def _tensors(state: object, path: Path) -> dict[str, Tensor]:
         raise DepthClipError(
             f"{path} holds no state dict: save model.state_dict(), tensors by name"
         )
-    # What torch.compile and data parallelism add.
+    # Prefixes of torch.compile and data parallelism.
     names = {key: re.sub(r"^(module\.)+", "", key.replace("_orig_mod.", "")) for key in state}
     if len(set(names.values())) < len(names):
         raise DepthClipError(f"{path} has tensors twice, with and without a prefix")

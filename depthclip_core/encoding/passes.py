@@ -1,19 +1,17 @@
-"""A data set encoded once: every frame through the network into the store, and answers from there.
+"""A data set through the network once, into the store; later questions are answered from there.
 
-Head vectors are kept where words may still change; similarities alone where memory or disk is
-dear. Both views, image and mirror image, are always there; bins, temperature, flip and protocol
-come later and cost no pass.
+Head vectors are kept where words may still change, similarities alone where memory or disk is dear.
+Both always hold two views, the image and its mirror image. Bins, temperature, flip and protocol
+apply to similarities and need no pass.
 """
 
 import math
 import operator
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Timer
 
 import numpy as np
@@ -25,14 +23,14 @@ from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.datasets.prefetch import read_ahead, reading_threads
-from depthclip_core.encoding.store import PART, AbsentPart, DamagedPart, Store, StoredArray
+from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
+from depthclip_core.encoding.vectors import store_for, text_vectors
 from depthclip_core.errors import DepthClipError
-from depthclip_core.method.pipeline import first_batch, head_vectors, not_finite, project
+from depthclip_core.method.pipeline import default_batch_size, head_vectors, not_finite, project
 from depthclip_core.settings import OBJECT, TEMPLATES, network_window, resolve_prompts
 
-READ = PART  # frames read together
-SILENCE = 60.0  # seconds of waiting before a run without progress bars says so
-ATTEMPTS = 3  # at a part that others damage or remove meanwhile
+SILENCE = 60.0  # seconds of waiting before a run without progress bars says that it waits
+ATTEMPTS = 3  # to read a chunk that others keep damaging or removing
 
 
 def collect_responses(
@@ -46,30 +44,23 @@ def collect_responses(
     store: Store | None = None,
     progress: bool = True,
 ) -> dict[str, Tensor]:
-    """Similarities of a data set with K words, from the store; what is missing is made first.
+    """Similarities of a data set with K words, from the store; missing ones are computed first.
 
-    frames: of one size. words: K words, or a published name. size: rows and columns of the
-    network's input, the window's own unless given. keep: "vectors", so that other words later cost
-    no network pass; or "similarities", these words only, a hundredth of the disk.
+    frames: all of one size. words: K words, or a published name. size: rows and columns of the
+    network's input; None: those of the window. keep: "vectors", so that other words need no network
+    pass later, or "similarities", of these words only, in a hundredth of the space.
     Returns for each head (N, 2, K, h, w) fp32 on the CPU, of image and mirror image: 12 kB a frame
     for seven words and 221 cells.
+    Raises `DepthClipError` for no frames, frames of several sizes, unknown heads, an image smaller
+    than a cell, vectors that are not finite, and a store that cannot be written.
     """
     if keep not in ("vectors", "similarities"):
         raise DepthClipError(f"keep is 'vectors' or 'similarities', not {keep!r}")
     words, heads = resolve_prompts(words), _distinct(heads)
-    with _store_for(encoder, store) as opened:
-        data = DataSet(frames, encoder, size, opened)
-        _complete(data, heads, words, keep, progress)
-        answers = {}
-        for head in heads:
-            array = data.similarities(head, words)
-            for part in range(array.n_parts):
-                values = torch.from_numpy(_sound(data, array, part, progress))
-                if part == 0:
-                    answers[head] = torch.empty(len(frames), *values.shape[1:])
-                positions = array.frames_of(part)
-                answers[head][positions.start : positions.stop] = values
-    return answers
+    with store_for(encoder, store) as opened:
+        job = EncodingJob(frames, encoder, size, opened)
+        _complete(job, heads, words, keep, progress)
+        return {head: _read_all(job, job.similarities(head, words), progress) for head in heads}
 
 
 def encode(
@@ -82,19 +73,19 @@ def encode(
     store: Store | None = None,
     progress: bool = True,
 ) -> None:
-    """One network pass over a data set, into the store; what is there already is not made again.
+    """One network pass over a data set into the store; chunks that are there are not made again.
 
-    Without words it keeps each head's vectors; with words their similarities only. Memory does not
-    grow with the data set: two parts of 16 frames are held, and a few frames read ahead. A run that
-    was ended goes on at its first missing part; a second process waits and finds the work done.
+    Without words it keeps each head's vectors, with words only their similarities. Memory does not
+    grow with the data set: two chunks of 16 frames are held, and a few frames read ahead. A run
+    continues where an earlier one ended; a second process waits and finds the work done.
     """
     words = None if words is None else resolve_prompts(words)
-    data = DataSet(frames, encoder, size, store or Store())
-    _encode(data, [data.array(head, words) for head in _distinct(heads)], progress)
+    job = EncodingJob(frames, encoder, size, store or Store())
+    _encode(job, [job.array(head, words) for head in _distinct(heads)], progress)
 
 
-class DataSet:
-    """Frames as one encoder sees them, and the arrays of the store that depend on the two."""
+class EncodingJob:
+    """A data set and an encoder, and the arrays of a store that depend on the two."""
 
     def __init__(
         self,
@@ -111,7 +102,7 @@ class DataSet:
         encoder.grid(*self.size)
         self.origin = {
             "data": self.frames.identity(store.checksums),
-            "encoder": {"name": encoder.name, "weights": encoder.image_checksum},
+            "encoder": encoder.identity,
             "arithmetic": encoder.arithmetic,
             "window": [window.top, window.bottom, window.left, window.right],
             "size": list(self.size),
@@ -135,155 +126,181 @@ class DataSet:
             "words": list(words),
             "templates": list(TEMPLATES),
             "object": OBJECT,
-            "text weights": self.encoder.text_checksum,
             **self.origin,
         }
         return self.store.array(settings, len(self.frames))
 
+    def text(self, words: Sequence[str]) -> Tensor:
+        """(K, D) fp32 on the encoder's device."""
+        return text_vectors(self.encoder, words, self.store)
+
 
 def _complete(
-    data: DataSet, heads: Sequence[str], words: tuple[str, ...], keep: str, progress: bool
+    job: EncodingJob, heads: Sequence[str], words: tuple[str, ...], keep: str, progress: bool
 ) -> None:
-    """Make the similarities that are missing: from vectors where those are, else by a pass."""
-    missing = [head for head in heads if not data.similarities(head, words).complete]
-    direct = [
-        head for head in missing if keep == "similarities" and not data.vectors(head).complete
-    ]
-    _encode(data, [data.similarities(head, words) for head in direct], progress)
+    """Make the similarities that are missing: from stored vectors, else by a pass."""
+    missing = [head for head in heads if not job.similarities(head, words).complete]
+    direct = [head for head in missing if keep == "similarities" and not job.vectors(head).complete]
+    _encode(job, [job.similarities(head, words) for head in direct], progress)
     others = [head for head in missing if head not in direct]
-    _encode(data, [data.vectors(head) for head in others], progress)
-    text = data.encoder.text_vectors(words) if others else None
+    _encode(job, [job.vectors(head) for head in others], progress)
     for head in others:
-        array = data.similarities(head, words)
-        with _lock(array, progress):
-            for part in array.missing():
-                vectors = torch.from_numpy(_sound(data, data.vectors(head), part, progress))
-                answer = project(vectors.to(data.encoder.device), text).cpu().numpy()
-                if not np.isfinite(answer.sum()):
-                    raise not_finite(data.encoder, f"a {head} similarity")
-                array.write(part, answer, **_provenance(data.encoder))
+        _project(job, head, words, progress)
 
 
-def _sound(data: DataSet, array: StoredArray, part: int, progress: bool) -> np.ndarray:
-    """A part as it was written; one that was damaged or removed is told of, and made again."""
+def _project(job: EncodingJob, head: str, words: tuple[str, ...], progress: bool) -> None:
+    """Make a head's similarities from its stored vectors."""
+    array, text = job.similarities(head, words), job.text(words)
+    with _lock(array, progress):
+        for chunk in array.missing():
+            vectors = torch.from_numpy(_read(job, job.vectors(head), chunk, progress))
+            values = project(vectors.to(job.encoder.device), text).cpu().numpy()
+            if not np.isfinite(values.sum()):
+                raise not_finite(job.encoder, f"a {head} similarity")
+            array.write(chunk, values, **_provenance(job.encoder))
+
+
+def _read_all(job: EncodingJob, array: StoredArray, progress: bool) -> Tensor:
+    """A whole array, (N, ...) fp32."""
+    whole = None
+    for chunk in range(array.n_chunks):
+        values = torch.from_numpy(_read(job, array, chunk, progress))
+        if whole is None:
+            whole = torch.empty(array.n_frames, *values.shape[1:])
+        frames = array.frames_of(chunk)
+        whole[frames.start : frames.stop] = values
+    return whole
+
+
+def _read(job: EncodingJob, array: StoredArray, chunk: int, progress: bool) -> np.ndarray:
+    """Read a chunk; warn and recompute if it is damaged or missing."""
     for _ in range(ATTEMPTS):
         try:
-            return _finite(array, part)
-        except (DamagedPart, AbsentPart) as fault:
-            warnings.warn(f"{fault}; it is made again", stacklevel=2)
-        with _lock(array, progress):  # under which another process may have made it again already
-            with suppress(AbsentPart):
+            return _read_finite(array, chunk)
+        except (DamagedChunk, AbsentChunk) as fault:
+            warnings.warn(f"{fault}; it is computed again", stacklevel=2)
+        with _lock(array, progress):  # another process may have repaired it before we got the lock
+            with suppress(AbsentChunk):
                 try:
-                    array.check(part)
-                except DamagedPart:
-                    array.discard(part)
+                    array.check(chunk)
+                except DamagedChunk:
+                    array.discard(chunk)
         words = array.settings.get("words")
         if words is None:
-            _encode(data, [array], progress)
+            _encode(job, [array], progress)
         else:
-            _complete(data, [array.settings["head"]], tuple(words), "similarities", progress)
-    return _finite(array, part)
+            _complete(job, [array.settings["head"]], tuple(words), "similarities", progress)
+    return _read_finite(array, chunk)
 
 
-def _finite(array: StoredArray, part: int) -> np.ndarray:
-    """A part, read; `DepthClipError` if it was written with values that are not finite."""
-    values = array.read(part)
+def _read_finite(array: StoredArray, chunk: int) -> np.ndarray:
+    """Read a chunk; `DepthClipError` if its values are not finite."""
+    values = array.read(chunk)
     if not np.isfinite(values.sum()):
         raise DepthClipError(
-            f"{array.path(part)} holds NaN or infinite values: remove it, and it is made again"
+            f"{array.path(chunk)} holds NaN or infinite values: remove it, and run again to "
+            "compute it anew"
         )
     return values
 
 
-def _encode(data: DataSet, arrays: Sequence[StoredArray], progress: bool) -> None:
-    """The pass over every part that one of the arrays lacks, for all arrays that lack it."""
+def _encode(job: EncodingJob, arrays: Sequence[StoredArray], progress: bool) -> None:
+    """One pass over every chunk that an array lacks, for all arrays that lack it."""
     arrays = [array for array in arrays if not array.complete]
-    with ExitStack() as locks:
-        for array in sorted(arrays, key=lambda array: array.address):  # one order: no deadlock
-            locks.enter_context(_lock(array, progress))
-        lacking = {array.address: set(array.missing()) for array in arrays}
-        parts = sorted(set().union(*lacking.values()))
-        if not parts:
+    with ExitStack() as stack:
+        for array in sorted(arrays, key=lambda array: array.key):  # one order, so no deadlock
+            stack.enter_context(_lock(array, progress))
+        missing = {array.key: set(array.missing()) for array in arrays}
+        chunks = sorted(set().union(*missing.values()))
+        if not chunks:
             return
-        total = sum(len(arrays[0].frames_of(part)) for part in parts)
-        provenance = _provenance(data.encoder)
+        provenance = _provenance(job.encoder)
 
-        def write(part: int, made: list[np.ndarray]) -> None:
+        def write(chunk: int, made: list[np.ndarray]) -> None:
             for array, values in zip(arrays, made, strict=True):
-                if part in lacking[array.address]:
-                    array.write(part, values, **provenance)
+                if chunk in missing[array.key]:
+                    array.write(chunk, values, **provenance)
 
-        bar = tqdm(total=total, desc="encoding", unit="frame", disable=not progress)
-        writer = locks.enter_context(ThreadPoolExecutor(1, thread_name_prefix="write"))
-        writing = None  # one part is written while the next is computed
-        with bar, torch.inference_mode():
-            for part, made in _passes(data, arrays, parts, bar):
+        total = sum(len(arrays[0].frames_of(chunk)) for chunk in chunks)
+        writer = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="write"))
+        bar = stack.enter_context(
+            tqdm(total=total, desc="encoding", unit="frame", disable=not progress)
+        )
+        writing = None  # one chunk is written while the next is computed
+        with torch.inference_mode():
+            for chunk, made in _encoded_chunks(job, arrays, chunks, bar):
                 if writing:
                     writing.result()
-                writing = writer.submit(write, part, made)
+                writing = writer.submit(write, chunk, made)
         writing.result()
 
 
-def _passes(
-    data: DataSet, arrays: Sequence[StoredArray], parts: Sequence[int], bar: tqdm
+def _encoded_chunks(
+    job: EncodingJob, arrays: Sequence[StoredArray], chunks: Sequence[int], bar: tqdm
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Each part with its values for each array: (n, 2, D or K, h, w) fp32."""
-    encoder, device = data.encoder, data.encoder.device
-    heads = list(dict.fromkeys(array.settings["head"] for array in arrays))
-    wanted = [(array.settings["head"], array.settings.get("words")) for array in arrays]
-    texts = [None if words is None else encoder.text_vectors(words) for _, words in wanted]
-    spans = [
-        (part, positions[start : start + READ])
-        for part in parts
-        for positions in [arrays[0].frames_of(part)]
-        for start in range(0, len(positions), READ)
-    ]
+    """Each chunk with its values for each array, (n, 2, D or K, h, w) fp32."""
+    device = job.encoder.device
+    heads = [array.settings["head"] for array in arrays]
+    words = [array.settings.get("words") for array in arrays]
+    texts = [None if of_array is None else job.text(of_array) for of_array in words]
 
-    def read(span: tuple[int, range]) -> Tensor:
-        pixels = torch.from_numpy(data.frames.rgb_batch(span[1]))
+    def read(chunk: int) -> Tensor:
+        pixels = torch.from_numpy(job.frames.rgb_batch(arrays[0].frames_of(chunk)))
         return pixels.pin_memory() if device.type == "cuda" else pixels
 
-    batch = first_batch(data.size, device.type)
-    done: list[list[Tensor]] = [[] for _ in arrays]
-    pictures = read_ahead(read, spans, reading_threads(device.type))
-    for (part, positions), pixels in zip(spans, pictures, strict=True):
-        start = 0
-        while start < len(pixels):
-            chunk = pixels[start : start + batch]
-            try:
-                vectors = head_vectors(chunk, encoder, heads, size=data.size, crop=data.frames.crop)
-            except torch.OutOfMemoryError:
-                if batch == 1:
-                    raise DepthClipError(
-                        f"{device} has too little memory for one frame of {data.size} pixels and "
-                        "its mirror image: choose a smaller size, or device cpu"
-                    ) from None
-                torch.cuda.empty_cache()
-                batch = batch // 2
-                continue
-            for keep, (head, _), text in zip(done, wanted, texts, strict=True):
-                keep.append(vectors[head] if text is None else project(vectors[head], text))
-            start += len(chunk)
-            bar.update(len(chunk))
-        if positions[-1] == arrays[0].frames_of(part)[-1]:
-            made, sums = _on_cpu(done)
-            for total, (head, _) in zip(sums, wanted, strict=True):
-                if not math.isfinite(total):
-                    raise not_finite(encoder, f"a {head} vector or similarity")
-            yield part, made
-            done = [[] for _ in arrays]
+    batch = default_batch_size(job.size, device.type)
+    pictures = read_ahead(read, chunks, reading_threads(device.type))
+    for chunk, pixels in zip(chunks, pictures, strict=True):
+        values, batch = _encoded(job, pixels, heads, texts, batch, bar)
+        sums = torch.stack([of_array.sum() for of_array in values])
+        made = [of_array.cpu().numpy() for of_array in values]
+        for total, head in zip(sums.tolist(), heads, strict=True):
+            if not math.isfinite(total):
+                raise not_finite(job.encoder, f"a {head} vector or similarity")
+        yield chunk, made
 
 
-def _on_cpu(done: Sequence[Sequence[Tensor]]) -> tuple[list[np.ndarray], list[float]]:
-    """A part's values for each array, and their sums, which tell whether all are finite."""
-    whole = [torch.cat(values) for values in done]
-    sums = torch.stack([values.sum() for values in whole])
-    return [values.cpu().numpy() for values in whole], sums.tolist()  # the one synchronisation
+def _encoded(
+    job: EncodingJob,
+    pixels: Tensor,
+    heads: Sequence[str],
+    texts: Sequence[Tensor | None],
+    batch: int,
+    bar: tqdm,
+) -> tuple[list[Tensor], int]:
+    """Frames through the network, in smaller batches where a GPU's memory is too small.
+
+    Returns for each head the vectors, or the similarities with its text, and the batch that fitted.
+    """
+    values: list[list[Tensor]] = [[] for _ in heads]
+    start = 0
+    while start < len(pixels):
+        frames = pixels[start : start + batch]
+        try:
+            vectors = head_vectors(
+                frames, job.encoder, list(dict.fromkeys(heads)), size=job.size, crop=job.frames.crop
+            )
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise DepthClipError(
+                    f"{job.encoder.device} has too little memory for one frame of {job.size} "
+                    "pixels and its mirror image: choose a smaller size, or device cpu"
+                ) from None
+            torch.cuda.empty_cache()
+            batch = batch // 2
+            continue
+        for of_array, head, text in zip(values, heads, texts, strict=True):
+            of_array.append(vectors[head] if text is None else project(vectors[head], text))
+        start += len(frames)
+        bar.update(len(frames))
+    return [torch.cat(of_array) for of_array in values], batch
 
 
 def _distinct(heads: Sequence[str]) -> list[str]:
-    if isinstance(heads, str):
-        raise DepthClipError(f"heads is a list of names, not text: [{heads!r}]")
+    if isinstance(heads, str) or not isinstance(heads, Iterable):
+        raise DepthClipError(f"heads is a list of names such as ['value'], not {heads!r}")
+    for head in heads:
+        resolve_head(head)
     return list(dict.fromkeys(heads))
 
 
@@ -304,18 +321,10 @@ def _provenance(encoder: Encoder) -> dict[str, str]:
 
 
 @contextmanager
-def _store_for(encoder: Encoder, store: Store | None):
-    """The user's store; random weights, which never come again, leave nothing on disk."""
-    temporary = store is None and encoder.weights == "random"
-    with TemporaryDirectory(prefix="depthclip-store-") if temporary else nullcontext() as folder:
-        yield store or Store(Path(folder) if folder else None)
-
-
-@contextmanager
 def _lock(array: StoredArray, progress: bool) -> Iterator[None]:
-    """The array's lock; who waits for another process is told so: at once, or when it takes long.
+    """Hold the array's lock; say so if another process holds it, at once or when it takes long.
 
-    stderr counts as output where notebooks are compared, so that short waits are silent there.
+    Notebook tests compare stderr, so runs without progress bars stay silent for a while.
     """
     alarm = Timer(0 if progress else SILENCE, _say_waiting)
     alarm.daemon = True

@@ -1,4 +1,4 @@
-"""What network passes yield, kept on disk: arrays of frames in parts, each of them whole."""
+"""The store: arrays on disk, frame by frame in chunks that are never half-written."""
 
 import hashlib
 import json
@@ -17,32 +17,33 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.files import replacing
+from depthclip_core.files import CHECKSUMS, Notes, checksums, replacing
 from depthclip_core.settings import store_folder
 
-PART = 16  # frames: of ViT-L/14 and three heads 340 MB
-FORMAT = 1  # part of every address: a later format never meets files of this one
-PATIENCE = 1800.0  # seconds: a part of the slowest network on the slowest CPU takes less
-SEAL = 512  # bytes ahead of HDF5's own, its "user block": a part's checksum
-ABOUT, CHECKSUMS = "array.json", "depthclip-checksums.json"
-SIGN = b"DepthCLIP store"  # how a part begins
-_ADDRESS = re.compile(r"[0-9a-f]{16}")
+CHUNK = 16  # frames: 340 MB for three heads of ViT-L/14
+FORMAT = 2  # part of every key, so that no format reads another's files
+PATIENCE = 1800.0  # seconds: the slowest network makes a chunk in less on the slowest CPU
+SEAL = 512  # bytes before HDF5's content, its "user block": they hold the checksum
+ABOUT = "array.json"
+SIGN = b"DepthCLIP store"  # the first bytes of every chunk
+_KEY = re.compile(r"[0-9a-f]{16}")
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
-_OWN_NAME = re.compile(rf"array\.json|part-\d{{5,}}\.h5|{_TEMPORARY_NAME.pattern}")
+# A chunk of format 1 was a "part".
+_OWN_NAME = re.compile(rf"array\.json|(chunk|part)-\d{{5,}}\.h5|{_TEMPORARY_NAME.pattern}")
 
 
-class AbsentPart(DepthClipError, FileNotFoundError):
-    """The part is not in the store: not made yet, or removed."""
+class AbsentChunk(DepthClipError, FileNotFoundError):
+    """The chunk is not in the store: it was not written yet, or was removed."""
 
 
-class DamagedPart(DepthClipError):
-    """The part's file does not hold what was written: it has to be made again."""
+class DamagedChunk(DepthClipError):
+    """The chunk's file no longer holds what was written."""
 
 
 class Store:
-    """A folder of arrays, each addressed by the settings that it depends on.
+    """A folder of arrays, each under a key made of the settings that it depends on.
 
-    folder: None is store/ in the data folder. Nothing is made on disk before something is written.
+    folder: None is store/ in the data folder. It is created when something is first written.
     """
 
     def __init__(self, folder: str | Path | None = None):
@@ -52,7 +53,7 @@ class Store:
         return f"Store({str(self.folder)!r})"
 
     def array(self, settings: Mapping[str, object], n_frames: int) -> "StoredArray":
-        """The array of these settings, on disk or not; its first axis is n_frames frames.
+        """The array for these settings, on disk or not, with n_frames along its first axis.
 
         settings: text, numbers, bools, None, and lists and mappings of them; tuples become lists.
         Raises `DepthClipError` for anything else.
@@ -62,12 +63,12 @@ class Store:
         if not isinstance(settings, Mapping):
             raise DepthClipError(f"settings must be a mapping, got {settings!r}")
         plain = _plain(settings, "settings")
-        return StoredArray(self.folder / _address(plain), plain, int(n_frames))
+        return StoredArray(self.folder / _key(plain), plain, int(n_frames))
 
     def arrays(self) -> list["StoredArray"]:
-        """Those on disk, the last used first; what cannot be understood is among them, `broken`."""
+        """The arrays on disk, last used first; those that cannot be read are marked `broken`."""
         try:
-            folders = [entry for entry in self.folder.iterdir() if _ADDRESS.fullmatch(entry.name)]
+            folders = [entry for entry in self.folder.iterdir() if _KEY.fullmatch(entry.name)]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -75,58 +76,17 @@ class Store:
         found = [_on_disk(folder) for folder in folders if folder.is_dir()]
         return sorted(found, key=lambda array: array.last_used, reverse=True)
 
-    def checksum(self, path: Path) -> str:
-        """sha256 of a file, 64 hex digits; remembered until its size or time of change differs."""
-        return self.checksums([path])[0]
-
     def checksums(self, paths: Sequence[Path]) -> list[str]:
-        """sha256 of each file, as `checksum`; what is remembered is read and written once."""
-        known, new, digests = self._checksums(), {}, []
-        for path in paths:
-            path = Path(os.path.abspath(Path(path).expanduser()))
-            try:
-                with open(path, "rb") as file:
-                    before = os.fstat(file.fileno())
-                    entry = known.get(str(path), [])
-                    if entry[:2] != [before.st_size, before.st_mtime_ns]:
-                        digest = hashlib.file_digest(file, "sha256").hexdigest()
-                        after = os.fstat(file.fileno())
-                        entry = [before.st_size, before.st_mtime_ns, digest]
-                        if entry[:2] == [after.st_size, after.st_mtime_ns]:
-                            new[str(path)] = entry
-            except OSError as error:
-                raise DepthClipError(f"cannot read {path}: {_said(error)}") from error
-            digests.append(entry[2])
-        if new:  # only a convenience: in a folder that cannot be written, computed every time
-            with suppress(DepthClipError, OSError):
-                self._remember(new)
-        return digests
-
-    def _checksums(self) -> dict:
-        try:
-            known = json.loads((self.folder / CHECKSUMS).read_bytes())
-        except (OSError, ValueError):
-            return {}
-        whole = isinstance(known, dict) and all(
-            isinstance(entry, list) and [type(value) for value in entry] == [int, int, str]
-            for entry in known.values()
-        )
-        return known if whole else {}
-
-    def _remember(self, new: dict[str, list]) -> None:
-        with _locked(self.folder / "depthclip-checksums.lock", None, patience=5):
-            for leftover in self.folder.glob(f".{CHECKSUMS}.*.tmp"):
-                leftover.unlink()  # whoever wrote it held this lock, and was killed
-            known = self._checksums() | new
-            _write_whole(self.folder / CHECKSUMS, json.dumps(known, indent=1).encode())
+        """sha256 of each file, remembered in the store until its size or time of change differs."""
+        return checksums(paths, Notes(self.folder / CHECKSUMS))
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array (n_frames, ...) of a store, in parts of `PART` consecutive frames.
+    """An array (n_frames, ...) of a store, in chunks of `CHUNK` consecutive frames.
 
-    folder: of its files, named by the address. settings: what it depends on. broken: why a folder
-    that was found in the store cannot be used, else None. `Store` makes these.
+    folder: where its files are; the key is its name. settings: what the array depends on. broken:
+    why a folder found in the store cannot be used, else None. Made by `Store`.
     """
 
     folder: Path
@@ -135,30 +95,31 @@ class StoredArray:
     broken: str | None = None
 
     @property
-    def address(self) -> str:
-        """16 hex digits that stand for the settings."""
+    def key(self) -> str:
+        """16 hex digits made of the settings."""
         return self.folder.name
 
     @property
-    def n_parts(self) -> int:
-        return math.ceil(self.n_frames / PART)
+    def n_chunks(self) -> int:
+        return math.ceil(self.n_frames / CHUNK)
 
-    def frames_of(self, part: int) -> range:
-        """The frames of a part; the last part may be shorter than `PART`."""
-        if not 0 <= part < self.n_parts:
+    def frames_of(self, chunk: int) -> range:
+        """The frames of a chunk; the last chunk may be shorter than `CHUNK`."""
+        if not 0 <= chunk < self.n_chunks:
             raise DepthClipError(
-                f"no part {part} in {self.folder}: {self.n_frames} frames make {self.n_parts} parts"
+                f"no chunk {chunk} in {self.folder}: {self.n_frames} frames make "
+                f"{self.n_chunks} chunks"
             )
-        return range(part * PART, min((part + 1) * PART, self.n_frames))
+        return range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.n_frames))
 
-    def path(self, part: int) -> Path:
-        """The file of a part, there or not."""
-        return self.folder / f"part-{part:05d}.h5"
+    def path(self, chunk: int) -> Path:
+        """A chunk's file, which may not exist."""
+        return self.folder / f"chunk-{chunk:05d}.h5"
 
     def missing(self) -> list[int]:
-        """The parts that are not there; those that are there are not looked into."""
+        """The chunks without a file; existing files are not read."""
         names = {path.name for path in self._files()}
-        return [part for part in range(self.n_parts) if self.path(part).name not in names]
+        return [chunk for chunk in range(self.n_chunks) if self.path(chunk).name not in names]
 
     @property
     def complete(self) -> bool:
@@ -169,67 +130,67 @@ class StoredArray:
         """Bytes on disk."""
         size = 0
         for path in self._files():
-            with suppress(FileNotFoundError):  # renamed or removed meanwhile
+            with suppress(FileNotFoundError):  # renamed or removed by another process
                 size += path.stat().st_size
         return size
 
     @property
     def last_used(self) -> float:
-        """When it was last read or written, in seconds since 1970; 0 where it is not on disk."""
+        """When it was last read or written, in seconds since 1970; 0 if it is not on disk."""
         for path in (self.folder / ABOUT, self.folder):
             with suppress(OSError):
                 return path.stat().st_mtime
         return 0.0
 
-    def write(self, part: int, values: np.ndarray, **provenance: str) -> None:
-        """One part, all of it or nothing: values (len(frames_of(part)), ...), numbers.
+    def write(self, chunk: int, values: np.ndarray, **provenance: str) -> None:
+        """Write one chunk, all of it or nothing: numbers (len(frames_of(chunk)), ...).
 
-        provenance: what made it (device, versions ...), kept in the file, no part of the address.
-        Hold the `lock`, so that nobody makes the same part. Raises `DepthClipError` for another
-        length, and where the disk is full or cannot be written.
+        provenance: device, versions and the like, kept in the file but not in the key. Hold the
+        `lock` meanwhile. Raises `DepthClipError` for values of another length, and where the disk
+        is full or cannot be written.
         """
-        frames, values = self.frames_of(part), np.asarray(values, order="C")
+        frames, values = self.frames_of(chunk), np.asarray(values, order="C")
         if values.dtype.kind not in "biufc":
             raise DepthClipError(f"values of a stored array must be numbers, got {values.dtype}")
         if values.shape[:1] != (len(frames),):
             raise DepthClipError(
-                f"part {part} of {self.folder} has {len(frames)} frames, "
+                f"chunk {chunk} of {self.folder} has {len(frames)} frames, "
                 f"got values of shape {values.shape}"
             )
         with _writing(self.folder):
             try:
                 self._describe()
-                _write_whole(self.path(part), self._packed(frames, values, provenance))
+                _write_whole(self.path(chunk), self._packed(frames, values, provenance))
             except BaseException:
                 with suppress(OSError):
                     self.folder.rmdir()  # only if empty: not even its description was written
                 raise
         self._mark_used()
 
-    def read(self, part: int) -> np.ndarray:
-        """One part as it was written, (len(frames_of(part)), ...), proved by its checksum.
+    def read(self, chunk: int) -> np.ndarray:
+        """One chunk as it was written, (len(frames_of(chunk)), ...), verified by its checksum.
 
-        Raises `AbsentPart` (a FileNotFoundError too) or `DamagedPart`, both `DepthClipError`.
+        Raises `AbsentChunk` (also a FileNotFoundError) or `DamagedChunk`, both `DepthClipError`.
         """
-        values = self._verified(part)
+        values = self._verified(chunk)
         self._mark_used()
         return values
 
-    def check(self, part: int) -> None:
-        """Raise as `read` would; does not count as a use of the array."""
-        self._verified(part)
+    def check(self, chunk: int) -> None:
+        """Raise what `read` would raise, without counting as a use of the array."""
+        self._verified(chunk)
 
-    def discard(self, part: int) -> None:
-        """Remove a part, there or not."""
+    def discard(self, chunk: int) -> None:
+        """Remove a chunk if it exists."""
         with _writing(self.folder):
-            self.path(part).unlink(missing_ok=True)
+            self.path(chunk).unlink(missing_ok=True)
 
     def temporaries(self) -> list[Path]:
-        """Files under a temporary name: being written now, or left by a killed run."""
+        """Files under a temporary name: being written, or left by a killed run."""
         return [path for path in self._files() if _TEMPORARY_NAME.fullmatch(path.name)]
 
     def discard_temporaries(self) -> None:
-        """Remove them; hold the `lock`, so that none is being written."""
+        """Remove the temporaries; hold the `lock`, so that none is being written."""
         with _writing(self.folder):
             for path in self.temporaries():
                 path.unlink(missing_ok=True)
@@ -237,14 +198,16 @@ class StoredArray:
     def remove(self) -> None:
         """Remove the whole array; hold the `lock`.
 
-        Raises `DepthClipError`, and removes nothing, where the folder holds files of another kind.
+        Raises `DepthClipError` and removes nothing if the folder holds anybody else's files.
         """
         files = self._files()
         others = [path.name for path in files if not _OWN_NAME.fullmatch(path.name)]
         if others:
-            raise DepthClipError(f"{self.folder} holds {others[0]}, not of the store: move it away")
+            raise DepthClipError(
+                f"{self.folder} holds {others[0]}, which is not the store's: move it away"
+            )
         if files and not any(map(_signed, files)):
-            raise DepthClipError(f"{self.folder} is not of the store: move it away")
+            raise DepthClipError(f"{self.folder} is not the store's: move it away")
         with _writing(self.folder):
             for path in files:
                 path.unlink(missing_ok=True)
@@ -254,13 +217,13 @@ class StoredArray:
     def lock(
         self, waiting: Callable[[], None] | None = None, patience: float = PATIENCE
     ) -> Iterator[None]:
-        """While it is held, no other process or thread holds it; it ends with its process.
+        """Hold the array's lock, which one thread of one process holds at a time.
 
-        waiting: called once where another holds it, before waiting; may raise, to give up.
-        patience: seconds without any change in the array's folder after which waiting ends with a
-        `DepthClipError`.
+        waiting: called once before waiting for another holder; raises to give up. patience: seconds
+        without a change in the array's folder after which waiting ends with a `DepthClipError`.
+        A lock ends with its process.
         """
-        path = self.folder.with_name(f"{self.address}.lock")
+        path = self.folder.with_name(f"{self.key}.lock")
         with _locked(path, waiting, patience, lambda: sorted(p.name for p in self._files())):
             try:
                 yield
@@ -287,43 +250,41 @@ class StoredArray:
         _write_whole(self.folder / ABOUT, content)
 
     def _packed(self, frames: range, values: np.ndarray, provenance: Mapping) -> memoryview:
-        """A part as a sealed HDF5 file in memory: HDF5 itself does not recover from a full disk."""
+        """A chunk as a sealed HDF5 file, in memory: HDF5 does not recover from a full disk."""
         packed = BytesIO()
         with h5py.File(packed, "w", userblock_size=SEAL) as file:
             file.attrs.update({name: str(value) for name, value in provenance.items()})
             stored = file.create_dataset("values", data=values)
-            stored.attrs["address"], stored.attrs["first"] = self.address, frames.start
+            stored.attrs["key"], stored.attrs["first"] = self.key, frames.start
         content = packed.getbuffer()
         content[:SEAL] = _seal(hashlib.sha256(content[SEAL:]).hexdigest())
         return content
 
-    def _verified(self, part: int) -> np.ndarray:
-        frames, path = self.frames_of(part), self.path(part)
+    def _verified(self, chunk: int) -> np.ndarray:
+        frames, path = self.frames_of(chunk), self.path(chunk)
         try:
-            # One open file throughout: whoever replaces or removes the part leaves this one whole.
+            # One open file throughout, so that nobody can replace the chunk between the steps.
             with open(path, "rb") as raw:
-                # All of it is verified before HDF5, which may hang on a damaged header, sees it.
+                # Verified before HDF5 reads it, because HDF5 may hang on a damaged header.
                 seal = raw.read(SEAL)
                 if seal != _seal(hashlib.file_digest(raw, "sha256").hexdigest()):
                     raise ValueError("its content does not match its checksum")
                 with h5py.File(raw, "r") as file:
                     stored = file["values"]
-                    for name, value in {"address": self.address, "first": frames.start}.items():
+                    for name, value in {"key": self.key, "first": frames.start}.items():
                         if stored.attrs[name] != value:
                             raise ValueError(f"its {name} is {stored.attrs[name]}, not {value}")
                     if len(stored) != len(frames):
                         raise ValueError(f"it has {len(stored)} frames, not {len(frames)}")
                     return stored[()]
         except FileNotFoundError:
-            raise AbsentPart(f"no {path.name} in {self.folder}: it has to be made first") from None
+            raise AbsentChunk(f"{self.folder} has no {path.name}") from None
         except PermissionError as error:
             raise DepthClipError(f"cannot read {path}: {_said(error)}") from error
         except MemoryError:
             raise
         except Exception as error:  # h5py raises many kinds
-            raise DamagedPart(
-                f"{path} is damaged, it has to be made again: {_said(error)}"
-            ) from error
+            raise DamagedChunk(f"{path} is damaged: {_said(error)}") from error
 
     def _mark_used(self) -> None:
         with suppress(OSError):
@@ -331,7 +292,7 @@ class StoredArray:
 
 
 def _plain(value: object, where: str) -> object:
-    """The value as JSON holds it; `DepthClipError` where JSON would lose something of it."""
+    """The value as JSON keeps it; `DepthClipError` if JSON would change it."""
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
@@ -345,13 +306,13 @@ def _plain(value: object, where: str) -> object:
         if isinstance(value, kind) and value == value and value not in (math.inf, -math.inf):
             return kind(value)
     raise DepthClipError(
-        f"{where} is {value!r}: settings of a stored array are text, finite numbers, bools, None, "
-        "and lists and mappings of them"
+        f"{where} is {value!r}: the settings of a stored array are text, finite numbers, bools, "
+        "None, and lists and mappings of them"
     )
 
 
-def _address(settings: dict) -> str:
-    canonical = json.dumps([FORMAT, PART, settings], sort_keys=True, separators=(",", ":"))
+def _key(settings: dict) -> str:
+    canonical = json.dumps([FORMAT, CHUNK, settings], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -360,7 +321,7 @@ def _seal(sha256: str) -> bytes:
 
 
 def _signed(path: Path) -> bool:
-    """Whether a file of an array's folder shows that the store has written it."""
+    """Whether the store wrote this file of an array's folder."""
     if _TEMPORARY_NAME.fullmatch(path.name):
         return True
     try:
@@ -373,28 +334,25 @@ def _signed(path: Path) -> bool:
 
 
 def _on_disk(folder: Path) -> StoredArray:
-    """The array of a folder in a store; one that cannot be used says why."""
+    """The array in a folder of a store; `broken` says why it cannot be used."""
     try:
         about = json.loads((folder / ABOUT).read_bytes())
         if about["format"] != FORMAT:
-            why = f"it is of format {about['format']}, this version reads format {FORMAT}"
+            why = f"it has format {about['format']}; this version reads format {FORMAT}"
             return StoredArray(folder, {}, 0, why)
         array = Store(folder.parent).array(about["settings"], about["n_frames"])
     except OSError as error:
         return StoredArray(folder, {}, 0, f"its {ABOUT} cannot be read: {_said(error)}")
     except (ValueError, KeyError, TypeError):
         return StoredArray(folder, {}, 0, f"its {ABOUT} does not describe an array")
-    if array.address != folder.name:
-        return StoredArray(folder, {}, 0, f"its {ABOUT} describes another array, {array.address}")
+    if array.key != folder.name:
+        return StoredArray(folder, {}, 0, f"its {ABOUT} describes another array, {array.key}")
     return array
 
 
 def _write_whole(path: Path, content: bytes | memoryview) -> None:
-    """A file at once: whoever reads finds the old one or the new, never half of one.
-
-    Not forced to the disk: what a power cut leaves, checksums find.
-    """
-    with replacing(path) as part, open(part, "xb") as file:
+    """Replace a file at once; not forced to the disk, as checksums find what a power cut leaves."""
+    with replacing(path) as new, open(new, "xb") as file:
         file.write(content)
 
 
@@ -405,7 +363,7 @@ def _locked(
     patience: float,
     state: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
-    """Hold a lock. Waiting for it ends once `state` has not changed for `patience` seconds."""
+    """Hold a lock. Waiting ends with an error once `state` is the same for `patience` seconds."""
     lock = FileLock(path)
     with _writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -422,8 +380,8 @@ def _locked(
                 seen, since = now, time.monotonic()
             if not lock.is_locked and time.monotonic() - since >= patience:
                 raise DepthClipError(
-                    f"{path} is held by another process, which has written nothing for "
-                    f"{patience:.0f} s: end that process, or set DEPTHCLIP_STORE to another folder"
+                    f"another process holds {path} and has written nothing for {patience:.0f} s: "
+                    "end that process, or set DEPTHCLIP_STORE to another folder"
                 )
     try:
         yield
@@ -443,5 +401,5 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _said(error: Exception) -> str:
-    """What an error says, on one line."""
+    """An error's message on one line."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -1,4 +1,4 @@
-"""DepthCLIP from photograph to depth map in one call: every stage in its order."""
+"""DepthCLIP in one call: every stage in order, from photograph to depth map."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.depth import flip_average, upsample, weighted_depth
-from depthclip_core.method.similarities import bin_weights, text_similarities
+from depthclip_core.method.similarities import bin_weights, logit_factor, text_similarities
 from depthclip_core.settings import (
     LOGIT_SCALE,
     TEMPERATURE,
@@ -22,7 +22,7 @@ from depthclip_core.settings import (
     resolve_prompts,
 )
 
-BATCH = 16  # frames at most that go through the network together
+BATCH = 16  # frames: the most that go through the network together
 
 
 def predict_depth(
@@ -40,23 +40,30 @@ def predict_depth(
 ) -> np.ndarray:
     """Depth of photographs, in metres, without training (Zhang et al., 2022).
 
-    frames: a data set's `Frame`, several of one size, or uint8 RGB (B, H, W, 3). Of a `Frame` the
-        network sees the crop of its data set: rows 56:472 and columns 60:604 of NYU's and the
-        sample's, as released. Arrays are seen whole unless `crop` is given.
+    frames: a data set's `Frame`, several of one size, or uint8 RGB (B, H, W, 3). The network sees a
+        `Frame` through the crop of its data set: rows 56:472 and columns 60:604 of NYU's and the
+        sample's, as released. It sees arrays whole unless `crop` is given.
     prompts: K distance words, or a published name. bins: K depths in metres, or a published name.
-    head: "released", "value" or "attention". flip: average with the mirror image. crop: what the
-        network sees of each frame, such as `settings.RELEASED_WINDOW`. batch_size: frames that go
-        through the network together, else `first_batch`.
-    Returns float32 (B, H', W') of what the network sees: (B, 416, 544) for NYU's frames.
-    Raises `DepthClipError` for arrays of another shape or dtype, unknown names, lists of different
-    lengths, and a network whose fp16 overflows.
+    head: "released", "value" or "attention". flip: average with the mirror image.
+    temperature, logit_scale: the softmax is over logit_scale · s / temperature.
+    crop: the part of each frame that the network sees, such as `settings.RELEASED_WINDOW`.
+    batch_size: frames that go through the network together; None: `default_batch_size`.
+    Returns float32 (B, H', W') of the part that the network sees: (B, 416, 544) for NYU's frames.
+    Raises `DepthClipError` for arguments of another type, shape or range, unknown names, lists of
+    different lengths, and a network whose fp16 overflows.
     """
+    if not isinstance(encoder, Encoder):
+        raise DepthClipError(f"encoder must be what load_encoder returns, got {encoder!r}")
     words = resolve_prompts(prompts)
     depths = resolve_bins(bins, len(words))
+    resolve_head(head)
+    logit_factor(temperature, logit_scale)
+    if crop is not None and not isinstance(crop, Window):
+        raise DepthClipError(f"crop must be a settings.Window, got {crop!r}")
     frames, crop = _pixels(frames, crop)
     shape = network_window(frames.shape[1:3], crop).shape
     text = encoder.text_vectors(words)
-    batch_size = batch_size or first_batch(shape, encoder.device.type)
+    batch_size = _checked_batch(batch_size) or default_batch_size(shape, encoder.device.type)
     maps = [np.empty((0, *shape), dtype=np.float32)]
     for start in range(0, len(frames), batch_size):
         batch = frames[start : start + batch_size]
@@ -68,10 +75,10 @@ def predict_depth(
 
 
 def not_finite(encoder: Encoder, what: str) -> DepthClipError:
-    """The error for a pass that left NaN or infinite values."""
+    """The error for a network pass that yields NaN or infinite values."""
     fault = f"{encoder.name} in {encoder.precision} gives {what} that is NaN or infinite"
     if encoder.precision == "fp16":
-        fault += ": its fp16 overflows, load it with precision fp32 or bf16"
+        fault += ": its fp16 overflows; load it with precision fp32 or bf16"
     return DepthClipError(fault)
 
 
@@ -84,9 +91,10 @@ def respond(
     size: tuple[int, int] | None = None,
     crop: Window | None = None,
 ) -> dict[str, Tensor]:
-    """Similarities of a batch of frames with K text vectors, (K, D); one pass for all heads.
+    """Similarities of a batch of frames with K text vectors (K, D), one pass for all heads.
 
-    Returns for each head (B, V, K, h, w) fp32, on the encoder's device; else as `head_vectors`.
+    Returns for each head (B, V, K, h, w) fp32 on the encoder's device. The other arguments are
+    those of `head_vectors`.
     """
     vectors = head_vectors(frames, encoder, heads, flip, size, crop)
     return {head: project(of_head, text) for head, of_head in vectors.items()}
@@ -105,20 +113,19 @@ def head_vectors(
     size: tuple[int, int] | None = None,
     crop: Window | None = None,
 ) -> dict[str, Tensor]:
-    """The network pass over a batch of frames: what costs time.
+    """The network pass over a batch of frames, the step that costs time.
 
-    frames: uint8 (B, H, W, 3). crop: what the network sees of them, all unless given. size: rows
-    and columns of the network's input, the crop's own unless given. Returns for each head
-    (B, V, D, h, w) fp32, on the encoder's device. The V views are the frame and, with flip, its
-    mirror image.
+    frames: uint8 (B, H, W, 3). crop: the part that the network sees; None: all. size: rows and
+    columns of the network's input; None: the crop's own. Returns for each head (B, V, D, h, w) fp32
+    on the encoder's device. The V views are the frame and, with flip, its mirror image.
     """
     for head in heads:
         resolve_head(head)
     frames = _checked(frames)
     rows, columns = network_window(frames.shape[1:3], crop).slices
     if isinstance(frames, np.ndarray):
-        frames = torch.from_numpy(np.ascontiguousarray(frames))
-    # Whole frames travel, as bytes; all else happens on the device.
+        frames = torch.from_numpy(np.require(frames, requirements="CW"))
+    # Whole frames are sent, as bytes; the rest happens on the device.
     pixels = frames.to(encoder.device, non_blocking=True)[:, rows, columns]
     if size is not None and size != tuple(pixels.shape[1:3]):
         channels = pixels.permute(0, 3, 1, 2).float()
@@ -138,9 +145,10 @@ def depth_maps(
     temperature: float = TEMPERATURE,
     logit_scale: float = LOGIT_SCALE,
 ) -> np.ndarray:
-    """What `respond` returns for a head → depth in metres, float32 (B, *shape).
+    """A head's similarities (B, V, K, h, w) → depth in metres, float32 (B, *shape).
 
-    NaN around cells whose similarities are not finite; `DepthClipError` for bins that are not.
+    Depth is NaN around cells whose similarities are not finite. Raises `DepthClipError` for bins
+    that are not finite.
     """
     if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
         raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
@@ -150,10 +158,10 @@ def depth_maps(
     return upsample(depth, shape).cpu().numpy()
 
 
-def first_batch(size: tuple[int, int], device_type: str) -> int:
-    """Frames of one pass: on a GPU 16, halved by who asks while memory is too small.
+def default_batch_size(size: tuple[int, int], device_type: str) -> int:
+    """Frames that go through the network together: 16 on a GPU, halved where memory is too small.
 
-    On a CPU as many as have the pixels of one NYU window: what lies in its caches is fastest.
+    On a CPU, as many as have the pixels of one NYU window, because data in its caches is fastest.
     """
     if device_type != "cpu":
         return BATCH
@@ -163,7 +171,7 @@ def first_batch(size: tuple[int, int], device_type: str) -> int:
 def _pixels(
     frames: np.ndarray | Frame | Sequence[Frame], crop: Window | None
 ) -> tuple[np.ndarray | Tensor, Window | None]:
-    """Frames as one array, and the crop that is theirs unless another is given."""
+    """Frames as one array, and the crop: the given one, else their data set's."""
     several = [frames] if isinstance(frames, Frame) else frames
     if isinstance(several, Sequence) and several and isinstance(several[0], Frame):
         dataset = as_dataset(several)
@@ -177,8 +185,20 @@ def _checked(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
             frames = np.asarray(frames)
         except ValueError:
             raise DepthClipError("frames of several sizes cannot be used together") from None
+        if frames.dtype.kind == "f":
+            raise DepthClipError(
+                f"frames must be uint8, 0 to 255, got {frames.dtype}: convert 0 to 1 by "
+                "(255 * frames).round().astype('uint8')"
+            )
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype not in (np.uint8, torch.uint8):
         raise DepthClipError(
             f"frames must be uint8 of shape (B, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
         )
     return frames
+
+
+def _checked_batch(batch_size: int | None) -> int | None:
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size is not None and not (whole and batch_size > 0):
+        raise DepthClipError(f"batch_size must be a whole number from 1, got {batch_size!r}")
+    return batch_size

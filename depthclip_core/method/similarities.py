@@ -1,6 +1,7 @@
-"""Vectors → how strongly each word answers at each cell: similarities, then bin weights."""
+"""Vectors → similarities of each cell with each word → bin weights."""
 
 import math
+from contextlib import suppress
 
 import torch
 from jaxtyping import Float
@@ -16,7 +17,7 @@ def text_similarities(
 ) -> Float[Tensor, "B K h w"]:
     """s = f·t of every cell with every word, in fp32.
 
-    fp32 matters: the softmax multiplies s by 1000, so half precision would move a logit by 0.06.
+    The softmax multiplies s by 1000, so that half precision would move a logit by 0.06.
     """
     with exact_gpu(vectors.device):
         return torch.einsum("bdhw,kd->bkhw", vectors.float(), text.float())
@@ -27,21 +28,22 @@ def bin_weights(
     temperature: float = TEMPERATURE,
     logit_scale: float = LOGIT_SCALE,
 ) -> Float[Tensor, "B K h w"]:
-    """Softmax over the K words of logit_scale · s / temperature: non-negative, sums to one.
+    """Softmax over the K words of the logits, logit_scale · s / temperature.
 
-    NaN at a cell where a similarity is NaN or infinite.
+    Weights are non-negative and sum to one; NaN at a cell where a similarity is NaN or infinite.
     """
     logits = similarities.float() * logit_factor(temperature, logit_scale)
-    # Minus infinity would pass for a word that never answers.
+    # The softmax would give a word at minus infinity the weight 0.
     return torch.softmax(logits.nan_to_num_(torch.nan, torch.nan, torch.nan), dim=1)
 
 
 def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
     """What similarities are multiplied by; `DepthClipError` unless both are positive and finite."""
     largest = torch.finfo(torch.float32).max
-    if not (0 < temperature < math.inf and 0 < logit_scale / temperature <= largest):
-        raise DepthClipError(
-            "temperature and logit scale must be positive and finite, "
-            f"got {temperature} and {logit_scale}"
-        )
-    return logit_scale / temperature
+    with suppress(TypeError):  # text, lists ...
+        if 0 < temperature < math.inf and 0 < logit_scale / temperature <= largest:
+            return logit_scale / temperature
+    raise DepthClipError(
+        "temperature and logit scale must be positive and finite, "
+        f"got {temperature!r} and {logit_scale!r}"
+    )

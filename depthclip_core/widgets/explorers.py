@@ -28,8 +28,9 @@ from torch import Tensor
 from depthclip_core.analysis.word_responses import cell_depths, checked_cell
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.datasets import Frame
-from depthclip_core.encoding.passes import DataSet, collect_responses
-from depthclip_core.encoding.store import PART, Store
+from depthclip_core.encoding.passes import EncodingJob, collect_responses
+from depthclip_core.encoding.store import CHUNK, Store
+from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.pipeline import depth_maps, head_vectors, project
 from depthclip_core.settings import (
@@ -169,13 +170,14 @@ class WordExplorer(CellExplorer):
         cell: tuple[int, int] | None = None,
     ):
         self.encoder, self.head, self.temperature = encoder, head, temperature
+        self._store = store
         self.words = self._first_words = resolve_prompts(words)
         self.bins = self._first_bins = resolve_bins(bins, len(self.words))
-        self._stored = self._part = self._vectors_of = self._first_of = None
+        self._stored = self._chunk = self._vectors_of = self._first_of = None
         self._texts: dict[tuple[str, ...], Tensor] = {}
         if store or encoder.weights != "random":
             collect_responses(frames, encoder, self.words, [head], store=store, progress=False)
-            self._stored = DataSet(frames, encoder, None, store or Store()).vectors(head)
+            self._stored = EncodingJob(frames, encoder, None, store or Store()).vectors(head)
         wide = Layout(width="818px")
         self.words_field = Text(_joined(self.words), description="words", continuous_update=False)
         self.bins_field = Text(_joined(self.bins), description="bins (m)", continuous_update=False)
@@ -215,7 +217,7 @@ class WordExplorer(CellExplorer):
 
     def _similarity(self, words: tuple[str, ...]) -> Tensor:
         if words not in self._texts:
-            self._texts[words] = self.encoder.text_vectors(words)
+            self._texts[words] = text_vectors(self.encoder, words, self._store)
         if self._vectors_of != self._shown:
             self._vectors, self._vectors_of = self._read_vectors(self._shown), self._shown
         return project(self._vectors, self._texts[words]).cpu()
@@ -227,10 +229,10 @@ class WordExplorer(CellExplorer):
                 self._rgb[None], self.encoder, [self.head], crop=self.frames.crop
             )
             return vectors[self.head]
-        part, place = divmod(position, PART)
-        if self._part is None or self._part[0] != part:
-            self._part = part, torch.from_numpy(self._stored.read(part))
-        return self._part[1][place, None].to(self.encoder.device)
+        chunk, place = divmod(position, CHUNK)
+        if self._chunk is None or self._chunk[0] != chunk:
+            self._chunk = chunk, torch.from_numpy(self._stored.read(chunk))
+        return self._chunk[1][place, None].to(self.encoder.device)
 
 
 class BinExplorer(Explorer):

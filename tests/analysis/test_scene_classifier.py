@@ -3,14 +3,16 @@ import pytest
 import torch
 
 import depthclip_core as dc
-from depthclip_core.analysis.scene_classifier import classify_scenes, shrink
+from depthclip_core.analysis.scene_classifier import classify_scenes
+from depthclip_core.encoding.vectors import shrink
 from depthclip_core.settings import Window
 
 
 class TwoColours:
     """An encoder that embeds an image by its mean red and blue, and "red room" likewise."""
 
-    image_side = 32
+    image_side, device = 32, torch.device("cpu")
+    weights, identity = "random", {}  # nothing is kept
 
     def encode_text(self, sentences):
         return torch.tensor([[1.0, 0.0] if "red" in s else [0.0, 1.0] for s in sentences])

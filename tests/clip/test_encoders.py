@@ -4,37 +4,56 @@ import io
 import os
 import re
 import tarfile
+import warnings
 from collections import OrderedDict
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
 import safetensors.torch
+import tiny
 import torch
 from safetensors.torch import save, save_file
 
 import depthclip_core as dc
 from depthclip_core.clip import encoders
 from depthclip_core.clip import weights as weight_files
-from depthclip_core.clip.weights import openai_checksums, read_state_dict
+from depthclip_core.clip.configurations import openai_checksums, read_configuration
+from depthclip_core.clip.library import load_open_clip
+from depthclip_core.clip.weights import read_state_dict
 
 RN50_SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 
 
-@pytest.fixture(scope="module")
-def rn50():
-    """OpenAI's architecture with weights of this test's own."""
-    torch.manual_seed(0)
-    return open_clip.create_model("RN50", force_quick_gelu=True)
+pytestmark = pytest.mark.usefixtures("own_store")
 
 
 @pytest.fixture(scope="module")
-def weights(rn50, tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "rn50.safetensors"
-    save_file(rn50.state_dict(), path)
+def model(tiny_models):
+    return tiny.create("tiny-RN")
+
+
+@pytest.fixture(scope="module")
+def weights(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file(model.state_dict(), path)
     return path
+
+
+@pytest.fixture
+def tags(monkeypatch, weights):
+    """Weights of open_clip for the tiny model: a list of the downloads that were made."""
+    downloads = []
+
+    def download(entry):
+        downloads.append(entry)
+        return weights
+
+    known = {"openai": {"quick_gelu": True}, "plain": {}}
+    monkeypatch.setattr(encoders, "pretrained_tags", lambda name: known)
+    monkeypatch.setattr(encoders, "download_weights", download)
+    return downloads
 
 
 def same(model, other):
@@ -42,14 +61,14 @@ def same(model, other):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_weights_load_from_safetensors_and_from_pt(rn50, weights, tmp_path):
-    assert same(dc.load_encoder("RN50", weights, device="cpu").model, rn50)
-    wrapped = {"state_dict": {f"module.{k}": v.half() for k, v in rn50.state_dict().items()}}
-    torch.save(wrapped, tmp_path / "rn50.pt")
-    halved = dc.load_encoder("RN50", str(tmp_path / "rn50.pt"), device="cpu")
+def test_weights_load_from_safetensors_and_from_pt(model, weights, tmp_path):
+    assert same(dc.load_encoder("tiny-RN", weights, device="cpu").model, model)
+    wrapped = {"state_dict": {f"module.{k}": v.half() for k, v in model.state_dict().items()}}
+    torch.save(wrapped, tmp_path / "half.pt")
+    halved = dc.load_encoder("tiny-RN", str(tmp_path / "half.pt"), device="cpu")
     weight = halved.visual.conv1.weight
     assert weight.dtype == torch.float32
-    assert torch.equal(weight, rn50.visual.conv1.weight.half().float())
+    assert torch.equal(weight, model.visual.conv1.weight.half().float())
 
 
 class Archive(torch.nn.Module):
@@ -99,7 +118,7 @@ TORCHSCRIPT = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarnin
 
 
 @TORCHSCRIPT
-def test_openais_torchscript_archive_loads(tmp_path, monkeypatch):
+def test_openais_torchscript_archive_is_loaded(tmp_path, monkeypatch):
     path = archived(Archive(), tmp_path / "archive.pt")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(weight_files, "openai_checksums", lambda: {"RN50": digest})
@@ -107,14 +126,14 @@ def test_openais_torchscript_archive_loads(tmp_path, monkeypatch):
     monkeypatch.setattr(
         torch.jit, "load", lambda file, **options: loaded.append(file) or load(file, **options)
     )
-    state, from_openai = read_state_dict(path)
-    assert set(state) == {"conv1.weight", "conv1.bias"} and from_openai
+    state = read_state_dict(path)
+    assert set(state) == {"conv1.weight", "conv1.bias"}
     # Not the path, behind which another file may lie by then.
     assert hashlib.sha256(loaded[0].getvalue()).hexdigest() == digest
 
 
 @TORCHSCRIPT
-def test_any_other_torchscript_archive_is_not_run(tmp_path):
+def test_other_torchscript_archives_are_not_run(tmp_path):
     trace = tmp_path / "trace"
     path = archived(Hostile(str(trace)), tmp_path / "hostile.pt")
     with pytest.raises(dc.DepthClipError, match="TorchScript archive, which runs code") as caught:
@@ -125,17 +144,17 @@ def test_any_other_torchscript_archive_is_not_run(tmp_path):
 
 
 @TORCHSCRIPT
-def test_an_archive_is_converted_as_its_error_says(tmp_path):
+def test_archive_is_converted_as_its_error_says(tmp_path):
     path = archived(Archive(), tmp_path / "trusted.pt")
     with pytest.raises(dc.DepthClipError) as caught:
         read_state_dict(path)
     says = re.search(r"if you trust it, (safetensors\..*) converts it$", str(caught.value))[1]
     eval(says, {"safetensors": safetensors, "torch": torch})
-    state, from_openai = read_state_dict(path.with_suffix(".safetensors"))
-    assert set(state) == {"conv1.weight", "conv1.bias"} and not from_openai
+    state = read_state_dict(path.with_suffix(".safetensors"))
+    assert set(state) == {"conv1.weight", "conv1.bias"}
 
 
-def test_open_clip_knows_openais_files_by_their_checksums():
+def test_openai_checksums_cover_openais_models():
     known = openai_checksums()
     resnets, vits = ("", "101", "x4", "x16", "x64"), ("B-32", "B-16", "L-14", "L-14-336")
     names = {"RN50", *(f"RN50{n}" for n in resnets[2:]), "RN101", *(f"ViT-{n}" for n in vits)}
@@ -170,64 +189,47 @@ def prefixed(prefix):
         {"state_dict": STATE, "best": np.float64(0.3), "curve": np.arange(3), "step": np.int64(1)},
     ],
 )
-def test_a_checkpoint_is_read_however_it_wraps_its_state_dict(checkpoint, tmp_path):
+def test_state_dict_is_found_in_any_wrapper(checkpoint, tmp_path):
     torch.save(checkpoint, tmp_path / "checkpoint.pt")
-    state, from_openai = read_state_dict(tmp_path / "checkpoint.pt")
-    assert not from_openai and set(state) == set(STATE)
+    state = read_state_dict(tmp_path / "checkpoint.pt")
+    assert set(state) == set(STATE)
     assert all(torch.equal(state[name], STATE[name]) for name in STATE)
 
 
-def test_a_file_is_what_it_holds_and_not_what_it_is_called(tmp_path):
+def test_content_decides_the_format_of_a_file(tmp_path):
     save_file(STATE, tmp_path / "misnamed.pt")
     torch.save(STATE, tmp_path / "misnamed.safetensors")
     torch.save(STATE, tmp_path / "legacy.bin", _use_new_zipfile_serialization=False)
     for path in tmp_path.iterdir():
-        assert torch.equal(read_state_dict(path)[0]["a.weight"], STATE["a.weight"])
+        assert torch.equal(read_state_dict(path)["a.weight"], STATE["a.weight"])
 
 
-def test_openais_towers_use_quick_gelu(weights):
-    encoder = dc.load_encoder("RN50", weights, device="cpu")
-    activations = {type(m).__name__ for m in encoder.model.transformer.modules()}
-    assert "QuickGELU" in activations and "GELU" not in activations
+def activations(encoder):
+    return {type(m).__name__ for m in encoder.model.transformer.modules()} & {"GELU", "QuickGELU"}
 
 
-def test_the_openai_tag_asks_open_clip_for_quick_gelu(monkeypatch, rn50):
-    """Up to the network's edge: what would be downloaded, and how it would be built."""
-    asked = {}
-
-    def create_model(name, **options):
-        asked.update(options, name=name)
-        return rn50
-
-    monkeypatch.setattr(open_clip, "create_model", create_model)
-    encoder = dc.load_encoder("RN50", "openai", device="cpu")
-    assert (asked["name"], asked["pretrained"], asked["force_quick_gelu"]) == (
-        "RN50",
-        "openai",
-        True,
-    )
-    assert encoder.weights == "openai"
-    dc.load_encoder("RN50", "yfcc15m", device="cpu")
-    wanted = open_clip.get_pretrained_cfg("RN50", "yfcc15m").get("quick_gelu", False)
-    assert asked["force_quick_gelu"] == wanted
+def test_tags_and_files_get_the_activation_they_were_trained_with(tags, weights):
+    """A file is taken to be as OpenAI's where open_clip has OpenAI's weights of that model."""
+    for given, expected in [("openai", "QuickGELU"), ("plain", "GELU"), (weights, "QuickGELU")]:
+        encoder = dc.load_encoder("tiny-RN", given, device="cpu")
+        assert activations(encoder) == {expected} and encoder.weights == str(given)
 
 
-def test_a_failed_download_says_what_to_do(monkeypatch):
-    def offline(*args, **options):
+def test_failed_download_says_what_to_do(tags, monkeypatch):
+    def offline(entry):
         raise RuntimeError("no network\nand a long trace")
 
-    monkeypatch.setattr(open_clip, "create_model", offline)
+    monkeypatch.setattr(encoders, "download_weights", offline)
     with pytest.raises(
         dc.DepthClipError, match=r"cannot download .* \(no network\).*path"
     ) as caught:
-        dc.load_encoder("RN50", "openai", device="cpu")
+        dc.load_encoder("tiny-ViT", "openai", device="cpu")
     assert "\n" not in str(caught.value)
 
 
-def test_random_weights_are_said(monkeypatch, rn50):
-    monkeypatch.setattr(encoders, "_create", lambda *args, **options: rn50)
+def test_random_weights_are_announced(tiny_models):
     with pytest.warns(UserWarning, match="random weights"):
-        encoder = dc.load_encoder("RN50", device="cpu")
+        encoder = dc.load_encoder("tiny-RN", device="cpu")
     assert encoder.weights == "random"
 
 
@@ -247,20 +249,30 @@ def whole_numbers(weights, folder):
     [
         (lambda w, t: dc.load_encoder("RN5O"), "did you mean 'RN50"),
         (lambda w, t: dc.load_encoder("RN50", "opanai"), "did you mean 'openai'"),
-        (lambda w, t: dc.load_encoder("RN50", t / "no.pt"), "no weights file"),
+        (lambda w, t: dc.load_encoder("tiny-RN", t / "no.pt"), "no weights file"),
         (lambda w, t: dc.load_encoder("RN50", str(t / "no")), "no weights file"),
         (lambda w, t: dc.load_encoder("RN50", t), "is a folder"),
         (lambda w, t: dc.load_encoder("RN50", str(t)), "is a folder"),
         (lambda w, t: dc.load_encoder("RN50", "~nobody-at-all/a.pt"), "no weights file"),
         (lambda w, t: dc.load_encoder("RN50", b"openai"), "a name or a path, not b'openai'"),
         (lambda w, t: dc.load_encoder("RN50", 50), "a name or a path, not 50"),
-        (lambda w, t: dc.load_encoder("RN101", w), "do not fit RN101: .* missing"),
-        (lambda w, t: dc.load_encoder("RN50", whole_numbers(w, t)), "of whole numbers, such as"),
+        (lambda w, t: dc.load_encoder("tiny-ViT", w), "do not fit tiny-ViT: .* missing"),
+        (lambda w, t: dc.load_encoder("tiny-RN", whole_numbers(w, t)), "of whole numbers, such as"),
         (lambda w, t: dc.load_encoder("sample", w), "do not fit sample"),
-        (lambda w, t: dc.load_encoder("RN50", w, precision="fp8"), "did you mean 'fp"),
-        (lambda w, t: dc.load_encoder("RN50", w, device="gpu"), "cannot be used"),
+        (lambda w, t: dc.load_encoder("tiny-RN", w, precision="fp8"), "did you mean 'fp"),
+        (lambda w, t: dc.load_encoder("tiny-RN", w, precision=["fp32"]), "unknown precision"),
+        (lambda w, t: dc.load_encoder("tiny-RN", w, precision=None), "unknown precision"),
+        (lambda w, t: dc.load_encoder("tiny-RN", w, device="gpu"), "cannot be used"),
+        (lambda w, t: dc.load_encoder("tiny-RN", w, device="meta"), "cannot be used"),
+        (lambda w, t: dc.load_encoder("tiny-RN", w, device=None), "cannot be used"),
+        (lambda w, t: dc.load_encoder("tiny-RN", w, device=["cpu"]), "cannot be used"),
+        (lambda w, t: dc.load_encoder(["RN50"]), "unknown encoder"),
+        (lambda w, t: dc.load_encoder(None), "unknown encoder"),
+        (lambda w, t: dc.load_encoder("hf-hub:a/b"), "unknown encoder"),
         (
-            lambda w, t: dc.load_encoder("RN50", write(t / "a.safetensors", w.read_bytes()[:9999])),
+            lambda w, t: dc.load_encoder(
+                "tiny-RN", write(t / "a.safetensors", w.read_bytes()[:9999])
+            ),
             "cannot read weights",
         ),
     ],
@@ -271,23 +283,23 @@ def test_bad_input_is_one_clear_line(call, says, weights, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.filterwarnings("ignore:.*random weights")
-def test_a_tower_without_dense_heads_is_refused():
-    with pytest.raises(dc.DepthClipError, match="TimmModel of a kind without dense heads"):
-        dc.load_encoder("convnext_base", device="cpu")
+@pytest.mark.parametrize("name", ["convnext_base", "ViT-B-16-SigLIP", "coca_ViT-B-32"])
+def test_tower_without_dense_heads_is_refused(name):
+    with pytest.raises(dc.DepthClipError, match=f"{name} has an image tower without dense heads"):
+        dc.load_encoder(name, device="cpu")
 
 
 @pytest.mark.filterwarnings("ignore:.*random weights")
-def test_a_model_that_needs_what_is_not_installed_is_one_clear_line(monkeypatch):
+def test_missing_package_of_a_model_is_one_clear_line(tiny_models, monkeypatch):
     def missing(*args, **options):
         raise ModuleNotFoundError("No module named 'transformers'")
 
     monkeypatch.setattr(open_clip, "get_tokenizer", missing)
-    with pytest.raises(dc.DepthClipError, match="no tokenizer for ViT-B-32: No module named"):
-        dc.load_encoder("ViT-B-32", device="cpu")
+    with pytest.raises(dc.DepthClipError, match="no tokenizer for tiny-ViT: No module named"):
+        dc.load_encoder("tiny-ViT", device="cpu")
     monkeypatch.setattr(open_clip, "create_model", missing)
-    with pytest.raises(dc.DepthClipError, match="cannot build ViT-B-32: No module named"):
-        dc.load_encoder("ViT-B-32", device="cpu")
+    with pytest.raises(dc.DepthClipError, match="cannot build tiny-ViT: No module named"):
+        dc.load_encoder("tiny-ViT", device="cpu")
 
 
 @pytest.mark.parametrize("function", [open, os.mkdir, eval])
@@ -310,17 +322,17 @@ def test_pickled_code_is_not_run(function, zipped, tmp_path):
     assert "\n" not in str(caught.value) and not trace.exists()
 
 
-def test_open_clip_unpickles_nothing_else_for_a_tag(monkeypatch, rn50):
+def test_tag_is_unpickled_as_tensors_only(tags, monkeypatch, model):
     """open_clip's second attempt names no weights_only, which this variable would turn off."""
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     during = {}
 
     def create_model(name, **options):
         during.update(os.environ)
-        return rn50
+        return model
 
     monkeypatch.setattr(open_clip, "create_model", create_model)
-    dc.load_encoder("RN50", "openai", device="cpu")
+    assert dc.load_encoder("tiny-RN", "openai", device="cpu").model is model
     assert during["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] == "1"
     assert "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" not in during
     assert os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"
@@ -366,13 +378,13 @@ def checkpoint(content, **options):
     ],
 )
 @pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
-def test_a_file_that_is_no_state_dict_is_one_clear_line(name, content, says, tmp_path):
+def test_file_without_state_dict_is_one_clear_line(name, content, says, tmp_path):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         read_state_dict(write(tmp_path / name, content))
     assert "\n" not in str(caught.value) and "torch.load" not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_opened_is_one_clear_line(tmp_path, monkeypatch):
+def test_unreadable_file_is_one_clear_line(tmp_path, monkeypatch):
     path = write(tmp_path / "a.pt", b"")
 
     def refuse(*args, **options):
@@ -383,51 +395,56 @@ def test_a_file_that_cannot_be_opened_is_one_clear_line(tmp_path, monkeypatch):
         read_state_dict(path)
 
 
-def test_a_tag_is_not_a_file_that_is_called_like_it(rn50, weights, tmp_path, monkeypatch):
+def test_tag_wins_over_a_file_of_its_name(tags, weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "openai", weights.read_bytes())
-    monkeypatch.setattr(open_clip, "create_model", lambda name, **options: rn50)
     with pytest.warns(UserWarning, match="not the file of that name: write './openai'"):
-        tag = dc.load_encoder("RN50", "openai", device="cpu")
+        tag = dc.load_encoder("tiny-RN", "openai", device="cpu")
     assert tag.weights == "openai" and tag.from_openai
     for file in ("./openai", Path("openai")):
-        encoder = dc.load_encoder("RN50", file, device="cpu")
+        encoder = dc.load_encoder("tiny-RN", file, device="cpu")
         assert encoder.weights == "./openai" and not encoder.from_openai
 
 
-def test_a_home_folder_is_found(rn50, weights, monkeypatch):
+def test_openais_file_is_recognised_by_its_checksum(weights, monkeypatch):
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    monkeypatch.setattr(encoders, "openai_checksums", lambda: {"tiny-RN": digest})
+    assert dc.load_encoder("tiny-RN", weights, device="cpu").from_openai
+
+
+def test_home_folder_is_found(model, weights, monkeypatch):
     monkeypatch.setenv("HOME", str(weights.parent))
-    assert same(dc.load_encoder("RN50", "~/rn50.safetensors", device="cpu").model, rn50)
+    assert same(dc.load_encoder("tiny-RN", "~/tiny.safetensors", device="cpu").model, model)
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
-def test_weights_that_are_not_finite_are_refused(value, rn50, tmp_path, monkeypatch):
-    state = {name: tensor.clone() for name, tensor in rn50.state_dict().items()}
+def test_weights_that_are_not_finite_are_refused(value, model, tags, tmp_path, monkeypatch):
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state["visual.layer2.0.conv1.weight"].view(-1)[7] = value
-    save_file(state, tmp_path / "bad.safetensors")
+    save_file(state, bad := tmp_path / "bad.safetensors")
+    monkeypatch.setattr(encoders, "download_weights", lambda entry: bad)
+    monkeypatch.setenv("DEPTHCLIP_STORE", str(tmp_path))
     says = r"are not finite: visual\.layer2\.0\.conv1\.weight"
-    with pytest.raises(dc.DepthClipError, match=rf"bad\.safetensors {says}"):
-        dc.load_encoder("RN50", tmp_path / "bad.safetensors", device="cpu")
-    broken = deepcopy(rn50)
-    broken.load_state_dict(state)
-    monkeypatch.setattr(open_clip, "create_model", lambda name, **options: broken)
-    with pytest.raises(dc.DepthClipError, match=f"'openai' weights of RN50 {says}"):
-        dc.load_encoder("RN50", "openai", device="cpu")
+    for _ in range(2):  # a failure is not remembered as a success
+        with pytest.raises(dc.DepthClipError, match=rf"bad\.safetensors {says}"):
+            dc.load_encoder("tiny-RN", bad, device="cpu")
+        with pytest.raises(dc.DepthClipError, match=f"'plain' weights of tiny-RN {says}"):
+            dc.load_encoder("tiny-RN", "plain", device="cpu", precision="fp32")
 
 
 def test_large_weights_are_finite():
     model = torch.nn.Linear(4, 4)
     torch.nn.init.constant_(model.weight, 3e38)  # their sum is infinite
-    encoders._check_finite(model, "weights")
+    weight_files.check_finite(model, "weights")
 
 
-def test_text_vectors_are_the_template_encoded(rn50, weights):
-    encoder = dc.load_encoder("RN50", weights, device="cpu")
+def test_text_vectors_are_the_template_encoded(model, weights):
+    encoder = dc.load_encoder("tiny-RN", weights, device="cpu")
     got = encoder.text_vectors(["giant", "a bit remote"])
-    tokens = open_clip.get_tokenizer("RN50")(
+    tokens = open_clip.get_tokenizer("tiny-RN")(
         ["This object is giant", "This object is a bit remote"]
     )
-    expected = rn50.eval().encode_text(tokens)
+    expected = model.encode_text(tokens)
     expected = expected / expected.norm(dim=-1, keepdim=True)
     torch.testing.assert_close(got, expected.detach(), atol=1e-6, rtol=0)
     both = encoder.text_vectors(["giant"], ["This {object} is {distance}", "{distance}"], "chair")
@@ -435,30 +452,39 @@ def test_text_vectors_are_the_template_encoded(rn50, weights):
     torch.testing.assert_close(both[0], two / two.norm(), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("name", "grid"), [("sample", (13, 17)), ("RN50", (13, 17)), ("ViT-B/16", (26, 34))]
-)
+@pytest.mark.parametrize(("name", "side"), [("sample", 32), ("tiny-RN", 32), ("tiny-ViT", 16)])
 @pytest.mark.filterwarnings("ignore:.*random weights")
-def test_each_tower_has_its_own_grid(name, grid):
+def test_grid_is_that_of_the_features(tiny_models, name, side):
     encoder = dc.load_encoder(name, device="cpu")
-    assert encoder.grid(416, 544) == grid
+    assert encoder.stride == side
+    assert encoder.grid(416, 544) == (416 // side, 544 // side)
     image = encoder.normalise(np.zeros((1, 96, 64, 3), np.uint8))
     assert tuple(encoder.features(image).cells.shape[-2:]) == encoder.grid(96, 64)
     with pytest.raises(dc.DepthClipError, match="smaller than one cell"):
         encoder.features(image[:, :, :8])
 
 
+@pytest.mark.parametrize("name", ["RN50", "RN50x4", "ViT-B-32", "ViT-L-14-336", "sample"])
+def test_configuration_describes_the_model_of_open_clip(name):
+    configuration = read_configuration(name)
+    with torch.device("meta"):
+        visual = load_open_clip().create_model(name, device="meta").visual
+    patch, size = getattr(visual, "patch_size", (32,)), visual.image_size
+    assert (configuration.stride, configuration.width) == (patch[0], visual.output_dim)
+    assert configuration.image_side == (size if isinstance(size, int) else size[0])
+
+
 @pytest.mark.filterwarnings("ignore:.*random weights")
-def test_a_vit_at_its_own_size_is_open_clips():
-    encoder = dc.load_encoder("ViT-B-32", device="cpu")
-    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+def test_image_vectors_of_a_vit_match_open_clip(tiny_models):
+    encoder = dc.load_encoder("tiny-ViT", device="cpu")
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     expected = encoder.model.encode_image(image, normalize=True)
     got = encoder.image_vectors(encoder.features(image))
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_normalise_is_imagenets(rn50, weights):
-    encoder = dc.load_encoder("RN50", weights, device="cpu")
+def test_normalise_uses_imagenets_constants():
+    encoder = dc.load_encoder("sample", device="cpu")
     image = np.full((1, 40, 50, 3), 128, np.uint8)
     got = encoder.normalise(image)
     assert got.shape == (1, 3, 40, 50)
@@ -467,9 +493,9 @@ def test_normalise_is_imagenets(rn50, weights):
         assert got[0, channel].numpy() == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["sample", "ViT-B-32"])
-@pytest.mark.filterwarnings("ignore:.*random weights")
-def test_half_precision_runs_and_answers_in_fp32(name):
+@pytest.mark.parametrize("name", ["sample", "tiny-ViT"])
+@pytest.mark.filterwarnings("ignore:.*(random weights|bf16)")
+def test_half_precision_answers_in_fp32(tiny_models, name):
     """A tower in half precision rounds a little; vectors and text are fp32."""
     torch.manual_seed(0)
     full = dc.load_encoder(name, device="cpu", precision="fp32")
@@ -484,10 +510,21 @@ def test_half_precision_runs_and_answers_in_fp32(name):
     assert half.text_vectors(["far"]).dtype == torch.float32
 
 
+def test_bf16_on_a_processor_without_it_is_announced(monkeypatch):
+    monkeypatch.setattr(encoders, "has_bf16", lambda: False)
+    with pytest.warns(UserWarning, match="no bf16 instructions: .* slower here than fp32") as told:
+        dc.load_encoder("sample", device="cpu", precision="bf16")
+    assert len(told) == 1 and told[0].filename == __file__
+    monkeypatch.setattr(encoders, "has_bf16", lambda: True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dc.load_encoder("sample", device="cpu", precision="bf16")
+
+
 @pytest.mark.parametrize("head", ["released", "value", "attention"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("channel", [0, 1])
-def test_a_cell_that_overflows_is_nan_whatever_a_head_drops(head, value, channel):
+def test_cell_that_overflows_is_nan_with_every_head(head, value, channel):
     """The released head keeps every second channel: one that is dropped may have overflowed."""
     encoder = dc.load_encoder("sample", device="cpu", precision="fp32")
     pixels = np.random.default_rng(0).integers(0, 255, (2, 96, 128, 3), dtype=np.uint8)

@@ -38,7 +38,7 @@ def features(visual, grid=(2, 3), seed=1):
     return heads.Features(cells, token)
 
 
-def test_released_keeps_every_second_channel_after_normalising(resnet):
+def test_released_head_keeps_every_second_channel_after_normalising(resnet):
     given = features(resnet)
     got = heads.released(given, resnet)
     assert got.shape == (2, 128, 2, 3)
@@ -52,14 +52,14 @@ def test_released_keeps_every_second_channel_after_normalising(resnet):
 @pytest.mark.parametrize(
     ("channels", "wanted"), [(2048, 1024), (2048, 512), (2560, 640), (768, 512)]
 )
-def test_the_channel_resize_is_torch_s_nearest_neighbour(channels, wanted):
+def test_resize_channels_matches_torchs_nearest_neighbour(channels, wanted):
     vectors = torch.randn(1, channels, 1, 2)
     expected = F.interpolate(vectors[:, :, 0].transpose(1, 2), wanted, mode="nearest")
     got = heads.resize_channels(vectors, wanted)
     assert torch.equal(got[:, :, 0], expected.transpose(1, 2))
 
 
-def test_value_is_the_two_projections_of_each_cell(resnet):
+def test_value_head_projects_each_cell_twice(resnet):
     given = features(resnet)
     got = heads.value(given, resnet)
     pool = resnet.attnpool
@@ -70,7 +70,7 @@ def test_value_is_the_two_projections_of_each_cell(resnet):
         np.testing.assert_allclose(got[b, :, i, j].numpy(), (x / x.norm()).numpy(), atol=1e-5)
 
 
-def test_attention_on_the_pools_own_grid_needs_no_resizing(resnet):
+def test_attention_head_matches_plain_loops(resnet):
     """At each cell: its query against all tokens, head by head, in plain loops."""
     given = features(resnet, grid=(2, 2))
     got = heads.attention(given, resnet)
@@ -85,26 +85,26 @@ def test_attention_on_the_pools_own_grid_needs_no_resizing(resnet):
     positions = pool.positional_embedding.double().numpy()
     tokens = [t + p for t, p in zip(tokens, positions, strict=True)]
     for n in range(4):
-        answer = np.zeros(256)
+        attended = np.zeros(256)
         for h in range(pool.num_heads):
             part = slice(h * size, (h + 1) * size)
             query = (q[0] @ tokens[n + 1] + q[1])[part]
             odds = [math.exp(query @ (k[0] @ t + k[1])[part] / math.sqrt(size)) for t in tokens]
             values = [(v[0] @ t + v[1])[part] for t in tokens]
-            answer[part] = sum(o * x for o, x in zip(odds, values, strict=True)) / sum(odds)
-        vector = c[0] @ answer + c[1]
+            attended[part] = sum(o * x for o, x in zip(odds, values, strict=True)) / sum(odds)
+        vector = c[0] @ attended + c[1]
         vector /= np.linalg.norm(vector)
         np.testing.assert_allclose(got[0, :, n // 2, n % 2].numpy(), vector, atol=1e-5)
 
 
-def test_image_vectors_are_open_clips_own(resnet):
+def test_image_vectors_match_open_clip(resnet):
     image = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     x = resnet.layer4(resnet.layer3(resnet.layer2(resnet.layer1(resnet.stem(image)))))
     got = heads.image_vectors(heads.Features(x), resnet)
     torch.testing.assert_close(got, F.normalize(resnet(image), dim=-1), atol=1e-5, rtol=1e-4)
 
 
-def test_a_vits_attention_head_is_its_last_block_and_value_its_own_cell_only(vit):
+def test_vit_attention_head_mixes_cells_and_value_head_does_not(vit):
     given = features(vit, grid=(2, 3))
     tokens = torch.cat([given.token[:, None], given.cells.flatten(2).transpose(1, 2)], 1)
     whole = vit.ln_post(vit.transformer.resblocks[-1](tokens))[:, 1:] @ vit.proj
@@ -121,7 +121,7 @@ def test_a_vits_attention_head_is_its_last_block_and_value_its_own_cell_only(vit
 
 @pytest.mark.parametrize("head", list(heads.HEADS))
 @pytest.mark.parametrize("grid", [(1, 1), (2, 2), (3, 5)])
-def test_every_head_takes_any_grid_of_either_tower(resnet, vit, head, grid):
+def test_heads_take_any_grid_of_either_tower(resnet, vit, head, grid):
     for visual, dim in ((resnet, 128), (vit, 32)):
         vectors = heads.cell_vectors(features(visual, grid), visual, head)
         assert vectors.shape == (2, dim, *grid)
@@ -131,7 +131,7 @@ def test_every_head_takes_any_grid_of_either_tower(resnet, vit, head, grid):
             torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2, *grid))
 
 
-def test_positions_keep_their_class_token_and_their_plane():
+def test_resized_positions_keep_class_token_and_order():
     embedding = torch.arange(10.0)[:, None].expand(10, 2).clone()
     assert heads.resize_positions(embedding, (3, 3)) is embedding
     larger = heads.resize_positions(embedding, (6, 4))
@@ -142,6 +142,6 @@ def test_positions_keep_their_class_token_and_their_plane():
     assert (plane.diff(dim=0) >= 0).all() and (plane.diff(dim=1) >= 0).all()
 
 
-def test_unknown_heads_are_refused(resnet):
+def test_unknown_head_is_one_clear_line(resnet):
     with pytest.raises(DepthClipError, match="did you mean 'value'"):
         heads.cell_vectors(features(resnet), resnet, "values")

@@ -1,10 +1,10 @@
-"""Folding, layout, packing and casting change nothing beyond rounding."""
+"""Folding, layout, packing and casting change nothing but rounding."""
 
 import shutil
 from copy import deepcopy
 
-import open_clip
 import pytest
+import tiny
 import torch
 
 import depthclip_core as dc
@@ -13,21 +13,14 @@ from depthclip_core.clip.heads import HEADS, cell_vectors, image_vectors
 from depthclip_core.errors import DepthClipError
 
 
-def trained(visual):
-    """A ResNet tower whose norms do something: random statistics, scales and shifts."""
-    for module in visual.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias, 0, 0.3)
-            module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.5, 2)
-    return visual.eval().requires_grad_(False)
+@pytest.fixture(scope="module")
+def resnet(tiny_models):
+    return tiny.create("tiny-RN").visual
 
 
 @pytest.fixture(scope="module")
-def rn50():
-    torch.manual_seed(0)
-    return trained(open_clip.create_model("RN50", force_quick_gelu=True).visual)
+def vit(tiny_models):
+    return tiny.create("tiny-ViT").visual
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +30,10 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def exact(rn50, images):
+def exact(resnet, images):
     """The definition without rounding: open_clip's own modules in fp64."""
     with torch.inference_mode():
-        return towers.resnet_cells(deepcopy(rn50).double(), images.double()).cells
+        return towers.resnet_cells(deepcopy(resnet).double(), images.double()).cells
 
 
 def error(cells, exact):
@@ -48,14 +41,14 @@ def error(cells, exact):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_the_fast_tower_computes_what_open_clip_computes(rn50, images, exact, packed, monkeypatch):
+def test_tower_matches_open_clip(resnet, images, exact, packed, monkeypatch):
     if not packed:
         monkeypatch.setattr(towers, "can_pack", lambda precision: False)
     elif not towers.can_pack("fp32"):
         pytest.skip("this torch has no oneDNN")
     with torch.inference_mode():
-        plain = error(towers.resnet_cells(rn50, images).cells, exact)
-        fast = error(towers.make_tower(rn50, "fp32").features(images).cells, exact)
+        plain = error(towers.resnet_cells(resnet, images).cells, exact)
+        fast = error(towers.make_tower(resnet, "fp32").features(images).cells, exact)
     assert 0 < plain < 1e-5 and fast < 3 * plain
 
 
@@ -63,64 +56,59 @@ def test_the_fast_tower_computes_what_open_clip_computes(rn50, images, exact, pa
     ("precision", "limit", "packed"),
     [("bf16", 0.02, True), ("bf16", 0.02, False), ("fp16", 0.003, False)],
 )
-def test_half_precision_rounds_and_no_more(
-    rn50, images, exact, precision, limit, packed, monkeypatch
-):
+def test_half_precision_only_rounds(resnet, images, exact, precision, limit, packed, monkeypatch):
     if not packed:
         monkeypatch.setattr(towers, "can_pack", lambda precision: False)
     elif not towers.can_pack(precision):
         pytest.skip(f"this processor does not pack {precision}")
     with torch.inference_mode():
-        cells = towers.make_tower(rn50, precision).features(images).cells
+        cells = towers.make_tower(resnet, precision).features(images).cells
     assert cells.dtype == torch.float32  # what heads take on a CPU
     assert 1e-4 < error(cells, exact) < limit
 
 
-def test_a_tower_does_not_remember_and_leaves_its_model_as_it_was(rn50, images):
-    before = deepcopy(rn50.state_dict())
-    tower = towers.make_tower(rn50, "fp32")
+def test_tower_has_no_state_and_leaves_its_model_unchanged(resnet, images):
+    before = deepcopy(resnet.state_dict())
+    tower = towers.make_tower(resnet, "fp32")
     with torch.inference_mode():
         first = tower.features(images).cells.clone()
         tower.features(torch.zeros(1, 3, 64, 64))  # another shape and batch between
         again = tower.features(images.clone()).cells
     assert torch.equal(first, again)
     assert all(
-        torch.equal(a, b) for a, b in zip(before.values(), rn50.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(before.values(), resnet.state_dict().values(), strict=True)
     )
-    assert tower.visual is rn50
+    assert tower.visual is resnet
 
 
-def test_folding_leaves_no_batch_norm(rn50):
-    kinds = {type(module) for module in towers.fold_batch_norms(rn50).modules()}
+def test_folding_leaves_no_batch_norm(resnet):
+    kinds = {type(module) for module in towers.fold_batch_norms(resnet).modules()}
     assert torch.nn.BatchNorm2d not in kinds and torch.nn.Conv2d in kinds
 
 
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-6), ("bf16", 1e-2)])
-def test_a_vits_tower_and_last_block_are_open_clips_own(precision, limit):
+def test_vit_tower_and_last_block_match_open_clip(vit, precision, limit):
     """At its own size, where positions are not resized, the class token must come out the same."""
-    torch.manual_seed(0)
-    visual = open_clip.create_model("ViT-B-32").visual.eval().requires_grad_(False)
-    images = torch.randn(2, 3, 224, 224)
+    images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
-        expected = torch.nn.functional.normalize(visual(images), dim=-1)
-        got = image_vectors(towers.make_tower(visual, precision).features(images), visual)
+        expected = torch.nn.functional.normalize(vit(images), dim=-1)
+        got = image_vectors(towers.make_tower(vit, precision).features(images), vit)
     assert (got - expected).norm(dim=-1).max() < limit
 
 
-def test_a_vits_cells_are_of_their_place_at_any_grid(images):
-    torch.manual_seed(0)
-    visual = open_clip.create_model("ViT-B-32").visual.eval().requires_grad_(False)
+def test_vit_cells_keep_their_place_on_any_grid(vit, images):
     with torch.inference_mode():
-        features = towers.make_tower(visual, "fp32").features(images)
+        features = towers.make_tower(vit, "fp32").features(images)
         changed = images.clone()
-        changed[..., 32:64, 96:128] += 3
-        difference = towers.make_tower(visual, "fp32").features(changed).cells - features.cells
-    assert features.cells.shape == (2, 768, 3, 5) and features.token.shape == (2, 768)
+        changed[..., 32:48, 96:112] += 3
+        difference = towers.make_tower(vit, "fp32").features(changed).cells - features.cells
+    assert features.cells.shape == (2, 96, 6, 10) and features.token.shape == (2, 96)
     largest = difference.norm(dim=1).flatten(1).argmax(dim=1)
-    assert largest.tolist() == [1 * 5 + 3] * 2
+    assert largest.tolist() == [2 * 10 + 6] * 2
 
 
-def test_gpu_settings_of_the_user_are_left_as_they_are():
+def test_exact_gpu_restores_the_users_settings():
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = products.allow_tf32, convolutions.allow_tf32, convolutions.enabled
     with towers.exact_gpu(torch.device("cuda")):
@@ -128,7 +116,8 @@ def test_gpu_settings_of_the_user_are_left_as_they_are():
     assert before == (products.allow_tf32, convolutions.allow_tf32, convolutions.enabled)
 
 
-def test_a_compiled_tower_computes_the_same(images):
+@pytest.mark.slow
+def test_compiled_tower_matches_the_plain_one(images):
     if not shutil.which("g++"):
         pytest.skip("no C++ compiler")
     plain = dc.load_encoder("sample", device="cpu", precision="fp32")
@@ -137,9 +126,9 @@ def test_a_compiled_tower_computes_the_same(images):
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_without_a_compiler_compiled_is_refused_in_one_line(monkeypatch):
+def test_compiled_without_a_compiler_is_one_clear_line(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(dc.DepthClipError, match="no compiler .* compiled off"):
+    with pytest.raises(dc.DepthClipError, match="needs a compiler, and none .* compiled off"):
         dc.load_encoder("sample", device="cpu", compiled=True)
 
 
@@ -149,7 +138,7 @@ SIZES = {"RN101": (13, 17), "RN50x4": (13, 17), "ViT-B/16": (26, 34), "ViT-L/14"
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SIZES)
 @pytest.mark.filterwarnings("ignore:.*random weights")
-def test_every_encoder_runs_on_nyus_window_with_a_grid_of_its_own(name):
+def test_real_architectures_run_on_nyus_window(name):
     """Random weights; each head gives a unit vector of the text's dimension at every cell."""
     torch.manual_seed(0)
     encoder = dc.load_encoder(name, device="cpu", precision="bf16")
@@ -165,8 +154,8 @@ def test_every_encoder_runs_on_nyus_window_with_a_grid_of_its_own(name):
             torch.testing.assert_close(vectors.norm(dim=1), torch.ones(1, *SIZES[name]))
 
 
-def test_norms_that_fold_to_nan_are_an_error(rn50):
-    broken = deepcopy(rn50)
+def test_norms_that_fold_to_nan_are_an_error(resnet):
+    broken = deepcopy(resnet)
     broken.layer1[0].bn1.running_var[0] = -1e-3
     with pytest.raises(DepthClipError, match=r"not finite once norms are folded.*layer1\.0\.conv1"):
         towers.make_tower(broken, "fp32")

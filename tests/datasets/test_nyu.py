@@ -8,7 +8,7 @@ import pytest
 from nyu_files import write_splits
 
 import depthclip_core as dc
-from depthclip_core.datasets.nyu import NyuFrames, read_split, preprocess_rgb, whole_millimetres
+from depthclip_core.datasets.nyu import NyuFrames, preprocess_rgb, read_split, whole_millimetres
 from depthclip_core.settings import RELEASED_WINDOW, data_folder
 
 SCENES = ["bathroom", "classroom", "bathroom", "office_kitchen"]

@@ -6,23 +6,28 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import depthclip_core as dc
 from depthclip_core.clip import encoders
+from depthclip_core.clip.library import create_model
 from depthclip_core.datasets.base import Dataset
 from depthclip_core.encoding import passes as encoding
 from depthclip_core.encoding.passes import collect_responses, encode
-from depthclip_core.encoding.store import PART, Store, StoredArray
+from depthclip_core.encoding.store import CHUNK, Store, StoredArray
+from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.method import pipeline
 from depthclip_core.settings import PROMPTS
 
 SIZE = (64, 96)  # of the network's input: quick
-N = PART + 6  # two parts
+N = CHUNK + 6  # two chunks
 WORDS = ("near", "far")
 
 
@@ -76,13 +81,18 @@ def passes(encoder, monkeypatch):
     return count
 
 
+def arrays(store, *kinds):
+    """The store's arrays of these kinds."""
+    return [array for array in store.arrays() if array.settings["kind"] in kinds]
+
+
 def collect(encoder, store, words=WORDS, heads=("value",), n=N, **options):
     return collect_responses(
         Generated(n), encoder, words, heads, store=store, progress=False, **options
     )
 
 
-def test_answers_are_those_of_the_pipeline(encoder, store):
+def test_collect_responses_matches_the_pipeline(encoder, store):
     got = collect(encoder, store, heads=["value", "released"])
     frames = np.stack([f.rgb for f in (Generated(N)[i] for i in range(N))])
     with torch.inference_mode():
@@ -94,7 +104,7 @@ def test_answers_are_those_of_the_pipeline(encoder, store):
     assert got["value"].std() > 1e-3
 
 
-def test_one_pass_answers_every_head_and_all_later_words(encoder, store, passes):
+def test_later_words_and_heads_need_no_second_pass(encoder, store, passes):
     heads = ["value", "released", "attention"]
     first = collect(encoder, store, heads=heads)
     assert passes == {"views": 2 * N, "sentences": 2}
@@ -108,7 +118,7 @@ def test_one_pass_answers_every_head_and_all_later_words(encoder, store, passes)
     assert passes["views"] == 2 * N
 
 
-def test_a_head_asked_for_twice_is_one(encoder, store, passes):
+def test_repeated_head_is_encoded_once(encoder, store, passes):
     got = collect(encoder, store, heads=["value", "value"])
     assert list(got) == ["value"] and passes["views"] == 2 * N
 
@@ -118,55 +128,66 @@ def test_similarities_alone_are_the_same_and_small(encoder, store, passes, tmp_p
     one = collect(encoder, small, keep="similarities")["value"]
     other = collect(encoder, store)["value"]
     torch.testing.assert_close(one, other, rtol=0, atol=2e-6)
-    size = {s.folder: sum(array.size for array in s.arrays()) for s in (small, store)}
-    assert size[small.folder] < size[store.folder] / 15
+    size = [array.size for s in (small, store) for array in arrays(s, "similarities", "vectors")]
+    assert size[0] < sum(size[1:]) / 15
     before = passes["views"]
     collect(encoder, small, ("close", "remote"), keep="similarities")
     assert passes["views"] == before + 2 * N  # what was not kept must be made again
 
 
-def test_vectors_that_are_there_serve_where_similarities_are_asked_for(encoder, store, passes):
+def test_stored_vectors_are_used_for_similarities(encoder, store, passes):
     encode(Generated(N), encoder, ["value"], store=store, progress=False)
     collect(encoder, store, keep="similarities")
     assert passes["views"] == 2 * N
 
 
 @pytest.mark.parametrize(
-    "change", ["size", "frames", "weights", "precision", "normalisation", "activation", "method"]
+    "change", ["size", "frames", "weights", "precision", "normalisation", "activation", "version"]
 )
-def test_an_array_is_addressed_by_all_that_it_depends_on(encoder, store, change, monkeypatch):
+def test_arrays_are_keyed_by_all_that_they_depend_on(encoder, store, change, monkeypatch, tmp_path):
     options = {"size": SIZE, "n": 8}
     collect(encoder, store, **options)
-    before = len(store.arrays())
+    before = len(arrays(store, "vectors", "similarities"))
+    load = {"device": "cpu", "precision": "fp32"}
     if change == "size":
         options["size"] = (96, 96)
     elif change == "frames":
         options["n"] = 9
     elif change == "normalisation":
         monkeypatch.setattr(encoders, "MEAN", (0.5, 0.5, 0.5))
-    elif change == "method":
-        monkeypatch.setattr(encoders, "METHOD", encoders.METHOD + 1)
+    elif change == "version":
+        monkeypatch.setattr(encoders, "COMPUTATION_VERSION", encoders.COMPUTATION_VERSION + 1)
+        encoder = dc.load_encoder("sample", **load)
     elif change == "activation":
-        encoder = dc.load_encoder("sample", device="cpu", precision="fp32")
-        for block in encoder.model.transformer.resblocks:
-            block.mlp.gelu = torch.nn.SiLU()
+        configuration = replace(encoder.configuration, quick_gelu=False)
+        model = encoder.model
+        encoder = encoders.Encoder(lambda: model, configuration, "own", encoder.device)
     elif change == "precision":
-        encoder = dc.load_encoder("sample", device="cpu", precision="bf16")
+        encoder = dc.load_encoder("sample", **load | {"precision": "fp16"})
     else:
-        encoder = dc.load_encoder("sample", device="cpu")
-        encoder.visual.layer4[0].conv3.weight.data[0, 0, 0, 0] += 1
+        state = {name: tensor.clone() for name, tensor in encoder.model.state_dict().items()}
+        state["visual.layer4.0.conv3.weight"][0, 0, 0, 0] += 1
+        save_file(state, tmp_path / "changed.safetensors")
+        encoder = dc.load_encoder("sample", tmp_path / "changed.safetensors", **load)
     collect(encoder, store, **options)
-    assert len(store.arrays()) == 2 * before
+    assert len(arrays(store, "vectors", "similarities")) == 2 * before
 
 
-def test_the_size_of_the_networks_input_is_a_setting(encoder, store):
+def test_text_is_encoded_once_for_all_data_sets(encoder, store, passes):
+    collect(encoder, store, n=3)
+    collect(encoder, store, n=4, keep="similarities")
+    assert passes == {"views": 14, "sentences": 2}
+    assert len(arrays(store, "sentences")) == 1
+
+
+def test_size_sets_the_networks_input(encoder, store):
     got = collect(encoder, store, size=(128, 160), n=4)["value"]
     assert got.shape == (4, 2, 2, 4, 5)
     with pytest.raises(dc.DepthClipError, match="smaller than one cell"):
         collect(encoder, store, size=(16, 160), n=4)
 
 
-def test_the_mirror_image_is_the_second_view(encoder, store):
+def test_second_view_is_the_mirror_image(encoder, store):
     class Mirrored(Generated):
         def read_frame(self, index):
             frame = super().read_frame(index)
@@ -184,27 +205,27 @@ def test_the_mirror_image_is_the_second_view(encoder, store):
 
 
 @pytest.mark.parametrize("kind", ["vectors", "similarities"])
-def test_a_damaged_part_is_told_and_made_again_alone(encoder, store, passes, kind):
+def test_damaged_chunk_alone_is_computed_again(encoder, store, passes, kind):
     whole = collect(encoder, store)["value"]
     array = next(a for a in store.arrays() if a.settings["kind"] == kind)
     if kind == "vectors":
         for other in store.arrays():
             if other is not array and other.settings["kind"] == "similarities":
-                for part in range(other.n_parts):
-                    other.discard(part)
-    path = max(array.folder.glob("*.h5"))  # the last part: 6 frames
+                for chunk in range(other.n_chunks):
+                    other.discard(chunk)
+    path = max(array.folder.glob("*.h5"))  # the last chunk: 6 frames
     content = bytearray(path.read_bytes())
     content[-9] ^= 1
     path.write_bytes(content)
     before = passes["views"]
-    with pytest.warns(UserWarning, match="made again"):
+    with pytest.warns(UserWarning, match="computed again"):
         again = collect(encoder, store)["value"]
     torch.testing.assert_close(again, whole, rtol=0, atol=2e-6)
     assert passes["views"] - before == (12 if kind == "vectors" else 0)
     assert torch.equal(collect(encoder, store)["value"], again)
 
 
-def test_a_part_that_another_process_repaired_meanwhile_is_kept(encoder, store, monkeypatch):
+def test_chunk_repaired_by_another_process_is_kept(encoder, store, monkeypatch):
     whole = collect(encoder, store)["value"]
     array = next(a for a in store.arrays() if a.settings["kind"] == "similarities")
     path = array.path(1)
@@ -214,37 +235,35 @@ def test_a_part_that_another_process_repaired_meanwhile_is_kept(encoder, store, 
     lock = StoredArray.lock
 
     def lock_after_the_other(self, *args):
-        if self.address == array.address:
+        if self.key == array.key:
             path.write_bytes(sound)
         return lock(self, *args)
 
     monkeypatch.setattr(StoredArray, "lock", lock_after_the_other)
-    monkeypatch.setattr(StoredArray, "discard", lambda self, part: discarded.append(part))
-    with pytest.warns(UserWarning, match="made again"):
+    monkeypatch.setattr(StoredArray, "discard", lambda self, chunk: discarded.append(chunk))
+    with pytest.warns(UserWarning, match="computed again"):
         assert torch.equal(collect(encoder, store)["value"], whole)
     assert discarded == []
 
 
-def test_a_part_that_is_removed_between_looking_and_reading_is_made_again(
-    encoder, store, passes, monkeypatch
-):
+def test_chunk_removed_before_reading_is_computed_again(encoder, store, passes, monkeypatch):
     whole = collect(encoder, store)["value"]
     read, removed = StoredArray.read, []
 
-    def read_after_a_prune(self, part):
+    def read_after_a_prune(self, chunk):
         if not removed and self.settings["kind"] == "similarities":
-            removed.append(part)
-            self.discard(part)
-        return read(self, part)
+            removed.append(chunk)
+            self.discard(chunk)
+        return read(self, chunk)
 
     monkeypatch.setattr(StoredArray, "read", read_after_a_prune)
-    with pytest.warns(UserWarning, match="made again"):
+    with pytest.warns(UserWarning, match="computed again"):
         assert torch.equal(collect(encoder, store)["value"], whole)
     assert removed and passes["views"] == 2 * N
 
 
-def test_writing_that_fails_is_told_and_ends_the_run(encoder, store, monkeypatch):
-    def full(self, part, values, **provenance):
+def test_failed_writing_ends_the_run(encoder, store, monkeypatch):
+    def full(self, chunk, values, **provenance):
         raise dc.DepthClipError("no space left")
 
     monkeypatch.setattr(StoredArray, "write", full)
@@ -280,8 +299,8 @@ def start(store, n):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_where_it_stopped(encoder, store, passes, tmp_path):
-    n = 5 * PART
+def test_killed_run_continues_where_it_stopped(encoder, store, passes, tmp_path):
+    n = 5 * CHUNK
     run = start(store, n)
     run.stdout.readline()
     deadline = time.monotonic() + 60
@@ -290,13 +309,13 @@ def test_a_killed_run_goes_on_where_it_stopped(encoder, store, passes, tmp_path)
         time.sleep(0.002)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    (array,) = store.arrays()
+    (array,) = arrays(store, "vectors")
     left = array.missing()
     assert 0 < len(left) <= 3
-    for part in set(range(5)) - set(left):
-        assert array.read(part).shape == (PART, 2, 256, 2, 3)
+    for chunk in set(range(5)) - set(left):
+        assert array.read(chunk).shape == (CHUNK, 2, 256, 2, 3)
     got = collect(encoder, store, n=n)["value"]
-    assert passes["views"] == 2 * PART * len(left)
+    assert passes["views"] == 2 * CHUNK * len(left)
     torch.testing.assert_close(
         got, collect(encoder, Store(tmp_path / "fresh"), n=n)["value"], rtol=0, atol=2e-6
     )
@@ -304,9 +323,9 @@ def test_a_killed_run_goes_on_where_it_stopped(encoder, store, passes, tmp_path)
 
 @pytest.mark.slow
 def test_two_processes_do_the_work_once(store):
-    runs = [start(store, 3 * PART) for _ in range(2)]
+    runs = [start(store, 3 * CHUNK) for _ in range(2)]
     views = [int(run.communicate(timeout=120)[0].split()[-1]) for run in runs]
-    assert sorted(views) == [0, 6 * PART] or sum(views) == 6 * PART
+    assert sorted(views) == [0, 6 * CHUNK] or sum(views) == 6 * CHUNK
 
 
 MEMORY = """
@@ -333,7 +352,7 @@ def test_memory_does_not_grow_with_the_data_set(store):
     assert float(run.stdout) < 60
 
 
-def test_a_gpu_that_is_too_small_takes_smaller_batches(encoder, store, monkeypatch):
+def test_too_little_gpu_memory_makes_batches_smaller(encoder, store, monkeypatch):
     """The first passes fail as a GPU's do; what comes out is whole and in order."""
     expected = collect(encoder, store)["value"]
     sizes = []
@@ -374,25 +393,27 @@ def overflowing(encoder, monkeypatch, frame):
 
 
 @pytest.mark.parametrize("keep", ["vectors", "similarities"])
-def test_a_pass_that_overflows_is_an_error_and_is_not_kept(encoder, store, keep, monkeypatch):
-    overflowing(encoder, monkeypatch, frame=PART + 2)
-    with pytest.raises(dc.DepthClipError, match="its fp16 overflows, load it with") as caught:
+def test_overflow_is_an_error_and_is_not_kept(encoder, store, keep, monkeypatch):
+    overflowing(encoder, monkeypatch, frame=CHUNK + 2)
+    with pytest.raises(dc.DepthClipError, match="its fp16 overflows; load it with") as caught:
         collect(encoder, store, heads=["released"], keep=keep)
     assert "\n" not in str(caught.value)
-    (array,) = [a for a in store.arrays() if a.settings["kind"] == keep]
+    (array,) = arrays(store, keep)
     assert array.missing() == [1]  # what was sound before is kept
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("kind", ["vectors", "similarities"])
-def test_a_part_that_was_kept_without_being_finite_is_an_error(encoder, store, kind, value):
+def test_stored_chunk_that_is_not_finite_is_an_error(encoder, store, kind, value):
     sound = collect(encoder, store)["value"]
     array = next(a for a in store.arrays() if a.settings["kind"] == kind)
     values = array.read(1)
     values[3, 1, 0, 0, 0] = value
     array.write(1, values)
     words = WORDS if kind == "similarities" else WORDS[::-1]
-    with pytest.raises(dc.DepthClipError, match=r"part-00001\.h5 holds NaN .* remove it, and"):
+    with pytest.raises(
+        dc.DepthClipError, match=r"chunk-00001\.h5 holds NaN .* remove it, and run again"
+    ):
         collect(encoder, store, words)
     array.path(1).unlink()
     again = collect(encoder, store, words)["value"]
@@ -403,19 +424,18 @@ def test_a_part_that_was_kept_without_being_finite_is_an_error(encoder, store, k
 def test_similarities_that_are_not_finite_are_not_kept(encoder, store, monkeypatch):
     encode(Generated(3), encoder, ["value"], store=store, progress=False)
     text = torch.full((2, 256), torch.nan)
-    monkeypatch.setattr(encoder, "text_vectors", lambda words: text)
+    monkeypatch.setattr(encoder, "encode_text", lambda sentences: text)
     with pytest.raises(dc.DepthClipError, match="sample in fp32 gives a value similarity that is"):
         collect(encoder, store, n=3)
-    assert not any(a.complete for a in store.arrays() if a.settings["kind"] == "similarities")
+    assert not any(array.complete for array in arrays(store, "similarities", "sentences"))
 
 
-def test_random_weights_leave_nothing_in_the_users_store(tmp_path, monkeypatch):
+def test_random_weights_leave_nothing_in_the_users_store(encoder, tmp_path, monkeypatch):
     monkeypatch.setenv("DEPTHCLIP_STORE", str(tmp_path / "store"))
-    torch.manual_seed(0)
-    with pytest.warns(UserWarning, match="random weights"):
-        encoder = dc.load_encoder("RN50", device="cpu")
-    got = collect(encoder, None, n=2)["value"]
-    assert got.shape == (2, 2, 2, 2, 3)
+    build = partial(create_model, encoder.configuration, encoder.device)
+    random = encoders.Encoder(build, encoder.configuration, "random", encoder.device)
+    assert collect(random, None, n=2)["value"].shape == (2, 2, 2, 2, 3)
+    assert text_vectors(random, WORDS).shape == (2, 256)
     assert not (tmp_path / "store").exists()
 
 
@@ -425,7 +445,7 @@ def test_bad_input_is_one_clear_line(encoder, store):
         ({"keep": "all"}, "keep is 'vectors' or 'similarities'"),
         ({"heads": ["relased"]}, "did you mean 'released'"),
         ({"words": ()}, "one or more"),
-        ({"heads": "value"}, "a list of names"),
+        ({"heads": "value"}, "is a list of names"),
         ({"size": 64}, "rows and columns"),
         ({"size": (64.5, 96)}, "rows and columns"),
     ]:
@@ -435,7 +455,7 @@ def test_bad_input_is_one_clear_line(encoder, store):
 
 
 @pytest.mark.parametrize(("progress", "says"), [(True, "waiting: another process"), (False, "")])
-def test_who_waits_for_another_process_is_told(tmp_path, capsys, progress, says):
+def test_waiting_for_another_process_is_announced(tmp_path, capsys, progress, says):
     array = Store(tmp_path).array({"a": 1}, 16)
     held, release = threading.Event(), threading.Event()
 
@@ -453,6 +473,6 @@ def test_who_waits_for_another_process_is_told(tmp_path, capsys, progress, says)
     assert capsys.readouterr().err.startswith(says) and (says or not capsys.readouterr().err)
 
 
-def test_a_long_wait_is_told_without_progress_too(tmp_path, capsys, monkeypatch):
+def test_long_wait_is_announced_without_progress(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(encoding, "SILENCE", 0.1)
-    test_who_waits_for_another_process_is_told(tmp_path, capsys, False, "waiting")
+    test_waiting_for_another_process_is_announced(tmp_path, capsys, False, "waiting")

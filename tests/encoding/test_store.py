@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthclip_core.encoding import store as store_module
-from depthclip_core.encoding.store import PART, AbsentPart, DamagedPart, Store
+from depthclip_core.encoding.store import CHUNK, AbsentChunk, DamagedChunk, Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import store_folder
 
@@ -31,12 +30,12 @@ SETTINGS = {
     "size": [416, 544],
     "scale": 0.5,
 }
-N_FRAMES = 2 * PART + 7
+N_FRAMES = 2 * CHUNK + 7
 
 
-def part_of(array, part, *shape, dtype=np.float32):
-    rng = np.random.default_rng(part)
-    return rng.normal(size=(len(array.frames_of(part)), *(shape or (2, 3)))).astype(dtype)
+def chunk_of(array, chunk, *shape, dtype=np.float32):
+    rng = np.random.default_rng(chunk)
+    return rng.normal(size=(len(array.frames_of(chunk)), *(shape or (2, 3)))).astype(dtype)
 
 
 @pytest.fixture
@@ -46,8 +45,8 @@ def array(tmp_path):
 
 @pytest.fixture
 def filled(array):
-    for part in range(array.n_parts):
-        array.write(part, part_of(array, part), device="cpu")
+    for chunk in range(array.n_chunks):
+        array.write(chunk, chunk_of(array, chunk), device="cpu")
     return array
 
 
@@ -63,10 +62,10 @@ def python(script, *arguments, **options):
     )
 
 
-# --- addresses and parts ------------------------------------------------------------------------
+# --- keys and chunks ------------------------------------------------------------------------
 
 
-def test_the_store_lies_in_the_data_folder(monkeypatch, tmp_path):
+def test_store_is_in_the_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("DEPTHCLIP_DATA", str(tmp_path))
     monkeypatch.delenv("DEPTHCLIP_STORE", raising=False)
     assert Store().folder == store_folder() == tmp_path / "store"
@@ -87,32 +86,30 @@ def changes(settings):
             yield {name: kept for name, kept in settings.items() if name != key}
 
 
-def test_an_address_depends_on_each_setting(tmp_path):
+def test_key_depends_on_each_setting(tmp_path):
     store = Store(tmp_path)
-    addresses = [store.array(changed, 5).address for changed in (SETTINGS, *changes(SETTINGS))]
-    assert len(addresses) == 1 + 2 * 10 and len(set(addresses)) == len(addresses)
-    assert all(len(a) == 16 and set(a) <= set("0123456789abcdef") for a in addresses)
-    assert store.array({"a": 1}, 5).address != store.array({"a": True}, 5).address
-    assert store.array({"a": [1, 2]}, 5).address != store.array({"a": [2, 1]}, 5).address
+    keys = [store.array(changed, 5).key for changed in (SETTINGS, *changes(SETTINGS))]
+    assert len(keys) == 1 + 2 * 10 and len(set(keys)) == len(keys)
+    assert all(len(a) == 16 and set(a) <= set("0123456789abcdef") for a in keys)
+    assert store.array({"a": 1}, 5).key != store.array({"a": True}, 5).key
+    assert store.array({"a": [1, 2]}, 5).key != store.array({"a": [2, 1]}, 5).key
 
 
-def test_an_address_does_not_depend_on_the_order_of_names(tmp_path):
+def test_key_ignores_the_order_of_names(tmp_path):
     store = Store(tmp_path)
     turned = {
         key: dict(reversed(value.items())) if isinstance(value, dict) else value
         for key, value in reversed(SETTINGS.items())
     }
     assert list(turned) != list(SETTINGS)
-    assert store.array(turned, 5).address == store.array(SETTINGS, 5).address
+    assert store.array(turned, 5).key == store.array(SETTINGS, 5).key
     words = store.array({"words": ("near", "far")}, 5)
     assert words.settings == {"words": ["near", "far"]}
-    assert words.address == store.array({"words": ["near", "far"]}, 5).address
+    assert words.key == store.array({"words": ["near", "far"]}, 5).key
 
 
-def test_addresses_stay_as_they_are_within_a_format(tmp_path, monkeypatch):
-    assert Store(tmp_path).array({"kind": "vectors"}, 5).address == "b7b383986463f54c"
-    monkeypatch.setattr(store_module, "FORMAT", 2)
-    assert Store(tmp_path).array({"kind": "vectors"}, 5).address != "b7b383986463f54c"
+def test_keys_stay_the_same_within_a_format(tmp_path):
+    assert Store(tmp_path).array({"kind": "vectors"}, 5).key == "33fc160b90ca02a7"
 
 
 @pytest.mark.parametrize(
@@ -120,27 +117,27 @@ def test_addresses_stay_as_they_are_within_a_format(tmp_path, monkeypatch):
     [{1, 2}, Path("a"), b"a", np.float32(1), np.arange(2), float("nan"), float("inf"), {1: 2}, len],
 )
 @pytest.mark.parametrize("nest", [lambda v: {"a": v}, lambda v: {"a": {"b": [1, v]}}])
-def test_settings_that_json_would_not_keep_are_refused(tmp_path, value, nest):
+def test_settings_that_json_would_change_are_refused(tmp_path, value, nest):
     with pytest.raises(DepthClipError, match=r"settings\['a'\]"):
         Store(tmp_path).array(nest(value), 5)
 
 
 @pytest.mark.parametrize("n_frames", [-1, 2.5, "5", None, True])
-def test_a_number_of_frames_is_whole(tmp_path, n_frames):
+def test_number_of_frames_must_be_whole(tmp_path, n_frames):
     with pytest.raises(DepthClipError, match="n_frames"):
         Store(tmp_path).array(SETTINGS, n_frames)
 
 
-@given(st.integers(0, 20 * PART))
-def test_parts_partition_the_frames(n_frames):
+@given(st.integers(0, 20 * CHUNK))
+def test_chunks_partition_the_frames(n_frames):
     array = Store("unused").array(SETTINGS, n_frames)
-    parts = [array.frames_of(part) for part in range(array.n_parts)]
-    assert [frame for part in parts for frame in part] == list(range(n_frames))
-    assert all(len(part) == PART for part in parts[:-1])
-    assert all(1 <= len(part) <= PART for part in parts)
-    for part in (-1, array.n_parts):
-        with pytest.raises(DepthClipError, match=f"no part {part}"):
-            array.frames_of(part)
+    chunks = [array.frames_of(chunk) for chunk in range(array.n_chunks)]
+    assert [frame for chunk in chunks for frame in chunk] == list(range(n_frames))
+    assert all(len(chunk) == CHUNK for chunk in chunks[:-1])
+    assert all(1 <= len(chunk) <= CHUNK for chunk in chunks)
+    for chunk in (-1, array.n_chunks):
+        with pytest.raises(DepthClipError, match=f"no chunk {chunk}"):
+            array.frames_of(chunk)
 
 
 # --- writing and reading ------------------------------------------------------------------------
@@ -148,8 +145,8 @@ def test_parts_partition_the_frames(n_frames):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "float64", ">f4", "int64", "uint8", "?"])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (7,), (), (0, 3)])
-def test_what_is_read_is_what_was_written(array, dtype, shape):
-    values = (10 * np.random.default_rng(0).normal(size=(PART, *shape))).astype(dtype)
+def test_read_returns_what_was_written(array, dtype, shape):
+    values = (10 * np.random.default_rng(0).normal(size=(CHUNK, *shape))).astype(dtype)
     array.write(1, values)
     read = array.read(1)
     assert read.dtype == values.dtype and read.shape == values.shape
@@ -157,40 +154,40 @@ def test_what_is_read_is_what_was_written(array, dtype, shape):
     assert read.flags.writeable and read.flags.c_contiguous
 
 
-def test_bits_that_compare_unequal_are_kept(array):
-    values = part_of(array, 0)[:, ::-1].T.copy().T  # neither C-contiguous …
+def test_nan_and_negative_zero_keep_their_bits(array):
+    values = chunk_of(array, 0)[:, ::-1].T.copy().T  # neither C-contiguous …
     values[3, 1], values[4, 0] = np.nan, -0.0  # … nor equal to itself
     array.write(0, values)
     assert array.read(0).tobytes() == values.tobytes()
 
 
-def test_parts_come_in_any_order_and_the_rest_is_missing(array):
+def test_chunks_are_written_in_any_order(array):
     assert array.missing() == [0, 1, 2] and not array.complete
-    array.write(2, part_of(array, 2))
-    array.write(0, part_of(array, 0))
+    array.write(2, chunk_of(array, 2))
+    array.write(0, chunk_of(array, 0))
     assert array.missing() == [1] and not array.complete
-    with pytest.raises(AbsentPart, match="part-00001.h5") as caught:
+    with pytest.raises(AbsentChunk, match="chunk-00001.h5") as caught:
         array.read(1)
     assert isinstance(caught.value, DepthClipError) and isinstance(caught.value, FileNotFoundError)
-    array.write(1, part_of(array, 1))
+    array.write(1, chunk_of(array, 1))
     assert array.complete
-    for part in range(3):
-        assert np.array_equal(array.read(part), part_of(array, part))
+    for chunk in range(3):
+        assert np.array_equal(array.read(chunk), chunk_of(array, chunk))
     array.discard(1)
     array.discard(1)
     assert array.missing() == [1]
 
 
-def test_a_part_can_be_read_without_this_package(filled):
+def test_chunk_is_a_plain_hdf5_file(filled):
     with h5py.File(filled.path(1), "r") as file:
-        assert np.array_equal(file["values"], part_of(filled, 1))
-        assert file["values"].attrs["first"] == PART
+        assert np.array_equal(file["values"], chunk_of(filled, 1))
+        assert file["values"].attrs["first"] == CHUNK
         assert file.attrs["device"] == "cpu"
 
 
-def test_an_array_describes_itself(filled):
+def test_array_is_described_on_disk(filled):
     assert json.loads((filled.folder / "array.json").read_text()) == {
-        "format": 1,
+        "format": 2,
         "n_frames": N_FRAMES,
         "settings": SETTINGS,
     }
@@ -203,22 +200,22 @@ def test_an_array_describes_itself(filled):
     ("values", "says"),
     [
         (
-            np.zeros((PART - 1, 2)),
-            f"part 0 .* has {PART} frames, got values of shape .{PART - 1}, 2.",
+            np.zeros((CHUNK - 1, 2)),
+            f"chunk 0 .* has {CHUNK} frames, got values of shape .{CHUNK - 1}, 2.",
         ),
-        (np.zeros((PART + 1, 2)), f"{PART} frames"),
-        (np.zeros(()), f"{PART} frames"),
-        (np.array(["a"] * PART), "numbers"),
-        (np.array([None] * PART), "numbers"),
+        (np.zeros((CHUNK + 1, 2)), f"{CHUNK} frames"),
+        (np.zeros(()), f"{CHUNK} frames"),
+        (np.array(["a"] * CHUNK), "numbers"),
+        (np.array([None] * CHUNK), "numbers"),
     ],
 )
-def test_what_does_not_fit_is_refused(array, values, says):
+def test_values_that_do_not_fit_are_refused(array, values, says):
     with pytest.raises(DepthClipError, match=says):
         array.write(0, values)
     assert not array.folder.exists()
 
 
-def test_the_last_used_array_comes_first(tmp_path):
+def test_arrays_are_listed_last_used_first(tmp_path):
     store = Store(tmp_path)
     arrays = [store.array({"i": i}, 3) for i in range(3)]
     for i, array in enumerate(arrays):
@@ -239,30 +236,30 @@ def test_the_last_used_array_comes_first(tmp_path):
         (b"", "does not describe an array"),
         (b"\xff\x00", "does not describe an array"),
         (b"[1, 2]", "does not describe an array"),
-        (b'{"format": 1, "settings": {"a": 1}}', "does not describe an array"),
-        (b'{"format": 1, "settings": {"a": 1}, "n_frames": "3"}', "does not describe an array"),
-        (b'{"format": 1, "settings": {"a": 1}, "n_frames": 3}', "describes another array"),
-        (b'{"format": 0, "settings": {"a": 1}, "n_frames": 3}', "of format 0"),
+        (b'{"format": 2, "settings": {"a": 1}}', "does not describe an array"),
+        (b'{"format": 2, "settings": {"a": 1}, "n_frames": "3"}', "does not describe an array"),
+        (b'{"format": 2, "settings": {"a": 1}, "n_frames": 3}', "describes another array"),
+        (b'{"format": 0, "settings": {"a": 1}, "n_frames": 3}', "has format 0"),
     ],
 )
-def test_a_folder_that_is_not_understood_is_shown_as_broken(filled, content, why):
+def test_unreadable_folder_is_marked_broken(filled, content, why):
     about = filled.folder / "array.json"
     about.unlink() if content is None else about.write_bytes(content)
     (found,) = Store(filled.folder.parent).arrays()
-    assert why in found.broken and found.address == filled.address
-    assert found.n_parts == 0 and found.size > 3 * 1000 and found.last_used > 1e9
-    filled.write(0, part_of(filled, 0))  # whoever knows the settings mends it
+    assert why in found.broken and found.key == filled.key
+    assert found.n_chunks == 0 and found.size > 3 * 1000 and found.last_used > 1e9
+    filled.write(0, chunk_of(filled, 0))  # whoever knows the settings mends it
     assert Store(filled.folder.parent).arrays() == [filled]
 
 
-def test_only_what_the_store_made_is_removed(filled, tmp_path):
+def test_remove_spares_files_of_others(filled, tmp_path):
     (tmp_path / "store" / "my notes").mkdir()
     (tmp_path / "store" / "0123456789abcdef").write_text("a file, not an array")
     assert Store(tmp_path / "store").arrays() == [filled]
     (filled.folder / "notes.txt").write_text("mine")
-    with pytest.raises(DepthClipError, match="notes.txt, not of the store"):
+    with pytest.raises(DepthClipError, match="notes.txt, which is not the store's"):
         filled.remove()
-    assert filled.complete and np.array_equal(filled.read(0), part_of(filled, 0))
+    assert filled.complete and np.array_equal(filled.read(0), chunk_of(filled, 0))
     (filled.folder / "notes.txt").unlink()
     with filled.lock():
         filled.remove()
@@ -272,17 +269,17 @@ def test_only_what_the_store_made_is_removed(filled, tmp_path):
     ]
 
 
-def test_files_of_others_that_are_named_as_the_stores_are_left_alone(tmp_path):
+def test_remove_spares_files_of_others_with_the_stores_names(tmp_path):
     folder = tmp_path / "0123456789abcdef"
     folder.mkdir()
     (folder / "array.json").write_text('{"mine": 1}')
-    (folder / "part-00000.h5").write_bytes(b"mine")
+    (folder / "chunk-00000.h5").write_bytes(b"mine")
     (tmp_path / "checksums.json").write_text('{"release.tar": "sha256:abc"}')
     (found,) = Store(tmp_path).arrays()
-    with pytest.raises(DepthClipError, match="not of the store: move it away"):
+    with pytest.raises(DepthClipError, match="is not the store's: move it away"):
         found.remove()
-    assert Store(tmp_path).checksum(folder / "array.json")
-    assert sorted(path.name for path in folder.iterdir()) == ["array.json", "part-00000.h5"]
+    assert Store(tmp_path).checksums([folder / "array.json"])
+    assert sorted(path.name for path in folder.iterdir()) == ["array.json", "chunk-00000.h5"]
     assert (tmp_path / "checksums.json").read_text() == '{"release.tar": "sha256:abc"}'
 
 
@@ -298,24 +295,15 @@ def flip(path, position):
 def flip_a_value(array, path):
     with h5py.File(path, "r") as file:
         position = file["values"].id.get_offset() + 100
-    values = part_of(array, 1).tobytes()
+    values = chunk_of(array, 1).tobytes()
     assert path.read_bytes()[position : position + 50] == values[100:150]
     flip(path, position)
 
 
-def rewrite(path, change):
-    """Change a part through HDF5, as a program of other ideas would, and seal it anew."""
-    with h5py.File(path, "r+") as file:
-        change(file)
-    content = path.read_bytes()
-    sha256 = store_module.hashlib.sha256(content[store_module.SEAL :]).hexdigest()
-    path.write_bytes(store_module._seal(sha256) + content[store_module.SEAL :])
-
-
-def replace_values(file, values):
-    label = dict(file["values"].attrs)
-    del file["values"]
-    file.create_dataset("values", data=values).attrs.update(label)
+def write_another_length(array, path):
+    """An array of the same settings, and so of the same key, with fewer frames."""
+    shorter = Store(array.folder.parent).array(SETTINGS, CHUNK + 5)
+    shorter.write(1, chunk_of(shorter, 1))
 
 
 DAMAGES = {
@@ -325,65 +313,61 @@ DAMAGES = {
     "a value flipped": flip_a_value,
     "empty": lambda array, path: path.write_bytes(b""),
     "garbage": lambda array, path: path.write_bytes(random.Random(0).randbytes(5000)),
-    "not sealed": lambda array, path: path.write_bytes(path.read_bytes()[store_module.SEAL :]),
-    "another part": lambda array, path: path.write_bytes(array.path(0).read_bytes()),
-    "no values": lambda array, path: rewrite(path, lambda file: file.pop("values")),
-    "no label": lambda array, path: rewrite(path, lambda file: file["values"].attrs.pop("first")),
-    "another length": lambda array, path: rewrite(
-        path, lambda file: replace_values(file, np.zeros((PART - 1, 2, 3), np.float32))
-    ),
+    "its first byte lost": lambda array, path: path.write_bytes(path.read_bytes()[1:]),
+    "another chunk": lambda array, path: path.write_bytes(array.path(0).read_bytes()),
+    "another length": write_another_length,
     "changed through HDF5": lambda array, path: h5py.File(path, "r+")["values"].write_direct(
-        np.zeros((PART, 2, 3), np.float32)
+        np.zeros((CHUNK, 2, 3), np.float32)
     ),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_noticed_and_mended(filled, damage):
+def test_damage_is_noticed_and_repaired(filled, damage):
     DAMAGES[damage](filled, filled.path(1))
     assert filled.complete, "existence alone says nothing"
     for read in (filled.read, filled.check):
-        with pytest.raises(DamagedPart, match="part-00001.h5 is damaged.*made again") as caught:
+        with pytest.raises(DamagedChunk, match="chunk-00001.h5 is damaged: ") as caught:
             read(1)
         assert "\n" not in str(caught.value)
-    assert np.array_equal(filled.read(0), part_of(filled, 0))
-    filled.write(1, part_of(filled, 1))
-    assert np.array_equal(filled.read(1), part_of(filled, 1))
+    assert np.array_equal(filled.read(0), chunk_of(filled, 0))
+    filled.write(1, chunk_of(filled, 1))
+    assert np.array_equal(filled.read(1), chunk_of(filled, 1))
 
 
-def test_another_arrays_part_is_noticed(filled):
+def test_chunk_of_another_array_is_noticed(filled):
     other = Store(filled.folder.parent).array({**SETTINGS, "head": "value"}, N_FRAMES)
-    other.write(1, part_of(filled, 1))
+    other.write(1, chunk_of(filled, 1))
     filled.path(1).write_bytes(other.path(1).read_bytes())
-    with pytest.raises(DamagedPart, match=f"address is {other.address}, not {filled.address}"):
+    with pytest.raises(DamagedChunk, match=f"key is {other.key}, not {filled.key}"):
         filled.read(1)
 
 
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_no_flipped_bit_passes(tmp_path_factory, position, bit):
+def test_any_flipped_bit_is_noticed(tmp_path_factory, position, bit):
     """Headers too: HDF5 loops for ever on some of them, so it must not get to see them."""
     array = Store(tmp_path_factory.mktemp("flipped")).array(SETTINGS, 5)
     array.write(0, np.ones((5, 2)), device="cpu")
     content = bytearray(array.path(0).read_bytes())
     content[int(position * len(content))] ^= 1 << bit
     array.path(0).write_bytes(content)
-    with pytest.raises(DamagedPart):
+    with pytest.raises(DamagedChunk):
         array.read(0)
 
 
 # --- several processes, and the end of one ------------------------------------------------------
 
 WRITE_FOR_EVER = """
-array = Store(sys.argv[1]).array({"a": 1}, 4 * PART)
+array = Store(sys.argv[1]).array({"a": 1}, 4 * CHUNK)
 print("ready", flush=True)
 while True:
-    for part in array.missing() or range(4):
-        array.write(part, np.full((PART, 50, 50), part, np.float32))
+    for chunk in array.missing() or range(4):
+        array.write(chunk, np.full((CHUNK, 50, 50), chunk, np.float32))
 """
 
 
-def test_a_killed_run_leaves_only_whole_parts(tmp_path):
-    array = Store(tmp_path).array({"a": 1}, 4 * PART)
+def test_killed_run_leaves_only_whole_chunks(tmp_path):
+    array = Store(tmp_path).array({"a": 1}, 4 * CHUNK)
     delays, done = random.Random(0), []
     for _ in range(6):
         process = python(WRITE_FOR_EVER, tmp_path)
@@ -393,47 +377,47 @@ def test_a_killed_run_leaves_only_whole_parts(tmp_path):
         assert process.wait() == -signal.SIGKILL
         present = set(range(4)) - set(array.missing())
         assert present >= set(done), "a later run loses nothing"
-        for part in present:
-            assert (array.read(part) == part).all()
+        for chunk in present:
+            assert (array.read(chunk) == chunk).all()
         done = present
     with array.lock():  # it ended with each of its processes
         array.discard_temporaries()
     assert all(path.suffix in (".json", ".h5") for path in array.folder.glob("*"))
 
 
-def test_a_run_killed_between_file_and_name_resumes(tmp_path):
+def test_run_killed_before_renaming_resumes(tmp_path):
     script = """
-array = Store(sys.argv[1]).array({"a": 1}, 3 * PART)
+array = Store(sys.argv[1]).array({"a": 1}, 3 * CHUNK)
 with array.lock():
-    array.write(0, np.zeros(PART))
+    array.write(0, np.zeros(CHUNK))
     os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
-    array.write(1, np.ones(PART))
+    array.write(1, np.ones(CHUNK))
 """
-    array = Store(tmp_path).array({"a": 1}, 3 * PART)
+    array = Store(tmp_path).array({"a": 1}, 3 * CHUNK)
     assert python(script, tmp_path).wait() == -signal.SIGKILL
     (leftover,) = array.temporaries()
-    assert leftover.stat().st_size > PART * 8, "killed in the middle, as meant"
+    assert leftover.stat().st_size > CHUNK * 8, "killed in the middle, as meant"
     assert array.missing() == [1, 2]
     with array.lock(waiting=lambda: pytest.fail("the lock outlived its process")):
-        for part in array.missing():
-            array.write(part, np.full(PART, part))
+        for chunk in array.missing():
+            array.write(chunk, np.full(CHUNK, chunk))
         assert array.temporaries() == [leftover]
         array.discard_temporaries()
     assert array.complete and array.temporaries() == []
-    assert [array.read(part)[0] for part in range(3)] == [0, 1, 2]
+    assert [array.read(chunk)[0] for chunk in range(3)] == [0, 1, 2]
 
 
-def test_a_reader_never_sees_half_a_part(tmp_path):
+def test_reader_never_sees_half_a_chunk(tmp_path):
     script = """
-array = Store(sys.argv[1]).array({"a": 1}, PART)
+array = Store(sys.argv[1]).array({"a": 1}, CHUNK)
 for round in range(10_000):
-    array.write(0, np.full((PART, 30, 30), round, np.float32))
+    array.write(0, np.full((CHUNK, 30, 30), round, np.float32))
     if round % 5 == 0:
         array.discard(0)
     if round == 0:
         print("ready", flush=True)
 """
-    array = Store(tmp_path).array({"a": 1}, PART)
+    array = Store(tmp_path).array({"a": 1}, CHUNK)
     process = python(script, tmp_path)
     process.stdout.readline()
     seen, absent = set(), 0
@@ -442,10 +426,10 @@ for round in range(10_000):
             assert process.poll() is None
             try:
                 values = array.read(0)
-            except AbsentPart:
+            except AbsentChunk:
                 absent += 1
             else:
-                assert values.shape == (PART, 30, 30) and (values == values[0, 0, 0]).all()
+                assert values.shape == (CHUNK, 30, 30) and (values == values[0, 0, 0]).all()
                 seen.add(values[0, 0, 0])
     finally:
         process.kill()
@@ -454,16 +438,16 @@ for round in range(10_000):
 
 def test_two_processes_do_the_work_once(tmp_path):
     script = """
-array = Store(sys.argv[1]).array({"a": 1}, 5 * PART)
+array = Store(sys.argv[1]).array({"a": 1}, 5 * CHUNK)
 with array.lock(waiting=lambda: print("waits", flush=True)):
     print("has it", flush=True)
-    for part in array.missing():
+    for chunk in array.missing():
         with open(sys.argv[2], "a") as log:
-            log.write(f"{part}\\n")
-        array.write(part, np.full(PART, part))
+            log.write(f"{chunk}\\n")
+        array.write(chunk, np.full(CHUNK, chunk))
         sys.stdin.readline()
-for part in range(5):
-    assert (array.read(part) == part).all()
+for chunk in range(5):
+    assert (array.read(chunk) == chunk).all()
 print("done", flush=True)
 """
     log = tmp_path / "log"
@@ -479,7 +463,7 @@ print("done", flush=True)
     assert log.read_text().split() == ["0", "1", "2", "3", "4"]
 
 
-def test_who_waits_may_give_up_instead(array):
+def test_waiting_can_be_given_up(array):
     class Enough(Exception):
         pass
 
@@ -509,14 +493,14 @@ def test_who_waits_may_give_up_instead(array):
     assert list(array.folder.parent.iterdir()) == [], "a lock without an array leaves nothing"
 
 
-def test_waiting_for_a_holder_that_does_nothing_ends(array):
+def test_waiting_for_an_idle_holder_ends(array):
     """And goes on as long as it writes."""
     held, release = threading.Event(), threading.Event()
 
     def hold():
         with array.lock():
-            for part in range(3):  # 0.6 s in which patience of 0.3 s does not run out
-                array.write(part, part_of(array, part))
+            for chunk in range(3):  # 0.6 s in which patience of 0.3 s does not run out
+                array.write(chunk, chunk_of(array, chunk))
                 held.set()
                 time.sleep(0.2)
             release.wait(30)
@@ -529,14 +513,14 @@ def test_waiting_for_a_holder_that_does_nothing_ends(array):
         with array.lock(patience=0.3):
             pytest.fail("two have it")
     assert time.monotonic() - start > 0.6
-    assert "\n" not in str(caught.value) and f"{array.address}.lock" in str(caught.value)
+    assert "\n" not in str(caught.value) and f"{array.key}.lock" in str(caught.value)
     release.set()
     holder.join()
     with array.lock(patience=0):
         pass
 
 
-def test_the_errors_of_a_locked_block_are_its_own(array):
+def test_errors_of_a_locked_block_pass_through(array):
     with pytest.raises(FileNotFoundError, match="nowhere"), array.lock():
         open("nowhere")
 
@@ -549,43 +533,43 @@ def full(*_, **__):
 
 
 @pytest.mark.parametrize("broken", [(os, "replace"), (h5py, "File")])
-def test_a_full_disk_is_one_clear_line(array, monkeypatch, broken):
+def test_full_disk_is_one_clear_line(array, monkeypatch, broken):
     with monkeypatch.context() as patch:
         patch.setattr(*broken, full)
         with pytest.raises(DepthClipError, match="No space left.*free space.*DEPTHCLIP_STORE") as e:
-            array.write(0, part_of(array, 0))
+            array.write(0, chunk_of(array, 0))
     assert str(array.folder) in str(e.value) and "\n" not in str(e.value)
     assert array.missing() == [0, 1, 2] and array.temporaries() == []
-    array.write(0, part_of(array, 0))
-    assert np.array_equal(array.read(0), part_of(array, 0))
+    array.write(0, chunk_of(array, 0))
+    assert np.array_equal(array.read(0), chunk_of(array, 0))
 
 
-def test_a_disk_that_fills_in_the_middle_of_a_part(filled):
+def test_disk_that_fills_within_a_chunk_keeps_the_old_one(filled):
     """The system itself ends the write, after 50 kB."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
         with pytest.raises(DepthClipError, match="cannot write to"):
-            filled.write(0, np.zeros((PART, 100, 100)))
+            filled.write(0, np.zeros((CHUNK, 100, 100)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert filled.temporaries() == []
-    assert np.array_equal(filled.read(0), part_of(filled, 0)), "the old part stays"
+    assert np.array_equal(filled.read(0), chunk_of(filled, 0)), "the old chunk stays"
 
 
-def test_a_folder_that_cannot_be_written_can_be_read(filled, monkeypatch):
+def test_read_only_array_can_be_read(filled, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "utime", refuse)
     monkeypatch.setattr(os, "replace", refuse)
-    assert np.array_equal(filled.read(0), part_of(filled, 0))
+    assert np.array_equal(filled.read(0), chunk_of(filled, 0))
     with pytest.raises(DepthClipError, match=f"cannot write to {filled.folder}: Permission denied"):
-        filled.write(0, part_of(filled, 0))
+        filled.write(0, chunk_of(filled, 0))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder(tmp_path):
+def test_read_only_folder_is_one_clear_line(tmp_path):
     tmp_path.chmod(0o500)
     try:
         array = Store(tmp_path / "store").array(SETTINGS, 3)
@@ -597,76 +581,10 @@ def test_a_read_only_folder(tmp_path):
         tmp_path.chmod(0o700)
 
 
-def test_a_file_in_the_way_of_the_store(tmp_path):
+def test_file_in_place_of_the_store_is_one_clear_line(tmp_path):
     (tmp_path / "store").write_text("no folder")
     store = Store(tmp_path / "store")
     with pytest.raises(DepthClipError, match="cannot read the store"):
         store.arrays()
     with pytest.raises(DepthClipError, match="cannot write to"):
         store.array(SETTINGS, 3).write(0, np.zeros(3))
-
-
-# --- checksums of files -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def digests(monkeypatch):
-    """Counts the files that are read for their checksum."""
-    read, original = [], store_module.hashlib.file_digest
-    monkeypatch.setattr(
-        store_module.hashlib,
-        "file_digest",
-        lambda file, name: read.append(file.name) or original(file, name),
-    )
-    return read
-
-
-def test_a_checksum_is_remembered_until_the_file_changes(tmp_path, digests):
-    store, weights = Store(tmp_path / "store"), tmp_path / "weights.bin"
-    weights.write_bytes(b"abc")
-    of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert store.checksum(weights) == of_abc
-    assert Store(tmp_path / "store").checksum(weights) == of_abc and len(digests) == 1
-    before = weights.stat().st_mtime_ns
-    weights.write_bytes(b"abd")
-    os.utime(weights, ns=(before + 1, before + 1))
-    changed = store.checksum(weights)
-    assert changed != of_abc and len(digests) == 2
-    weights.write_bytes(b"abcd")
-    os.utime(weights, ns=(before + 1, before + 1))
-    assert store.checksum(weights) not in (of_abc, changed) and len(digests) == 3
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"a": 1}', b'{"a": [1, 2]}'])
-def test_damaged_checksums_are_made_anew(tmp_path, digests, content):
-    store, weights = Store(tmp_path / "store"), tmp_path / "weights.bin"
-    weights.write_bytes(b"abc")
-    digest = store.checksum(weights)
-    (store.folder / "depthclip-checksums.json").write_bytes(content)
-    assert store.checksum(weights) == store.checksum(weights) == digest
-    assert len(digests) == 2
-    assert list(json.loads((store.folder / "depthclip-checksums.json").read_text())) == [
-        str(weights)
-    ]
-
-
-def test_checksums_of_several_threads_are_all_kept(tmp_path, digests):
-    files = [tmp_path / str(i) for i in range(8)]
-    for file in files:
-        file.write_text(file.name)
-    work = [threading.Thread(target=Store(tmp_path / "s").checksum, args=(file,)) for file in files]
-    for thread in work:
-        thread.start()
-    for thread in work:
-        thread.join()
-    kept = json.loads((tmp_path / "s" / "depthclip-checksums.json").read_text())
-    assert sorted(kept) == sorted(map(str, files))
-
-
-def test_a_checksum_needs_no_place_to_remember_it(tmp_path, monkeypatch):
-    weights = tmp_path / "weights.bin"
-    weights.write_bytes(b"abc")
-    monkeypatch.setattr(os, "replace", full)
-    assert Store(tmp_path / "store").checksum(weights).startswith("ba7816bf")
-    with pytest.raises(DepthClipError, match="cannot read .*absent.bin: No such file"):
-        Store(tmp_path).checksum(tmp_path / "absent.bin")

@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 
 from depthclip_core.clip import heads
 from depthclip_core.clip.encoders import MEAN, STD
+from depthclip_core.clip.library import load_open_clip
 from depthclip_core.clip.towers import resnet_cells
 from depthclip_core.sample import model as sample_model
 from depthclip_core.sample.world import captions
@@ -151,7 +152,7 @@ def create_model(recipe: Recipe) -> torch.nn.Module:
     must learn from each cell alone what it shows. The blocks' last norms begin at one: at zero,
     as open_clip has them for deep networks, a single block a stage would begin as no block at all.
     """
-    sample_model.register()
+    load_open_clip()
     torch.manual_seed(recipe.seed)
     model = open_clip.create_model("sample", device="cpu", force_image_size=recipe.side)
     with torch.no_grad():

@@ -1,0 +1,130 @@
+"""What open_clip's files say of its models, read without importing the package."""
+
+import hashlib
+import importlib
+import json
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.sample.model import CONFIG as SAMPLE
+
+TABLES = "_open_clip_tables"  # open_clip's folder as a package whose own __init__ does not run
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A model's architecture, as open_clip builds it.
+
+    content: open_clip's JSON. quick_gelu: whether activations are QuickGELU, as in OpenAI's models.
+    """
+
+    name: str
+    content: dict
+    quick_gelu: bool
+
+    @property
+    def checksum(self) -> str:
+        """16 hex digits that stand for the architecture."""
+        text = json.dumps([self.content, self.quick_gelu], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def width(self) -> int:
+        """D, the length of text and image vectors."""
+        return self.content["embed_dim"]
+
+    @property
+    def stride(self) -> int:
+        """Pixels from one cell to the next."""
+        return 32 if self._is_resnet else self._vision.get("patch_size", 16)
+
+    @property
+    def image_side(self) -> int:
+        """Side in pixels of the square images that the model was trained on."""
+        size = self._vision.get("image_size", 224)
+        return size if isinstance(size, int) else size[0]
+
+    @property
+    def has_dense_heads(self) -> bool:
+        """Whether the image tower is a ModifiedResNet or a plain ViT, which the heads here need."""
+        vision = self._vision
+        plain = vision.get("pool_type", "tok") == "tok"
+        pooled = vision.get("attentional_pool") or vision.get("final_ln_after_pool")
+        return not vision.get("timm_model_name") and (self._is_resnet or (plain and not pooled))
+
+    @property
+    def _is_resnet(self) -> bool:
+        return isinstance(self._vision.get("layers"), list)
+
+    @property
+    def _vision(self) -> dict:
+        return self.content["vision_cfg"]
+
+
+def read_configuration(name: str, quick_gelu: bool = False) -> Configuration:
+    """The architecture of "sample" or of one of open_clip's models.
+
+    quick_gelu: use QuickGELU even where the model's file does not ask for it.
+    Raises `DepthClipError` for an unknown name, and for a tower that no head here can use.
+    """
+    files, package = _files(), sys.modules.get("open_clip")
+    if name in files:
+        content = json.loads(files[name].read_text(encoding="utf-8"))
+    elif name in getattr(package, "list_models", list)():  # added by the program that runs
+        content = package.get_model_config(name)
+    else:
+        raise unknown_name("encoder", name, files)
+    configuration = Configuration(name, content, quick_gelu or content.get("quick_gelu", False))
+    if not configuration.has_dense_heads:
+        raise DepthClipError(
+            f"{name} has an image tower without dense heads: use one of CLIP's own ResNets or ViTs "
+            "(RN50, RN101, ViT-B-16 …)"
+        )
+    return configuration
+
+
+def pretrained_tags(name: str) -> dict[str, dict]:
+    """open_clip's weights for a model, by tag: where they are, and how the model was trained."""
+    if name == "sample":
+        return {}
+    tables = _tables()
+    tags = tables.list_pretrained_tags_by_model(name)
+    return {tag: tables.get_pretrained_cfg(name, tag) for tag in tags}
+
+
+def download_weights(entry: dict) -> Path:
+    """The file of one of `pretrained_tags`, downloaded unless it is there; any error of the hub."""
+    return Path(_tables().download_pretrained(entry))
+
+
+def openai_checksums() -> dict[str, str]:
+    """The sha256 of OpenAI's original file of each model, from the addresses that open_clip has."""
+    tags = {name: pretrained_tags(name).get("openai", {}) for name in _files()}
+    found = {name: re.search(r"/([0-9a-f]{64})/", tag.get("url", "")) for name, tag in tags.items()}
+    return {name: match[1] for name, match in found.items() if match}
+
+
+@cache
+def _files() -> dict[str, Path]:
+    """The JSON file of each model, the sample's first."""
+    paths = sorted((_folder() / "model_configs").glob("*.json"))
+    return {"sample": SAMPLE} | {path.stem: path for path in paths}
+
+
+@cache
+def _tables() -> ModuleType:
+    """open_clip's module `pretrained`, which needs none of the packages that make networks."""
+    package = ModuleType(TABLES)
+    package.__path__ = [str(_folder())]
+    sys.modules[TABLES] = package
+    return importlib.import_module(f"{TABLES}.pretrained")
+
+
+def _folder() -> Path:
+    return Path(find_spec("open_clip").submodule_search_locations[0])
