@@ -1,4 +1,4 @@
-# The workbook's commands; `make` alone lists them. Everything is installed into .venv.
+# The commands of the workbook; `make` lists them. Everything is installed into .venv.
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -12,15 +12,17 @@ RESULTS := $(NOTEBOOKS:notebooks/%=results/notebooks/%)
 PACKAGE := $(shell find depthclip_core -type f \( -name '*.py' -o -name '*.toml' -o -name '*.mplstyle' \
 	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' \) -not -path '*/sample/world/*' 2>/dev/null)
 
-# The kernel, the imports and the plots are those of .venv, whatever the user's shell has set.
+# Kernel, imports and plots come from .venv, whatever is set in the user's shell.
 unexport PYTHONPATH PYTHONHOME JUPYTER_PATH VIRTUAL_ENV CONDA_PREFIX MPLBACKEND
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export UV_HTTP_TIMEOUT ?= 180
 
-# Tests share the machine by processes, so that each process keeps to one thread.
+# Tests run in several processes, each with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS)
-# A test run shares its network passes, and takes none from before.
+# A file stays in one process, which makes its fixtures once; tests/conftest.py orders the files.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+# The tests share network passes through a store of their own, which is empty at first.
 TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
@@ -30,12 +32,12 @@ TEST_STORE := results/.test-store
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
-	@echo "PYTHON=python3.12 chooses the Python (3.11 or newer) that .venv is made from."
+	@echo "PYTHON=python3.12 makes .venv from that Python (3.11 or newer)."
 
 # --- set-up -----------------------------------------------------------------------------------
 
-# .venv is sound if its Python and pip run, it was made for this folder, and no set-up was cut off.
-# A .venv that somebody else made is left alone.
+# .venv is kept if its Python and pip work, it was made for this folder, and its set-up finished.
+# A .venv that this Makefile did not make is left alone.
 define VENV
 	@if [ -e .venv ] && [ ! -e $(INSTALLED) ] && [ ! -e .venv/.unfinished ]; then \
 		echo "$(CURDIR)/.venv was not made by this Makefile: move it away" >&2; exit 1; \
@@ -53,7 +55,7 @@ define VENV
 	@rm -f .venv/.unfinished
 endef
 
-# A .venv that was copied or moved along with the folder still points to the old one.
+# A .venv that was copied or moved with the folder still points to the old folder.
 $(INSTALLED): requirements.lock pyproject.toml $(if $(filter $(CURDIR),$(shell cat $(INSTALLED) 2>/dev/null)),,FORCE)
 	$(VENV)
 	@touch .venv/.unfinished
@@ -62,7 +64,7 @@ $(INSTALLED): requirements.lock pyproject.toml $(if $(filter $(CURDIR),$(shell c
 	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@printf '%s\n' "$(CURDIR)" > $@ && rm .venv/.unfinished
 
-lock: ## pin what pyproject.toml asks for, in requirements.lock (UPGRADE=--upgrade for newer pins)
+lock: ## pin the packages of pyproject.toml in requirements.lock (UPGRADE=--upgrade for newer pins)
 	$(VENV)
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra test --extra dev $(UPGRADE) \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
@@ -71,7 +73,7 @@ lock: ## pin what pyproject.toml asks for, in requirements.lock (UPGRADE=--upgra
 
 # --- notebooks --------------------------------------------------------------------------------
 
-run: ran ## run every notebook that is not up to date, into results/notebooks/
+run: ran ## run the notebooks that are not up to date, WORKERS=2 at a time, into results/notebooks/
 	@echo
 	@echo "Open these notebooks, now with their results:"
 	@for notebook in $(RESULTS); do echo "  $$notebook"; done
@@ -121,12 +123,12 @@ refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs 
 		notebooks/.part/*.ipynb
 	@rm -rf notebooks/.part
 
-bench: $(INSTALLED) ## measure this machine (about half an hour, with nothing else running), store and show its row
+bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else running), store and show its row
 	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True
 	@$(PY) -m depthclip_core.bench README.md
 	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: README.md"
 
-# --- the sample, for maintainers: both are in the package, and nobody else makes them -----------
+# --- the sample, for maintainers: the package contains its frames and weights ----------------------
 
 WORKSHOP := .venv/.workshop
 
@@ -134,46 +136,45 @@ $(WORKSHOP): $(INSTALLED)
 	@$(PY) -m uv pip install --quiet --python $(PY) -c requirements.lock -r pyproject.toml --extra render
 	@touch $@
 
-render: $(WORKSHOP) ## render the sample's frames again, into a new file: OUT=results/render/frames.zip
+render: $(WORKSHOP) ## render the frames of the sample again: OUT=results/render/frames.zip
 	@$(PY) -m depthclip_core.sample.world.ship $(or $(OUT),results/render/frames.zip)
 
-pretrain: $(WORKSHOP) ## train its encoder again (minutes): OUT=results/pretrain/weights.safetensors
+pretrain: $(WORKSHOP) ## train the encoder of the sample again (minutes): OUT=results/pretrain/weights.safetensors
 	@$(PY) -m depthclip_core.sample.world.pretrain $(or $(OUT),results/pretrain/weights.safetensors)
 
-workshop: $(WORKSHOP) ## test what renders the sample and trains its encoder
+workshop: $(WORKSHOP) ## test the renderer of the sample and the training of its encoder
 	@$(PYTEST) tests/sample/world
 
 # --- tests ------------------------------------------------------------------------------------
 
-test: $(INSTALLED) ## everything: lint, unit tests, each notebook run and compared with its saved outputs
+test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with their saved outputs
 	@failed=""; rm -rf $(TEST_STORE); export DEPTHCLIP_STORE="$(CURDIR)/$(TEST_STORE)"; \
 	step() { name="$$1"; shift; echo; echo "== $$name"; env "$$@" || failed="$$failed; $$name"; }; \
 	step "ruff check" $(PY) -m ruff check; \
 	step "ruff format" $(PY) -m ruff format --check; \
-	step "unit tests" $(PYTEST) -m "not notebook" tests; \
-	step "notebooks run (papermill)" $(PYTEST) -m notebook tests/notebooks; \
-	step "notebooks match their saved outputs (nbval)" \
-		$(PYTEST) --nbval --nbval-current-env --dist loadfile notebooks; \
+	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook" tests; \
+	step "notebooks match their saved outputs (nbval), and run with other parameters (papermill)" \
+		$(PYTEST) --nbval --nbval-current-env --dist loadgroup -m notebook notebooks tests/notebooks; \
 	echo; \
 	rm -rf $(TEST_STORE); \
 	if [ -n "$$failed" ]; then echo "FAILED$${failed}" >&2; exit 1; fi; \
 	echo "All passed."
 
-unit: $(INSTALLED) ## only the quick tests: no notebook is run
-	@$(PYTEST) -m "not notebook and not slow" tests
+unit: $(INSTALLED) ## run the quick tests only, and no notebook
+	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" tests
 
-portable: $(INSTALLED) ## notebooks match their saved outputs as other processors compute them
+portable: $(INSTALLED) ## compare notebooks with their saved outputs as other processors would compute them
 	@$(PY) tests/portable.py
 
-lint: $(INSTALLED) ## ruff on code and notebooks
+lint: $(INSTALLED) ## check code and notebooks with ruff
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 
-format: $(INSTALLED) ## let ruff fix and format code and notebooks
+format: $(INSTALLED) ## fix and format code and notebooks with ruff
 	@$(PY) -m ruff check --fix --exit-zero
 	@$(PY) -m ruff format
 
-clean: ## remove what make made and can make again (not .venv, your data, files of yours)
+clean: ## remove what make can make again (not .venv, not your data or files)
 	@for notebook in $(RESULTS); do \
 		grep -qs '"outcome"' "$${notebook%.ipynb}.json" && rm -f "$$notebook" "$${notebook%.ipynb}.json"; \
 	done; \

@@ -31,6 +31,12 @@ hypothesis.settings.register_profile("workbook", derandomize=True, deadline=None
 hypothesis.settings.load_profile("workbook")
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests first, so that no process has to wait for one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def nyu_folder(tmp_path_factory) -> Path:
     """A folder in NYU's layout with a few of the sample's frames: a few seconds even for RN50."""

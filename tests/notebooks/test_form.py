@@ -25,7 +25,7 @@ def code(cells):
 
 
 def texts(output) -> list[str]:
-    """An output's readable texts; pictures are left out."""
+    """The texts in an output, without pictures."""
     found = [output.get("text", ""), *output.get("traceback", [])]
     for kind, content in output.get("data", {}).items():
         if not kind.startswith("image/") or kind == "image/svg+xml":
@@ -33,15 +33,15 @@ def texts(output) -> list[str]:
     return found
 
 
-def test_is_valid(notebook):
+def test_notebook_is_valid(notebook):
     nbformat.validate(nbformat.read(notebook, as_version=4))
 
 
-def test_is_small(notebook):
+def test_notebook_is_small(notebook):
     assert notebook.stat().st_size <= LARGEST_FILE
 
 
-def test_starts_with_one_title(cells):
+def test_notebook_starts_with_its_only_title(cells):
     assert cells[0].cell_type == "markdown"
     assert cells[0].source.startswith("# ")
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
@@ -64,25 +64,27 @@ def test_parameters_are_typed_literals_with_comments(code):
 def test_code_cells_are_short_and_define_nothing(code):
     for number, cell in enumerate(code, start=1):
         lists_names = number == 1 or "parameters" in cell.metadata.get("tags", [])
-        if not lists_names:  # imports and parameters are as many as they are
-            assert len(cell.source.splitlines()) <= LONGEST_CELL, f"code cell {number} is long"
+        if not lists_names:  # imports and parameters may take more lines
+            assert len(cell.source.splitlines()) <= LONGEST_CELL, f"code cell {number} is too long"
         nodes = ast.walk(ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.MULTILINE)))
         defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        assert not any(isinstance(node, defined) for node in nodes), f"code cell {number} has a def"
+        assert not any(isinstance(node, defined) for node in nodes), (
+            f"code cell {number} has a definition"
+        )
         assert not cell.source.rstrip().endswith(";"), f"code cell {number} ends in `;`"
 
 
-def test_is_saved_as_one_run_from_top_to_bottom(code):
+def test_notebook_is_saved_after_one_run_from_top_to_bottom(code):
     counts = [cell.execution_count for cell in code if cell.source.strip()]
-    assert counts == list(range(1, len(counts) + 1)), "nbval would not compare these: make refresh"
+    assert counts == list(range(1, len(counts) + 1)), "nbval would not compare it: make refresh"
 
 
-def test_outputs_hold_no_error(code):
+def test_outputs_contain_no_error(code):
     kinds = {output.output_type for cell in code for output in cell.outputs}
     assert "error" not in kinds
 
 
-def test_outputs_hold_no_absolute_path(code):
+def test_outputs_contain_no_absolute_path(code):
     for number, cell in enumerate(code, start=1):
         for text in (text for output in cell.outputs for text in texts(output)):
             found = ABSOLUTE_PATH.search(text)
@@ -90,12 +92,12 @@ def test_outputs_hold_no_absolute_path(code):
 
 
 @pytest.mark.parametrize("text", ["saved in /a/b.png", "PosixPath('/a/b')", "(/a/b)", r"C:\a"])
-def test_absolute_paths_are_seen(text):
+def test_absolute_paths_are_found(text):
     assert ABSOLUTE_PATH.search(text)
 
 
 @pytest.mark.parametrize("text", ["<td>1</td>", "../figures/a.png", "m/s and km/h", "a / b / c"])
-def test_other_slashes_are_no_absolute_paths(text):
+def test_other_slashes_are_not_absolute_paths(text):
     assert not ABSOLUTE_PATH.search(text)
 
 
@@ -117,7 +119,7 @@ def test_other_slashes_are_no_absolute_paths(text):
         ("1.5m in 0.2s", "1.5009m in 0.2s"),
     ],
 )
-def test_outputs_agree(comparison, saved, new):
+def test_same_output_accepts_small_differences(comparison, saved, new):
     assert comparison.same_output(saved, new)
     assert comparison.same_output(new, saved)
 
@@ -144,17 +146,17 @@ def test_outputs_agree(comparison, saved, new):
         ("a b", "ab"),
     ],
 )
-def test_outputs_differ(comparison, saved, new):
+def test_same_output_rejects_other_differences(comparison, saved, new):
     assert not comparison.same_output(saved, new)
     assert not comparison.same_output(new, saved)
 
 
-def test_tolerance_is_tight(comparison):
+def test_tolerances_are_tight(comparison):
     assert comparison.RELATIVE <= 2e-3
     assert comparison.ABSOLUTE <= 2e-3 and comparison.LAST_DIGIT <= 2
 
 
-def test_texts_compare_as_nbval_compares_them(comparison):
+def test_outputs_compare_as_nbval_compares_them(comparison):
     assert not comparison.Output("0.5000") != comparison.Output("0.5004")
     assert comparison.Output("0.5000") != comparison.Output("0.6000")
     assert comparison.Output("0.5") != 0.5

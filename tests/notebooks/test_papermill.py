@@ -1,4 +1,4 @@
-"""Each notebook runs from top to bottom with other parameters; with its own nbval runs it."""
+"""Each notebook runs from top to bottom with other parameters; nbval runs it with its own."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import papermill
 import pytest
 from PIL import Image
 
-# What runs on NYU is tried on a few frames in NYU's own layout; names in braces are fixtures.
+# A few frames in NYU's own layout stand for NYU; names in braces are fixtures.
 AS_NYU = {
     "dataset": "nyu",
     "data": "{nyu_folder}",
@@ -17,7 +17,7 @@ AS_NYU = {
     "head": "released",
 }
 
-# What else a notebook is run with: its name without `.ipynb` → sets of parameters.
+# The parameters of further runs: name of the notebook without `.ipynb` → sets of parameters.
 EXTRA: dict[str, list[dict[str, object]]] = {
     "00_pipeline": [
         {**AS_NYU, "frame": 3},
@@ -42,11 +42,11 @@ RUNS = [
 
 @pytest.fixture(autouse=True)
 def figures_elsewhere(tmp_path, monkeypatch):
-    """Runs of tests draw into a folder of their own; the kernel inherits this."""
+    """Kernels inherit this: tests draw into a folder of their own."""
     monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path / "figures"))
 
 
-def test_extra_runs_name_notebooks():
+def test_extra_runs_name_existing_notebooks():
     assert [name for name in EXTRA if not (NOTEBOOKS / f"{name}.ipynb").exists()] == []
 
 
@@ -88,7 +88,7 @@ def test_pipeline_runs_on_a_photograph(tmp_path, request):
 
 
 def widget_errors(ran) -> list[str]:
-    """Errors inside Output widgets, which papermill does not see."""
+    """Errors in Output widgets, which papermill does not see."""
     state = ran.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
     return [
         output["evalue"]
