@@ -10,14 +10,14 @@ from types import MappingProxyType
 
 from depthclip_core.errors import DepthClipError, unknown_name
 
-published = tomllib.loads(
+PUBLISHED = tomllib.loads(
     resources.files("depthclip_core").joinpath("published.toml").read_text(encoding="utf-8")
 )
-PROMPTS = MappingProxyType({name: tuple(words) for name, words in published["prompts"].items()})
-BINS = MappingProxyType({name: tuple(bins) for name, bins in published["bins"].items()})
-TEMPLATES: tuple[str, ...] = tuple(published["templates"])
-OBJECT: str = published["object"]
-PUBLISHED_METRICS: tuple[str, ...] = tuple(published["results"]["metrics"])
+PROMPTS = MappingProxyType({name: tuple(words) for name, words in PUBLISHED["prompts"].items()})
+BINS = MappingProxyType({name: tuple(bins) for name, bins in PUBLISHED["bins"].items()})
+TEMPLATES: tuple[str, ...] = tuple(PUBLISHED["templates"])
+OBJECT: str = PUBLISHED["object"]
+PUBLISHED_METRICS: tuple[str, ...] = tuple(PUBLISHED["results"]["metrics"])
 LOGIT_SCALE = 100.0
 TEMPERATURE = 0.1
 MAX_DEPTH = 10.0  # metres: NYU's far limit

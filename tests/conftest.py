@@ -18,7 +18,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Their annotations say shapes and dtypes; under test every call is held to them, and an int may
 # stand for a float. The hook finds its checker by a module's name, and reaches only modules that
 # are imported after it, hence here.
-CHECKED_MODULES = ["clip.heads", "method.responses", "method.depth", "evaluation.metrics"]
+CHECKED_MODULES = ["clip.heads", "method.similarities", "method.depth", "evaluation.metrics"]
 checker = ModuleType("depthclip_checker")
 checker.checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 sys.modules[checker.__name__] = checker

@@ -103,9 +103,9 @@ def flip_average(straight, mirrored):
     return mean
 
 
-def pixel_weights(similarity, shape, temperature=0.1):
+def pixel_weights(similarities, shape, temperature=0.1):
     """Bin weights of every pixel, (N, K, *shape), by torch alone; similarities (N, V, K, h, w)."""
-    views = [torch.softmax(100 * view / temperature, dim=1) for view in similarity.unbind(1)]
+    views = [torch.softmax(100 * view / temperature, dim=1) for view in similarities.unbind(1)]
     mean = (views[0] + views[1].flip(-1)) / 2 if len(views) == 2 else views[0]
     weights = torch.nn.functional.interpolate(mean, shape, mode="bilinear", align_corners=True)
     return weights.numpy()

@@ -50,14 +50,15 @@ def detail(
 ) -> pd.DataFrame:
     """A row per frame: what a map shows of the depth inside the frame.
 
-    maps: of the protocol's window, metres. Columns: within, Pearson's correlation with the truth
-    over the frame's pixels; relief, the map's gradient energy as a share of the truth's; rmse, of
-    the map; grid_rmse and grid_relief, the same of `best_on_grid`. NaN where no pixel counts.
+    maps: of the protocol's window, metres. Columns: pearson, the correlation with the truth over
+    the frame's pixels; gradient_energy_ratio, the map's gradient energy over the truth's; rmse, of
+    the map; grid_rmse and grid_gradient_energy_ratio, the same of `best_on_grid`. NaN where no
+    pixel counts.
     """
     protocol = resolve_protocol(protocol)
-    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    ground_truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
     names, rows = as_dataset(frames).names, []
-    for name, depth, truth in zip(names, maps, truths, strict=True):
+    for name, depth, truth in zip(names, maps, ground_truths, strict=True):
         if depth.shape != protocol.window.shape:
             raise DepthClipError(
                 f"the map of {name} has shape {depth.shape}, the window {protocol.window.shape}"
@@ -67,7 +68,13 @@ def detail(
 
 
 def _row(depth: np.ndarray, truth: Truth, grid: tuple[int, int], protocol: Protocol) -> dict:
-    columns = ("within", "relief", "rmse", "grid_relief", "grid_rmse")
+    columns = (
+        "pearson",
+        "gradient_energy_ratio",
+        "rmse",
+        "grid_gradient_energy_ratio",
+        "grid_rmse",
+    )
     if not truth.n_valid:
         return dict.fromkeys(columns, np.nan)
     window, overlap = protocol.window, protocol.overlap
@@ -75,16 +82,16 @@ def _row(depth: np.ndarray, truth: Truth, grid: tuple[int, int], protocol: Proto
     p = p[: truth.depth.shape[0], : truth.depth.shape[1]]
     rows, across = overlap_interpolation(grid, protocol)
     best = rows @ _best_cells(truth, grid, protocol) @ across.T
-    energy = gradient_energy(truth.depth, truth.valid)
+    energy = gradient_energy(truth.depth, truth.valid_mask)
     values = []
     for shown in (p, best):
-        error = (shown - truth.depth)[truth.valid].astype(np.float64)
-        relief = gradient_energy(shown, truth.valid) / energy if energy else np.nan
-        values += [relief, float(np.sqrt(np.mean(error**2)))]
-    x, y = p[truth.valid].astype(np.float64), truth.depth[truth.valid].astype(np.float64)
+        error = (shown - truth.depth)[truth.valid_mask].astype(np.float64)
+        ratio = gradient_energy(shown, truth.valid_mask) / energy if energy else np.nan
+        values += [ratio, float(np.sqrt(np.mean(error**2)))]
+    x, y = p[truth.valid_mask].astype(np.float64), truth.depth[truth.valid_mask].astype(np.float64)
     spread = x.std() * y.std()
-    within = np.mean((x - x.mean()) * (y - y.mean())) / spread if spread > 1e-9 else np.nan
-    return dict(zip(columns, [float(within), *values], strict=True))
+    pearson = np.mean((x - x.mean()) * (y - y.mean())) / spread if spread > 1e-9 else np.nan
+    return dict(zip(columns, [float(pearson), *values], strict=True))
 
 
 def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.ndarray:
@@ -93,7 +100,7 @@ def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.n
     # A cell's pixels are a product of rows and columns: so is the matrix of normal equations, but
     # for the mask between them.
     pairs_down, pairs_across = _pairs(*grid, protocol)
-    normal = (pairs_down.T @ (truth.valid @ pairs_across)).reshape(h, h, w, w)
+    normal = (pairs_down.T @ (truth.valid_mask @ pairs_across)).reshape(h, h, w, w)
     normal = normal.transpose(0, 2, 1, 3).reshape(h * w, h * w)
     known = down.T @ truth.depth.astype(np.float64) @ across  # 0 where a pixel does not count
     return np.linalg.lstsq(normal, known.ravel(), rcond=1e-10)[0].reshape(grid)

@@ -5,21 +5,21 @@ Zhang et al., "Can Language Understand Depth?", ACM MM 2022; NYU Depth v2, 654 t
 
 import pandas as pd
 
-from depthclip_core.settings import PUBLISHED_METRICS, published
+from depthclip_core.settings import PUBLISHED, PUBLISHED_METRICS
 
 ABOUT = ("supervision", "pre_training", "transfer")
 
 
 def results() -> pd.DataFrame:
     """Table 1, a row for each system: what it learnt from (text), and six metrics (NaN: absent)."""
-    rows = pd.DataFrame(published["results"]["rows"]).set_index("system")
+    rows = pd.DataFrame(PUBLISHED["results"]["rows"]).set_index("system")
     rows = rows.reindex(columns=[*ABOUT, *PUBLISHED_METRICS])
     return rows.fillna(dict.fromkeys(ABOUT, "–"))
 
 
 def partitions() -> pd.DataFrame:
     """The class-dependent bins: rows (scene, bins), six metrics; scene "all" is all frames."""
-    tables = published["partitions"]
+    tables = PUBLISHED["partitions"]
     rows = {(scene, bins): row for scene, table in tables.items() for bins, row in table.items()}
     index = pd.MultiIndex.from_tuples(rows, names=("scene", "bins"))
     return pd.DataFrame(list(rows.values()), index, list(PUBLISHED_METRICS))
@@ -27,7 +27,7 @@ def partitions() -> pd.DataFrame:
 
 def gains() -> pd.DataFrame:
     """The "best partition's gain" rows as printed: rows (scene, bins), six metrics."""
-    printed = published["gains"]
+    printed = PUBLISHED["gains"]
     rows = {(scene, gain["partition"]): gain["printed"] for scene, gain in printed.items()}
     index = pd.MultiIndex.from_tuples(rows, names=("scene", "bins"))
     return pd.DataFrame(list(rows.values()), index, list(PUBLISHED_METRICS))
@@ -35,5 +35,5 @@ def gains() -> pd.DataFrame:
 
 def prompts() -> pd.DataFrame:
     """The prompts' table: rows named as in `settings.PROMPTS`, six metrics; original bins."""
-    table = pd.DataFrame(published["prompts_ablation"], list(PUBLISHED_METRICS)).T
+    table = pd.DataFrame(PUBLISHED["prompts_ablation"], list(PUBLISHED_METRICS)).T
     return table.rename_axis("prompts")

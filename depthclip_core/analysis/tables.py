@@ -1,7 +1,7 @@
 """Tables of a run beside the paper's: means by scene type, gains, intervals, and the ledger.
 
 The ledger is a long table of every number that the paper prints of its own system, with ours and a
-verdict; only a run in the paper's own setting is judged (`provenance.not_comparable`).
+verdict; only a run in the paper's own setting is judged (`comparability.not_comparable`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.baselines import READINGS, lower_bound
 from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
 from depthclip_core.evaluation.protocols import Protocol
-from depthclip_core.evaluation.sweeps import LEVELS, Sweep
+from depthclip_core.evaluation.sweep import LEVELS, Sweep
 from depthclip_core.settings import PUBLISHED_METRICS
 
 ALL = "all"  # the paper's name for all frames, whatever their scene type
@@ -155,7 +155,7 @@ def tolerances(n_frames: int) -> pd.Series:
 
 
 def lower_bounds(
-    truths: Iterable[np.ndarray],
+    ground_truths: Iterable[np.ndarray],
     *,
     seed: int = 0,
     grid: tuple[int, int] = (13, 17),
@@ -163,12 +163,12 @@ def lower_bounds(
 ) -> pd.DataFrame:
     """Random depth in both readings: rows (reading, metric) with ours and spread.
 
-    truths: ground truth (480, 640) in metres, read once each. Depth is drawn twice on every frame:
-    ours is the mean of both, spread the standard deviation that the mean over all frames has from
-    draw to draw.
+    ground_truths: ground truth (480, 640) in metres, read once each. Depth is drawn twice on every
+    frame: ours is the mean of both, spread the standard deviation that the mean over all frames has
+    from draw to draw.
     """
     pairs = {reading: [] for reading in READINGS}
-    for position, truth in enumerate(truths):
+    for position, truth in enumerate(ground_truths):
         twice = np.repeat(np.asarray(truth)[None], 2, axis=0)
         for reading, scores in pairs.items():
             # Each frame its own draws.
@@ -199,12 +199,11 @@ def ledger(
 
     partitions: as from `scene_means`, with the original words. prompts: metrics of the original
     bins over all frames, rows named as in `settings.PROMPTS`. bounds: as from `lower_bounds`.
-    not_comparable: why this run is not the paper's, as from `provenance.not_comparable`; with any
-    reason nothing is judged.
-    Columns: table, row, metric, frames, published, ours, difference (ours − published), tolerance,
-    verdict. Tolerances are of the number of frames that ours is a mean of.
-    Gains are differences of our own rows. The paper gives no gain for all frames, where the
-    original bins are the best of its five by five metrics: their gain is none, "not printed".
+    not_comparable: why this run is not the paper's, as from `comparability.not_comparable`; with
+    any reason nothing is judged. Columns: table, row, metric, frames, published, ours, difference
+    (ours − published), tolerance, verdict. Tolerances are of the number of frames that ours is a
+    mean of. Gains are differences of our own rows. The paper gives no gain for all frames, where
+    the original bins are the best of its five by five metrics: their gain is none, "not printed".
     """
     rows = published.partitions()
     named = dict(published.gains().index) | {ALL: "original"}

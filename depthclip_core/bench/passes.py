@@ -17,7 +17,7 @@ from depthclip_core.datasets import open_dataset
 from depthclip_core.datasets.reading import read_rgb, read_truth
 from depthclip_core.encoding.passes import READ
 from depthclip_core.encoding.store import Store
-from depthclip_core.evaluation.sweeps import PAPER_METRICS, sweep
+from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
 from depthclip_core.method.pipeline import depth_maps, predict_depth, project, respond
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
 
@@ -112,8 +112,8 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
 
 def _ours(rgb: np.ndarray, encoder: Encoder, text: torch.Tensor) -> Callable[[], np.ndarray]:
     def run() -> np.ndarray:
-        similarity = respond(rgb, encoder, text, ["released"], crop=RELEASED_WINDOW)["released"]
-        return depth_maps(similarity, METRES, RELEASED_WINDOW.shape)
+        similarities = respond(rgb, encoder, text, ["released"], crop=RELEASED_WINDOW)["released"]
+        return depth_maps(similarities, METRES, RELEASED_WINDOW.shape)
 
     return run
 
@@ -156,8 +156,8 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
         features = encoder.features(images)
         vectors = encoder.cell_vectors(features, "released").unflatten(0, (batch, 2))
         text = encoder.text_vectors(WORDS)
-        similarity = project(vectors, text)
-        one = similarity[:1].cpu()
+        similarities = project(vectors, text)
+        one = similarities[:1].cpu()
         array = Store(folder).array({"kind": "benchmark"}, batch)
         kept = vectors.cpu().numpy()
         functions = {
@@ -172,7 +172,7 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
             "similarities": lambda: project(vectors, text),
             "vectors into the store": lambda: array.write(0, kept),
             "vectors from the store": lambda: array.read(0),
-            "depth map": lambda: depth_maps(similarity, METRES, RELEASED_WINDOW.shape),
+            "depth map": lambda: depth_maps(similarities, METRES, RELEASED_WINDOW.shape),
             "six metrics": lambda: sweep([truth], one, {"original": METRES}),
         }
         table = compare(functions, device, rounds)
@@ -187,7 +187,7 @@ def precision_drift(device: torch.device) -> list[dict]:
     """What half precision costs on the sample: depth differences, and how far each metric moves."""
     frames = open_dataset("sample", "test")
     rgb = read_rgb(frames, range(len(frames)))
-    truths = [read_truth(frames, position) for position in range(len(frames))]
+    ground_truths = [read_truth(frames, position) for position in range(len(frames))]
     rows, exact = [], {}
     for precision in precisions(device):
         encoder = load_encoder("sample", device=device, precision=precision)
@@ -195,11 +195,13 @@ def precision_drift(device: torch.device) -> list[dict]:
             maps = predict_depth(rgb, encoder, head=head, crop=frames.crop)
             with torch.inference_mode():
                 text = encoder.text_vectors(WORDS)
-                answers = [
+                similarities = [
                     respond(p[None], encoder, text, [head], crop=frames.crop)[head].cpu()
                     for p in rgb
                 ]
-            means = sweep(truths, torch.cat(answers), {"original": METRES}).means().iloc[0]
+            means = (
+                sweep(ground_truths, torch.cat(similarities), {"original": METRES}).means().iloc[0]
+            )
             exact.setdefault(head, (maps, means))
             difference = np.abs(maps - exact[head][0])
             moved = (means - exact[head][1])[list(PAPER_METRICS)].abs()

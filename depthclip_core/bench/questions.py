@@ -23,9 +23,9 @@ from depthclip_core.encoding.passes import READ, collect_responses, encode
 from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.quadratic import error_forms
-from depthclip_core.evaluation.sweeps import PAPER_METRICS, sweep
+from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
 from depthclip_core.method.pipeline import respond
-from depthclip_core.method.responses import bin_weights
+from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW, TEMPERATURE
 
 
@@ -60,7 +60,7 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
     encoder = seeded_encoder(name, device, precision)
     settings = [("original", bins) for bins in BINS] + [(p, "original") for p in list(PROMPTS)[1:]]
     pictures = [frames.rgb(position) for position in range(n_frames)]
-    truths = [frames.raw_depth(position) for position in range(n_frames)]
+    ground_truths = [frames.raw_depth(position) for position in range(n_frames)]
     visual = seeded_encoder(name, device, "fp32").visual
     visual = visual.half() if precision == "fp16" else visual
 
@@ -73,7 +73,7 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
                 plain.released_scores(
                     plain.released_depth(picture, visual, text, metres).cpu().numpy(), truth
                 )
-                for picture, truth in zip(pictures, truths, strict=True)
+                for picture, truth in zip(pictures, ground_truths, strict=True)
             ]
             released[prompts, bins] = pd.DataFrame(rows).mean()
     released_seconds = time.perf_counter() - start
@@ -83,14 +83,18 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
     with TemporaryDirectory() as folder:
         options = {"store": Store(folder), "progress": False}
         for prompts in PROMPTS:
-            answers = collect_responses(few, encoder, prompts, ["released"], **options)["released"]
+            similarities = collect_responses(few, encoder, prompts, ["released"], **options)[
+                "released"
+            ]
             bins = dict(BINS) if prompts == "original" else {"original": METRES}
-            means = sweep(truths, answers, bins).means()[list(PAPER_METRICS)]
+            means = sweep(ground_truths, similarities, bins).means()[list(PAPER_METRICS)]
             ours |= {(prompts, row[0]): mean for row, mean in means.iterrows()}
         first_seconds = time.perf_counter() - start
         start = time.perf_counter()
-        answers = collect_responses(few, encoder, "original", ["released"], **options)["released"]
-        sweep(truths, answers, dict(BINS))
+        similarities = collect_responses(few, encoder, "original", ["released"], **options)[
+            "released"
+        ]
+        sweep(ground_truths, similarities, dict(BINS))
     again_seconds = time.perf_counter() - start
     return {
         "frames": n_frames,
@@ -166,19 +170,19 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
     """
     frames = open_dataset("sample", "test")
     n_frames = 8
-    truths = [torch.from_numpy(read_truth(frames, i)) for i in range(n_frames)]
-    arrays = [truth.numpy() for truth in truths]
+    ground_truths = [torch.from_numpy(read_truth(frames, i)) for i in range(n_frames)]
+    arrays = [truth.numpy() for truth in ground_truths]
     encoder = load_encoder("sample", device="cpu")
     with torch.inference_mode():
         text = encoder.text_vectors(WORDS)
         pictures = read_rgb(frames, range(n_frames))
-        answers = torch.cat(
+        similarities = torch.cat(
             [
                 respond(p[None], encoder, text, ["value"], crop=frames.crop)["value"]
                 for p in pictures
             ]
         )
-        weights = bin_weights(answers.flatten(0, 1), TEMPERATURE).unflatten(0, (n_frames, 2))
+        weights = bin_weights(similarities.flatten(0, 1), TEMPERATURE).unflatten(0, (n_frames, 2))
         cells = (weights[:, 0] + weights[:, 1].flip(-1)) / 2
     rows, threads = [], torch.get_num_threads()
     torch.set_num_threads(1)
@@ -188,11 +192,11 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
 
         def straight(partitions: torch.Tensor = partitions) -> None:
             for parts in partitions.split(8):  # more at once are slower: they leave the caches
-                for truth, cell in zip(truths, cells, strict=True):
+                for truth, cell in zip(ground_truths, cells, strict=True):
                     plain.vectorised_scores(cell, parts, truth)
 
         def ours(bins: np.ndarray = bins) -> None:
-            sweep(arrays, answers, bins, device=device)
+            sweep(arrays, similarities, bins, device=device)
 
         table = compare({"plain torch": straight, "ours": ours}, device, rounds)
         rate = count * n_frames / table["seconds"]
@@ -214,18 +218,18 @@ def million_partitions(n_partitions: int = 1_000_000) -> dict:
     """rmse of a million partitions from the quadratic forms of the sample's test frames."""
     frames = open_dataset("sample", "test")
     encoder = load_encoder("sample")
-    answers = collect_responses(frames, encoder, WORDS, ["value"], progress=False)["value"]
+    similarities = collect_responses(frames, encoder, WORDS, ["value"], progress=False)["value"]
     start = time.perf_counter()
-    truths = (read_truth(frames, position) for position in range(len(frames)))
-    forms = error_forms(truths, answers)
+    ground_truths = (read_truth(frames, position) for position in range(len(frames)))
+    forms = error_forms(ground_truths, similarities)
     build = time.perf_counter() - start
     bins = np.sort(np.random.default_rng(0).uniform(0.5, 9.5, (n_partitions, len(WORDS))))
     start = time.perf_counter()
     rmse = forms.rmse(bins)
     seconds = time.perf_counter() - start
     few = np.linspace(0, n_partitions - 1, 5).astype(int)
-    truths = (read_truth(frames, position) for position in range(len(frames)))
-    exact = sweep(truths, answers, bins[few], metrics=("rmse",)).means()
+    ground_truths = (read_truth(frames, position) for position in range(len(frames)))
+    exact = sweep(ground_truths, similarities, bins[few], metrics=("rmse",)).means()
     difference = np.abs(exact["rmse"].to_numpy() - rmse[few]).max()
     if difference > 1e-6:
         raise DepthClipError(f"the quadratic forms are {difference} m off what pixels say")

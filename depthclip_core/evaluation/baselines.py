@@ -106,7 +106,7 @@ def _counted_depths(protocol: Protocol) -> np.ndarray:
 def _shares(truth: np.ndarray, protocol: Protocol) -> np.ndarray | None:
     """Which share of a frame's valid pixels lies at each counted depth; None without any."""
     (truth,) = checked_depth("ground truth", [truth], {protocol.frame})
-    mask = protocol.valid(truth, np.full(truth.shape, protocol.max_depth))
+    mask = protocol.valid_mask(truth, np.full(truth.shape, protocol.max_depth))
     mask &= _inside(protocol.window, truth.shape)
     if not mask.any():
         return None
@@ -150,7 +150,7 @@ def _expected(ground_truth: np.ndarray, protocol: Protocol) -> pd.DataFrame:
     rows = []
     inside = _inside(protocol.window, protocol.frame)
     for truth in ground_truth:
-        mask = protocol.valid(truth, np.full(protocol.frame, protocol.max_depth)) & inside
+        mask = protocol.valid_mask(truth, np.full(protocol.frame, protocol.max_depth)) & inside
         terms = _expected_terms(truth[mask].astype(np.float64), protocol)
         means = {name: term.mean() if mask.any() else np.nan for name, term in terms.items()}
         rows.append(_moments_to_metrics(means) | {"n_pixels": int(mask.sum())})

@@ -13,7 +13,7 @@ from torch import Tensor
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.pixels import (
     cell_weights,
-    checked_similarity,
+    checked_similarities,
     counted,
     overlap_interpolation,
     paired,
@@ -28,49 +28,50 @@ NOTHING = "bins cannot be fitted: no frame has a valid pixel"
 
 
 def fit_bins(
-    truths: Iterable[np.ndarray],
-    similarity: Tensor,
+    ground_truths: Iterable[np.ndarray],
+    similarities: Tensor,
     method: str = "median",
     temperature: float = TEMPERATURE,
     protocol: str | Protocol = "released",
 ) -> tuple[float, ...]:
     """One depth per word, in metres, from frames with ground truth.
 
-    truths: (480, 640) maps, metres, holes 0. similarity: (N, V, K, h, w) of the same frames.
-    method: "median", for each word the weighted median depth of the pixels where it answers;
+    ground_truths: (480, 640) maps, metres, holes 0. similarities: (N, V, K, h, w) of the same
+    frames. method: "median", for each word the weighted median depth of the pixels where it
+    answers;
         "least-squares", the bins of least squared error, all frames' pixels pooled.
     Raises `DepthClipError` without a single valid pixel.
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     if method == "median":
-        return fit_medians(truths, {"words": similarity}, temperature, protocol)["words"]
-    forms = error_forms(truths, similarity, temperature, protocol)
+        return fit_medians(ground_truths, {"words": similarities}, temperature, protocol)["words"]
+    forms = error_forms(ground_truths, similarities, temperature, protocol)
     if not forms.count.any():
         raise DepthClipError(NOTHING)
     return forms.least_squares()
 
 
 def fit_medians(
-    truths: Iterable[np.ndarray],
-    responses: Mapping[str, Tensor],
+    ground_truths: Iterable[np.ndarray],
+    similarities: Mapping[str, Tensor],
     temperature: float = TEMPERATURE,
     protocol: str | Protocol = "released",
 ) -> dict[str, tuple[float, ...]]:
     """`fit_bins` by medians of many heads or lists of words, in one look at each frame.
 
-    responses: for each name (N, V, K, h, w) of the same frames and grid.
+    similarities: for each name (N, V, K, h, w) of the same frames and grid.
     """
     totals: dict[str, np.ndarray] = {}
-    for histograms in word_histograms(truths, responses, temperature, protocol):
+    for histograms in word_histograms(ground_truths, similarities, temperature, protocol):
         for name, histogram in histograms.items():
             totals[name] = totals.get(name, 0) + histogram
-    return {name: medians(totals.get(name)) for name in responses}
+    return {name: medians(totals.get(name)) for name in similarities}
 
 
 def word_histograms(
-    truths: Iterable[np.ndarray],
-    responses: Mapping[str, Tensor],
+    ground_truths: Iterable[np.ndarray],
+    similarities: Mapping[str, Tensor],
     temperature: float = TEMPERATURE,
     protocol: str | Protocol = "released",
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -80,22 +81,24 @@ def word_histograms(
     bilinear in the cells, so depth is counted by cell once, for all words of all lists.
     """
     protocol = resolve_protocol(protocol)
-    responses = {name: checked_similarity(similarity) for name, similarity in responses.items()}
-    kinds = {(len(s), tuple(s.shape[-2:])) for s in responses.values()}
+    similarities = {name: checked_similarities(each) for name, each in similarities.items()}
+    kinds = {(len(s), tuple(s.shape[-2:])) for s in similarities.values()}
     if len(kinds) != 1:
         raise DepthClipError("give responses, all of the same frames and grid")
     ((n_frames, grid),) = kinds
     share, size = _share_of_cells(grid, protocol), round(protocol.max_depth / STEP)
-    for position, truth in paired(truths, n_frames):
+    for position, truth in paired(ground_truths, n_frames):
         pixels = counted(truth, protocol)
-        where = np.flatnonzero(pixels.valid)
+        where = np.flatnonzero(pixels.valid_mask)
         depth = pixels.depth.ravel()[where].astype(np.float64)
         index = np.minimum((depth / STEP).astype(np.int64), size - 1)
         ones = np.ones(len(index))
-        counts = sparse.csr_array((ones, (index, where)), shape=(size, pixels.valid.size)) @ share
+        counts = (
+            sparse.csr_array((ones, (index, where)), shape=(size, pixels.valid_mask.size)) @ share
+        )
         of_frame = {}
-        for name, similarity in responses.items():
-            cells = cell_weights(similarity[position], temperature, protocol.flip)
+        for name, each in similarities.items():
+            cells = cell_weights(each[position], temperature, protocol.flip)
             of_frame[name] = (counts @ cells.reshape(len(cells), -1).T.astype(np.float64)).T
         yield of_frame
 

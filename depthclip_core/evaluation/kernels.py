@@ -1,10 +1,10 @@
 """Sums over the pixels of a frame, for many predictions at once: what takes the time of a sweep.
 
-The predictions are linear in a few maps, so q, prediction ÷ truth, is mix · (maps ÷ truth): one
-matrix product. The pixels are gone through in blocks that stay in the processor's cache; sums are
-float32 within a few rows and float64 across. A pixel that does not count has q = 1: it adds nothing
-to a sum, and is counted as near. The logarithm, which costs most, is taken of products of eight
-ratios.
+The predictions are linear in a few maps, so q, prediction ÷ truth, is coefficients · (maps ÷
+truth): one matrix product. The pixels are gone through in blocks that stay in the processor's
+cache; sums are float32 within a few rows and float64 across. A pixel that does not count has q = 1:
+it adds nothing to a sum, and is counted as near. The logarithm, which costs most, is taken of
+products of eight ratios.
 """
 
 import math
@@ -29,22 +29,24 @@ _kept = threading.local()
 
 @dataclass(frozen=True, eq=False)
 class Ratios:
-    """What q is computed from, for one frame: (mix · maps + shift) ÷ truth.
+    """What q is computed from, for one frame: (coefficients · maps + shift) ÷ truth.
 
-    maps: B maps at the truth's pixels. mix: (P, B). shift: (P,), metres. limits: the depths that
-    predictions are clamped to. beyond: whether any prediction is.
+    maps: B maps at the truth's pixels. coefficients: (P, B). shift: (P,), metres. limits: the
+    depths that predictions are clamped to. needs_clamping: whether any prediction is.
     """
 
     maps: PixelMaps
-    mix: np.ndarray
+    coefficients: np.ndarray
     shift: np.ndarray
     truth: Truth
     limits: tuple[float, float]
-    beyond: bool
+    needs_clamping: bool
 
     def __post_init__(self) -> None:
         # A comparison with NaN is false and a clamp makes infinity a depth: both would be counted.
-        if not all(np.isfinite(a.sum()) for a in (self.maps.columns, self.mix, self.shift)):
+        if not all(
+            np.isfinite(a.sum()) for a in (self.maps.columns, self.coefficients, self.shift)
+        ):
             raise DepthClipError("predictions hold NaN or infinite values: they cannot be scored")
 
 
@@ -52,19 +54,23 @@ def block_sums(ratios: Ratios, names: Sequence[str]) -> np.ndarray:
     """The named sums over all pixels, float64 (len(names), P), block by block."""
     n_maps, _, n_columns = ratios.maps.shape
     truth, (near, far) = ratios.truth, ratios.limits
-    mix = _rows_of_q(ratios).astype(np.float32)
-    tall, spans = _spans(ratios, len(mix))
-    height = min(len(mix), BLOCK // (tall * n_columns), SINGLE // (mix.shape[1] * n_columns))
+    coefficients = _rows_of_q(ratios).astype(np.float32)
+    tall, spans = _spans(ratios, len(coefficients))
+    height = min(
+        len(coefficients),
+        BLOCK // (tall * n_columns),
+        SINGLE // (coefficients.shape[1] * n_columns),
+    )
     height = max(1, height)
-    total = np.zeros((len(names), len(mix)))
+    total = np.zeros((len(names), len(coefficients)))
     largest = max(bottom - top for top, bottom in spans) * n_columns
-    rows_space, *space = _space(mix.shape[1] * largest, height * largest, height * largest)
+    rows_space, *space = _space(coefficients.shape[1] * largest, height * largest, height * largest)
     raw_space = np.empty(n_maps * largest, dtype=np.float32)
     for top, bottom in spans:
         shape = (bottom - top, n_columns)
         size = shape[0] * shape[1]
-        rows = rows_space[: mix.shape[1] * size].reshape(-1, *shape)
-        inverse, valid = truth.inverse[top:bottom], truth.valid[top:bottom]
+        rows = rows_space[: coefficients.shape[1] * size].reshape(-1, *shape)
+        inverse, valid = truth.inverse[top:bottom], truth.valid_mask[top:bottom]
         raw = ratios.maps.rows(top, bottom, out=raw_space[: n_maps * size].reshape(-1, *shape))
         np.multiply(raw, inverse, out=rows[:n_maps])
         rows[n_maps] = ~valid
@@ -73,14 +79,14 @@ def block_sums(ratios: Ratios, names: Sequence[str]) -> np.ndarray:
         g = truth.depth[top:bottom].reshape(-1, rows_of_group * n_columns)
         factors = {"relative": np.ones_like(g), "error": g, "relative_square": g, "square": g * g}
         factors = {name: factor for name, factor in factors.items() if name in names}
-        if ratios.beyond:
+        if ratios.needs_clamping:
             low, high = near * inverse, np.where(valid, far * inverse, np.float32(np.inf))
-        for start in range(0, len(mix), height):
-            part = mix[start : start + height]
+        for start in range(0, len(coefficients), height):
+            part = coefficients[start : start + height]
             q, r = (s[: len(part) * size].reshape(-1, *shape) for s in space)
             # A small product for each row of pixels, but all in one call, with the lock let go.
             np.matmul(part, rows.transpose(1, 0, 2), out=q.transpose(1, 0, 2))
-            if ratios.beyond:
+            if ratios.needs_clamping:
                 np.maximum(q, low, out=q)
                 np.minimum(q, high, out=q)
             chosen = slice(start, start + height)
@@ -122,7 +128,7 @@ def _flags(size: int) -> np.ndarray:
 
 def _rows_of_q(ratios: Ratios) -> np.ndarray:
     """What q takes of its rows (P, R): maps ÷ truth; 1 where no pixel counts; 1 ÷ truth, if any."""
-    rows = [ratios.mix, np.ones((len(ratios.mix), 1))]
+    rows = [ratios.coefficients, np.ones((len(ratios.coefficients), 1))]
     return np.hstack([*rows, ratios.shift[:, None]] if ratios.shift.any() else rows)
 
 
@@ -134,18 +140,19 @@ def _far_ties(
     ties: tuple[np.ndarray, np.ndarray, np.ndarray],
     limit: float,
 ) -> np.ndarray:
-    """How many ties (of which prediction, row, column) are beyond delta's limit in float64, (P,).
+    """How many ties (of which prediction, row, column) are needs_clamping delta's limit in float64,
+    (P,).
 
     Where one word answers alone a prediction is a bin, and ground truth is in whole millimetres:
     hundreds of pixels of a frame may lie on a threshold, to be told apart by their last digit.
     """
     which, *where = ties
-    p = np.einsum("nb,bn->n", ratios.mix[chosen][which], raw[:, *where])
+    p = np.einsum("nb,bn->n", ratios.coefficients[chosen][which], raw[:, *where])
     p += ratios.shift[chosen][which]
     p = np.clip(p.astype(np.float32).astype(np.float64), *ratios.limits)
     g = depth[tuple(where)].astype(np.float64)
     far = np.maximum(p / g, g / p) >= limit
-    return np.bincount(which[far], minlength=len(ratios.mix[chosen]))
+    return np.bincount(which[far], minlength=len(ratios.coefficients[chosen]))
 
 
 def _block(
@@ -209,14 +216,16 @@ def device_sums(ratios: Ratios, names: Sequence[str], device: str) -> np.ndarray
         # float64 for the product: in float32 a GPU may be set to round it to TF32, of 10 bits.
         return torch.from_numpy(array).to(device=device, dtype=torch.float64)
 
-    g, inverse, valid = (there(a.ravel()) for a in (truth.depth, truth.inverse, truth.valid))
+    g, inverse, valid = (there(a.ravel()) for a in (truth.depth, truth.inverse, truth.valid_mask))
     maps = there(ratios.maps.rows(0, ratios.maps.shape[1])).flatten(1) * inverse
     maps = torch.cat([maps, (1 - valid)[None], inverse[None]])
-    mix = there(np.column_stack([ratios.mix, np.ones(len(ratios.mix)), ratios.shift]))
+    coefficients = there(
+        np.column_stack([ratios.coefficients, np.ones(len(ratios.coefficients)), ratios.shift])
+    )
     low, high = (limit * inverse for limit in ratios.limits)
     high[valid == 0] = torch.inf
     height = max(1, DEVICE_BLOCK // maps.shape[1])
-    blocks = ((part @ maps).clamp(low, high) for part in mix.split(height))
+    blocks = ((part @ maps).clamp(low, high) for part in coefficients.split(height))
     return torch.cat([_device_block(names, q, g) for q in blocks], dim=1).numpy(force=True)
 
 

@@ -156,7 +156,7 @@ def _valid_pixels(
         canvas = np.zeros(protocol.frame, dtype=depth.dtype)
         canvas[protocol.window.slices] = depth
         depth = canvas
-    mask = protocol.valid(ground_truth, depth)
+    mask = protocol.valid_mask(ground_truth, depth)
     p, g = (m[mask].astype(np.float64) for m in (depth, ground_truth))
     if p.size and protocol.align:
         scale, shift = scale_and_shift(p, g, protocol.align)

@@ -16,7 +16,7 @@ from torch import Tensor
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.protocols import Protocol
 from depthclip_core.method.depth import flip_average, upsample
-from depthclip_core.method.responses import bin_weights
+from depthclip_core.method.similarities import bin_weights
 
 # Multiplications of a matrix product that OpenBLAS does in one thread. Frames are what is done in
 # parallel here: threads within threads would wait for each other.
@@ -29,12 +29,12 @@ class Truth:
     """Ground truth of the pixels of a protocol's overlap, H rows of W.
 
     depth: float32 metres, 0 where a pixel does not count. inverse: 1 ÷ depth, 0 there too.
-    valid: which count. n_valid: how many.
+    valid_mask: which count. n_valid: how many.
     """
 
     depth: np.ndarray
     inverse: np.ndarray
-    valid: np.ndarray
+    valid_mask: np.ndarray
     n_valid: int
 
 
@@ -51,16 +51,16 @@ def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
     if not (truth.min() >= 0 and truth.max() < np.inf):
         raise DepthClipError("ground truth holds NaN, infinite or negative values: give holes 0")
     part = truth[protocol.overlap.slices]
-    valid = protocol.measured(part)
+    valid = protocol.valid_depth_mask(part)
     depth = np.where(valid, part, 0).astype(np.float32)
     inverse = np.reciprocal(np.where(valid, depth, np.float32(np.inf)))
     return Truth(depth, inverse, valid, int(np.count_nonzero(valid)))
 
 
-def paired(truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, np.ndarray]]:
+def paired(ground_truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, np.ndarray]]:
     """Ground truths with their positions, one for each of n_frames responses or an error."""
     position = -1
-    for position, truth in enumerate(truths):
+    for position, truth in enumerate(ground_truths):
         if position >= n_frames:
             raise DepthClipError(
                 f"{n_frames} responses for more ground truths: run collect_responses again"
@@ -72,31 +72,31 @@ def paired(truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, n
         )
 
 
-def checked_similarity(similarity: Tensor) -> Tensor:
+def checked_similarities(similarities: Tensor) -> Tensor:
     """The similarities, if they are (N, V, K, h, w) with one or two views, and finite."""
-    if similarity.ndim != 5 or similarity.shape[1] not in (1, 2):
+    if similarities.ndim != 5 or similarities.shape[1] not in (1, 2):
         raise DepthClipError(
             "similarities must be of shape (N, V, K, h, w) with V = 1 or 2 views, "
-            f"got {tuple(similarity.shape)}"
+            f"got {tuple(similarities.shape)}"
         )
     # A sum is ten times faster; it may overflow where no value is infinite.
-    if not similarity.sum().isfinite():
-        finite = similarity.isfinite().flatten(1).all(1)
+    if not similarities.sum().isfinite():
+        finite = similarities.isfinite().flatten(1).all(1)
         if not finite.all():
             raise DepthClipError(
                 f"similarities of frame {int(finite.int().argmin())} hold NaN or infinite values: "
                 "collect them again, in fp32 or bf16"
             )
-    return similarity
+    return similarities
 
 
-def cell_weights(similarity: Tensor, temperature: float, flip: bool) -> np.ndarray:
+def cell_weights(similarities: Tensor, temperature: float, flip: bool) -> np.ndarray:
     """Bin weights of one frame's cells, float32 (K, h, w), from its views (V, K, h, w).
 
     flip: mean over the image and its mirror image, where there are both; else the image alone.
     NaN where a similarity is not finite.
     """
-    views = bin_weights(similarity if flip else similarity[:1], temperature)
+    views = bin_weights(similarities if flip else similarities[:1], temperature)
     mean = flip_average(*views) if len(views) == 2 else views[0]
     # Words that all but never answer leave denormal numbers, with which processors are slow.
     return torch.where(mean <= TINY, 0, mean).cpu().numpy()
@@ -153,7 +153,7 @@ def moments(maps: PixelMaps, truth: Truth) -> tuple[np.ndarray, np.ndarray, np.n
     step = max(1, SINGLE // (n_maps**2 * width))
     for top in range(0, height, step):
         bottom = min(top + step, height)
-        part = (maps.rows(top, bottom) * truth.valid[top:bottom]).reshape(n_maps, -1)
+        part = (maps.rows(top, bottom) * truth.valid_mask[top:bottom]).reshape(n_maps, -1)
         part = part.astype(np.float64)
         total += part.sum(1)
         gram += part @ part.T

@@ -53,18 +53,18 @@ class Protocol:
         bottom, right = min(region.bottom, window.bottom), min(region.right, window.right)
         return Window(top, max(top, bottom), left, max(left, right))
 
-    def measured(self, ground_truth: np.ndarray) -> np.ndarray:
+    def valid_depth_mask(self, ground_truth: np.ndarray) -> np.ndarray:
         """Mask of the depths that are valid ground truth, of any shape.
 
         Ground truth is clipped to max_depth first, as released: what reaches it does not count.
         """
         return (ground_truth > self.min_depth) & (ground_truth < self.max_depth)
 
-    def valid(self, ground_truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    def valid_mask(self, ground_truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """Mask (H, W) of the pixels that count; both arrays (H, W), prediction on the canvas."""
         mask = np.zeros(self.frame, dtype=bool)
         mask[self.region.slices] = True
-        return mask & self.measured(ground_truth) & (prediction > self.min_depth)
+        return mask & self.valid_depth_mask(ground_truth) & (prediction > self.min_depth)
 
 
 def scale_and_shift(p: np.ndarray, g: np.ndarray, align: str | None) -> tuple[float, float]:
@@ -77,11 +77,13 @@ def scale_and_shift(p: np.ndarray, g: np.ndarray, align: str | None) -> tuple[fl
     if align == "median":
         return float(np.median(g) / np.median(p)), 0.0
     covariance = np.mean((p - p.mean()) * (g - g.mean()))
-    scale, shift = line(p.mean(), g.mean(), p.var(), covariance)
+    scale, shift = least_squares_scale_shift(p.mean(), g.mean(), p.var(), covariance)
     return float(scale), float(shift)
 
 
-def line(mean_p, mean_g, variance, covariance) -> tuple[np.ndarray, np.ndarray]:
+def least_squares_scale_shift(
+    mean_p, mean_g, variance, covariance
+) -> tuple[np.ndarray, np.ndarray]:
     """Scale and shift of least squares from moments of p and g: scalars or arrays of one shape.
 
     A prediction that is one depth everywhere, to within rounding, becomes the mean of the truth.
@@ -91,8 +93,8 @@ def line(mean_p, mean_g, variance, covariance) -> tuple[np.ndarray, np.ndarray]:
     return scale, mean_g - scale * mean_p
 
 
-NYU_REGION = Window(45, 471, 41, 601)  # Eigen's crop, as BTS and what came after it take it
-_nyu = Protocol(FRAME_SHAPE, RELEASED_WINDOW, NYU_REGION, MIN_DEPTH, MAX_DEPTH)
+EIGEN_CROP = Window(45, 471, 41, 601)  # Eigen's crop, as BTS and what came after it take it
+_nyu = Protocol(FRAME_SHAPE, RELEASED_WINDOW, EIGEN_CROP, MIN_DEPTH, MAX_DEPTH)
 
 PROTOCOLS = MappingProxyType(
     {

@@ -14,7 +14,7 @@ from torch import Tensor
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import (
     cell_weights,
-    checked_similarity,
+    checked_similarities,
     counted,
     moments,
     paired,
@@ -93,7 +93,7 @@ class ErrorForms:
         if not (bins.min() > near and bins.max() <= far):
             raise DepthClipError(
                 f"bins must lie in ({near}, {far}] m, where nothing is clamped: "
-                "use sweeps.sweep for others"
+                "use sweep.sweep for others"
             )
         if not self.count.any():
             raise DepthClipError("rmse is of no frame: none has a valid pixel")
@@ -101,27 +101,30 @@ class ErrorForms:
 
 
 def error_forms(
-    truths: Iterable[np.ndarray],
-    similarity: Tensor,
+    ground_truths: Iterable[np.ndarray],
+    similarities: Tensor,
     temperature: float = TEMPERATURE,
     protocol: str | Protocol = "released",
 ) -> ErrorForms:
-    """The forms of N frames; truths and similarity as in `sweeps.sweep`, each frame read once.
+    """The forms of N frames; ground_truths and similarities as in `sweep.sweep`, each frame read
+    once.
 
     Raises `DepthClipError` for a protocol that aligns: its error is no quadratic form in the bins.
     """
     protocol = resolve_protocol(protocol)
     if protocol.align:
         raise DepthClipError(
-            "a protocol that aligns predictions has no quadratic form: use sweeps.sweep"
+            "a protocol that aligns predictions has no quadratic form: use sweep.sweep"
         )
-    similarity = checked_similarity(similarity)
-    n_frames, _, n_words = similarity.shape[:3]
+    similarities = checked_similarities(similarities)
+    n_frames, _, n_words = similarities.shape[:3]
     gram, product = np.zeros((n_frames, n_words, n_words)), np.zeros((n_frames, n_words))
     square, count = np.zeros(n_frames), np.zeros(n_frames, dtype=np.int64)
-    for position, truth in paired(truths, n_frames):
+    for position, truth in paired(ground_truths, n_frames):
         pixels = counted(truth, protocol)
-        maps = pixel_maps(cell_weights(similarity[position], temperature, protocol.flip), protocol)
+        maps = pixel_maps(
+            cell_weights(similarities[position], temperature, protocol.flip), protocol
+        )
         _, gram[position], product[position] = moments(maps, pixels)
         square[position] = np.square(pixels.depth, dtype=np.float64).sum()
         count[position] = pixels.n_valid

@@ -21,13 +21,13 @@ from depthclip_core.evaluation.pixels import (
     PixelMaps,
     Truth,
     cell_weights,
-    checked_similarity,
+    checked_similarities,
     counted,
 )
 from depthclip_core.evaluation.pixels import pixel_maps as upsampled
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.evaluation.ratios import align, scores
-from depthclip_core.evaluation.sweeps import sweep
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import BINS, TEMPERATURE
 
 POPULATION, GENERATIONS = 64, 60
@@ -52,7 +52,7 @@ class Found:
 
 def search(
     frames: Sequence[Frame],
-    similarity: Tensor,
+    similarities: Tensor,
     metric: str = "delta1",
     *,
     scene: str | None = None,
@@ -66,8 +66,8 @@ def search(
     """The ascending bins that are best on frames by a metric.
 
     Give training frames: the score found is of the frames it was chosen on. What it is worth is its
-    score on test frames, by `sweeps.sweep`.
-    frames, similarity: N frames with depth and their responses (N, V, K, h, w). metric: of
+    score on test frames, by `sweep.sweep`.
+    frames, similarities: N frames with depth and their responses (N, V, K, h, w). metric: of
     `metrics.METRICS`. scene: frames of that scene type only. n_pixels: sampled of each frame.
     finalists: how many partitions are scored exactly, beside the starting ones: the published, the
     words' medians and the least-squares bins, brought into ascending order and within limits
@@ -84,13 +84,13 @@ def search(
         )
     if n_pixels < 1 or finalists < 1:
         raise DepthClipError("a search needs at least one pixel of each frame and one finalist")
-    if len(frames) != len(similarity):
-        raise DepthClipError(f"{len(similarity)} responses for {len(frames)} frames")
+    if len(frames) != len(similarities):
+        raise DepthClipError(f"{len(similarities)} responses for {len(frames)} frames")
     chosen = _of_scene(frames, scene)
-    similarity = checked_similarity(similarity)[chosen]
+    similarities = checked_similarities(similarities)[chosen]
     rng = np.random.default_rng(seed)
     samples = []
-    for views, position in zip(similarity, chosen, strict=True):
+    for views, position in zip(similarities, chosen, strict=True):
         cells = cell_weights(views, temperature, protocol.flip)
         samples.append(_sample(cells, read_truth(frames, position), protocol, n_pixels, rng))
     samples = [sample for sample in samples if sample is not None]
@@ -102,10 +102,12 @@ def search(
 
     starts = {name: np.sort(np.clip(b, *limits)) for name, b in _starts(samples).items()}
     sign = -1 if metric in HIGHER_IS_BETTER else 1
-    random = np.sort(rng.uniform(*limits, (POPULATION - len(starts), similarity.shape[2])), axis=1)
+    random = np.sort(
+        rng.uniform(*limits, (POPULATION - len(starts), similarities.shape[2])), axis=1
+    )
     result = differential_evolution(
         lambda x: sign * coarse(np.sort(x.T, axis=1)),
-        [limits] * similarity.shape[2],
+        [limits] * similarities.shape[2],
         init=np.vstack([*starts.values(), random]),
         maxiter=GENERATIONS,
         mutation=(0.3, 0.9),
@@ -119,8 +121,10 @@ def search(
     best = np.unique(np.sort(result.population[order][:finalists], axis=1), axis=0)
     tried = {**{f"searched {i}": b for i, b in enumerate(best)}, **starts}
     bins = np.array(list(tried.values()))
-    truths = read_ahead(lambda position: read_truth(frames, position), chosen)
-    exact = sweep(truths, similarity, tried, [temperature], [protocol], metrics=[metric]).means()
+    ground_truths = read_ahead(lambda position: read_truth(frames, position), chosen)
+    exact = sweep(
+        ground_truths, similarities, tried, [temperature], [protocol], metrics=[metric]
+    ).means()
     candidates = pd.DataFrame(
         {"bins": [tuple(b.tolist()) for b in bins], "train": exact[metric].to_numpy()},
         index=list(tried),
@@ -152,7 +156,7 @@ def _sample(
         return None
     columns = -(-n // GROUP)
     n = GROUP * columns
-    valid = np.flatnonzero(whole.valid)
+    valid = np.flatnonzero(whole.valid_mask)
     valid = valid[np.argsort(whole.depth.ravel()[valid], kind="stable")]
     # A frame with fewer valid pixels than n gives some of them twice: all weigh the same still.
     drawn = valid[((np.arange(n) + rng.random(n)) * len(valid) / n).astype(np.int64)]
@@ -160,7 +164,8 @@ def _sample(
     maps = upsampled(cells, protocol)
     weights = maps.rows(0, maps.shape[1]).reshape(len(cells), -1)[:, drawn]
     depth, inverse, counts = (
-        a.ravel()[drawn].reshape(GROUP, columns) for a in (whole.depth, whole.inverse, whole.valid)
+        a.ravel()[drawn].reshape(GROUP, columns)
+        for a in (whole.depth, whole.inverse, whole.valid_mask)
     )
     sampled = PixelMaps(np.eye(GROUP, dtype=np.float32), weights.reshape(-1, GROUP, columns))
     return sampled, Truth(depth, inverse, counts, n)

@@ -13,7 +13,7 @@ from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.datasets.reading import read_rgb
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.depth import flip_average, upsample, weighted_depth
-from depthclip_core.method.responses import bin_weights, similarities
+from depthclip_core.method.similarities import bin_weights, text_similarities
 from depthclip_core.settings import (
     LOGIT_SCALE,
     TEMPERATURE,
@@ -61,8 +61,8 @@ def predict_depth(
     maps = [np.empty((0, *shape), dtype=np.float32)]
     for start in range(0, len(frames), batch_size):
         batch = frames[start : start + batch_size]
-        similarity = respond(batch, encoder, text, [head], flip, crop=crop)[head]
-        maps.append(depth_maps(similarity, depths, shape, temperature, logit_scale))
+        similarities = respond(batch, encoder, text, [head], flip, crop=crop)[head]
+        maps.append(depth_maps(similarities, depths, shape, temperature, logit_scale))
         if not np.isfinite(maps[-1].sum()):
             raise not_finite(encoder, "depth")
     return np.concatenate(maps)
@@ -95,7 +95,7 @@ def respond(
 
 def project(vectors: Tensor, text: Tensor) -> Tensor:
     """Head vectors (B, V, D, h, w) and text vectors (K, D) → similarities (B, V, K, h, w) fp32."""
-    return similarities(vectors.flatten(0, 1), text).unflatten(0, vectors.shape[:2])
+    return text_similarities(vectors.flatten(0, 1), text).unflatten(0, vectors.shape[:2])
 
 
 def head_vectors(
@@ -133,7 +133,7 @@ def head_vectors(
 
 
 def depth_maps(
-    similarity: Tensor,
+    similarities: Tensor,
     bins: Sequence[float],
     shape: tuple[int, int],
     temperature: float = TEMPERATURE,
@@ -145,7 +145,7 @@ def depth_maps(
     """
     if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
         raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
-    weights = (bin_weights(view, temperature, logit_scale) for view in similarity.unbind(1))
+    weights = (bin_weights(view, temperature, logit_scale) for view in similarities.unbind(1))
     cells = [weighted_depth(weight, bins) for weight in weights]
     depth = flip_average(*cells) if len(cells) == 2 else cells[0]
     return upsample(depth, shape).cpu().numpy()

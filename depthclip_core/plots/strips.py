@@ -13,8 +13,7 @@ from scipy.ndimage import median_filter
 
 from depthclip_core.datasets.base import Frame
 from depthclip_core.errors import DepthClipError
-from depthclip_core.plots.figures import (
-    DEPTH_COLOURS,
+from depthclip_core.plots.map_plots import (
     depth_bar,
     depth_limits,
     error_limit,
@@ -23,6 +22,7 @@ from depthclip_core.plots.figures import (
     show_error,
     show_photo,
 )
+from depthclip_core.plots.style import DEPTH_COLOURS
 from depthclip_core.settings import FRAME_SHAPE
 
 SMOOTH = 9  # pixels: the truth's lines are drawn of its median over so many, or noise would be all

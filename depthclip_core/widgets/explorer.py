@@ -13,10 +13,10 @@ from torch import Tensor
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.datasets.reading import read_rgb
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.sweeps import PAPER_METRICS, sweep
+from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
 from depthclip_core.settings import network_window
 from depthclip_core.text import as_markup
-from depthclip_core.widgets.render import HEIGHT, WIDTH, Picture
+from depthclip_core.widgets.pictures import HEIGHT, WIDTH, Picture
 
 ALL = "all scenes"
 ECHO = 1.0  # seconds after which nothing that a browser sends is an answer to what it was sent
@@ -152,11 +152,11 @@ class Explorer(VBox):
             yield
         self.draw()
 
-    def _scored(self, similarity: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
+    def _scored(self, similarities: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
         """The paper's metrics of the shown frame; NaN without ground truth."""
         if self._raw_depth is None:
             return pd.Series(np.nan, PAPER_METRICS)
-        scores = sweep([self._raw_depth], similarity, [bins], [temperature])
+        scores = sweep([self._raw_depth], similarities, [bins], [temperature])
         return scores.rows().iloc[0][[*PAPER_METRICS]]
 
 
@@ -172,11 +172,11 @@ def seen_shape(frames: Sequence[Frame]) -> tuple[int, int]:
     return network_window(read_rgb(frames, [0]).shape[1:3], as_dataset(frames).crop).shape
 
 
-def check_length(frames: Sequence[Frame], similarity: Tensor) -> None:
+def check_length(frames: Sequence[Frame], similarities: Tensor) -> None:
     """`DepthClipError` unless there is an answer for each frame."""
-    if len(frames) != len(similarity):
+    if len(frames) != len(similarities):
         raise DepthClipError(
-            f"{len(similarity)} responses for {len(frames)} frames: run collect_responses again"
+            f"{len(similarities)} responses for {len(frames)} frames: run collect_responses again"
         )
 
 

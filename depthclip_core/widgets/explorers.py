@@ -25,7 +25,7 @@ from ipywidgets import (
 )
 from torch import Tensor
 
-from depthclip_core.analysis.answers import cell_depths, checked_cell
+from depthclip_core.analysis.word_responses import cell_depths, checked_cell
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.datasets import Frame
 from depthclip_core.encoding.passes import DataSet, collect_responses
@@ -41,7 +41,7 @@ from depthclip_core.settings import (
 )
 from depthclip_core.text import as_markup
 from depthclip_core.widgets.explorer import Explorer, as_table, check_length, seen_shape
-from depthclip_core.widgets.render import BinPicture, CellPicture
+from depthclip_core.widgets.pictures import BinPicture, CellPicture
 
 NEAREST, FARTHEST, STEP = 0.1, 10.0, 0.05  # metres, of the bins' sliders
 WIDE = Layout(width="400px")
@@ -50,14 +50,14 @@ WIDE = Layout(width="400px")
 class CellExplorer(Explorer):
     """Choose a cell by a click or with the sliders: its bar chart, predicted and true depth follow.
 
-    similarity: (N, V, K, h, w) of the frames with the K words. cell: row and column shown first.
+    similarities: (N, V, K, h, w) of the frames with the K words. cell: row and column shown first.
     title: what the frames are of; empty: as the data set says.
     """
 
     def __init__(
         self,
         frames: Sequence[Frame],
-        similarity: Tensor,
+        similarities: Tensor,
         words: str | Sequence[str],
         bins: str | Sequence[float] = "original",
         temperature: float = TEMPERATURE,
@@ -66,11 +66,11 @@ class CellExplorer(Explorer):
         cell: tuple[int, int] | None = None,
         title: str = "",
     ):
-        check_length(frames, similarity)
-        self._similarities, self.temperature = similarity, temperature
+        check_length(frames, similarities)
+        self._similarities, self.temperature = similarities, temperature
         self.words = resolve_prompts(words)
         self.bins = resolve_bins(bins, len(self.words))
-        self._build(frames, tuple(similarity.shape[-2:]), [], at, cell, title)
+        self._build(frames, tuple(similarities.shape[-2:]), [], at, cell, title)
 
     def _build(
         self,
@@ -112,9 +112,9 @@ class CellExplorer(Explorer):
 
     def _answer(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
         """What the words answer at all cells of the frame, and the depth map."""
-        similarity = self._similarity(words)
-        self.weights = cell_weights(similarity[0], self.temperature, flip=True)
-        self.depth = depth_maps(similarity, bins, self.picture.shape, self.temperature)[0]
+        similarities = self._similarity(words)
+        self.weights = cell_weights(similarities[0], self.temperature, flip=True)
+        self.depth = depth_maps(similarities, bins, self.picture.shape, self.temperature)[0]
         self.picture.set_depth(self.depth)
         if (words, bins) != self._named:
             self.picture.set_words(words, bins)
@@ -206,8 +206,8 @@ class WordExplorer(CellExplorer):
     def _answer(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
         super()._answer(words, bins)
         if self._first_of != self._shown:
-            similarity = self._similarity(self._first_words)
-            self._first_score = self._scored(similarity, self._first_bins, self.temperature)
+            similarities = self._similarity(self._first_words)
+            self._first_score = self._scored(similarities, self._first_bins, self.temperature)
             self._first_of = self._shown
         now = self._scored(self._similarity(words), bins, self.temperature)
         self.metrics = pd.DataFrame({"at first": self._first_score, "now": now}).T
@@ -237,21 +237,21 @@ class BinExplorer(Explorer):
     """Move the bins, which stay in ascending order, and the temperature: depth map, error map and
     metrics follow.
 
-    similarity: (N, V, K, h, w) of the frames with the K words. bins: those it begins with.
+    similarities: (N, V, K, h, w) of the frames with the K words. bins: those it begins with.
     """
 
     def __init__(
         self,
         frames: Sequence[Frame],
-        similarity: Tensor,
+        similarities: Tensor,
         words: str | Sequence[str],
         bins: str | Sequence[float] = "original",
         temperature: float = TEMPERATURE,
         *,
         at: int = 0,
     ):
-        check_length(frames, similarity)
-        self._similarities = similarity
+        check_length(frames, similarities)
+        self._similarities = similarities
         words = resolve_prompts(words)
         self._first = resolve_bins(bins, len(words)), temperature
         self.sliders = [
@@ -292,14 +292,14 @@ class BinExplorer(Explorer):
 
     def draw(self) -> None:
         loaded = self._load()
-        similarity = self._similarities[self._shown][None]
+        similarities = self._similarities[self._shown][None]
         if loaded:
-            self._first_score = self._scored(similarity, *self._first)
-        now = self._scored(similarity, self.bins, self.temperature.value)
+            self._first_score = self._scored(similarities, *self._first)
+        now = self._scored(similarities, self.bins, self.temperature.value)
         self.metrics = pd.DataFrame({"at first": self._first_score, "now": now}).T
-        self.depth = depth_maps(similarity, self.bins, self.picture.shape, self.temperature.value)[
-            0
-        ]
+        self.depth = depth_maps(
+            similarities, self.bins, self.picture.shape, self.temperature.value
+        )[0]
         self.picture.set_depth(self.depth)
         self.image.value = self.picture.png()
         self.metrics_table.value = as_table(self.metrics)

@@ -64,14 +64,14 @@ def test_rows_say_what_evaluate_says_and_a_perfect_map_keeps_all():
     perfect = truth[56:472, 60:604]
     rows = detail([frame(truth, "a"), frame(truth, "b")], [perfect, other])
     assert list(rows.index) == ["a", "b"]
-    assert rows.loc["a", ["within", "relief"]].to_numpy() == pytest.approx([1, 1])
+    assert rows.loc["a", ["pearson", "gradient_energy_ratio"]].to_numpy() == pytest.approx([1, 1])
     assert rows.loc["a", "rmse"] == 0
     expected = evaluate(np.stack([other, best_on_grid(truth)]), np.stack([truth, truth]))["rmse"]
     assert rows.loc["b", ["rmse", "grid_rmse"]].to_numpy() == pytest.approx(expected, rel=1e-6)
     pixels = [m[:415, :541].astype(float).ravel() for m in (other, perfect)]
-    assert rows.loc["b", "within"] == pytest.approx(np.corrcoef(pixels)[0, 1], rel=1e-6)
+    assert rows.loc["b", "pearson"] == pytest.approx(np.corrcoef(pixels)[0, 1], rel=1e-6)
     assert rows.loc["b", "grid_rmse"] < rows.loc["b", "rmse"]
-    assert 0 < rows.loc["b", "grid_relief"] < 1
+    assert 0 < rows.loc["b", "grid_gradient_energy_ratio"] < 1
 
 
 def test_frames_without_depth_and_flat_maps_have_no_number():
@@ -79,6 +79,6 @@ def test_frames_without_depth_and_flat_maps_have_no_number():
     flat = np.full(WINDOW, 2.0, np.float32)
     rows = detail([frame(np.zeros(FRAME, np.float32)), frame(truth)], [flat, flat])
     assert rows.iloc[0].isna().all()
-    assert np.isnan(rows["within"].iloc[1]) and rows["relief"].iloc[1] == 0
+    assert np.isnan(rows["pearson"].iloc[1]) and rows["gradient_energy_ratio"].iloc[1] == 0
     with pytest.raises(DepthClipError, match="has shape"):
         detail([frame(truth)], [np.ones(FRAME)])

@@ -11,7 +11,7 @@ from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.baselines import lower_bound
 from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
-from depthclip_core.evaluation.sweeps import Sweep, sweep
+from depthclip_core.evaluation.sweep import Sweep, sweep
 from depthclip_core.settings import BINS, PUBLISHED_METRICS
 
 METRICS = list(PUBLISHED_METRICS)
@@ -165,25 +165,25 @@ def test_one_image_has_no_interval(n):
 
 
 @pytest.fixture(scope="module")
-def truths():
+def ground_truths():
     rng = np.random.default_rng(1)
     truth = rng.uniform(0.5, 6, (6, 480, 640)).astype(np.float32)
     truth[2] = 0
     return truth
 
 
-def test_lower_bounds_are_near_the_closed_form_and_know_how_near(truths):
-    found = tables.lower_bounds(iter(truths))
-    pd.testing.assert_frame_equal(found, tables.lower_bounds(truths))
-    exact = lower_bound(truths)[METRICS].mean()
+def test_lower_bounds_are_near_the_closed_form_and_know_how_near(ground_truths):
+    found = tables.lower_bounds(iter(ground_truths))
+    pd.testing.assert_frame_equal(found, tables.lower_bounds(ground_truths))
+    exact = lower_bound(ground_truths)[METRICS].mean()
     ours = found.loc["pixel"]
     # The mean of two draws.
     assert ((ours["ours"] - exact).abs() < 4 * ours["spread"] / np.sqrt(2)).all()
     assert (ours["spread"] < 0.01).all()
 
 
-def test_the_spread_of_the_lower_bound_is_that_of_many_draws(truths):
-    some = truths[:2]
+def test_the_spread_of_the_lower_bound_is_that_of_many_draws(ground_truths):
+    some = ground_truths[:2]
     draws = [lower_bound(some, "cell", seed=seed)[METRICS].mean() for seed in range(40)]
     spread = tables.lower_bounds(np.tile(some, (20, 1, 1))).loc["cell", "spread"] * np.sqrt(20)
     # A standard deviation from 40 draws is known to 11 %, and so is one from 40 pairs.
@@ -293,8 +293,8 @@ def test_what_half_precision_moves_is_measured_again(tmp_path):
         found = collect_responses(
             frames, clip, "original", ["released"], store=store, progress=False
         )
-        truths = map(frames.raw_depth, range(len(frames)))
-        scores = sweep(truths, found["released"], BINS)
+        ground_truths = map(frames.raw_depth, range(len(frames)))
+        scores = sweep(ground_truths, found["released"], BINS)
         return np.stack([scores.rows(bins)[METRICS] for bins in BINS])  # (partitions, N, metrics)
 
     moved = np.sqrt(((rows("bf16") - rows("fp32")) ** 2).mean(axis=1)).max(axis=0)

@@ -12,7 +12,7 @@ import depthclip_core as dc
 from depthclip_core import bench
 from depthclip_core.bench import machine, passes, plain, questions
 from depthclip_core.method.pipeline import respond
-from depthclip_core.method.responses import bin_weights
+from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
 
 CPU = torch.device("cpu")
@@ -49,8 +49,10 @@ def test_plain_scores_are_those_of_evaluate(rn50, picture):
     assert straight == pytest.approx(expected[list(straight)].to_dict(), abs=1e-5)
     text = rn50.text_vectors(PROMPTS["original"])
     with torch.inference_mode():
-        answers = respond(picture[None], rn50, text, ["released"], crop=RELEASED_WINDOW)["released"]
-    weights = bin_weights(answers[0])
+        similarities = respond(picture[None], rn50, text, ["released"], crop=RELEASED_WINDOW)[
+            "released"
+        ]
+    weights = bin_weights(similarities[0])
     cells = (weights[0] + weights[1].flip(-1)) / 2
     bins = torch.tensor([BINS["original"], BINS["class-dependent-4"]])
     scores = plain.vectorised_scores(cells, bins, torch.from_numpy(truth))

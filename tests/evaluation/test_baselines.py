@@ -5,7 +5,7 @@ import depthclip_core as dc
 from depthclip_core.evaluation.metrics import METRICS
 
 
-def truths(n=2, seed=0):
+def ground_truths(n=2, seed=0):
     """Smooth, NYU-like depth in whole millimetres, with holes."""
     rng = np.random.default_rng(seed)
     rows = np.linspace(0.8, 1.6, 480)[:, None] * np.linspace(1, 1.5, 640)
@@ -15,7 +15,7 @@ def truths(n=2, seed=0):
 
 
 def test_the_closed_form_is_what_many_draws_average_to():
-    truth = truths()
+    truth = ground_truths()
     expected = dc.lower_bound(truth)
     drawn = sum(dc.lower_bound(truth, drawn=True, seed=s)[list(METRICS)] for s in range(8)) / 8
     for metric in METRICS:
@@ -23,7 +23,7 @@ def test_the_closed_form_is_what_many_draws_average_to():
 
 
 def test_pixel_noise_has_the_rmse_that_algebra_gives():
-    truth = truths(1)
+    truth = ground_truths(1)
     seen = truth[0, 56:471, 60:601]
     g = seen[seen > 0]
     algebra = np.sqrt(100 / 3 - 10 * g.mean() + (g**2).mean())
@@ -37,7 +37,7 @@ def test_cell_noise_loses_five_ninths_of_its_variance():
     assert noise.shape == (200, 416, 544)
     pixels = dc.random_depth(2, "pixel", seed=3)
     assert pixels.var() == pytest.approx(100 / 12, rel=0.01)
-    truth = truths()
+    truth = ground_truths()
     assert (dc.lower_bound(truth, "cell")["rmse"] < dc.lower_bound(truth)["rmse"]).all()
 
 
@@ -47,7 +47,7 @@ def test_a_seed_gives_the_same_noise():
 
 
 def test_no_other_constant_is_better():
-    truth = truths()
+    truth = ground_truths()
     best = dc.best_constants(truth)
     assert list(best.index) == list(METRICS)
 
@@ -65,20 +65,20 @@ def test_unknown_readings_are_refused():
     with pytest.raises(dc.DepthClipError, match="did you mean 'pixel'"):
         dc.random_depth(1, "pixels")
     with pytest.raises(dc.DepthClipError, match="closed form per pixel"):
-        dc.lower_bound(truths(1), "cell", drawn=False)
+        dc.lower_bound(ground_truths(1), "cell", drawn=False)
     with pytest.raises(dc.DepthClipError, match="without alignment"):
-        dc.lower_bound(truths(1), "pixel", "median-scaled", drawn=False)
+        dc.lower_bound(ground_truths(1), "pixel", "median-scaled", drawn=False)
 
 
 def test_a_protocol_that_aligns_scores_drawn_noise_as_any_prediction():
-    truth = truths(1)
+    truth = ground_truths(1)
     rows = dc.lower_bound(truth, "pixel", "median-scaled", seed=3)
     drawn = dc.evaluate(dc.random_depth(1, "pixel", seed=3), truth, "median-scaled")
     np.testing.assert_array_equal(rows, drawn)
 
 
 def test_frames_of_holes_alone_have_no_best_constant():
-    truth = truths()
+    truth = ground_truths()
     assert dc.best_constants([np.zeros((480, 640)), *truth]).equals(dc.best_constants(truth))
     with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
         dc.best_constants(np.zeros((2, 480, 640)))
@@ -92,7 +92,7 @@ def test_a_frame_of_holes_has_no_lower_bound():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.5])
 def test_ground_truth_is_metres_or_0(value):
-    truth = truths()
+    truth = ground_truths()
     truth[1, 200, 300] = value
     for reading, drawn in (("pixel", None), ("pixel", True), ("cell", None)):
         with pytest.raises(dc.DepthClipError, match="ground truth holds 1 NaN"):
@@ -100,11 +100,11 @@ def test_ground_truth_is_metres_or_0(value):
     with pytest.raises(dc.DepthClipError, match="ground truth holds 1 NaN"):
         dc.best_constants(truth)
     with pytest.raises(dc.DepthClipError, match="positive, finite depths"):
-        dc.best_constants(truths(), candidates=[1.0, value])
+        dc.best_constants(ground_truths(), candidates=[1.0, value])
     with pytest.raises(dc.DepthClipError, match="depth holds"):
-        dc.evaluate(dc.constant_depth(value, 2), truths())
+        dc.evaluate(dc.constant_depth(value, 2), ground_truths())
 
 
 def test_no_candidates_are_no_constant():
     with pytest.raises(dc.DepthClipError, match="one or more"):
-        dc.best_constants(truths(), candidates=[])
+        dc.best_constants(ground_truths(), candidates=[])

@@ -12,12 +12,12 @@ GRID = (3, 4)
 WORLD = np.array([1.2, 2.4, 4.8])
 
 
-def similarities(n_frames=3, n_words=7, views=2, seed=0):
+def random_similarities(n_frames=3, n_words=7, views=2, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return 0.2 + 0.004 * torch.randn(n_frames, views, n_words, *GRID, generator=generator)
 
 
-def ground_truths(n_frames=3, seed=0):
+def random_ground_truths(n_frames=3, seed=0):
     rng = np.random.default_rng(seed)
     smooth = np.kron(rng.uniform(0.5, 9, (n_frames, 12, 16)), np.ones((40, 40)))
     depth = smooth + rng.normal(0, 0.2, smooth.shape)
@@ -28,14 +28,14 @@ def ground_truths(n_frames=3, seed=0):
 def world(noise=0.0, seed=0):
     """Frames in which a word answers alone in all of a frame, at the word's depth."""
     rng = np.random.default_rng(seed)
-    similarity = torch.zeros(6, 1, 3, *GRID)
-    truths = []
+    similarities = torch.zeros(6, 1, 3, *GRID)
+    ground_truths = []
     for frame in range(6):
-        similarity[frame, 0, frame % 3] = 1
+        similarities[frame, 0, frame % 3] = 1
         truth = WORLD[frame % 3] + rng.normal(0, noise, (480, 640))
         truth[rng.random(truth.shape) < 0.1] = 0
-        truths.append(truth)
-    return truths, similarity
+        ground_truths.append(truth)
+    return ground_truths, similarities
 
 
 @pytest.mark.parametrize("method", ["median", "least-squares"])
@@ -47,15 +47,20 @@ def test_bins_of_a_world_that_has_some_are_found(method):
 @pytest.mark.parametrize("protocol", ["released", "bts"])
 def test_medians_are_those_of_weighted_pixels(protocol):
     """Depth counted by cell, once for all lists, gives what pixel after pixel gives."""
-    truths = ground_truths(2)
-    responses = {"a": similarities(2, seed=1), "b": similarities(2, n_words=5, seed=2)}
-    found = fit_medians(truths, responses, protocol=protocol)
+    ground_truths = random_ground_truths(2)
+    similarities = {
+        "a": random_similarities(2, seed=1),
+        "b": random_similarities(2, n_words=5, seed=2),
+    }
+    found = fit_medians(ground_truths, similarities, protocol=protocol)
     resolved = PROTOCOLS[protocol]
     rows, columns = resolved.window.slices
-    seen = np.array([resolved.valid(t, np.full(t.shape, 10.0))[rows, columns] for t in truths])
-    depths = truths[:, rows, columns][seen]
-    for name, similarity in responses.items():
-        views = similarity if resolved.flip else similarity[:, :1]
+    seen = np.array(
+        [resolved.valid_mask(t, np.full(t.shape, 10.0))[rows, columns] for t in ground_truths]
+    )
+    depths = ground_truths[:, rows, columns][seen]
+    for name, each in similarities.items():
+        views = each if resolved.flip else each[:, :1]
         maps = naive.pixel_weights(views, resolved.window.shape)
         for word, bin_ in enumerate(found[name]):
             expected = naive.fitted_median(maps[:, word][seen], depths)
@@ -63,11 +68,11 @@ def test_medians_are_those_of_weighted_pixels(protocol):
 
 
 def test_least_squares_beats_every_small_step_away_from_it():
-    truths, similarity = ground_truths(), similarities(n_words=4)
-    weights = naive.pixel_weights(similarity, (416, 544))[:, :, :415, :541]
-    depths = truths[:, 56:471, 60:601]
+    ground_truths, similarities = random_ground_truths(), random_similarities(n_words=4)
+    weights = naive.pixel_weights(similarities, (416, 544))[:, :, :415, :541]
+    depths = ground_truths[:, 56:471, 60:601]
     seen = (depths > 1e-3) & (depths < 10)
-    bins = np.array(fit_bins(truths, similarity, "least-squares"))
+    bins = np.array(fit_bins(ground_truths, similarities, "least-squares"))
 
     def error(b):
         return np.mean((np.tensordot(weights, b, (1, 0))[seen] - depths[seen]) ** 2)
@@ -77,18 +82,18 @@ def test_least_squares_beats_every_small_step_away_from_it():
 
 
 def test_a_word_that_never_answers_takes_the_median_of_all():
-    similarity = similarities(n_words=3)
-    similarity[:, :, 1] = -1.0
-    truths = ground_truths()
-    alone = fit_bins(truths, similarity[:, :, :1])
-    assert fit_bins(truths, similarity)[1] == pytest.approx(alone[0], abs=1.1 * STEP)
+    similarities = random_similarities(n_words=3)
+    similarities[:, :, 1] = -1.0
+    ground_truths = random_ground_truths()
+    alone = fit_bins(ground_truths, similarities[:, :, :1])
+    assert fit_bins(ground_truths, similarities)[1] == pytest.approx(alone[0], abs=1.1 * STEP)
 
 
 def test_histograms_hold_every_valid_pixel_once():
-    truths, similarity = ground_truths(2), similarities(2)
-    frames = [f["a"] for f in fitting.word_histograms(truths, {"a": similarity})]
-    for histogram, truth in zip(frames, truths, strict=True):
-        valid = PROTOCOLS["released"].measured(truth[56:471, 60:601])
+    ground_truths, similarities = random_ground_truths(2), random_similarities(2)
+    frames = [f["a"] for f in fitting.word_histograms(ground_truths, {"a": similarities})]
+    for histogram, truth in zip(frames, ground_truths, strict=True):
+        valid = PROTOCOLS["released"].valid_depth_mask(truth[56:471, 60:601])
         assert histogram.sum() == pytest.approx(valid.sum(), rel=1e-6)
         counts, _ = np.histogram(truth[56:471, 60:601][valid], np.linspace(0, 10, 11))
         coarse = histogram.sum(0).reshape(10, -1).sum(1)
@@ -97,30 +102,32 @@ def test_histograms_hold_every_valid_pixel_once():
 
 @pytest.mark.parametrize("method", fitting.METHODS)
 def test_bad_input_is_refused(method):
-    truths = ground_truths()
+    ground_truths = random_ground_truths()
     with pytest.raises(DepthClipError, match="no frame has a valid pixel"):
-        fit_bins(0 * truths, similarities(), method)
+        fit_bins(0 * ground_truths, random_similarities(), method)
     with pytest.raises(DepthClipError, match="run collect_responses again"):
-        fit_bins(truths[:2], similarities(), method)
+        fit_bins(ground_truths[:2], random_similarities(), method)
     with pytest.raises(DepthClipError, match="did you mean 'median'"):
-        fit_bins(truths, similarities(), "mean")
+        fit_bins(ground_truths, random_similarities(), "mean")
     with pytest.raises(DepthClipError, match="same frames and grid"):
-        fit_medians(truths, {"a": similarities(), "b": similarities(n_frames=2)})
+        fit_medians(
+            ground_truths, {"a": random_similarities(), "b": random_similarities(n_frames=2)}
+        )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("method", fitting.METHODS)
 def test_no_bin_is_made_of_what_is_not_finite(method, value):
-    similarity = similarities()
-    similarity[1, 1, 2, 0, 3] = value
+    similarities = random_similarities()
+    similarities[1, 1, 2, 0, 3] = value
     with pytest.raises(DepthClipError, match="similarities of frame 1 hold NaN"):
-        fit_bins(ground_truths(), similarity, method)
+        fit_bins(random_ground_truths(), similarities, method)
     with pytest.raises(DepthClipError, match="temperature .* must be positive and finite"):
-        fit_bins(ground_truths(), similarities(), method, temperature=abs(value))
-    truths = ground_truths()
-    truths[2, 100, 100] = value
+        fit_bins(random_ground_truths(), random_similarities(), method, temperature=abs(value))
+    ground_truths = random_ground_truths()
+    ground_truths[2, 100, 100] = value
     with pytest.raises(DepthClipError, match="ground truth holds NaN, infinite or negative"):
-        fit_bins(truths, similarities(), method)
+        fit_bins(ground_truths, random_similarities(), method)
     histogram = np.ones((3, 20))
     histogram[1, 4] = value
     with pytest.raises(DepthClipError, match="a histogram holds NaN or infinite"):

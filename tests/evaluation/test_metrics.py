@@ -145,7 +145,7 @@ def test_pooled_correlation_is_numpys_over_all_pixels():
     for d, t in zip(depth, truth, strict=True):
         canvas = np.zeros((480, 640))
         canvas[56:472, 60:604] = d
-        mask = PROTOCOLS["released"].valid(t, canvas)
+        mask = PROTOCOLS["released"].valid_mask(t, canvas)
         pairs.append(np.clip([canvas[mask], t[mask]], 1e-3, 10))
     expected = np.corrcoef(np.concatenate(pairs, axis=1).astype(np.float64))[0, 1]
     got = pooled_correlation(zip(depth, truth, strict=True))

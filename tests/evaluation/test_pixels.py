@@ -1,49 +1,49 @@
 import numpy as np
 import pytest
 import torch
-from test_sweeps import FRAME, SMALL, world
+from test_sweep import FRAME, SMALL, world
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import (
     cell_weights,
-    checked_similarity,
+    checked_similarities,
     counted,
     moments,
     pixel_maps,
 )
-from depthclip_core.method.responses import bin_weights
+from depthclip_core.method.similarities import bin_weights
 
 PROTOCOL = SMALL["None True"]
 NOT_FINITE = (np.nan, np.inf, -np.inf)
 
 
-def poisoned(similarity, value, at=(2, 1, 3, 4, 5)):
-    similarity = similarity.clone()
-    similarity[at] = value
-    return similarity
+def poisoned(similarities, value, at=(2, 1, 3, 4, 5)):
+    similarities = similarities.clone()
+    similarities[at] = value
+    return similarities
 
 
 def test_cell_weights_are_the_mean_of_both_views():
-    _, similarity = world(0)
-    first, second = bin_weights(similarity[0], 0.1)
+    _, similarities = world(0)
+    first, second = bin_weights(similarities[0], 0.1)
     expected = ((first + second.flip(-1)) / 2).numpy()
-    np.testing.assert_allclose(cell_weights(similarity[0], 0.1, flip=True), expected, atol=1e-30)
-    np.testing.assert_allclose(cell_weights(similarity[0], 0.1, flip=False), first, atol=1e-30)
+    np.testing.assert_allclose(cell_weights(similarities[0], 0.1, flip=True), expected, atol=1e-30)
+    np.testing.assert_allclose(cell_weights(similarities[0], 0.1, flip=False), first, atol=1e-30)
 
 
 def test_a_weight_without_consequence_is_zero():
-    similarity = torch.tensor([0.3, 0.2]).reshape(1, 2, 1, 1)
-    assert cell_weights(similarity, 0.1, flip=True).ravel().tolist() == [1, 0]  # exp(−100)
+    similarities = torch.tensor([0.3, 0.2]).reshape(1, 2, 1, 1)
+    assert cell_weights(similarities, 0.1, flip=True).ravel().tolist() == [1, 0]  # exp(−100)
 
 
 @pytest.mark.parametrize("value", NOT_FINITE)
 def test_a_cell_that_is_not_finite_has_nan_weights_and_no_other_has(value):
-    _, similarity = world(0)
-    alone = cell_weights(poisoned(similarity, value)[2], 0.1, flip=True)
+    _, similarities = world(0)
+    alone = cell_weights(poisoned(similarities, value)[2], 0.1, flip=True)
     bad = np.zeros((5, 6), dtype=bool)
     bad[4, 0] = True  # the mirror image of the last column
     np.testing.assert_array_equal(np.isnan(alone), np.broadcast_to(bad, alone.shape))
-    sound = cell_weights(similarity[2], 0.1, flip=True)
+    sound = cell_weights(similarities[2], 0.1, flip=True)
     np.testing.assert_array_equal(alone[:, ~bad], sound[:, ~bad])
     maps = pixel_maps(alone, PROTOCOL)
     assert np.isnan(moments(maps, counted(world(0)[0][2], PROTOCOL))[0]).all()
@@ -52,16 +52,16 @@ def test_a_cell_that_is_not_finite_has_nan_weights_and_no_other_has(value):
 @pytest.mark.parametrize("value", NOT_FINITE)
 @pytest.mark.parametrize("at", [(0, 0, 0, 0, 0), (2, 1, 3, 4, 5)])
 def test_similarities_that_are_not_finite_are_refused(value, at):
-    similarity = world(0)[1]
-    assert checked_similarity(similarity) is similarity
+    similarities = world(0)[1]
+    assert checked_similarities(similarities) is similarities
     with pytest.raises(DepthClipError, match=f"similarities of frame {at[0]} hold NaN") as caught:
-        checked_similarity(poisoned(similarity, value, at))
+        checked_similarities(poisoned(similarities, value, at))
     assert "\n" not in str(caught.value)
 
 
 def test_large_similarities_are_finite():
-    similarity = torch.full((2, 1, 2, 3, 4), 3e38)  # their sum is infinite
-    assert checked_similarity(similarity) is similarity
+    similarities = torch.full((2, 1, 2, 3, 4), 3e38)  # their sum is infinite
+    assert checked_similarities(similarities) is similarities
 
 
 @pytest.mark.parametrize("value", [*NOT_FINITE, -0.5])

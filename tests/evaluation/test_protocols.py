@@ -14,7 +14,7 @@ from depthclip_core.settings import Window
 def test_the_released_region_is_415_by_541_pixels():
     canvas = np.zeros((480, 640))
     canvas[56:472, 60:604] = 1
-    mask = PROTOCOLS["released"].valid(np.ones((480, 640)), canvas)
+    mask = PROTOCOLS["released"].valid_mask(np.ones((480, 640)), canvas)
     assert mask.sum() == 415 * 541
     rows, columns = np.nonzero(mask)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (56, 470, 60, 600)
@@ -24,7 +24,7 @@ def test_the_released_region_is_415_by_541_pixels():
 def test_the_others_count_btss_region(name):
     """45:471, 41:601 of a whole frame's prediction; DepthCLIP's window leaves 415 × 541 of it."""
     ones = np.ones((480, 640))
-    rows, columns = np.nonzero(PROTOCOLS[name].valid(ones, ones))
+    rows, columns = np.nonzero(PROTOCOLS[name].valid_mask(ones, ones))
     assert len(rows) == 426 * 560
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (45, 470, 41, 600)
     assert PROTOCOLS[name].overlap == PROTOCOLS["released"].overlap == Window(56, 471, 60, 601)
@@ -72,10 +72,10 @@ def test_a_flat_prediction_becomes_the_mean():
 def test_limits_are_open():
     truth = np.full((480, 640), 10.0)
     ones = np.ones((480, 640))
-    assert not PROTOCOLS["released"].valid(truth, ones).any()
-    assert not PROTOCOLS["released"].valid(truth * 3, ones).any()
-    assert not PROTOCOLS["released"].valid(ones * 1e-3, ones).any()
-    assert not PROTOCOLS["released"].valid(ones, ones * 1e-3).any()
+    assert not PROTOCOLS["released"].valid_mask(truth, ones).any()
+    assert not PROTOCOLS["released"].valid_mask(truth * 3, ones).any()
+    assert not PROTOCOLS["released"].valid_mask(ones * 1e-3, ones).any()
+    assert not PROTOCOLS["released"].valid_mask(ones, ones * 1e-3).any()
 
 
 def test_unknown_names_are_refused():

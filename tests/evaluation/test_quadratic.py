@@ -1,7 +1,7 @@
 import naive
 import numpy as np
 import pytest
-from test_sweeps import SMALL, partitions, world
+from test_sweep import SMALL, partitions, world
 
 import depthclip_core as dc
 from depthclip_core.evaluation.quadratic import ErrorForms, error_forms
@@ -14,12 +14,12 @@ PROTOCOL = SMALL["None True"]
 @pytest.mark.parametrize("n_words", [1, 4, 7])
 def test_the_form_is_the_rmse_of_the_pixels(protocol, n_words):
     protocol = SMALL[protocol]
-    truth, similarity = world(0, 5, n_words)
-    forms = error_forms(iter(truth), similarity, 0.1, protocol)
+    truth, similarities = world(0, 5, n_words)
+    forms = error_forms(iter(truth), similarities, 0.1, protocol)
     bins = partitions(6, n_words)
     got, means = forms.per_frame(bins), forms.rmse(bins)
     for index, b in enumerate(bins):
-        views = similarity if protocol.flip else similarity[:, :1]
+        views = similarities if protocol.flip else similarities[:, :1]
         rows = dc.evaluate(depth_maps(views, list(b), protocol.window.shape), truth, protocol)
         np.testing.assert_allclose(got[index], rows["rmse"], atol=1e-6)
         assert means[index] == pytest.approx(dc.summarise(rows)["rmse"], abs=1e-6)
@@ -27,8 +27,8 @@ def test_the_form_is_the_rmse_of_the_pixels(protocol, n_words):
 
 
 def test_many_partitions_are_scored_in_blocks(monkeypatch):
-    truth, similarity = world(1)
-    forms = error_forms(truth, similarity, 0.1, PROTOCOL)
+    truth, similarities = world(1)
+    forms = error_forms(truth, similarities, 0.1, PROTOCOL)
     bins = partitions(500, 4)
     whole = forms.rmse(bins)
     monkeypatch.setattr("depthclip_core.evaluation.quadratic.BLOCK", 64)
@@ -36,10 +36,10 @@ def test_many_partitions_are_scored_in_blocks(monkeypatch):
 
 
 def test_least_squares_are_those_of_the_fit_and_the_best():
-    truth, similarity = world(2, 5)
-    forms = error_forms(truth, similarity, 0.1, PROTOCOL)
-    weights = naive.pixel_weights(similarity, PROTOCOL.window.shape)
-    seen = np.stack([PROTOCOL.valid(t, np.full(t.shape, 5.0)) for t in truth])
+    truth, similarities = world(2, 5)
+    forms = error_forms(truth, similarities, 0.1, PROTOCOL)
+    weights = naive.pixel_weights(similarities, PROTOCOL.window.shape)
+    seen = np.stack([PROTOCOL.valid_mask(t, np.full(t.shape, 5.0)) for t in truth])
     seen = seen[:, *PROTOCOL.window.slices]
     a = weights.transpose(0, 2, 3, 1)[seen].astype(float)
     expected = np.linalg.lstsq(a, truth[:, *PROTOCOL.window.slices][seen])[0]
@@ -55,17 +55,17 @@ def test_least_squares_are_those_of_the_fit_and_the_best():
 
 
 def test_bad_input_is_refused():
-    truth, similarity = world()
-    forms = error_forms(truth, similarity, 0.1, PROTOCOL)
+    truth, similarities = world()
+    forms = error_forms(truth, similarities, 0.1, PROTOCOL)
     with pytest.raises(dc.DepthClipError, match="nothing is clamped"):
         forms.rmse([[1, 2, 3, 11]])
     with pytest.raises(dc.DepthClipError, match=r"\(P, 4\), got \(3,\)"):
         forms.rmse([1, 2, 3])
     with pytest.raises(dc.DepthClipError, match="no quadratic form"):
-        error_forms(truth, similarity, 0.1, SMALL["median True"])
+        error_forms(truth, similarities, 0.1, SMALL["median True"])
     with pytest.raises(dc.DepthClipError, match="3 responses for 2"):
-        error_forms(truth[:2], similarity, 0.1, PROTOCOL)
-    empty = error_forms(np.zeros_like(truth), similarity, 0.1, PROTOCOL)
+        error_forms(truth[:2], similarities, 0.1, PROTOCOL)
+    empty = error_forms(np.zeros_like(truth), similarities, 0.1, PROTOCOL)
     with pytest.raises(dc.DepthClipError, match="none has a valid pixel"):
         empty.rmse([[1, 2, 3, 4]])
     with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
@@ -74,8 +74,8 @@ def test_bad_input_is_refused():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_forms_that_are_not_finite_have_no_bins_and_no_plausible_rmse(value):
-    truth, similarity = world()
-    good = error_forms(truth, similarity, 0.1, PROTOCOL)
+    truth, similarities = world()
+    good = error_forms(truth, similarities, 0.1, PROTOCOL)
     gram = good.gram.copy()
     gram[0, 1, 1] = value
     forms = ErrorForms(gram, good.product, good.square, good.count, good.limits)
@@ -85,6 +85,6 @@ def test_forms_that_are_not_finite_have_no_bins_and_no_plausible_rmse(value):
     for bad in (value, -value):
         with pytest.raises(dc.DepthClipError, match="nothing is clamped"):
             good.rmse([[1, 2, 3, bad]])
-        similarity[1, 0, 0, 0, 0] = bad
+        similarities[1, 0, 0, 0, 0] = bad
         with pytest.raises(dc.DepthClipError, match="similarities of frame 1"):
-            error_forms(truth, similarity, 0.1, PROTOCOL)
+            error_forms(truth, similarities, 0.1, PROTOCOL)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.depth import flip_average, place, upsample, weighted_depth
-from depthclip_core.method.responses import bin_weights
+from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import Window
 
 
@@ -17,33 +17,33 @@ def answers(draw):
     k, h, w = draw(st.integers(1, 9)), draw(st.integers(1, 6)), draw(st.integers(1, 6))
     seed = draw(st.integers(0, 2**31))
     generator = torch.Generator().manual_seed(seed)
-    similarity = torch.rand(2, k, h, w, generator=generator) * 0.1
+    similarities = torch.rand(2, k, h, w, generator=generator) * 0.1
     bins = (torch.rand(k, generator=generator) * 9 + 0.5).tolist()
-    return similarity, bins
+    return similarities, bins
 
 
 @given(answers(), st.floats(0.01, 10))
 def test_depth_stays_within_the_bins(case, temperature):
-    similarity, bins = case
-    depth = weighted_depth(bin_weights(similarity, temperature), bins)
+    similarities, bins = case
+    depth = weighted_depth(bin_weights(similarities, temperature), bins)
     assert depth.min() >= min(bins) - 1e-5
     assert depth.max() <= max(bins) + 1e-5
 
 
 @given(answers(), st.randoms(use_true_random=False))
 def test_permuting_words_with_their_bins_changes_nothing(case, random):
-    similarity, bins = case
+    similarities, bins = case
     order = list(range(len(bins)))
     random.shuffle(order)
-    depth = weighted_depth(bin_weights(similarity), bins)
-    permuted = weighted_depth(bin_weights(similarity[:, order]), [bins[i] for i in order])
+    depth = weighted_depth(bin_weights(similarities), bins)
+    permuted = weighted_depth(bin_weights(similarities[:, order]), [bins[i] for i in order])
     torch.testing.assert_close(permuted, depth, atol=1e-5, rtol=0)
 
 
 @given(answers())
 def test_flipping_twice_is_nothing(case):
-    similarity, bins = case
-    depth = weighted_depth(bin_weights(similarity), bins)
+    similarities, bins = case
+    depth = weighted_depth(bin_weights(similarities), bins)
     assert torch.equal(depth.flip(-1).flip(-1), depth)
     assert torch.equal(flip_average(depth, depth.flip(-1)), depth)
     other = torch.rand_like(depth)
@@ -53,8 +53,8 @@ def test_flipping_twice_is_nothing(case):
 
 @given(answers())
 def test_flip_and_upsampling_commute_with_the_weighted_sum(case):
-    similarity, bins = case
-    weights = bin_weights(similarity)
+    similarities, bins = case
+    weights = bin_weights(similarities)
     late = upsample(weighted_depth(weights, bins), (20, 24))
     early = weighted_depth(upsample(weights, (20, 24)), bins)
     torch.testing.assert_close(late, early, atol=1e-5, rtol=1e-5)

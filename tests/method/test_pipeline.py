@@ -93,9 +93,9 @@ def test_weights_of_pixels_times_bins_are_the_depth(sample):
     frames = photograph()[None]
     for flip in (True, False):
         text = sample.text_vectors(PROMPTS["original"])
-        similarity = respond(frames, sample, text, ["value"], flip)["value"]
-        assert similarity.shape == (1, 2 if flip else 1, 7, 15, 20)
-        weights = naive.pixel_weights(similarity, (480, 640))
+        similarities = respond(frames, sample, text, ["value"], flip)["value"]
+        assert similarities.shape == (1, 2 if flip else 1, 7, 15, 20)
+        weights = naive.pixel_weights(similarities, (480, 640))
         depth = np.tensordot(weights, BINS["original"], axes=(1, 0))
         expected = dc.predict_depth(frames, sample, head="value", flip=flip)
         np.testing.assert_allclose(depth, expected, atol=1e-5)
@@ -177,9 +177,9 @@ def test_an_overflow_is_an_error_and_no_depth(channel, head):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_depth_maps_of_what_is_not_finite_are_not(bad):
-    similarity = torch.rand(1, 2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    similarities = torch.rand(1, 2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     with pytest.raises(dc.DepthClipError, match="bins must be finite"):
-        depth_maps(similarity, [1.0, bad, 3.0], (8, 10))
-    similarity[0, 1, 2, 3, 4] = bad  # the mirror image's
-    depth = depth_maps(similarity, [1.0, 2.0, 3.0], (8, 10))
+        depth_maps(similarities, [1.0, bad, 3.0], (8, 10))
+    similarities[0, 1, 2, 3, 4] = bad  # the mirror image's
+    depth = depth_maps(similarities, [1.0, 2.0, 3.0], (8, 10))
     assert np.isnan(depth[0, -1, 0]) and np.isfinite(depth[0, 0, -1])

@@ -5,7 +5,7 @@ import pytest
 
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
-from depthclip_core.plots import figures, strips
+from depthclip_core.plots import strips, style
 from depthclip_core.settings import BINS, RELEASED_WINDOW
 
 matplotlib.use("Agg")
@@ -13,8 +13,8 @@ SMALL = (64, 96)
 
 
 @pytest.fixture(autouse=True)
-def style():
-    with plt.style.context(str(figures.STYLE)):
+def in_style():
+    with plt.style.context(str(style.STYLE)):
         yield
     plt.close("all")
 
@@ -51,8 +51,8 @@ def test_a_strip_is_cut_to_the_networks_window():
 def test_strips_share_one_scale_of_depth_and_one_of_error(known, errors):
     figure = strips.depth_strip([strip(known, ("a", "b"))] * 3, "sample", errors=errors)
     maps = [ax.images[0] for ax in figure.axes if ax.images and ax.images[0].get_array().ndim == 2]
-    depths = [image for image in maps if image.get_cmap() == figures.DEPTH_COLOURS]
-    off = [image for image in maps if image.get_cmap() == figures.ERROR_COLOURS]
+    depths = [image for image in maps if image.get_cmap() == style.DEPTH_COLOURS]
+    off = [image for image in maps if image.get_cmap() == style.ERROR_COLOURS]
     assert len(depths) == 3 * (2 + known) and len(off) == 6 * (known and errors)
     assert len({image.get_clim() for image in depths}) == 1
     assert depths[0].get_clim() == ((0, 4) if known else (0, 3))

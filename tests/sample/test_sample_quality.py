@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import depthclip_core as dc
-from depthclip_core.analysis import scenes
+from depthclip_core.analysis import scene_classifier
 from depthclip_core.encoding import passes as encoding
-from depthclip_core.evaluation import experiments
+from depthclip_core.evaluation import scoring
 from depthclip_core.settings import PROMPTS, PUBLISHED_METRICS
 
 pytestmark = pytest.mark.slow
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.slow
 def run():
     encoder = dc.load_encoder("sample", device="cpu")
     frames = {s: dc.open_dataset("sample", s) for s in ("train", "test")}
-    responses = {
+    similarities = {
         split: encoding.collect_responses(
             part, encoder, PROMPTS["original"], ["value"], progress=False
         )["value"]
         for split, part in frames.items()
     }
-    bins = experiments.fit(frames["train"], responses["train"])
-    return encoder, frames, responses["test"], bins
+    bins = scoring.fit(frames["train"], similarities["train"])
+    return encoder, frames, similarities["test"], bins
 
 
 def test_the_split_is_as_large_as_promised(run):
@@ -35,15 +35,15 @@ def test_the_split_is_as_large_as_promised(run):
 
 def test_value_with_fitted_bins_knows_depth(run):
     _, frames, similarity, bins = run
-    mean = dc.summarise(experiments.score(frames["test"], similarity, bins))
+    mean = dc.summarise(scoring.score(frames["test"], similarity, bins))
     assert mean["n_empty"] == 0
     assert mean["delta1"] >= 0.70
-    assert experiments.correlation(frames["test"], similarity, bins) >= 0.80
+    assert scoring.correlation(frames["test"], similarity, bins) >= 0.80
 
 
 def test_it_beats_each_metrics_own_best_constant(run):
     _, frames, similarity, bins = run
-    ours = dc.summarise(experiments.score(frames["test"], similarity, bins))
+    ours = dc.summarise(scoring.score(frames["test"], similarity, bins))
     truth = np.stack([frame.raw_depth for frame in frames["test"]])
     # Chosen on the test split itself: no constant at all does better.
     for metric, metres in dc.best_constants(truth)[list(PUBLISHED_METRICS)].items():
@@ -56,6 +56,6 @@ def test_it_beats_each_metrics_own_best_constant(run):
 def test_it_classifies_scenes(run):
     encoder, frames, _, _ = run
     kinds = sorted(set(frames["test"].scenes))
-    answers = scenes.classify_scenes(frames["test"], encoder, kinds).argmax(1)
+    answers = scene_classifier.classify_scenes(frames["test"], encoder, kinds).argmax(1)
     right = np.mean([kinds[a] == s for a, s in zip(answers, frames["test"].scenes, strict=True)])
     assert right >= 0.60

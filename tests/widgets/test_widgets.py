@@ -49,18 +49,18 @@ def few(frames):
 
 
 @pytest.fixture(scope="module")
-def similarity(few, encoder, store):
+def similarities(few, encoder, store):
     return collect_responses(few, encoder, "original", [HEAD], store=store, progress=False)[HEAD]
 
 
 @pytest.fixture
-def cells(few, similarity):
-    return widgets.CellExplorer(few, similarity, "original", cell=(9, 4))
+def cells(few, similarities):
+    return widgets.CellExplorer(few, similarities, "original", cell=(9, 4))
 
 
 @pytest.fixture
-def bins(few, similarity):
-    return widgets.BinExplorer(few, similarity, "original")
+def bins(few, similarities):
+    return widgets.BinExplorer(few, similarities, "original")
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def click(shown, x, y):
     shown.clicks._handle_mouse_msg(shown.clicks, message, [])
 
 
-def test_a_click_and_the_sliders_choose_a_cell(cells, similarity):
+def test_a_click_and_the_sliders_choose_a_cell(cells, similarities):
     seen = {cells.image.value}
     clicks = [(4 + 22 * 2.5, 24 + 22 * 7.5), (390 + 22 * 16.5, 346 + 22 * 0.5)]
     for (x, y), cell in zip(clicks, [(7, 2), (0, 16)], strict=True):
@@ -102,7 +102,7 @@ def test_a_click_and_the_sliders_choose_a_cell(cells, similarity):
         assert cells.image.value not in seen
         seen.add(cells.image.value)
     cells.row.value = 12
-    weights = torch.softmax(1000 * similarity[0], dim=1)
+    weights = torch.softmax(1000 * similarities[0], dim=1)
     mean = (weights[0] + weights[1].flip(-1))[:, 12, 16].numpy() / 2
     np.testing.assert_allclose([b.get_width() for b in cells.picture._bars], mean, atol=1e-6)
     assert f"predicted {mean @ settings.BINS['original']:.2f} m" in cells.headline
@@ -154,12 +154,12 @@ def test_a_scene_leaves_its_frames_to_choose_from(cells, few):
     assert len(cells.frame.options) == 3
 
 
-def test_bins_push_their_neighbours_and_depth_and_metrics_follow(bins, few, similarity):
+def test_bins_push_their_neighbours_and_depth_and_metrics_follow(bins, few, similarities):
     first, table = bins.image.value, bins.metrics
     bins.sliders[2].value = 2.7
     expected = (1.0, 1.5, 2.7, 2.75, 2.8, 2.85, 3.0)
     assert bins.bins == pytest.approx(expected)
-    depth = pipeline.depth_maps(similarity[:1], expected, (416, 544))
+    depth = pipeline.depth_maps(similarities[:1], expected, (416, 544))
     np.testing.assert_allclose(bins.depth, depth[0], atol=1e-5)
     scores = dc.evaluate(depth, few[0].raw_depth[None]).iloc[0]
     np.testing.assert_allclose(
@@ -172,10 +172,10 @@ def test_bins_push_their_neighbours_and_depth_and_metrics_follow(bins, few, simi
     assert bins.image.value != first
 
 
-def test_temperature_presets_and_reset(bins, similarity):
+def test_temperature_presets_and_reset(bins, similarities):
     first = bins.image.value
     bins.temperature.value = 1.0
-    depth = pipeline.depth_maps(similarity[:1], bins.bins, (416, 544), 1.0)[0]
+    depth = pipeline.depth_maps(similarities[:1], bins.bins, (416, 544), 1.0)[0]
     np.testing.assert_allclose(bins.depth, depth, atol=1e-5)
     assert bins.image.value != first
     for name, metres in settings.BINS.items():
@@ -328,15 +328,15 @@ def test_photographs_without_depth(encoder, store):
         assert explored.image.value != before and explored.message.value == ""
 
 
-def test_what_does_not_fit_is_refused_at_once(few, similarity, encoder):
+def test_what_does_not_fit_is_refused_at_once(few, similarities, encoder):
     with pytest.raises(dc.DepthClipError, match="3 responses for 2 frames"):
-        widgets.CellExplorer(few[:2], similarity, "original")
+        widgets.CellExplorer(few[:2], similarities, "original")
     with pytest.raises(dc.DepthClipError, match="3 responses for 2 frames"):
-        widgets.BinExplorer(few[:2], similarity, "original")
+        widgets.BinExplorer(few[:2], similarities, "original")
     with pytest.raises(dc.DepthClipError, match=r"no cell \(13, 0\)"):
-        widgets.CellExplorer(few, similarity, "original", cell=(13, 0))
+        widgets.CellExplorer(few, similarities, "original", cell=(13, 0))
     with pytest.raises(dc.DepthClipError, match="one bin for each word"):
-        widgets.CellExplorer(few, similarity, "original", [1, 2])
+        widgets.CellExplorer(few, similarities, "original", [1, 2])
 
 
 def test_the_picture_keeps_its_size(cells):
@@ -349,12 +349,12 @@ def test_the_picture_keeps_its_size(cells):
         )
 
 
-def test_names_and_words_are_shown_as_they_are(few, similarity, recwarn):
+def test_names_and_words_are_shown_as_they_are(few, similarities, recwarn):
     named = [replace(frame, name="a $x_$ 写\n.jpg", scene="<b>_\udcff</b>") for frame in few]
     words = ("$w_$ <b>写</b>", *settings.PROMPTS["original"][1:])
     for shown in (
-        widgets.CellExplorer(named, similarity, words, title="$t_$"),
-        widgets.BinExplorer(named, similarity, words),
+        widgets.CellExplorer(named, similarities, words, title="$t_$"),
+        widgets.BinExplorer(named, similarities, words),
     ):
         shown.frame.value = 1
         assert shown.message.value == ""

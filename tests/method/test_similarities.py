@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.method.responses import bin_weights, similarities
+from depthclip_core.method.similarities import bin_weights, text_similarities
 
 
 def test_similarities_are_dot_products_in_fp32():
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(2, 8, 3, 4, generator=generator)
     text = torch.randn(5, 8, generator=generator)
-    got = similarities(vectors.bfloat16(), text)
+    got = text_similarities(vectors.bfloat16(), text)
     assert got.dtype == torch.float32
-    got = similarities(vectors, text)
+    got = text_similarities(vectors, text)
     for b, k, i, j in np.ndindex(2, 5, 3, 4):
         expected = sum(vectors[b, d, i, j].item() * text[k, d].item() for d in range(8))
         assert got[b, k, i, j].item() == pytest.approx(expected, abs=1e-5)
@@ -22,23 +22,23 @@ def test_similarities_are_dot_products_in_fp32():
 
 @given(st.integers(0, 2**31), st.integers(1, 9), st.floats(0.01, 10))
 def test_weights_are_a_distribution_over_words(seed, k, temperature):
-    similarity = torch.randn(2, k, 3, 4, generator=torch.Generator().manual_seed(seed))
-    weights = bin_weights(similarity, temperature)
+    similarities = torch.randn(2, k, 3, 4, generator=torch.Generator().manual_seed(seed))
+    weights = bin_weights(similarities, temperature)
     assert weights.min() >= 0
     torch.testing.assert_close(weights.sum(1), torch.ones(2, 3, 4))
 
 
 @given(st.floats(-1, 1))
 def test_adding_to_all_similarities_changes_nothing(shift):
-    similarity = torch.rand(1, 7, 3, 4, generator=torch.Generator().manual_seed(0)) * 0.01
+    similarities = torch.rand(1, 7, 3, 4, generator=torch.Generator().manual_seed(0)) * 0.01
     torch.testing.assert_close(
-        bin_weights(similarity + shift), bin_weights(similarity), atol=1e-3, rtol=0
+        bin_weights(similarities + shift), bin_weights(similarities), atol=1e-3, rtol=0
     )
 
 
 def test_the_released_softmax_is_of_a_thousand_times_s():
-    similarity = torch.tensor([0.2, 0.201]).view(1, 2, 1, 1)
-    weights = bin_weights(similarity).flatten()
+    similarities = torch.tensor([0.2, 0.201]).view(1, 2, 1, 1)
+    weights = bin_weights(similarities).flatten()
     assert weights[1].item() == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-4)
 
 
@@ -57,8 +57,8 @@ def test_a_temperature_whose_logits_leave_float32_is_refused():
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_a_cell_that_is_not_finite_has_no_weights(bad):
     """Minus infinity, too, which the softmax takes for a word that never answers."""
-    similarity = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    expected = bin_weights(similarity)
+    similarities = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    expected = bin_weights(similarities)
     expected[1, :, 0, 1] = torch.nan
-    similarity[1, 2, 0, 1] = bad
-    assert torch.equal(bin_weights(similarity).nan_to_num(-1), expected.nan_to_num(-1))
+    similarities[1, 2, 0, 1] = bad
+    assert torch.equal(bin_weights(similarities).nan_to_num(-1), expected.nan_to_num(-1))

@@ -13,8 +13,8 @@ from PIL import Image
 
 import depthclip_core as dc
 from depthclip_core import bench
-from depthclip_core.bench import charts as bench_charts
-from depthclip_core.plots import charts, comparisons, figures
+from depthclip_core.bench import plots as bench_plots
+from depthclip_core.plots import map_plots, scene_plots, score_plots, style, word_plots
 from depthclip_core.settings import Window
 
 matplotlib.use("Agg")
@@ -33,10 +33,10 @@ NAMES = {
 
 
 @pytest.fixture(autouse=True)
-def style(monkeypatch):
+def in_style(monkeypatch):
     monkeypatch.setattr(Text, "set_text", Text.set_text)  # what `use_style` sets is taken back
     with matplotlib.rc_context(), pd.option_context("display.html.use_mathjax", True):
-        figures.use_style()
+        style.use_style()
         yield
     plt.close("all")
 
@@ -49,20 +49,20 @@ def test_save_figure_writes_png_and_pdf_named_for_both(tmp_path, monkeypatch):
     monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path / "new"))
     figure, ax = plt.subplots()
     ax.plot([0, 1])
-    png = figures.save_figure(figure, "00_pipeline", "line")
+    png = style.save_figure(figure, "00_pipeline", "line")
     assert png == tmp_path / "new" / "00_pipeline_line.png"
     assert Image.open(png).size[0] > 100
     assert png.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     first = {path.name: path.read_bytes() for path in png.parent.iterdir()}
     assert len(first) == 2  # and no half-written file beside them
-    figures.save_figure(figure, "00_pipeline", "line")
+    style.save_figure(figure, "00_pipeline", "line")
     assert {path.name: path.read_bytes() for path in png.parent.iterdir()} == first
 
 
 def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
     monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path))
     figure, _ = plt.subplots()
-    png = figures.save_figure(figure, "a", "b")
+    png = style.save_figure(figure, "a", "b")
     before = png.read_bytes()
 
     def fail(path, **options):
@@ -71,7 +71,7 @@ def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(figure, "savefig", fail)
     with pytest.raises(OSError, match="disk full"):
-        figures.save_figure(figure, "a", "b")
+        style.save_figure(figure, "a", "b")
     assert png.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -79,7 +79,7 @@ def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
 def test_depth_maps_share_limits_and_show_holes():
     _, ax = plt.subplots()
     depth = np.array([[0.0, 1.0], [np.nan, 4.0]])
-    image = figures.show_depth(ax, depth, (0, 5), "depth")
+    image = map_plots.show_depth(ax, depth, (0, 5), "depth")
     assert image.get_clim() == (0, 5)
     assert image.get_array().mask.tolist() == [[True, False], [True, False]]
     assert ax.get_title("left") == "depth"
@@ -87,14 +87,14 @@ def test_depth_maps_share_limits_and_show_holes():
 
 def test_depth_limits_cover_every_map():
     near, far = np.full((4, 4), 1.2), np.full((4, 4), 4.6)
-    assert figures.depth_limits(near) == (0, 1.5)
-    assert figures.depth_limits(near, far) == (0, 5)
-    assert figures.depth_limits(np.zeros((2, 2))) == (0, 10)
+    assert map_plots.depth_limits(near) == (0, 1.5)
+    assert map_plots.depth_limits(near, far) == (0, 5)
+    assert map_plots.depth_limits(np.zeros((2, 2))) == (0, 10)
 
 
 def test_the_grid_lies_on_the_window_and_marks_cells():
     _, ax = plt.subplots()
-    figures.show_grid(ax, Window(56, 472, 60, 604), (13, 17), [(0, 0), (12, 16)])
+    map_plots.show_grid(ax, Window(56, 472, 60, 604), (13, 17), [(0, 0), (12, 16)])
     assert len(ax.lines) == 14 + 18
     first, last = ax.patches
     assert first.get_xy() == (60, 56) and (first.get_width(), first.get_height()) == (32, 32)
@@ -103,12 +103,12 @@ def test_the_grid_lies_on_the_window_and_marks_cells():
 
 def test_bars_say_predicted_and_true_depth():
     weights = np.array([[[0.25]], [[0.75]]])
-    figure = figures.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [2.0], "sample")
+    figure = word_plots.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [2.0], "sample")
     assert "cell (0, 0): predicted 2.50 m, true 2.00 m" in titles(figure)
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0.25, 0.75]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["near  1.00 m", "far  3.00 m"]
-    unknown = figures.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [0.0], "sample")
+    unknown = word_plots.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [0.0], "sample")
     assert "truth unknown" in titles(unknown)[0]
 
 
@@ -116,21 +116,21 @@ def test_contours_are_drawn_only_at_depths_that_occur():
     depth = np.tile(np.linspace(1, 4, 30), (20, 1))
     depth[:3] = 0  # missing
     _, ax = plt.subplots()
-    figures.show_contours(ax, depth, [0.5, 1.5, 3, 6], (0, 5))
+    map_plots.show_contours(ax, depth, [0.5, 1.5, 3, 6], (0, 5))
     assert sorted(text.get_text() for text in ax.texts) == ["1.5 m", "3 m"]
     (lines,) = ax.collections
     assert lines.get_clim() == (0, 5) and list(lines.levels) == [1.5, 3]
     at = lines.get_paths()[0].vertices[:, 0]
     np.testing.assert_allclose(at, 29 * (1.5 - 1) / 3)
     _, ax = plt.subplots()
-    figures.show_contours(ax, np.zeros((4, 4)), [1], (0, 5))
+    map_plots.show_contours(ax, np.zeros((4, 4)), [1], (0, 5))
     assert not ax.collections
 
 
 def test_intervals_are_rows_with_a_reference():
     table = pd.DataFrame({"mean": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 3.0]}, ["a", "b"])
     _, ax = plt.subplots()
-    figures.show_intervals(ax, table, 1.2, "rmse")
+    score_plots.show_intervals(ax, table, 1.2, "rmse")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
     (bars,) = ax.collections
     assert [s[:, 0].tolist() for s in bars.get_segments()] == [[0.5, 1.5], [1.5, 3.0]]
@@ -141,7 +141,7 @@ def test_intervals_are_rows_with_a_reference():
 def test_rooms_show_each_reading_and_what_is_printed():
     curves = pd.DataFrame({"pixel": [5.0, 3.0], "cell": [4.0, 2.0]}, [1.0, 5.0])
     _, ax = plt.subplots()
-    figures.show_rooms(ax, curves, 2.934, "rmse (m)", 6)
+    score_plots.show_rooms(ax, curves, 2.934, "rmse (m)", 6)
     assert [line.get_label() for line in ax.lines] == [
         "random pixel",
         "random cell",
@@ -152,7 +152,7 @@ def test_rooms_show_each_reading_and_what_is_printed():
 
 def test_word_maps_share_one_scale():
     cells = np.arange(8.0).reshape(2, 2, 2)
-    figure = figures.word_maps(cells, WORDS, "similarity", "sample, frame 1")
+    figure = map_plots.word_maps(cells, WORDS, "similarity", "sample, frame 1")
     assert figure.get_suptitle() == "sample, frame 1"
     images = [ax.images[0] for ax in figure.axes[:2]]
     assert {image.get_clim() for image in images} == {(0, 7)}
@@ -164,7 +164,7 @@ def test_pipeline_with_and_without_truth(known):
     rgb, depth = np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 2.0)
     truth = np.full((64, 96), 3.0) if known else None
     weights = np.full((2, 2, 3), 0.5)
-    whole = figures.pipeline(
+    whole = map_plots.pipeline(
         rgb, Window(0, 64, 0, 96), weights, WORDS, BINS, depth, truth, "sample"
     )
     assert any("ground truth" in t for t in titles(whole)) == known
@@ -187,9 +187,9 @@ def named(name):
     """A figure with a name in every kind of place."""
     figure, axes = plt.subplots(1, 2, figsize=(6, 3))
     shares = pd.DataFrame([[0.5, 0.5], [0.2, 0.8]], index=[name, "b"], columns=[0.5, 1.5])
-    charts.show_densities(axes[0], shares)
+    scene_plots.show_densities(axes[0], shares)
     table = pd.DataFrame([[1.0, 2.0]], index=[name], columns=[name, "c"])
-    charts.show_table(axes[1], table, name, (0, 2))
+    scene_plots.show_table(axes[1], table, name, (0, 2))
     axes[0].set_title(name)
     axes[0].annotate(name, (0, 0))
     axes[0].set_xlabel(name)
@@ -221,8 +221,8 @@ def test_any_name_can_be_drawn(name):
 
 @given(st.text())
 def test_what_is_drawable_is_drawn_as_it_is(text):
-    clean = figures.drawable(text)
-    assert figures.drawable(clean) == clean
+    clean = style.drawable(text)
+    assert style.drawable(clean) == clean
     assert len(clean.split("\n")) == len(text.split("\n"))
 
 
@@ -230,7 +230,7 @@ def test_pictures_have_names_as_they_are():
     rgb, depth = np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 2.0)
     window, weights = Window(0, 64, 0, 96), np.full((2, 2, 3), 0.5)
     name = "a $x_$ 写"
-    figure = figures.pipeline(rgb, window, weights, (name, "b"), BINS, depth, depth, name)
+    figure = map_plots.pipeline(rgb, window, weights, (name, "b"), BINS, depth, depth, name)
     draw(figure)
     assert {"a $x_$ □", "“a $x_$ □”\n= 1.00 m"} <= written(figure)
 
@@ -245,10 +245,10 @@ def test_logarithmic_axes_have_plain_numbers():
         [["rmse", "agrees", 1.2, 1.3], ["rel", "agrees", 0.2, 0.3]], None, columns
     )
     figure, axes = plt.subplots(3, figsize=(7, 8))
-    bench_charts.show_stages(axes[0], stages)
-    bench_charts.show_growth(axes[1], growth.index, growth, "frames", "seconds", "log")
-    comparisons.show_against(axes[2], ledger.replace("rel", "abs_rel"), scale="log")
-    for drawn in (figure, charts.response_panels(curves, [1.0], "a")):
+    bench_plots.show_stages(axes[0], stages)
+    bench_plots.show_growth(axes[1], growth.index, growth, "frames", "seconds", "log")
+    score_plots.show_against(axes[2], ledger.replace("rel", "abs_rel"), scale="log")
+    for drawn in (figure, word_plots.response_panels(curves, [1.0], "a")):
         draw(drawn)
         assert not [text for text in written(drawn) if "$" in text]
 
@@ -262,10 +262,10 @@ def test_a_file_that_the_workbook_did_not_draw_is_left_alone(tmp_path, monkeypat
     monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path))
     figure, _ = plt.subplots()
     for _ in range(2):  # its own figures are drawn again
-        figures.save_figure(figure, "a", "b")
+        style.save_figure(figure, "a", "b")
     for name in ("c_d.png", "c_d.pdf"):
         (tmp_path / name).write_bytes(b"mine")
         with pytest.raises(dc.DepthClipError, match=f"{name} was not drawn by the workbook"):
-            figures.save_figure(figure, "c", "d")
+            style.save_figure(figure, "c", "d")
         assert (tmp_path / name).read_bytes() == b"mine"
         (tmp_path / name).unlink()

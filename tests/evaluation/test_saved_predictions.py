@@ -7,10 +7,14 @@ from PIL import Image
 
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation import experiments, saved
+from depthclip_core.evaluation import saved_predictions, scoring
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import resolve_protocol
-from depthclip_core.evaluation.saved import open_predictions, save_predictions, score_saved
+from depthclip_core.evaluation.saved_predictions import (
+    open_predictions,
+    save_predictions,
+    score_saved,
+)
 from depthclip_core.settings import RELEASED_WINDOW
 
 NAMES = ["0002", "0007", "0011"]
@@ -125,7 +129,7 @@ def test_another_aspect_is_an_error_that_names_the_frame(tmp_path, shape):
 def test_resizing_agrees_with_a_naive_loop_and_keeps_holes():
     depth = smooth((7, 9))
     depth[2, 3], depth[6, 8] = 0, 0
-    ours = saved._resized(depth, (31, 37))
+    ours = saved_predictions._resized(depth, (31, 37))
     naive = naive_resize(depth, (31, 37))
     np.testing.assert_allclose(ours, naive, atol=2e-5)
     assert (ours == 0).any() and ours[-1, -1] == 0
@@ -231,35 +235,35 @@ def test_hdf5_stacks_must_match_their_names(tmp_path, extra):
         open_predictions(tmp_path / "a.h5", NAMES)
 
 
-def frames_of(truths):
+def frames_of(ground_truths):
     return [
         Frame(name, np.zeros((*FRAME, 3), np.uint8), truth, truth, "kitchen", crop=RELEASED_WINDOW)
-        for name, truth in zip(NAMES, truths, strict=True)
+        for name, truth in zip(NAMES, ground_truths, strict=True)
     ]
 
 
 @pytest.mark.parametrize("protocol", ["released", "marigold"])
 def test_scores_are_those_of_evaluate(folder, protocol):
-    truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
+    ground_truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
     maps = open_predictions(folder, NAMES, protocol)
-    rows = score_saved(frames_of(truths), maps, protocol)
-    expected = evaluate(np.stack(list(maps)), np.stack(truths), protocol, NAMES)
+    rows = score_saved(frames_of(ground_truths), maps, protocol)
+    expected = evaluate(np.stack(list(maps)), np.stack(ground_truths), protocol, NAMES)
     pd.testing.assert_frame_equal(rows.drop(columns=["scene", "coverage"]), expected)
     assert list(rows["scene"]) == ["kitchen"] * 3
     with pytest.raises(DepthClipError, match="3 depth maps for 2 frames"):
-        score_saved(frames_of(truths)[:2], maps, protocol)
+        score_saved(frames_of(ground_truths)[:2], maps, protocol)
 
 
 def test_coverage_is_the_share_of_measured_pixels_and_none_is_an_error(tmp_path):
-    truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
-    half = [truth * (np.arange(FRAME[1]) < 46 + 111) for truth in truths]
+    ground_truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
+    half = [truth * (np.arange(FRAME[1]) < 46 + 111) for truth in ground_truths]
     save_predictions(tmp_path / "half", NAMES, half)
-    rows = score_saved(frames_of(truths), open_predictions(tmp_path / "half", NAMES))
+    rows = score_saved(frames_of(ground_truths), open_predictions(tmp_path / "half", NAMES))
     np.testing.assert_allclose(rows["coverage"], 111 / 555, rtol=0.02)
     half[1] = np.zeros(FRAME)
     save_predictions(tmp_path / "none", NAMES, half)
     with pytest.raises(DepthClipError, match=f"'{NAMES[1]}' predicts none of the"):
-        score_saved(frames_of(truths), open_predictions(tmp_path / "none", NAMES))
+        score_saved(frames_of(ground_truths), open_predictions(tmp_path / "none", NAMES))
 
 
 def test_a_map_of_the_cut_region_is_placed_in_the_frame(tmp_path):
@@ -280,20 +284,20 @@ def test_other_units_and_hidden_datasets_are_told(tmp_path):
 
 
 def test_a_perfect_map_of_the_whole_frame_is_perfect_on_the_whole_region(tmp_path):
-    truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
-    save_predictions(tmp_path, NAMES, truths)
-    rows = score_saved(frames_of(truths), open_predictions(tmp_path, NAMES))
+    ground_truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
+    save_predictions(tmp_path, NAMES, ground_truths)
+    rows = score_saved(frames_of(ground_truths), open_predictions(tmp_path, NAMES))
     assert (rows["rmse"] == 0).all() and (rows["delta1"] == 1).all()
     region = resolve_protocol("released").region
     assert (rows["n_pixels"] == np.prod(region.shape)).all()
 
 
 def test_our_own_predictions_survive_the_way_through_files(tmp_path):
-    """What `experiments.score` says of the responses, the saved maps say too."""
-    similarity = torch.from_numpy(np.random.default_rng(0).normal(0.2, 0.003, (3, 2, 7, 13, 17)))
-    similarity, bins = similarity.float(), np.linspace(1, 4, 7).tolist()
+    """What `scoring.score` says of the responses, the saved maps say too."""
+    similarities = torch.from_numpy(np.random.default_rng(0).normal(0.2, 0.003, (3, 2, 7, 13, 17)))
+    similarities, bins = similarities.float(), np.linspace(1, 4, 7).tolist()
     frames = frames_of([smooth(FRAME, seed) for seed in (7, 8, 9)])
-    save_predictions(tmp_path, NAMES, experiments.predictions(similarity, bins))
+    save_predictions(tmp_path, NAMES, scoring.predictions(similarities, bins))
     rows = score_saved(frames, open_predictions(tmp_path, NAMES))
-    expected = experiments.score(frames, similarity, bins)
+    expected = scoring.score(frames, similarities, bins)
     pd.testing.assert_frame_equal(rows[expected.columns], expected, rtol=1e-4)

@@ -21,14 +21,14 @@ from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import (
     Truth,
     cell_weights,
-    checked_similarity,
+    checked_similarities,
     counted,
     paired,
     pixel_maps,
 )
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.evaluation.ratios import align, scores
-from depthclip_core.method.responses import logit_factor
+from depthclip_core.method.similarities import logit_factor
 from depthclip_core.settings import TEMPERATURE
 
 PAPER_METRICS = ("delta1", "delta2", "delta3", "abs_rel", "log10", "rmse")
@@ -84,8 +84,8 @@ class Sweep:
 
 
 def sweep(
-    truths: Iterable[np.ndarray],
-    similarity: Tensor,
+    ground_truths: Iterable[np.ndarray],
+    similarities: Tensor,
     bins: Mapping[str, Sequence[float]] | np.ndarray,
     temperatures: Sequence[float] = (TEMPERATURE,),
     protocols: Sequence[str | Protocol] = ("released",),
@@ -98,8 +98,9 @@ def sweep(
 ) -> Sweep:
     """Score partitions × temperatures × protocols over frames, each frame read once.
 
-    truths: ground truth (480, 640) of N frames, metres, holes 0, read as they are needed.
-    similarity: (N, V, K, h, w) as from `experiments.collect_responses`; V = 1 view, or 2 with the
+    ground_truths: ground truth (480, 640) of N frames, metres, holes 0, read as they are needed.
+    similarities: (N, V, K, h, w) as from `encoding.passes.collect_responses`; V = 1 view, or 2 with
+    the
         mirror image, of which a protocol without flip takes the first.
     bins: P partitions by name, or an array (P, K) of metres, each bin beyond the protocol's near
         limit of 1 mm. protocols: names or `Protocol`s. names: the frames'; else 0 … N − 1.
@@ -109,8 +110,8 @@ def sweep(
     silog, in hundredths, 1e-3 unless its ratios hardly differ). Pixels whose ratio is a threshold
     of delta to within 1e-6 may fall on either side of it where rounding moved the prediction.
     """
-    similarity = checked_similarity(similarity).cpu()
-    n_frames, _, n_words = similarity.shape[:3]
+    similarities = checked_similarities(similarities).cpu()
+    n_frames, _, n_words = similarities.shape[:3]
     labels, partitions = _partitions(bins, n_words)
     if names is not None and len(names) != n_frames:
         raise DepthClipError(f"{len(names)} names for {n_frames} responses")
@@ -127,10 +128,10 @@ def sweep(
         if partitions.min() <= protocol.min_depth:
             raise DepthClipError(
                 f"a bin of {partitions.min()} m is no deeper than the {protocol.min_depth} m from "
-                "which a prediction counts: use experiments.score"
+                "which a prediction counts: use scoring.score"
             )
     # Protocols that count the same pixels of the same prediction are scored once.
-    two_views = similarity.shape[1] == 2
+    two_views = similarities.shape[1] == 2
     seen = [replace(p, region=p.overlap, flip=p.flip and two_views) for p in resolved]
     plan = [(float(t), protocol) for t in temperatures for protocol in seen]
     distinct = list(dict.fromkeys(plan))
@@ -140,12 +141,12 @@ def sweep(
         raise DepthClipError(f"threads must be 1 or more, got {threads}")
 
     def one_frame(position: int, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        views = similarity[position]
+        views = similarities[position]
         values, counts = _score_frame(truth, views, partitions, distinct, metrics, device)
         return values[order], counts[order]
 
     results = _in_threads(
-        one_frame, paired(truths, n_frames), threads if device.startswith("cpu") else 1
+        one_frame, paired(ground_truths, n_frames), threads if device.startswith("cpu") else 1
     )
     shape = (len(plan), len(partitions), n_frames, len(metrics))
     values, counts = np.empty(shape), np.empty((len(plan), n_frames), dtype=np.int64)
@@ -217,12 +218,12 @@ def _score_frame(
     alike: dict[tuple[float, Protocol], list[int]] = {}  # but for how they align
     for index, (temperature, protocol) in enumerate(settings):
         alike.setdefault((temperature, replace(protocol, align=None)), []).append(index)
-    truths: dict[Protocol, Truth] = {}
+    counted_truths: dict[Protocol, Truth] = {}
     for (temperature, protocol), indices in alike.items():
         where = replace(protocol, flip=True)
-        if where not in truths:
-            truths[where] = counted(truth, protocol)
-        pixels = truths[where]
+        if where not in counted_truths:
+            counted_truths[where] = counted(truth, protocol)
+        pixels = counted_truths[where]
         counts[indices] = pixels.n_valid
         if not pixels.n_valid:
             continue

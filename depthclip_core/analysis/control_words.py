@@ -19,11 +19,13 @@ from torch import Tensor
 from depthclip_core.analysis import tables
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
-from depthclip_core.evaluation.pixels import checked_similarity
+from depthclip_core.evaluation.pixels import checked_similarities
 from depthclip_core.settings import MAX_DEPTH, PROMPTS
 
 _data = tomllib.loads(
-    resources.files("depthclip_core.analysis").joinpath("controls.toml").read_text(encoding="utf-8")
+    resources.files("depthclip_core.analysis")
+    .joinpath("control_words.toml")
+    .read_text(encoding="utf-8")
 )
 CONTROLS = MappingProxyType({name: tuple(words) for name, words in _data["words"].items()})
 VOCABULARIES = MappingProxyType({**PROMPTS, **CONTROLS})  # the paper's lists first
@@ -36,7 +38,7 @@ def even_bins(n_words: int = 7) -> tuple[float, ...]:
     return tuple(float(b) for b in (np.arange(n_words) + 0.5) * MAX_DEPTH / n_words)
 
 
-def published() -> pd.DataFrame:
+def auty_scores() -> pd.DataFrame:
     """Auty & Mikolajczyk's scores of words without training, rel and δ1: their own setting."""
     table = pd.DataFrame(_data["published"]["rows"], _data["published"]["metrics"]).T
     return table.rename_axis("words")
@@ -52,14 +54,14 @@ def orders(bins: Sequence[float]) -> np.ndarray:
     return np.array(list(permutations(bins)), dtype=np.float64)
 
 
-def where_words_win(depths: np.ndarray, similarity: Tensor, words: Sequence[str]) -> pd.DataFrame:
+def where_words_win(depths: np.ndarray, similarities: Tensor, words: Sequence[str]) -> pd.DataFrame:
     """For each word the cells that it answers best, and their true depth.
 
-    depths: (N, h, w) of `answers.cell_depths`. similarity: (N, V, K, h, w), of which the first
-    view, the image itself, is asked. Columns: cells, and 25 %, median and 75 % of
-    their depths, metres.
+    depths: (N, h, w) of `word_responses.cell_depths`. similarities: (N, V, K, h, w), of which the
+    first view, the image itself, is asked. Columns: cells, and 25 %, median and 75 % of their
+    depths, metres.
     """
-    depth, winner = _winners(depths, similarity)
+    depth, winner = _winners(depths, similarities)
     rows = {}
     for k, word in enumerate(words):
         own = depth[winner == k]
@@ -68,13 +70,13 @@ def where_words_win(depths: np.ndarray, similarity: Tensor, words: Sequence[str]
     return pd.DataFrame(rows).T.astype({"cells": int}).rename_axis("word")
 
 
-def order_in_images(depths: np.ndarray, similarity: Tensor) -> pd.Series:
+def order_in_images(depths: np.ndarray, similarities: Tensor) -> pd.Series:
     """Rank correlations of the words' order, near to far, with true depth; arguments as above.
 
     words: of the median depth where each word wins. cells: of depth and winner, cell by cell. NaN
     where fewer than three words, for cells two, win anywhere.
     """
-    depth, winner = _winners(depths, similarity)
+    depth, winner = _winners(depths, similarities)
     present = np.unique(winner)
     middles = [np.median(depth[winner == k]) for k in present]
     return pd.Series(
@@ -139,9 +141,9 @@ def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.Da
     return table.assign(verdict=verdict)
 
 
-def _winners(depths: np.ndarray, similarity: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def _winners(depths: np.ndarray, similarities: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Depth of every measured cell of all frames, and which word wins there."""
-    winner = checked_similarity(similarity)[:, 0].argmax(1).cpu().numpy()
+    winner = checked_similarities(similarities)[:, 0].argmax(1).cpu().numpy()
     if winner.shape != depths.shape:
         raise DepthClipError(f"answers at {winner.shape} cells for depths at {depths.shape}")
     if np.isinf(depths).any():

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from depthclip_core.analysis import answers
-from depthclip_core.plots import charts, figures
+from depthclip_core.analysis import word_responses
+from depthclip_core.plots import map_plots, scene_plots, style, word_plots
 from depthclip_core.settings import RELEASED_WINDOW
 
 matplotlib.use("Agg")
@@ -13,8 +13,8 @@ WORDS, BINS = ("near", "middle", "far"), (1.0, 2.0, 3.0)
 
 
 @pytest.fixture(autouse=True)
-def style():
-    with plt.style.context(str(figures.STYLE)):
+def in_style():
+    with plt.style.context(str(style.STYLE)):
         yield
     plt.close("all")
 
@@ -23,7 +23,7 @@ def style():
 def curves():
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(3), (8, 5, 5)).transpose(0, 3, 1, 2)
-    return answers.response_curves(weights, rng.uniform(1, 8, (8, 5, 5)), WORDS)
+    return word_responses.response_curves(weights, rng.uniform(1, 8, (8, 5, 5)), WORDS)
 
 
 def titles(figure):
@@ -40,9 +40,9 @@ def test_semantic_bins_show_each_cell_with_its_patch_and_depths():
     weights = np.zeros((3, 13, 17))
     weights[[0, 2], 1, 2] = 0.25, 0.75
     weights[1, 12, 16] = 1
-    cells, truths = [(1, 2), (12, 16)], [2.4, np.nan]
-    figure = charts.semantic_bins(
-        rgb, RELEASED_WINDOW, weights, WORDS, BINS, cells, truths, "sample, frame 1"
+    cells, ground_truths = [(1, 2), (12, 16)], [2.4, np.nan]
+    figure = word_plots.semantic_bins(
+        rgb, RELEASED_WINDOW, weights, WORDS, BINS, cells, ground_truths, "sample, frame 1"
     )
     assert figure.get_suptitle() == "sample, frame 1"
     assert "predicted 2.50 m, true 2.40 m" in titles(figure)
@@ -57,7 +57,7 @@ def test_semantic_bins_show_each_cell_with_its_patch_and_depths():
 def test_counts_are_written_and_coloured_by_their_depths_share():
     _, ax = plt.subplots()
     counts = pd.DataFrame([[3, 0, 5], [1, 0, 5]], index=["near", "far"], columns=list("abc"))
-    charts.show_counts(ax, counts)
+    word_plots.show_counts(ax, counts)
     colours = np.ma.filled(ax.collections[0].get_array().astype(float), np.nan)
     np.testing.assert_allclose(colours, [[0.75, np.nan, 0.5], [0.25, np.nan, 0.5]])
     assert ax.collections[0].get_clim() == (0, 1)
@@ -66,7 +66,7 @@ def test_counts_are_written_and_coloured_by_their_depths_share():
 
 
 def test_a_panel_per_word_has_its_curve_its_band_and_its_bin(curves):
-    figure = charts.response_panels(curves, BINS, "sample")
+    figure = word_plots.response_panels(curves, BINS, "sample")
     assert [t for t in titles(figure) if t] == [f"“{word}”" for word in WORDS]
     for ax, word, metres in zip(figure.axes, WORDS, BINS, strict=True):
         by_label = {line.get_label(): line for line in ax.lines}
@@ -80,7 +80,7 @@ def test_a_panel_per_word_has_its_curve_its_band_and_its_bin(curves):
 
 def test_entropies_reach_to_all_words_alike():
     _, ax = plt.subplots()
-    charts.show_entropies(ax, {"one": np.array([[0.0, 1.0], [2.0, 2.0]])}, n_words=4)
+    word_plots.show_entropies(ax, {"one": np.array([[0.0, 1.0], [2.0, 2.0]])}, n_words=4)
     line, most = ax.lines
     pairs = dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
     assert {0.0: 0.25, 1.0: 0.5, 2.0: 1.0}.items() <= pairs.items()
@@ -91,7 +91,7 @@ def test_entropies_reach_to_all_words_alike():
 def test_photos_and_depths_share_one_scale():
     rgb = np.zeros((48, 64, 3), np.uint8)
     pairs = [("a, 0001", rgb, np.full((48, 64), 5.0)), ("b, 0002", rgb, np.full((48, 64), 1.0))]
-    figure = charts.photos_and_depths(pairs, "sample, test")
+    figure = map_plots.photos_and_depths(pairs, "sample, test")
     assert "RGB image, a, 0001" in titles(figure)
     limits = {image.get_clim() for ax in figure.axes[2:4] for image in ax.images}
     assert limits == {(0, 5)}
@@ -99,9 +99,9 @@ def test_photos_and_depths_share_one_scale():
 
 def test_boxes_are_the_quantiles_and_flag_few():
     _, ax = plt.subplots()
-    quantiles = pd.DataFrame([[1, 2, 3, 4, 5]], index=["office"], columns=charts.BOX)
+    quantiles = pd.DataFrame([[1, 2, 3, 4, 5]], index=["office"], columns=scene_plots.BOX)
     counts = pd.DataFrame({"images": [3], "few": [True]}, index=["office"])
-    charts.show_boxes(ax, quantiles, counts)
+    scene_plots.show_boxes(ax, quantiles, counts)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["office, n = 3 (few)"]
     box = ax.patches[0].get_path().vertices[:, 0]
     assert (box.min(), box.max()) == (2, 4)
@@ -112,7 +112,7 @@ def test_boxes_are_the_quantiles_and_flag_few():
 def test_densities_are_shares_per_step():
     _, ax = plt.subplots()
     shares = pd.DataFrame([[0.5, 0.25, 0.25]], index=["a"], columns=[0.1, 0.2, 9.9])
-    charts.show_densities(ax, shares, step=1)
+    scene_plots.show_densities(ax, shares, step=1)
     values, edges, _ = ax.patches[0].get_data()
     assert values[[0, -1]].tolist() == [0.75, 0.25]
     assert edges[[0, 1, -1]].tolist() == [0, 1, 10]
@@ -122,6 +122,6 @@ def test_doubtful_numbers_stand_in_brackets():
     _, ax = plt.subplots()
     table = pd.DataFrame([[1.0, 2.5], [3.0, 4.0]], index=["fixed", "a"], columns=["x", "y"])
     doubtful = pd.DataFrame([[False, True]], index=["a"], columns=["x", "y"])
-    charts.show_table(ax, table, "depth (m)", (0, 4), doubtful=doubtful)
+    scene_plots.show_table(ax, table, "depth (m)", (0, 4), doubtful=doubtful)
     assert annotations(ax) == ["1.00", "2.50", "3.00", "(4.00)"]
     assert ax.collections[0].get_clim() == (0, 4)

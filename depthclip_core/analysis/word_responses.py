@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.pixels import cell_weights, checked_similarity, counted
+from depthclip_core.evaluation.pixels import cell_weights, checked_similarities, counted
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.settings import TEMPERATURE
 
@@ -25,7 +25,7 @@ INTERVAL = (0.025, 0.975)
 
 
 def cell_depths(
-    truths: Iterable[np.ndarray],
+    ground_truths: Iterable[np.ndarray],
     grid: tuple[int, int],
     protocol: str | Protocol = "released",
     statistic: str = "median",
@@ -33,8 +33,8 @@ def cell_depths(
 ) -> np.ndarray:
     """True depth of each cell (N, h, w), metres: over its pixels that the protocol counts.
 
-    truths: (480, 640) each, metres, holes 0. statistic: "median" or "mean". least: the share of a
-    cell's pixels that must count; a cell with fewer is NaN.
+    ground_truths: (480, 640) each, metres, holes 0. statistic: "median" or "mean". least: the share
+    of a cell's pixels that must count; a cell with fewer is NaN.
     """
     if statistic not in ("median", "mean"):
         raise DepthClipError(f"statistic is 'median' or 'mean', not {statistic!r}")
@@ -53,9 +53,9 @@ def cell_depths(
     ]
     of_cells = ndimage.median if statistic == "median" else ndimage.mean
     out = []
-    for truth in truths:
+    for truth in ground_truths:
         known = counted(truth, protocol)
-        depth, label = known.depth[known.valid].astype(np.float64), inside[known.valid]
+        depth, label = known.depth[known.valid_mask].astype(np.float64), inside[known.valid_mask]
         counts = np.bincount(label, minlength=n_cells)
         depths = np.full(n_cells, np.nan)
         use = np.flatnonzero((counts > 0) & (counts >= enough))
@@ -66,13 +66,13 @@ def cell_depths(
 
 
 def mean_weights(
-    similarity: Tensor, temperature: float = TEMPERATURE, flip: bool = True
+    similarities: Tensor, temperature: float = TEMPERATURE, flip: bool = True
 ) -> np.ndarray:
     """Bin weights (N, K, h, w) of similarities (N, V, K, h, w); flip: mean with the mirror image's.
 
     A sum over the words with the bins is the depth on the grid of cells, as it is scored.
     """
-    views = checked_similarity(similarity)
+    views = checked_similarities(similarities)
     return np.stack([cell_weights(frame, temperature, flip) for frame in views])
 
 

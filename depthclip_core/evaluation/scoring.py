@@ -12,7 +12,7 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.fitting import fit_bins
 from depthclip_core.evaluation.metrics import METRICS, evaluate, pooled_correlation
 from depthclip_core.evaluation.protocols import resolve_protocol
-from depthclip_core.evaluation.sweeps import sweep
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import depth_maps
 from depthclip_core.settings import TEMPERATURE
 
@@ -20,7 +20,7 @@ BATCH = 8
 
 
 def predictions(
-    similarity: Tensor,
+    similarities: Tensor,
     bins: Sequence[float],
     temperature: float = TEMPERATURE,
     protocol: str = "released",
@@ -31,56 +31,62 @@ def predictions(
     """
     protocol = resolve_protocol(protocol)
     shape = protocol.window.shape
-    similarity = similarity if protocol.flip else similarity[:, :1]
-    for part in similarity.split(BATCH):
+    similarities = similarities if protocol.flip else similarities[:, :1]
+    for part in similarities.split(BATCH):
         yield from depth_maps(part, bins, shape, temperature)
 
 
 def score(
     frames: Sequence[Frame],
-    similarity: Tensor,
+    similarities: Tensor,
     bins: Sequence[float],
     temperature: float = TEMPERATURE,
     protocol: str = "released",
 ) -> pd.DataFrame:
     """Rows as from `evaluate`, one per frame and named for it, with its scene beside them."""
-    frames = _checked(frames, len(similarity), protocol)
-    names, truths = frames.names, _truths(frames)
+    frames = _checked(frames, len(similarities), protocol)
+    names, ground_truths = frames.names, _truths(frames)
     if min(bins) > resolve_protocol(protocol).min_depth:
         everything = sweep(
-            truths, similarity, [bins], [temperature], [protocol], names=names, metrics=[*METRICS]
+            ground_truths,
+            similarities,
+            [bins],
+            [temperature],
+            [protocol],
+            names=names,
+            metrics=[*METRICS],
         )
         rows = everything.rows()
     else:  # which pixels count depends on the prediction
-        maps = predictions(similarity, bins, temperature, protocol)
-        pairs = zip(names, maps, truths, strict=True)
+        maps = predictions(similarities, bins, temperature, protocol)
+        pairs = zip(names, maps, ground_truths, strict=True)
         rows = pd.concat([evaluate(m[None], t[None], protocol, [name]) for name, m, t in pairs])
     return rows.assign(scene=frames.scenes)
 
 
 def correlation(
     frames: Sequence[Frame],
-    similarity: Tensor,
+    similarities: Tensor,
     bins: Sequence[float],
     temperature: float = TEMPERATURE,
     protocol: str = "released",
 ) -> float:
     """Pearson correlation of predicted and true depth over all valid pixels of all frames."""
-    frames = _checked(frames, len(similarity), protocol)
-    maps = predictions(similarity, bins, temperature, protocol)
+    frames = _checked(frames, len(similarities), protocol)
+    maps = predictions(similarities, bins, temperature, protocol)
     return pooled_correlation(zip(maps, _truths(frames), strict=True), protocol)
 
 
 def fit(
     frames: Sequence[Frame],
-    similarity: Tensor,
+    similarities: Tensor,
     method: str = "median",
     temperature: float = TEMPERATURE,
     protocol: str = "released",
 ) -> tuple[float, ...]:
     """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
-    frames = _checked(frames, len(similarity), protocol)
-    return fit_bins(_truths(frames), similarity, method, temperature, protocol)
+    frames = _checked(frames, len(similarities), protocol)
+    return fit_bins(_truths(frames), similarities, method, temperature, protocol)
 
 
 def _truths(frames: Sequence[Frame]) -> Iterator[np.ndarray]:

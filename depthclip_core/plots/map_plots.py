@@ -1,79 +1,22 @@
-"""Figures: functions of (ax, data) in one style, what is composed of them, and how it is saved.
+"""Photographs and maps: functions of (ax, data), and figures composed of them.
 
 Depth is always in metres on one scale, near dark and far bright (viridis); errors diverge from
 white, too near blue and too far red; what is missing is grey. All are safe for colour-blind eyes.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
 
-from depthclip_core.errors import DepthClipError
-from depthclip_core.files import replacing
-from depthclip_core.settings import Window, figures_folder
-from depthclip_core.text import printable
-
-MISSING = "0.75"  # grey, of pixels without a value
-DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
-ERROR_COLOURS = plt.get_cmap("RdBu_r").with_extremes(bad=MISSING)
-ANSWER_COLOURS = plt.get_cmap("cividis")
-MADE_BY = "the DepthCLIP workbook"  # in every figure's file, by which it is known
-STYLE = resources.files("depthclip_core.plots").joinpath("figures.mplstyle")
-FONT = "DejaVu Sans"  # the style's; matplotlib brings it, so it is the same on every machine
-NOT_DRAWN = "\N{WHITE SQUARE}"
-_set_text = Text.set_text
-
-
-def use_style() -> None:
-    """Take the workbook's style for all figures and tables of this process.
-
-    Text is shown as it is, whatever name a photograph or a scene has: `$` begins no formula, and
-    figures have a square for each character that their font lacks.
-    """
-    plt.style.use(str(STYLE))
-    # Each title, label, tick and legend entry is set by this, also by notebooks and by seaborn.
-    Text.set_text = _set_drawable_text
-    pd.options.display.html.use_mathjax = False
-
-
-def drawable(text: str) -> str:
-    """The text with a square for each character that the font lacks; line breaks stay."""
-    return "".join(
-        character if ord(character) in _characters() or character == "\n" else NOT_DRAWN
-        for character in "\n".join(map(printable, text.split("\n")))
-    )
-
-
-def save_figure(figure: Figure, notebook: str, name: str) -> Path:
-    """Write <notebook>_<name>.png and .pdf into the folder of figures; returns the PNG's path.
-
-    Raises `DepthClipError` where a file of that name was not written by this function.
-    """
-    folder = figures_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    png = folder / f"{notebook}_{name}.png"
-    for path in (png, png.with_suffix(".pdf")):
-        if path.exists() and MADE_BY.encode() not in path.read_bytes():
-            raise DepthClipError(f"{path} was not drawn by the workbook: move it away")
-        # Without dates in it, the same figure is the same file.
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        metadata["Creator"] = MADE_BY
-        with replacing(path) as part:
-            figure.savefig(part, format=path.suffix[1:], metadata=metadata)
-    return png
+from depthclip_core.plots.style import ANSWER_COLOURS, DEPTH_COLOURS, ERROR_COLOURS
+from depthclip_core.settings import Window
 
 
 def show_photo(ax: Axes, rgb: np.ndarray, title: str = "") -> AxesImage:
@@ -138,41 +81,6 @@ def show_answers(ax: Axes, cells: np.ndarray, limits: tuple[float, float], title
     return _frameless(ax, image, title)
 
 
-def show_weights(
-    ax: Axes, weights: np.ndarray, words: Sequence[str], bins: Sequence[float], colour: str = "C0"
-) -> None:
-    """A cell's bin weights (K,) as bars, each with its word and the depth that it stands for."""
-    ax.barh(range(len(words)), weights, color=colour)
-    ax.set_yticks(range(len(words)), [f"{w}  {b:.2f} m" for w, b in zip(words, bins, strict=True)])
-    ax.set(xlim=(0, 1), xlabel="bin weight")
-    ax.invert_yaxis()
-
-
-def show_intervals(
-    ax: Axes, table: pd.DataFrame, reference: float | None = None, title: str = ""
-) -> None:
-    """Means with intervals, a row each: columns mean, low and high; `reference` as a line."""
-    y = np.arange(len(table))
-    ax.hlines(y, table["low"], table["high"], color="C0", lw=2)
-    ax.plot(table["mean"], y, "o", color="C0", ms=5)
-    if reference is not None:
-        ax.axvline(reference, color="C1", ls="--", lw=1.2, label="best constant")
-    ax.set(yticks=y, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), title=title)
-    ax.grid(axis="x", alpha=0.3)
-
-
-def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends: float) -> None:
-    """A metric (columns: readings) against the depth of an empty room (index, m), as printed too.
-
-    ends: the largest value shown.
-    """
-    for position, (reading, values) in enumerate(curves.items()):
-        ax.plot(curves.index, values, color=f"C{position}", label=f"random {reading}")
-    ax.axhline(printed, color="0.3", ls="--", lw=1.2, label="printed by the paper")
-    depth_of_room = "true depth, the same everywhere (m)"
-    ax.set(xlabel=depth_of_room, ylabel=label, xlim=(0, curves.index.max()), ylim=(0, ends))
-
-
 def depth_bar(
     figure: Figure,
     image: ScalarMappable,
@@ -214,26 +122,6 @@ def word_maps(cells: np.ndarray, words: Sequence[str], label: str, title: str) -
     return figure
 
 
-def bars_of_cells(
-    weights: np.ndarray,
-    words: Sequence[str],
-    bins: Sequence[float],
-    marked: Sequence[tuple[int, int]],
-    truths: Sequence[float],
-    title: str,
-) -> Figure:
-    """Bar charts of the weights (K, h, w) of some cells, titled with predicted and true depth."""
-    figure, axes = plt.subplots(1, len(marked), figsize=(4.6 * len(marked), 2.7), squeeze=False)
-    pairs = zip(axes[0], marked, truths, strict=True)
-    for i, (ax, (row, column), truth) in enumerate(pairs):
-        show_weights(ax, weights[:, row, column], words, bins, colour=f"C{i + 1}")
-        depth = float(np.dot(weights[:, row, column], bins))
-        known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
-        ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
-    figure.suptitle(title)
-    return figure
-
-
 def pipeline(
     rgb: np.ndarray,
     window: Window,
@@ -267,14 +155,17 @@ def pipeline(
     return figure
 
 
-@cache
-def _characters() -> frozenset[int]:
-    """What the font can draw, as code points."""
-    return frozenset(get_font(findfont(FONT)).get_charmap())
-
-
-def _set_drawable_text(self: Text, s: object) -> None:
-    _set_text(self, None if s is None else drawable(str(s)))
+def photos_and_depths(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str) -> Figure:
+    """RGB above, measured depth below, a column per frame (name, rgb, depth) on one scale."""
+    limits = depth_limits(*(depth for _, _, depth in pairs))
+    size = (3.3 * len(pairs) + 0.8, 5.3)
+    figure, axes = plt.subplots(2, len(pairs), figsize=size, squeeze=False)
+    for column, (name, rgb, depth) in zip(axes.T, pairs, strict=True):
+        show_photo(column[0], rgb, f"RGB image, {name}")
+        image = show_depth(column[1], depth, limits, "depth map (grey: not measured)")
+    depth_bar(figure, image, axes)
+    figure.suptitle(title)
+    return figure
 
 
 def _frameless(ax: Axes, image: AxesImage, title: str) -> AxesImage:

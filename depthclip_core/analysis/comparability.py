@@ -9,7 +9,7 @@ from depthclip_core.settings import TEMPERATURE
 
 # The labelled set as its authors give it.
 NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654
-PUBLISHED = {
+PAPER_SETTINGS = {
     "prompts": "original",
     "bins": "original",
     "temperature": TEMPERATURE,
@@ -17,7 +17,7 @@ PUBLISHED = {
 }
 
 
-def what_is_shown(frames: Sequence[Frame], encoder: Encoder, head: str | None = None) -> str:
+def run_caption(frames: Sequence[Frame], encoder: Encoder, head: str | None = None) -> str:
     """One line for a notebook's first output: data, encoder, head, and that a sample is one."""
     title = as_dataset(frames).title
     weights = {"own": "the sample's own CLIP", "random": f"{encoder.name} with random weights"}
@@ -50,8 +50,8 @@ def not_comparable(
     if head != "released":
         reasons.append(f"the head is {head!r}, not 'released'")
     for name, value in settings.items():
-        if value != PUBLISHED[name]:
-            reasons.append(f"the {name} is {value!r}, not {PUBLISHED[name]!r}")
+        if value != PAPER_SETTINGS[name]:
+            reasons.append(f"the {name} is {value!r}, not {PAPER_SETTINGS[name]!r}")
     return reasons
 
 

@@ -18,7 +18,7 @@ from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.reading import read_ahead, read_truth
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import evaluate
-from depthclip_core.evaluation.protocols import NYU_REGION, Protocol, resolve_protocol
+from depthclip_core.evaluation.protocols import EIGEN_CROP, Protocol, resolve_protocol
 from depthclip_core.files import replacing
 from depthclip_core.method.depth import upsample
 
@@ -56,7 +56,7 @@ class SavedPredictions(Sequence):
         covered = _covered(metres.shape, self._protocol, self._covers, label)
         if covered == "region":
             whole = np.zeros(self._protocol.frame, np.float32)
-            whole[NYU_REGION.slices] = _resized(metres, NYU_REGION.shape)
+            whole[EIGEN_CROP.slices] = _resized(metres, EIGEN_CROP.shape)
             return whole
         return _resized(metres, _shapes(self._protocol)[covered])
 
@@ -99,7 +99,7 @@ def open_predictions(
 def score_saved(
     frames: Sequence[Frame], maps: Sequence[np.ndarray], protocol: str | Protocol = "released"
 ) -> pd.DataFrame:
-    """Rows as from `experiments.score`, of depth maps in the order of the frames, read one by one.
+    """Rows as from `scoring.score`, of depth maps in the order of the frames, read one by one.
 
     A whole frame's map counts in the protocol's whole region; DepthCLIP's only in its window. Also
     in a row: coverage, the share of the region's measured pixels that have a prediction.
@@ -109,12 +109,12 @@ def score_saved(
         raise DepthClipError(f"{len(maps)} depth maps for {len(frames)} frames")
     frames = as_dataset(frames)
     names = frames.names
-    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
-    triples = zip(names, maps, truths, strict=True)
+    ground_truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    triples = zip(names, maps, ground_truths, strict=True)
     protocol, rows = resolve_protocol(protocol), []
     for name, depth, truth in triples:
         row = evaluate(depth[None], truth[None], protocol, [name])
-        wanted = np.count_nonzero(protocol.measured(truth[protocol.region.slices]))
+        wanted = np.count_nonzero(protocol.valid_depth_mask(truth[protocol.region.slices]))
         if wanted and not row["n_pixels"].iloc[0]:
             raise DepthClipError(
                 f"the depth map of {name!r} predicts none of the {wanted} pixels that count"
@@ -272,7 +272,7 @@ def _metres(values: np.ndarray, scale: float, label: str) -> np.ndarray:
 
 def _shapes(protocol: Protocol) -> dict[str, tuple[int, int]]:
     """Rows and columns of what a map may show."""
-    shapes = (protocol.frame, protocol.window.shape, NYU_REGION.shape)
+    shapes = (protocol.frame, protocol.window.shape, EIGEN_CROP.shape)
     return dict(zip(COVERS, shapes, strict=True))
 
 

@@ -5,8 +5,8 @@ import torch
 from scipy.stats import wasserstein_distance
 
 import depthclip_core as dc
-from depthclip_core.analysis import distributions
-from depthclip_core.evaluation import experiments
+from depthclip_core.analysis import scene_depths
+from depthclip_core.evaluation import scoring
 from depthclip_core.settings import RELEASED_WINDOW
 
 SCENES = ["office", "bathroom", "office", "bathroom"]
@@ -17,7 +17,7 @@ def flat(depth):
 
 
 @pytest.fixture(scope="module")
-def truths():
+def ground_truths():
     rng = np.random.default_rng(0)
     made = [rng.uniform(0.5, top, (480, 640)).astype(np.float32) for top in (4, 2, 6, 3)]
     made[0][:, :300] = 0  # an image of fewer pixels counts as much
@@ -25,14 +25,14 @@ def truths():
 
 
 @pytest.fixture(scope="module")
-def histograms(truths):
-    return distributions.depth_histograms(truths)
+def histograms(ground_truths):
+    return scene_depths.depth_histograms(ground_truths)
 
 
-def test_histograms_are_shares_of_the_pixels_that_count(truths, histograms):
+def test_histograms_are_shares_of_the_pixels_that_count(ground_truths, histograms):
     assert histograms.shape == (4, 1000)
     np.testing.assert_allclose(histograms.sum(axis=1), 1)
-    inside = truths[0][56:471, 60:601]
+    inside = ground_truths[0][56:471, 60:601]
     inside = inside[(inside > 1e-3) & (inside < 10)]
     expected = ((inside >= 2) & (inside < 3)).mean()
     steps = (histograms.columns > 2) & (histograms.columns < 3)
@@ -40,88 +40,88 @@ def test_histograms_are_shares_of_the_pixels_that_count(truths, histograms):
 
 
 def test_an_image_without_depth_is_none():
-    histograms = distributions.depth_histograms([flat(2.0), flat(0.0), flat(10.0)])
+    histograms = scene_depths.depth_histograms([flat(2.0), flat(0.0), flat(10.0)])
     assert histograms.isna().all(axis=1).tolist() == [False, True, True]
-    shares = distributions.by_scene(histograms, ["a", "a", "b"])
+    shares = scene_depths.by_scene(histograms, ["a", "a", "b"])
     assert list(shares.index) == ["a"]
-    assert distributions.image_counts(histograms, ["a", "a", "b"])["images"].to_dict() == {"a": 1}
+    assert scene_depths.image_counts(histograms, ["a", "a", "b"])["images"].to_dict() == {"a": 1}
     with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
-        distributions.by_scene(histograms[1:], ["a", "b"])
+        scene_depths.by_scene(histograms[1:], ["a", "b"])
 
 
 def test_each_image_counts_the_same(histograms):
-    shares = distributions.by_scene(histograms, SCENES)
+    shares = scene_depths.by_scene(histograms, SCENES)
     assert list(shares.index) == ["bathroom", "office"]  # from near to far
     expected = (histograms.loc[0] + histograms.loc[2]) / 2
     np.testing.assert_allclose(shares.loc["office"], expected)
     with pytest.raises(dc.DepthClipError, match="3 scenes for 4 histograms"):
-        distributions.by_scene(histograms, SCENES[:3])
+        scene_depths.by_scene(histograms, SCENES[:3])
 
 
 def test_few_images_are_flagged():
-    histograms = distributions.depth_histograms([flat(2.0)])
+    histograms = scene_depths.depth_histograms([flat(2.0)])
     many = pd.concat([histograms] * 13, ignore_index=True)
-    counts = distributions.image_counts(many, ["a"] * 10 + ["b"] * 3)
+    counts = scene_depths.image_counts(many, ["a"] * 10 + ["b"] * 3)
     assert counts["images"].to_dict() == {"a": 10, "b": 3}
     assert counts["few"].to_dict() == {"a": False, "b": True}
 
 
-def test_quantiles_are_those_of_the_pixels(truths, histograms):
+def test_quantiles_are_those_of_the_pixels(ground_truths, histograms):
     levels = (0.05, 0.25, 0.5, 0.95)
-    got = distributions.quantiles(histograms, levels)
-    for image, truth in enumerate(truths):
+    got = scene_depths.quantiles(histograms, levels)
+    for image, truth in enumerate(ground_truths):
         inside = truth[56:471, 60:601]
         expected = np.quantile(inside[inside > 0], levels)
-        np.testing.assert_allclose(got.loc[image], expected, atol=distributions.STEP)
+        np.testing.assert_allclose(got.loc[image], expected, atol=scene_depths.STEP)
 
 
 def test_distances_are_metres_of_moving():
-    histograms = distributions.depth_histograms([flat(1.505), flat(4.005), flat(4.005)])
-    table = distributions.distances(histograms)
+    histograms = scene_depths.depth_histograms([flat(1.505), flat(4.005), flat(4.005)])
+    table = scene_depths.distances(histograms)
     np.testing.assert_allclose(table, [[0, 2.5, 2.5], [2.5, 0, 0], [2.5, 0, 0]], atol=1e-9)
 
 
-def test_distances_are_those_of_the_pixels(truths, histograms):
-    table = distributions.distances(histograms)
-    a, b = (truth[56:471, 60:601] for truth in (truths[1], truths[3]))
+def test_distances_are_those_of_the_pixels(ground_truths, histograms):
+    table = scene_depths.distances(histograms)
+    a, b = (truth[56:471, 60:601] for truth in (ground_truths[1], ground_truths[3]))
     expected = wasserstein_distance(a.ravel(), b.ravel())
-    assert table.loc[1, 3] == pytest.approx(expected, abs=distributions.STEP)
+    assert table.loc[1, 3] == pytest.approx(expected, abs=scene_depths.STEP)
     np.testing.assert_allclose(table, table.T)
 
 
 def test_chance_is_what_dealing_the_images_gives():
     """Two images, two scenes: however they are dealt, the distance is that of the images."""
-    histograms = distributions.depth_histograms([flat(1.505), flat(4.005)])
-    table = distributions.distances_by_chance(histograms, ["a", "b"], draws=5)
+    histograms = scene_depths.depth_histograms([flat(1.505), flat(4.005)])
+    table = scene_depths.distances_by_chance(histograms, ["a", "b"], draws=5)
     np.testing.assert_allclose(table, [[0, 2.5], [2.5, 0]], atol=1e-9)
 
 
 def test_chance_covers_scenes_that_do_not_differ_and_not_those_that_do():
     rng = np.random.default_rng(0)
-    alike = distributions.depth_histograms([flat(d) for d in rng.uniform(1, 4, 40)])
+    alike = scene_depths.depth_histograms([flat(d) for d in rng.uniform(1, 4, 40)])
     scenes = ["a", "b"] * 20
-    apart = distributions.distances(distributions.by_scene(alike, scenes)).loc["a", "b"]
-    assert apart < distributions.distances_by_chance(alike, scenes).loc["a", "b"] < 1
+    apart = scene_depths.distances(scene_depths.by_scene(alike, scenes)).loc["a", "b"]
+    assert apart < scene_depths.distances_by_chance(alike, scenes).loc["a", "b"] < 1
     depths = [d + 2 * (i % 2) for i, d in enumerate(rng.uniform(1, 4, 40))]
-    unlike = distributions.depth_histograms([flat(d) for d in depths])
-    apart = distributions.distances(distributions.by_scene(unlike, scenes)).loc["a", "b"]
-    assert apart > distributions.distances_by_chance(unlike, scenes).loc["a", "b"]
+    unlike = scene_depths.depth_histograms([flat(d) for d in depths])
+    apart = scene_depths.distances(scene_depths.by_scene(unlike, scenes)).loc["a", "b"]
+    assert apart > scene_depths.distances_by_chance(unlike, scenes).loc["a", "b"]
 
 
 def test_a_scene_that_is_not_there_is_told_with_those_that_are():
-    assert distributions.positions_of(SCENES, "bathroom") == [1, 3]
+    assert scene_depths.positions_of(SCENES, "bathroom") == [1, 3]
     with pytest.raises(dc.DepthClipError, match="no frame shows scene 'attic'.*bathroom, office"):
-        distributions.positions_of(SCENES, "attic")
+        scene_depths.positions_of(SCENES, "attic")
 
 
 def test_the_typical_frame_is_nearest_to_its_scene():
     depths = (1.0, 2.0, 2.2, 0.0, 9.0)
-    histograms = distributions.depth_histograms([flat(d) for d in depths])
+    histograms = scene_depths.depth_histograms([flat(d) for d in depths])
     scenes = ["a", "b", "b", "b", "b"]
-    assert distributions.typical_frame(histograms, scenes, "b") == 2
-    assert distributions.typical_frame(histograms, scenes, "a") == 0
+    assert scene_depths.typical_frame(histograms, scenes, "b") == 2
+    assert scene_depths.typical_frame(histograms, scenes, "a") == 0
     with pytest.raises(dc.DepthClipError, match="no frame of scene 'b' has"):
-        distributions.typical_frame(histograms.iloc[[0, 3]].reset_index(drop=True), "ab", "b")
+        scene_depths.typical_frame(histograms.iloc[[0, 3]].reset_index(drop=True), "ab", "b")
 
 
 def test_wanted_bins_are_the_fit_of_each_scene():
@@ -137,17 +137,17 @@ def test_wanted_bins_are_the_fit_of_each_scene():
         for i, scene in enumerate(SCENES)
     ]
     generator = torch.Generator().manual_seed(0)
-    similarity = 0.001 * torch.randn(4, 2, 3, 13, 17, generator=generator)
-    table = distributions.wanted_bins(frames, similarity, SCENES, ("x", "y", "z"))
+    similarities = 0.001 * torch.randn(4, 2, 3, 13, 17, generator=generator)
+    table = scene_depths.wanted_bins(frames, similarities, SCENES, ("x", "y", "z"))
     assert list(table.index) == ["all", "bathroom", "office"]
     for row, of_scene in (("all", [0, 1, 2, 3]), ("bathroom", [1, 3]), ("office", [0, 2])):
-        expected = experiments.fit([frames[i] for i in of_scene], similarity[of_scene])
+        expected = scoring.fit([frames[i] for i in of_scene], similarities[of_scene])
         np.testing.assert_allclose(table.loc[row], expected, atol=1e-9)
     with pytest.raises(dc.DepthClipError, match="4 responses and 3 scenes for 4 frames"):
-        distributions.wanted_bins(frames, similarity, SCENES[:3], ("x", "y", "z"))
+        scene_depths.wanted_bins(frames, similarities, SCENES[:3], ("x", "y", "z"))
 
 
 def test_quantiles_of_rows_without_known_pixels_are_nan():
     shares = pd.DataFrame([[0.5, 0.5], [np.nan, 1.0], [0.0, 0.0]], columns=[1.0, 2.0])
-    found = distributions.quantiles(shares, [0.5])[0.5]
+    found = scene_depths.quantiles(shares, [0.5])[0.5]
     assert found[0] == 1.0 and found[1:].isna().all()

@@ -7,7 +7,7 @@ import torch
 import depthclip_core as dc
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.store import Store
-from depthclip_core.evaluation import experiments
+from depthclip_core.evaluation import scoring
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
 
 WORDS, METRES = PROMPTS["original"], BINS["original"]
@@ -34,7 +34,7 @@ def encoder():
 
 
 @pytest.fixture(scope="module")
-def responses(frames, encoder, tmp_path_factory):
+def similarities(frames, encoder, tmp_path_factory):
     return collect_responses(
         frames,
         encoder,
@@ -45,8 +45,8 @@ def responses(frames, encoder, tmp_path_factory):
     )
 
 
-def test_scores_from_responses_are_those_of_the_calls(frames, encoder, responses):
-    rows = experiments.score(frames, responses["released"], METRES)
+def test_scores_from_responses_are_those_of_the_calls(frames, encoder, similarities):
+    rows = scoring.score(frames, similarities["released"], METRES)
     depth = dc.predict_depth(frames, encoder)
     truth = np.stack([f.raw_depth for f in frames])
     expected = dc.evaluate(depth, truth, names=[f.name for f in frames])
@@ -55,42 +55,42 @@ def test_scores_from_responses_are_those_of_the_calls(frames, encoder, responses
     np.testing.assert_allclose(rows[expected.columns], expected, atol=1e-4)
 
 
-def test_heads_answer_differently_and_each_in_one_pass(responses):
-    assert {head: tuple(s.shape) for head, s in responses.items()} == {
+def test_heads_answer_differently_and_each_in_one_pass(similarities):
+    assert {head: tuple(s.shape) for head, s in similarities.items()} == {
         "value": (10, 2, 7, 13, 17),
         "released": (10, 2, 7, 13, 17),
     }
-    assert not torch.allclose(responses["value"], responses["released"], atol=1e-3)
+    assert not torch.allclose(similarities["value"], similarities["released"], atol=1e-3)
 
 
-def test_fitted_bins_fit_better(frames, responses):
-    similarity = responses["value"]
-    fitted = experiments.fit(frames, similarity, "least-squares", temperature=1.0)
-    before = dc.summarise(experiments.score(frames, similarity, METRES, 1.0))
-    after = dc.summarise(experiments.score(frames, similarity, fitted, 1.0))
+def test_fitted_bins_fit_better(frames, similarities):
+    similarities = similarities["value"]
+    fitted = scoring.fit(frames, similarities, "least-squares", temperature=1.0)
+    before = dc.summarise(scoring.score(frames, similarities, METRES, 1.0))
+    after = dc.summarise(scoring.score(frames, similarities, fitted, 1.0))
     assert after["rmse"] < before["rmse"]
 
 
-def test_correlation_is_of_all_pixels_of_all_frames(frames, responses):
-    got = experiments.correlation(frames, responses["value"], METRES)
-    depth = np.stack(list(experiments.predictions(responses["value"], METRES)))[:, :415, :541]
+def test_correlation_is_of_all_pixels_of_all_frames(frames, similarities):
+    got = scoring.correlation(frames, similarities["value"], METRES)
+    depth = np.stack(list(scoring.predictions(similarities["value"], METRES)))[:, :415, :541]
     truth = np.stack([f.raw_depth for f in frames])[:, 56:471, 60:601]
     expected = np.corrcoef(depth.astype(np.float64).ravel(), truth.astype(np.float64).ravel())
     assert got == pytest.approx(expected[0, 1], abs=1e-6)
 
 
-def test_responses_of_other_frames_and_photos_without_depth_are_refused(frames, responses):
+def test_responses_of_other_frames_and_photos_without_depth_are_refused(frames, similarities):
     with pytest.raises(dc.DepthClipError, match="10 responses for 9 frames"):
-        experiments.score(frames[:9], responses["value"], METRES)
+        scoring.score(frames[:9], similarities["value"], METRES)
     photo = dc.Frame(name="a.jpg", rgb=frames[0].rgb)
     with pytest.raises(dc.DepthClipError, match="a.jpg has no depth"):
-        experiments.score([photo], responses["value"][:1], METRES)
+        scoring.score([photo], similarities["value"][:1], METRES)
 
 
-def test_frames_that_were_seen_otherwise_are_not_scored(frames, responses):
+def test_frames_that_were_seen_otherwise_are_not_scored(frames, similarities):
     whole = [dataclasses.replace(frame, crop=None) for frame in frames]
-    for question in (experiments.score, experiments.correlation):
+    for question in (scoring.score, scoring.correlation):
         with pytest.raises(dc.DepthClipError, match="scores rows 56:472 and columns 60:604"):
-            question(whole, responses["value"], METRES)
+            question(whole, similarities["value"], METRES)
     with pytest.raises(dc.DepthClipError, match="give the frames this crop"):
-        experiments.fit(whole, responses["value"])
+        scoring.fit(whole, similarities["value"])

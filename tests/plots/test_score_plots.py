@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 
 from depthclip_core.analysis import published
-from depthclip_core.plots import comparisons, figures
+from depthclip_core.plots import scene_plots, score_plots, style
 from depthclip_core.settings import BINS
 
 matplotlib.use("Agg")
 
 
 @pytest.fixture(autouse=True)
-def style():
-    with plt.style.context(str(figures.STYLE)):
+def in_style():
+    with plt.style.context(str(style.STYLE)):
         yield
     plt.close("all")
 
@@ -40,13 +40,13 @@ def labels(ax):
 
 
 def test_labels_say_which_end_is_better():
-    assert comparisons.label("delta1") == "δ < 1.25 ↑"
-    assert comparisons.label("rmse") == "rmse (m) ↓"
+    assert score_plots.label("delta1") == "δ < 1.25 ↑"
+    assert score_plots.label("rmse") == "rmse (m) ↓"
 
 
 def test_partitions_stand_in_metres_the_first_on_top():
     _, ax = plt.subplots()
-    comparisons.show_partitions(ax, BINS, "bins")
+    scene_plots.show_partitions(ax, BINS, "bins")
     assert labels(ax) == list(BINS)
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
     for dots, bins in zip(ax.collections, BINS.values(), strict=True):
@@ -59,7 +59,7 @@ def test_depths_are_rows_in_metres():
     table = pd.DataFrame(
         {"5 %": [1.0, 2], "median": [1.5, 3], "95 %": [2.0, 5]}, index=["bathroom", "classroom"]
     )
-    comparisons.show_depths(ax, table, "depths")
+    scene_plots.show_depths(ax, table, "depths")
     assert labels(ax) == ["bathroom", "classroom"] and ax.get_xlim() == (0, 5.25)
     lines, dots = ax.collections
     assert [segment[:, 0].tolist() for segment in lines.get_segments()] == [[1, 2], [2, 5]]
@@ -69,7 +69,7 @@ def test_depths_are_rows_in_metres():
 @pytest.mark.parametrize(("metric", "best"), [("rmse", 4), ("delta1", 3)])
 def test_the_best_partition_is_filled(metric, best):
     _, ax = plt.subplots()
-    comparisons.show_scores(ax, scores(["classroom"]).loc["classroom"], metric)
+    score_plots.show_scores(ax, scores(["classroom"]).loc["classroom"], metric)
     filled = [not np.allclose(dot.get_facecolor(), 1) for dot in ax.collections]
     assert filled == [row == best for row in range(5)]
     assert len(ax.lines) == 5 + 1  # intervals, and the original's line
@@ -80,7 +80,7 @@ def test_the_best_partition_is_filled(metric, best):
 def test_every_scene_has_a_panel(n):
     kinds = [f"scene {i}" for i in range(n)]
     frames = pd.Series(range(n), kinds)
-    figure = comparisons.scores_by_scene(scores(kinds, n < 9), frames, "rmse", "sample, test")
+    figure = score_plots.scores_by_scene(scores(kinds, n < 9), frames, "rmse", "sample, test")
     assert [ax.get_title("left") for ax in figure.axes] == [
         f"scene {i}, {i} frames" for i in range(n)
     ]
@@ -90,7 +90,7 @@ def test_every_scene_has_a_panel(n):
 
 @pytest.mark.parametrize("verdict", ["agrees", "differs", "not comparable"])
 def test_ours_against_printed_shows_the_verdict_and_what_has_both_numbers(verdict):
-    figure = comparisons.ours_against_printed(ledger(verdict), "sample")
+    figure = score_plots.ours_against_printed(ledger(verdict), "sample")
     assert [ax.get_title("left") for ax in figure.axes] == ["deltas", "errors", "gains"]
     drawn = [np.vstack([dots.get_offsets() for dots in ax.collections]) for ax in figure.axes]
     assert [points[np.isfinite(points).all(1)].tolist() for points in drawn] == [
@@ -99,11 +99,11 @@ def test_ours_against_printed_shows_the_verdict_and_what_has_both_numbers(verdic
         [[0.092, 0.3]],
     ]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [f"verdict: {verdict}"]
-    expected = matplotlib.colors.to_rgba(comparisons.VERDICT_COLOURS[verdict])
+    expected = matplotlib.colors.to_rgba(score_plots.VERDICT_COLOURS[verdict])
     assert tuple(figure.axes[0].collections[0].get_edgecolor()[0]) == expected
 
 
 def test_a_panel_without_numbers_is_empty():
     _, ax = plt.subplots()
-    comparisons.show_against(ax, ledger().iloc[2:3], "gains")
+    score_plots.show_against(ax, ledger().iloc[2:3], "gains")
     assert not ax.collections and ax.get_title("left") == "gains"

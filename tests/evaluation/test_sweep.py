@@ -11,9 +11,9 @@ from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import cell_weights, counted, pixel_maps
 from depthclip_core.evaluation.protocols import PROTOCOLS, Protocol
 from depthclip_core.evaluation.ratios import NEEDS, align
-from depthclip_core.evaluation.sweeps import PAPER_METRICS, sweep
+from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
 from depthclip_core.method.pipeline import depth_maps
-from depthclip_core.method.responses import bin_weights
+from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, Window
 
 DELTAS = {"delta1": 1.25, "delta2": 1.25**2, "delta3": 1.25**3}
@@ -34,25 +34,25 @@ def world(seed=0, n=3, n_words=4, views=2, grid=(5, 6), frame=FRAME):
     truth[rng.random(truth.shape) < 0.2] = 0
     truth[n // 2] = 0 if n > 1 else truth[0]
     truth[0, 5, 10:20] = 5e-4
-    similarity = torch.from_numpy(rng.normal(0.2, 2e-3, (n, views, n_words, *grid))).float()
-    return truth, similarity
+    similarities = torch.from_numpy(rng.normal(0.2, 2e-3, (n, views, n_words, *grid))).float()
+    return truth, similarities
 
 
 def partitions(n, n_words, seed=0, high=9.0):
     return np.random.default_rng(seed).uniform(0.4, high, (n, n_words))
 
 
-def by_evaluate(truth, similarity, bins, temperature, protocol):
+def by_evaluate(truth, similarities, bins, temperature, protocol):
     """Rows by the slow way, and for each delta the share of pixels that lie on its threshold."""
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    views = similarity if protocol.flip else similarity[:, :1]
+    views = similarities if protocol.flip else similarities[:, :1]
     depth = depth_maps(views, list(bins), protocol.window.shape, temperature)
     rows = dc.evaluate(depth, truth, protocol)
     border = {name: [] for name in DELTAS}
     for d, t in zip(depth, truth, strict=True):
         canvas = np.zeros(protocol.frame)
         canvas[protocol.window.slices] = d
-        mask = protocol.valid(t, canvas)
+        mask = protocol.valid_mask(t, canvas)
         p, g = canvas[mask], t[mask].astype(np.float64)
         if len(p) and protocol.align == "median":
             p = p * np.median(g) / np.median(p)
@@ -91,80 +91,86 @@ def assert_same(got, expected, border):
 def test_a_sweep_scores_as_evaluate_does(
     seed, n, n_words, views, n_partitions, temperature, protocol, high
 ):
-    truth, similarity = world(seed, n, n_words, views)
+    truth, similarities = world(seed, n, n_words, views)
     bins = partitions(n_partitions, n_words, seed, high)
-    got = sweep(truth, similarity, bins, [temperature], [SMALL[protocol]], metrics=EVERY, threads=1)
+    got = sweep(
+        truth, similarities, bins, [temperature], [SMALL[protocol]], metrics=EVERY, threads=1
+    )
     for index in {0, n_partitions - 1}:
-        arguments = (truth, similarity, bins[index], temperature, SMALL[protocol])
+        arguments = (truth, similarities, bins[index], temperature, SMALL[protocol])
         assert_same(got.rows(bins=index), *by_evaluate(*arguments))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_real_protocols_at_full_size(protocol):
-    truth, similarity = world(3, 2, 7, 2, (13, 17), (480, 640))
+    truth, similarities = world(3, 2, 7, 2, (13, 17), (480, 640))
     bins = dict(BINS)
-    got = sweep(truth, similarity, bins, protocols=[protocol], metrics=EVERY, threads=2)
-    arguments = (truth, similarity, bins["class-dependent-2"], 0.1, protocol)
+    got = sweep(truth, similarities, bins, protocols=[protocol], metrics=EVERY, threads=2)
+    arguments = (truth, similarities, bins["class-dependent-2"], 0.1, protocol)
     assert_same(got.rows(bins="class-dependent-2"), *by_evaluate(*arguments))
 
 
 def test_a_sweep_agrees_with_plain_loops():
-    truth, similarity = world(4, 1, 3, 2, (3, 4), (480, 640))
+    truth, similarities = world(4, 1, 3, 2, (3, 4), (480, 640))
     bins = [1.0, 2.5, 4.0]
-    views = [bin_weights(similarity[0], 0.1)[v].double().numpy() for v in (0, 1)]
+    views = [bin_weights(similarities[0], 0.1)[v].double().numpy() for v in (0, 1)]
     cells = [naive.cell_depths(view.transpose(1, 2, 0), bins) for view in views]
     depth = naive.upsample(naive.flip_average(*cells), 416, 544)
-    got = sweep(truth, similarity, {"b": bins}, metrics=EVERY).rows().iloc[0]
+    got = sweep(truth, similarities, {"b": bins}, metrics=EVERY).rows().iloc[0]
     expected = naive.scores(depth, truth[0])
     assert got.to_dict() == pytest.approx(expected, abs=1e-5)
 
 
 def test_all_settings_at_once_are_each_alone():
-    truth, similarity = world(5)
+    truth, similarities = world(5)
     bins = {"a": [1.0, 2, 3, 4], "b": [2.0, 2.5, 3, 9]}
     temperatures, protocols = [0.05, 0.1, 0.5], list(SMALL.values())
-    got = sweep(iter(truth), similarity, bins, temperatures, protocols, names=["x", "y", "z"])
+    got = sweep(iter(truth), similarities, bins, temperatures, protocols, names=["x", "y", "z"])
     assert got.values.shape == (2 * 3 * 6, 3, 6)
     assert got.metrics == PAPER_METRICS
     for name in bins:
         for temperature in temperatures:
             for index, protocol in enumerate(protocols):
                 one = {name: bins[name]}
-                alone = sweep(truth, similarity, one, [temperature], [protocol]).rows()
+                alone = sweep(truth, similarities, one, [temperature], [protocol]).rows()
                 rows = got.rows(name, temperature, f"protocol {index}")
                 assert list(rows.index) == ["x", "y", "z"]
                 np.testing.assert_allclose(rows, alone, atol=1e-6)
 
 
 def test_protocols_that_count_the_same_score_the_same():
-    truth, similarity = world(6, 1, 7, 2, (13, 17), (480, 640))
-    got = sweep(truth, similarity, BINS, protocols=["released", "adabins", "bts"]).means()
+    truth, similarities = world(6, 1, 7, 2, (13, 17), (480, 640))
+    got = sweep(truth, similarities, BINS, protocols=["released", "adabins", "bts"]).means()
     by_name = [got.xs(name, level="protocol") for name in ("released", "adabins", "bts")]
     assert by_name[0].equals(by_name[1])
     assert not np.allclose(by_name[0], by_name[2], atol=1e-4)  # no flip
-    one_view = sweep(truth, similarity[:, :1], BINS, protocols=["released", "bts"]).means()
+    one_view = sweep(truth, similarities[:, :1], BINS, protocols=["released", "bts"]).means()
     assert one_view.xs("released", level="protocol").equals(one_view.xs("bts", level="protocol"))
     assert one_view.xs("bts", level="protocol").equals(by_name[2])
 
 
 def test_means_are_those_of_summarise():
-    truth, similarity = world(7)
-    got = sweep(truth, similarity, partitions(3, 4), protocols=list(SMALL.values()), metrics=EVERY)
+    truth, similarities = world(7)
+    got = sweep(
+        truth, similarities, partitions(3, 4), protocols=list(SMALL.values()), metrics=EVERY
+    )
     for setting, mean in got.means().iterrows():
         expected = dc.summarise(got.rows(*setting))
         assert list(mean.index) == list(expected.index)
         assert mean.to_dict() == pytest.approx(expected.to_dict(), abs=1e-12)
     assert got.means()["n_empty"].eq(1).all()
     empty = sweep(
-        np.zeros_like(truth), similarity, partitions(3, 4)[:1], protocols=[*SMALL.values()]
+        np.zeros_like(truth), similarities, partitions(3, 4)[:1], protocols=[*SMALL.values()]
     )
     assert empty.means()["delta1"].isna().all()
 
 
 def test_any_number_of_threads_gives_the_same():
-    truth, similarity = world(8, 9)
+    truth, similarities = world(8, 9)
     results = [
-        sweep(truth, similarity, partitions(6, 4), protocols=list(SMALL.values()), threads=threads)
+        sweep(
+            truth, similarities, partitions(6, 4), protocols=list(SMALL.values()), threads=threads
+        )
         for threads in (1, 2, 5)
     ]
     for result in results[1:]:
@@ -172,7 +178,7 @@ def test_any_number_of_threads_gives_the_same():
 
 
 def test_frames_are_read_one_at_a_time_and_not_far_ahead():
-    truth, similarity = world(9, 30)
+    truth, similarities = world(9, 30)
     read = []
 
     def reading():
@@ -181,7 +187,9 @@ def test_frames_are_read_one_at_a_time_and_not_far_ahead():
             yield frame
             assert len(read) - 1 == index
 
-    seen = sweep(reading(), similarity, partitions(1, 4), protocols=[SMALL["None True"]], threads=2)
+    seen = sweep(
+        reading(), similarities, partitions(1, 4), protocols=[SMALL["None True"]], threads=2
+    )
     assert read == list(range(30)) and len(seen.frames) == 30
 
 
@@ -189,10 +197,10 @@ def test_frames_are_read_one_at_a_time_and_not_far_ahead():
 @pytest.mark.parametrize("high", [9.0, 14.0])
 def test_the_gpus_arithmetic_is_the_cpus(protocol, high):
     protocol = SMALL[protocol]
-    truth, similarity = world(10)
+    truth, similarities = world(10)
     pixels = counted(truth[0], protocol)
     bins = partitions(7, 4, 0, high)
-    maps = pixel_maps(cell_weights(similarity[0], 0.1, protocol.flip), protocol)
+    maps = pixel_maps(cell_weights(similarities[0], 0.1, protocol.flip), protocol)
     ratios = align(maps, bins, bins, pixels, protocol)
     names = sorted({name for needed in NEEDS.values() for name in needed})
     blocks, whole = block_sums(ratios, names), device_sums(ratios, names, "cpu")
@@ -203,14 +211,14 @@ def test_the_gpus_arithmetic_is_the_cpus(protocol, high):
 
 def test_extreme_ratios_stay_within_float32():
     """Products of eight ratios: 10 m where 1 mm is true, and the reverse."""
-    truth, similarity = world(11)
+    truth, similarities = world(11)
     truth[0], truth[2] = 1.01e-3, 9.99
     bins = np.array([[10.0, 10, 10, 10], [1.01e-3] * 4])
     protocol = SMALL["None True"]
     metrics = [metric for metric in EVERY if metric != "silog"]  # no spread: all cancels
-    got = sweep(truth, similarity, bins, protocols=[protocol], metrics=metrics)
+    got = sweep(truth, similarities, bins, protocols=[protocol], metrics=metrics)
     for index in (0, 1):
-        expected, _ = by_evaluate(truth, similarity, bins[index], 0.1, protocol)
+        expected, _ = by_evaluate(truth, similarities, bins[index], 0.1, protocol)
         expected = expected[[*metrics, "n_pixels"]]
         np.testing.assert_allclose(got.rows(bins=index), expected, rtol=2e-6, atol=1e-6)
 
@@ -231,13 +239,13 @@ def test_ties_are_told_apart_as_evaluate_does():
 
 
 def test_few_valid_pixels_are_scored_as_well_as_many():
-    truth, similarity = world(12, 1, 7, 2, (13, 17), (480, 640))
+    truth, similarities = world(12, 1, 7, 2, (13, 17), (480, 640))
     mask = np.zeros(truth.shape, dtype=bool)
     mask[0, 200, 300:303] = True
     truth = np.where(mask, np.float32(2.7), 0)
-    got = sweep(truth, similarity, {"b": BINS["original"]}, metrics=EVERY).rows()
+    got = sweep(truth, similarities, {"b": BINS["original"]}, metrics=EVERY).rows()
     assert got["n_pixels"].item() == 3
-    assert_same(got, *by_evaluate(truth, similarity, BINS["original"], 0.1, "released"))
+    assert_same(got, *by_evaluate(truth, similarities, BINS["original"], 0.1, "released"))
 
 
 SIM = world()[1]
@@ -256,7 +264,7 @@ SMALLEST = [SMALL["None True"]]
         (lambda: sweep(TRUTH, SIM, GOOD[:, :2]), r"\(1, 2\) for 4 words"),
         (lambda: sweep(TRUTH, SIM, {"a": [1, 2, 3, 4], "b": [1, 2]}), "same many"),
         (lambda: sweep(TRUTH, SIM, {"a": [1, 2, -3, 4]}), "positive, finite metres: partition 'a'"),
-        (lambda: sweep(TRUTH, SIM, {"a": [1, 2, 5e-4, 4]}), "use experiments.score"),
+        (lambda: sweep(TRUTH, SIM, {"a": [1, 2, 5e-4, 4]}), "use scoring.score"),
         (lambda: sweep(TRUTH, SIM, GOOD, metrics=["delta4"]), "did you mean 'delta"),
         (lambda: sweep(TRUTH, SIM, GOOD, protocols=["btss"]), "did you mean 'bts'"),
         (lambda: sweep(TRUTH, SIM, GOOD, [0.0], SMALLEST), "temperature"),

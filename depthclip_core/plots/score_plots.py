@@ -1,13 +1,13 @@
-"""Figures of comparisons: partitions, their scores by scene type, ours against the paper's."""
-
-from collections.abc import Mapping, Sequence
+"""Scores of partitions, words and systems, and ours against the paper's."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
+from depthclip_core.plots.style import MARKS, name_rows
 from depthclip_core.settings import PUBLISHED_METRICS
 
 LABELS = {
@@ -29,25 +29,6 @@ def label(metric: str) -> str:
     return f"{LABELS.get(metric, metric)} {arrow}"
 
 
-def show_partitions(ax: Axes, partitions: Mapping[str, Sequence[float]], title: str = "") -> None:
-    """Bins of partitions on one axis in metres: a row each, the first on top."""
-    for row, bins in enumerate(partitions.values()):
-        ax.plot([min(bins), max(bins)], [row, row], color="0.8", lw=1, zorder=1)
-        ax.scatter(bins, [row] * len(bins), s=28, color="C0", zorder=2)
-    _rows(ax, list(partitions))
-    top = max(max(bins) for bins in partitions.values())
-    ax.set(xlim=(0, top * 1.05), xlabel="bin (m)", title=title)
-
-
-def show_depths(ax: Axes, depths: pd.DataFrame, title: str = "") -> None:
-    """How deep some things are, in metres: a row each: median as a dot, a line from 5 % to 95 %."""
-    ax.hlines(range(len(depths)), depths["5 %"], depths["95 %"], color="0.6", lw=2, zorder=1)
-    ax.scatter(depths["median"], range(len(depths)), s=28, color="0.2", zorder=2)
-    _rows(ax, list(depths.index))
-    end = max(ax.get_xlim()[1], depths["95 %"].max() * 1.05)  # of what shares the axis, or of these
-    ax.set(xlim=(0, end), xlabel="depth (m)", title=title)
-
-
 def show_scores(
     ax: Axes, scores: pd.DataFrame, metric: str, title: str = "", baseline: str = "original"
 ) -> None:
@@ -64,8 +45,53 @@ def show_scores(
         ax.scatter(score["mean"], row, s=30, facecolor=face, edgecolor="C0", zorder=3)
     if baseline in scores.index:
         ax.axvline(scores.loc[baseline, "mean"], color="0.5", lw=0.9, ls="--", zorder=0)
-    _rows(ax, list(scores.index))
+    name_rows(ax, list(scores.index))
     ax.set(title=title, xlabel=label(metric))
+
+
+def show_intervals(
+    ax: Axes, table: pd.DataFrame, reference: float | None = None, title: str = ""
+) -> None:
+    """Means with intervals, a row each: columns mean, low and high; `reference` as a line."""
+    y = np.arange(len(table))
+    ax.hlines(y, table["low"], table["high"], color="C0", lw=2)
+    ax.plot(table["mean"], y, "o", color="C0", ms=5)
+    if reference is not None:
+        ax.axvline(reference, color="C1", ls="--", lw=1.2, label="best constant")
+    ax.set(yticks=y, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), title=title)
+    ax.grid(axis="x", alpha=0.3)
+
+
+def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends: float) -> None:
+    """A metric (columns: readings) against the depth of an empty room (index, m), as printed too.
+
+    ends: the largest value shown.
+    """
+    for position, (reading, values) in enumerate(curves.items()):
+        ax.plot(curves.index, values, color=f"C{position}", label=f"random {reading}")
+    ax.axhline(printed, color="0.3", ls="--", lw=1.2, label="printed by the paper")
+    depth_of_room = "true depth, the same everywhere (m)"
+    ax.set(xlabel=depth_of_room, ylabel=label, xlim=(0, curves.index.max()), ylim=(0, ends))
+
+
+def show_list_scores(
+    ax: Axes, scores: pd.DataFrame, reference: float, label: str, title: str = ""
+) -> None:
+    """Scores of lists under several bins: rows (list, bins), columns mean, low and high.
+
+    reference: a score to beat, drawn as a line.
+    """
+    names = list(dict.fromkeys(scores.index.get_level_values(0)))
+    kinds = list(dict.fromkeys(scores.index.get_level_values(1)))
+    offsets = (np.arange(len(kinds)) - (len(kinds) - 1) / 2) * 0.22
+    for i, (kind, offset) in enumerate(zip(kinds, offsets, strict=True)):
+        rows = scores.xs(kind, level=1)
+        height = np.array([names.index(name) for name in rows.index]) + offset
+        ax.hlines(height, rows["low"], rows["high"], color=f"C{i}", lw=1.5)
+        ax.plot(rows["mean"], height, MARKS[i], color=f"C{i}", ms=4.5, label=f"{kind} bins")
+    ax.axvline(reference, color="0.35", ls="--", lw=1, label="best constant")
+    ax.set_yticks(range(len(names)), names)
+    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=label, title=title)
 
 
 def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, title: str) -> Figure:
@@ -142,11 +168,3 @@ def ours_against_printed(ledger: pd.DataFrame, title: str) -> Figure:
     figure.legend(handles, names, loc="outside lower center", ncols=len(seen))
     figure.suptitle(title)
     return figure
-
-
-def _rows(ax: Axes, names: Sequence[str]) -> None:
-    """Names down the axis, the first on top."""
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.grid(axis="x", color="0.92")
-    ax.set_axisbelow(True)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 import depthclip_core as dc
-from depthclip_core.analysis import answers
+from depthclip_core.analysis import word_responses
 from depthclip_core.method.depth import weighted_depth
 from depthclip_core.method.pipeline import depth_maps
 
@@ -34,7 +34,7 @@ def test_depth_of_a_cell_is_of_its_valid_pixels(statistic, function, grid):
     truth = rng.uniform(0, 11, (480, 640)).astype(np.float32)
     truth[rng.random(truth.shape) < 0.3] = 0
     truth[56:130, 60:130] = 0  # cells without a pixel
-    got = answers.cell_depths([truth, np.zeros_like(truth)], grid, statistic=statistic)
+    got = word_responses.cell_depths([truth, np.zeros_like(truth)], grid, statistic=statistic)
     assert got.shape == (2, *grid)
     assert np.isnan(got[1]).all()
     pixels = {}
@@ -55,55 +55,55 @@ def test_depth_of_a_cell_is_of_its_valid_pixels(statistic, function, grid):
 def test_cells_need_enough_valid_pixels():
     truth = np.full((480, 640), 2.0)
     truth[56 : 56 + 32, 60 : 60 + 17] = 0  # 15 of 32 columns of the first cell are left
-    assert np.isnan(answers.cell_depths([truth], GRID)[0, 0, 0])
-    assert answers.cell_depths([truth], GRID, least=0.4)[0, 0, 0] == 2
-    assert np.isfinite(answers.cell_depths([truth], GRID)[0]).sum() == 220
+    assert np.isnan(word_responses.cell_depths([truth], GRID)[0, 0, 0])
+    assert word_responses.cell_depths([truth], GRID, least=0.4)[0, 0, 0] == 2
+    assert np.isfinite(word_responses.cell_depths([truth], GRID)[0]).sum() == 220
     with pytest.raises(dc.DepthClipError, match="'median' or 'mean'"):
-        answers.cell_depths([truth], GRID, statistic="mode")
+        word_responses.cell_depths([truth], GRID, statistic="mode")
 
 
 def test_mean_weights_make_the_depth_that_is_scored():
     generator = torch.Generator().manual_seed(0)
-    similarity = 0.01 * torch.randn(3, 2, 3, 5, 7, generator=generator)
+    similarities = 0.01 * torch.randn(3, 2, 3, 5, 7, generator=generator)
     bins = (1.0, 2.0, 4.0)
-    for views, flip in ((similarity, True), (similarity[:, :1], False)):
-        weights = answers.mean_weights(similarity, 0.5, flip)
+    for views, flip in ((similarities, True), (similarities[:, :1], False)):
+        weights = word_responses.mean_weights(similarities, 0.5, flip)
         assert weights.sum(1) == pytest.approx(np.ones((3, 5, 7)), abs=1e-6)
         depth = weighted_depth(torch.from_numpy(weights), bins)
         expected = depth_maps(views, bins, (5, 7), 0.5)
         np.testing.assert_allclose(depth, expected, atol=1e-5)
     with pytest.raises(dc.DepthClipError, match="N, V, K, h, w"):
-        answers.mean_weights(similarity[0])
+        word_responses.mean_weights(similarities[0])
 
 
 @pytest.mark.parametrize("cell", [(13, 0), (0, 17), (-1, 3)])
 def test_cells_outside_the_grid_are_refused(cell):
-    assert answers.checked_cell(12, 16, GRID) == (12, 16)
+    assert word_responses.checked_cell(12, 16, GRID) == (12, 16)
     with pytest.raises(dc.DepthClipError, match="rows 0 to 12 and columns 0 to 16"):
-        answers.checked_cell(*cell, GRID)
+        word_responses.checked_cell(*cell, GRID)
 
 
 def test_entropy_counts_the_words():
     weights = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4]).T.reshape(1, 4, 1, 3)
-    np.testing.assert_allclose(answers.entropy(weights)[0, 0], [0, 1, 2], atol=1e-12)
+    np.testing.assert_allclose(word_responses.entropy(weights)[0, 0], [0, 1, 2], atol=1e-12)
 
 
 @given(st.lists(st.floats(1e-3, 1), min_size=2, max_size=7))
 def test_entropy_lies_between_one_word_and_all(values):
     weights = np.array(values) / sum(values)
-    bits = answers.entropy(weights.reshape(1, -1, 1, 1)).item()
+    bits = word_responses.entropy(weights.reshape(1, -1, 1, 1)).item()
     assert bits == pytest.approx(-sum(w * np.log2(w) for w in weights), abs=1e-9)
     assert -1e-12 <= bits <= np.log2(len(values)) + 1e-12
 
 
 def test_counts_are_of_cells_with_a_known_depth(world):
     weights, depths = world
-    counts = answers.counts_by_depth(weights, depths, WORDS)
+    counts = word_responses.counts_by_depth(weights, depths, WORDS)
     expected = np.zeros(counts.shape, int)
     for image, row, column in np.argwhere(np.isfinite(depths)):
         word = int(np.argmax(weights[image, :, row, column]))
         depth = depths[image, row, column]
-        edges = answers.EDGES
+        edges = word_responses.EDGES
         interval = next(i for i in range(len(edges) - 1) if edges[i] <= depth < edges[i + 1])
         expected[word, interval] += 1
     np.testing.assert_array_equal(counts, expected)
@@ -113,16 +113,18 @@ def test_counts_are_of_cells_with_a_known_depth(world):
 
 def test_depths_beyond_the_edges_are_in_no_interval():
     depths = np.array([[[0.2, 1.0, 2.0, 3.0]]])
-    counts = answers.counts_by_depth(one_hot(np.zeros((1, 1, 4), int)), depths, WORDS, (1, 2, 3))
+    counts = word_responses.counts_by_depth(
+        one_hot(np.zeros((1, 1, 4), int)), depths, WORDS, (1, 2, 3)
+    )
     assert counts.to_numpy().tolist() == [[1, 1], [0, 0], [0, 0]]
     with pytest.raises(dc.DepthClipError, match="do not fit"):
-        answers.counts_by_depth(one_hot(np.zeros((1, 1, 4), int)), depths, WORDS[:2])
+        word_responses.counts_by_depth(one_hot(np.zeros((1, 1, 4), int)), depths, WORDS[:2])
 
 
 def test_curves_are_means_over_cells(world):
     weights, depths = world
     edges = (0, 3, 6, 10)
-    curves = answers.response_curves(weights, depths, WORDS, edges)
+    curves = word_responses.response_curves(weights, depths, WORDS, edges)
     assert len(curves) == 9
     for row in curves.itertuples():
         near, far = (float(end) for end in row.interval.split(" – "))
@@ -140,7 +142,7 @@ def test_intervals_are_of_images_not_of_cells():
     of the images' means, and not a tenth of it."""
     order = np.repeat(np.arange(40) % 2, 100).reshape(40, 10, 10)
     depths = np.full(order.shape, 2.0)
-    curves = answers.response_curves(one_hot(order), depths, WORDS, (0, 10), draws=4000)
+    curves = word_responses.response_curves(one_hot(order), depths, WORDS, (0, 10), draws=4000)
     first = curves.iloc[0]
     expected = 1.96 * np.sqrt(0.25 / 40)
     assert first["mean"] == 0.5
@@ -150,17 +152,17 @@ def test_intervals_are_of_images_not_of_cells():
 
 def test_few_images_have_no_interval(world):
     weights, depths = world
-    few = answers.response_curves(weights[:4], depths[:4], WORDS, (0, 10))
+    few = word_responses.response_curves(weights[:4], depths[:4], WORDS, (0, 10))
     assert few[["low", "high"]].isna().all(axis=None)
     assert few["mean"].notna().all()
-    nothing = answers.response_curves(weights, np.full_like(depths, np.nan), WORDS)
+    nothing = word_responses.response_curves(weights, np.full_like(depths, np.nan), WORDS)
     assert nothing.empty
 
 
 def test_rank_correlation_is_spearmans_over_all_and_within(world):
     weights, depths = world
-    order = answers.winners(weights)
-    table = answers.rank_correlation(order, depths)
+    order = word_responses.winners(weights)
+    table = word_responses.rank_correlation(order, depths)
     known = np.isfinite(depths)
     together = spearmanr(order[known], depths[known]).statistic
     assert table.loc["all cells", "spearman"] == pytest.approx(together)
@@ -174,17 +176,17 @@ def test_rank_correlation_is_spearmans_over_all_and_within(world):
 def test_words_in_order_and_in_reverse_order():
     depths = np.tile(np.array([1.0, 3.0, 8.0]), (8, 4, 1))
     order = np.tile(np.array([0, 1, 2]), (8, 4, 1))
-    table = answers.rank_correlation(order, depths)
+    table = word_responses.rank_correlation(order, depths)
     np.testing.assert_allclose(table[["spearman", "low", "high"]], 1)
-    np.testing.assert_allclose(answers.rank_correlation(2 - order, depths)["spearman"], -1)
+    np.testing.assert_allclose(word_responses.rank_correlation(2 - order, depths)["spearman"], -1)
 
 
 def test_one_word_everywhere_has_no_rank_correlation():
     depths = np.random.default_rng(0).uniform(1, 5, (4, 3, 3))
-    table = answers.rank_correlation(np.zeros((4, 3, 3), int), depths)
+    table = word_responses.rank_correlation(np.zeros((4, 3, 3), int), depths)
     assert table["spearman"].isna().all()
     assert table["images"].tolist() == [4, 0]
-    unknown = answers.rank_correlation(np.zeros((4, 3, 3), int), np.full((4, 3, 3), np.nan))
+    unknown = word_responses.rank_correlation(np.zeros((4, 3, 3), int), np.full((4, 3, 3), np.nan))
     assert unknown["spearman"].isna().all()
     assert unknown["cells"].tolist() == [0, 0]
 
@@ -194,7 +196,7 @@ def test_rooms_that_differ_are_not_cells_that_differ():
     rng = np.random.default_rng(0)
     order = np.repeat(np.arange(3), 9).reshape(3, 3, 3)
     depths = 1 + order + rng.uniform(0, 0.5, order.shape)
-    table = answers.rank_correlation(order, depths)
+    table = word_responses.rank_correlation(order, depths)
     assert table.loc["all cells", "spearman"] > 0.9
     assert np.isnan(table.loc["within an image", "spearman"])
 
@@ -204,18 +206,18 @@ def test_no_word_wins_where_a_weight_is_not_finite(world, value):
     weights, depths = (array.copy() for array in world)
     weights[2, 1, 1, 2] = value
     for call in (
-        lambda: answers.winners(weights),
-        lambda: answers.counts_by_depth(weights, depths, WORDS),
-        lambda: answers.response_curves(weights, depths, WORDS),
+        lambda: word_responses.winners(weights),
+        lambda: word_responses.counts_by_depth(weights, depths, WORDS),
+        lambda: word_responses.response_curves(weights, depths, WORDS),
     ):
         with pytest.raises(dc.DepthClipError, match="weights hold NaN or infinite values"):
             call()
     with np.errstate(all="ignore"):
-        assert np.isnan(answers.entropy(weights)[2, 1, 2])
+        assert np.isnan(word_responses.entropy(weights)[2, 1, 2])
     with pytest.raises(dc.DepthClipError, match="similarities of frame 1"):
-        answers.mean_weights(torch.tensor([0, value]).reshape(2, 1, 1, 1, 1))
+        word_responses.mean_weights(torch.tensor([0, value]).reshape(2, 1, 1, 1, 1))
     with pytest.raises(dc.DepthClipError, match="the winning words hold NaN"):
-        answers.rank_correlation(weights[:, 1], depths)
+        word_responses.rank_correlation(weights[:, 1], depths)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, -1.0])
@@ -223,11 +225,11 @@ def test_a_depth_of_a_cell_is_metres_or_nan(world, value):
     weights, depths = world[0], world[1].copy()
     depths[2, 1, 2] = value
     for call in (
-        lambda: answers.counts_by_depth(weights, depths, WORDS),
-        lambda: answers.response_curves(weights, depths, WORDS),
-        lambda: answers.rank_correlation(answers.winners(weights), depths),
+        lambda: word_responses.counts_by_depth(weights, depths, WORDS),
+        lambda: word_responses.response_curves(weights, depths, WORDS),
+        lambda: word_responses.rank_correlation(word_responses.winners(weights), depths),
     ):
         with pytest.raises(dc.DepthClipError, match="infinite or negative: one not known is NaN"):
             call()
     with pytest.raises(dc.DepthClipError, match="ground truth holds NaN, infinite or negative"):
-        answers.cell_depths([np.full((480, 640), value)], GRID)
+        word_responses.cell_depths([np.full((480, 640), value)], GRID)

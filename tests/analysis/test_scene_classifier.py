@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import depthclip_core as dc
-from depthclip_core.analysis.scenes import classify_scenes, shrink
+from depthclip_core.analysis.scene_classifier import classify_scenes, shrink
 from depthclip_core.settings import Window
 
 

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import pytest
 
 import depthclip_core as dc
-from depthclip_core.analysis import provenance
-from depthclip_core.analysis.provenance import not_comparable, what_is_shown
+from depthclip_core.analysis import comparability
+from depthclip_core.analysis.comparability import not_comparable, run_caption
 
 
 @dataclass
@@ -22,14 +22,14 @@ def frames(nyu_folder):
 @pytest.fixture
 def as_nyu(frames, monkeypatch):
     """The sample's file taken for NYU's: its size and counts become the ones looked for."""
-    monkeypatch.setattr(provenance, "NYU_BYTES", frames.mat.stat().st_size)
-    monkeypatch.setattr(provenance, "NYU_FRAMES", frames.n_in_file)
-    monkeypatch.setattr(provenance, "NYU_TEST", len(frames))
+    monkeypatch.setattr(comparability, "NYU_BYTES", frames.mat.stat().st_size)
+    monkeypatch.setattr(comparability, "NYU_FRAMES", frames.n_in_file)
+    monkeypatch.setattr(comparability, "NYU_TEST", len(frames))
 
 
 def test_the_papers_own_setting_is_comparable(frames, as_nyu):
     assert not_comparable(frames, Encoder(), "released") == []
-    assert what_is_shown(frames, Encoder(), "released") == (
+    assert run_caption(frames, Encoder(), "released") == (
         "NYU, test: 8 frames, RN50, weights openai, released head"
     )
 
@@ -52,7 +52,7 @@ def test_the_layout_alone_does_not_make_it_nyu(frames):
 def test_each_difference_is_a_reason(frames, as_nyu, encoder, head, says):
     (reason,) = not_comparable(frames, encoder, head)
     assert says in reason
-    assert what_is_shown(frames, encoder, head).endswith("not its numbers")
+    assert run_caption(frames, encoder, head).endswith("not its numbers")
 
 
 def test_another_split_and_unprepared_frames_are_reasons(nyu_folder, frames, as_nyu):
@@ -68,7 +68,7 @@ def test_openais_own_file_is_comparable_whatever_its_name(frames, as_nyu):
 
 def test_the_sample_says_that_it_is_one():
     frames = dc.open_dataset("sample", "test")
-    shown = what_is_shown(frames, dc.load_encoder("sample", device="cpu"), "value")
+    shown = run_caption(frames, dc.load_encoder("sample", device="cpu"), "value")
     assert shown.startswith("sample, test: 64 frames, the sample's own CLIP, value head")
     assert shown.endswith("not its numbers")
 

@@ -24,19 +24,19 @@ STEP = 0.01  # metres, the histograms' resolution
 
 
 def depth_histograms(
-    truths: Iterable[np.ndarray], protocol: str | Protocol = "released"
+    ground_truths: Iterable[np.ndarray], protocol: str | Protocol = "released"
 ) -> pd.DataFrame:
     """Share of each image's valid pixels by depth: a row per image, a column per STEP.
 
-    truths: (480, 640) each, metres, holes 0. Columns are the middles of the steps, metres; a row
-    sums to 1, or is NaN for an image without a valid pixel.
+    ground_truths: (480, 640) each, metres, holes 0. Columns are the middles of the steps, metres; a
+    row sums to 1, or is NaN for an image without a valid pixel.
     """
     protocol = resolve_protocol(protocol)
     size = round(protocol.max_depth / STEP)
     rows = []
-    for truth in truths:
+    for truth in ground_truths:
         known = counted(truth, protocol)
-        place = np.minimum((known.depth[known.valid] / STEP).astype(np.int64), size - 1)
+        place = np.minimum((known.depth[known.valid_mask] / STEP).astype(np.int64), size - 1)
         shares = np.bincount(place, minlength=size).astype(np.float64)
         rows.append(shares / known.n_valid if known.n_valid else np.full(size, np.nan))
     return pd.DataFrame(rows, columns=pd.Index((np.arange(size) + 0.5) * STEP, name="depth (m)"))
@@ -123,7 +123,7 @@ def typical_frame(histograms: pd.DataFrame, scenes: Sequence[str], scene: str) -
 
 def wanted_bins(
     frames: Sequence[Frame],
-    similarity: Tensor,
+    similarities: Tensor,
     scenes: Sequence[str],
     words: Sequence[str],
     temperature: float = TEMPERATURE,
@@ -131,15 +131,15 @@ def wanted_bins(
 ) -> pd.DataFrame:
     """The median depth of each word in each scene type, metres, fitted on these very frames.
 
-    Rows: "all", then the scene types by name. similarity: (N, V, K, h, w), as stored. Pixels of a
+    Rows: "all", then the scene types by name. similarities: (N, V, K, h, w), as stored. Pixels of a
     scene's images are pooled; a word that never answers in a scene takes the scene's median.
     """
-    if len(frames) != len(similarity) or len(frames) != len(scenes):
+    if len(frames) != len(similarities) or len(frames) != len(scenes):
         raise DepthClipError(
-            f"{len(similarity)} responses and {len(scenes)} scenes for {len(frames)} frames"
+            f"{len(similarities)} responses and {len(scenes)} scenes for {len(frames)} frames"
         )
-    truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
-    histograms = word_histograms(truths, {"words": similarity}, temperature, protocol)
+    ground_truths = read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
+    histograms = word_histograms(ground_truths, {"words": similarities}, temperature, protocol)
     totals = dict.fromkeys(["all", *sorted(set(scenes))], 0.0)
     for scene, histogram in zip(scenes, histograms, strict=True):
         totals["all"] = totals["all"] + histogram["words"]

@@ -11,7 +11,7 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import LOGIT_SCALE, TEMPERATURE
 
 
-def similarities(
+def text_similarities(
     vectors: Float[Tensor, "B D h w"], text: Float[Tensor, "K D"]
 ) -> Float[Tensor, "B K h w"]:
     """s = f·t of every cell with every word, in fp32.
@@ -23,7 +23,7 @@ def similarities(
 
 
 def bin_weights(
-    similarity: Float[Tensor, "B K h w"],
+    similarities: Float[Tensor, "B K h w"],
     temperature: float = TEMPERATURE,
     logit_scale: float = LOGIT_SCALE,
 ) -> Float[Tensor, "B K h w"]:
@@ -31,7 +31,7 @@ def bin_weights(
 
     NaN at a cell where a similarity is NaN or infinite.
     """
-    logits = similarity.float() * logit_factor(temperature, logit_scale)
+    logits = similarities.float() * logit_factor(temperature, logit_scale)
     # Minus infinity would pass for a word that never answers.
     return torch.softmax(logits.nan_to_num_(torch.nan, torch.nan, torch.nan), dim=1)
 

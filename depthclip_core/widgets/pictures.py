@@ -18,16 +18,15 @@ from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from depthclip_core.plots.figures import (
-    STYLE,
+from depthclip_core.plots.map_plots import (
     depth_limits,
-    drawable,
     show_depth,
     show_error,
     show_grid,
     show_photo,
-    show_weights,
 )
+from depthclip_core.plots.style import STYLE, drawable
+from depthclip_core.plots.word_plots import show_weights
 from depthclip_core.settings import BINS, Window
 from depthclip_core.text import printable
 

@@ -1,0 +1,102 @@
+"""How deep scenes are, and where bins lie beside them: functions of (ax, data)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.ticker import PercentFormatter
+
+from depthclip_core.plots.style import DEPTH_COLOURS, name_rows
+
+BOX = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles that a box shows: whiskers, box, middle
+
+
+def show_boxes(ax: Axes, quantiles: pd.DataFrame, counts: pd.DataFrame) -> None:
+    """A box of depth per scene type: 5 % and 95 %, the middle half, the median.
+
+    quantiles: a row per scene type, the columns of BOX, metres. counts: images and few, by scene.
+    """
+    names = ("whislo", "q1", "med", "q3", "whishi")
+    boxes = [dict(zip(names, row, strict=True), fliers=[]) for row in quantiles[list(BOX)].values]
+    style = {"patch_artist": True, "boxprops": {"facecolor": "C5", "edgecolor": "C0"}}
+    lines = {f"{part}props": {"color": "C0"} for part in ("whisker", "cap")}
+    places = np.arange(len(boxes))
+    ax.bxp(
+        boxes, positions=places, widths=0.6, orientation="horizontal", showfliers=False,
+        medianprops={"color": "C6", "linewidth": 1.8}, **style, **lines,
+    )  # fmt: skip
+    few = counts.loc[quantiles.index]
+    labels = [f"{s}, n = {n}{' (few)' if f else ''}" for s, n, f in few.itertuples()]
+    ax.set_yticks(places, labels)
+    ax.set(xlim=(0, 10), xlabel="depth (m)")
+    ax.invert_yaxis()
+
+
+def show_densities(ax: Axes, shares: pd.DataFrame, step: float = 0.25) -> None:
+    """Distribution of depth, a line per row: the share of pixels in each step of depth, metres."""
+    middles = shares.columns.to_numpy()
+    edges = np.arange(0, middles[-1] + step, step)
+    lines = []
+    for colour, row in enumerate(shares.to_numpy(), start=1):
+        heights = np.histogram(middles, edges, weights=row)[0]
+        lines.append(ax.stairs(heights, edges, color=f"C{colour}", lw=1.6, fill=False))
+        ax.stairs(heights, edges, color=f"C{colour}", alpha=0.2, fill=True)
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(xlim=(0, 10), ylim=(0, None), xlabel="depth (m)", ylabel=f"pixels per {step:g} m")
+    ax.legend(lines, list(shares.index))  # as labels of lines, names that begin with _ are hidden
+
+
+def show_table(
+    ax: Axes,
+    table: pd.DataFrame,
+    label: str,
+    limits: tuple[float, float],
+    colours: Colormap | str = DEPTH_COLOURS,
+    doubtful: pd.DataFrame | None = None,
+) -> None:
+    """A table of numbers as a heat map on one scale, each number written in its place.
+
+    doubtful: where the number stands in brackets, a bool for each; rows of the table may lack.
+    """
+    written = table.map("{:.2f}".format)
+    if doubtful is not None:
+        marks = doubtful.reindex(table.index, fill_value=False)
+        written = written.mask(marks, "(" + written + ")")
+    sns.heatmap(
+        table,
+        ax=ax,
+        annot=written.to_numpy(dtype=object),
+        fmt="",
+        annot_kws={"size": 8},
+        vmin=limits[0],
+        vmax=limits[1],
+        cmap=colours,
+        linewidths=0.5,
+        cbar_kws={"label": label, "pad": 0.01},
+    )
+    ax.tick_params(length=0)
+    ax.set(xlabel="", ylabel="")
+    ax.set_yticklabels(ax.get_yticklabels(), rotation=0)
+    ax.set_xticklabels(ax.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
+
+
+def show_partitions(ax: Axes, partitions: Mapping[str, Sequence[float]], title: str = "") -> None:
+    """Bins of partitions on one axis in metres: a row each, the first on top."""
+    for row, bins in enumerate(partitions.values()):
+        ax.plot([min(bins), max(bins)], [row, row], color="0.8", lw=1, zorder=1)
+        ax.scatter(bins, [row] * len(bins), s=28, color="C0", zorder=2)
+    name_rows(ax, list(partitions))
+    top = max(max(bins) for bins in partitions.values())
+    ax.set(xlim=(0, top * 1.05), xlabel="bin (m)", title=title)
+
+
+def show_depths(ax: Axes, depths: pd.DataFrame, title: str = "") -> None:
+    """How deep some things are, in metres: a row each: median as a dot, a line from 5 % to 95 %."""
+    ax.hlines(range(len(depths)), depths["5 %"], depths["95 %"], color="0.6", lw=2, zorder=1)
+    ax.scatter(depths["median"], range(len(depths)), s=28, color="0.2", zorder=2)
+    name_rows(ax, list(depths.index))
+    end = max(ax.get_xlim()[1], depths["95 %"].max() * 1.05)  # of what shares the axis, or of these
+    ax.set(xlim=(0, end), xlabel="depth (m)", title=title)

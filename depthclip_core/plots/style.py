@@ -1,0 +1,86 @@
+"""The style of all figures: colours, fonts, and how a figure is saved."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.text import Text
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.files import replacing
+from depthclip_core.settings import figures_folder
+from depthclip_core.text import printable
+
+MISSING = "0.75"  # grey, of pixels without a value
+DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
+ERROR_COLOURS = plt.get_cmap("RdBu_r").with_extremes(bad=MISSING)
+ANSWER_COLOURS = plt.get_cmap("cividis")
+MADE_BY = "the DepthCLIP workbook"  # in every figure's file, by which it is known
+STYLE = resources.files("depthclip_core.plots").joinpath("style.mplstyle")
+FONT = "DejaVu Sans"  # the style's; matplotlib brings it, so it is the same on every machine
+NOT_DRAWN = "\N{WHITE SQUARE}"
+_set_text = Text.set_text
+MARKS = "osD^v"
+
+
+def use_style() -> None:
+    """Take the workbook's style for all figures and tables of this process.
+
+    Text is shown as it is, whatever name a photograph or a scene has: `$` begins no formula, and
+    figures have a square for each character that their font lacks.
+    """
+    plt.style.use(str(STYLE))
+    # Each title, label, tick and legend entry is set by this, also by notebooks and by seaborn.
+    Text.set_text = _set_drawable_text
+    pd.options.display.html.use_mathjax = False
+
+
+def drawable(text: str) -> str:
+    """The text with a square for each character that the font lacks; line breaks stay."""
+    return "".join(
+        character if ord(character) in _characters() or character == "\n" else NOT_DRAWN
+        for character in "\n".join(map(printable, text.split("\n")))
+    )
+
+
+def save_figure(figure: Figure, notebook: str, name: str) -> Path:
+    """Write <notebook>_<name>.png and .pdf into the folder of figures; returns the PNG's path.
+
+    Raises `DepthClipError` where a file of that name was not written by this function.
+    """
+    folder = figures_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    png = folder / f"{notebook}_{name}.png"
+    for path in (png, png.with_suffix(".pdf")):
+        if path.exists() and MADE_BY.encode() not in path.read_bytes():
+            raise DepthClipError(f"{path} was not drawn by the workbook: move it away")
+        # Without dates in it, the same figure is the same file.
+        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        metadata["Creator"] = MADE_BY
+        with replacing(path) as part:
+            figure.savefig(part, format=path.suffix[1:], metadata=metadata)
+    return png
+
+
+def name_rows(ax: Axes, names: Sequence[str]) -> None:
+    """Names down the axis, the first on top."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="x", color="0.92")
+    ax.set_axisbelow(True)
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """What the font can draw, as code points."""
+    return frozenset(get_font(findfont(FONT)).get_charmap())
+
+
+def _set_drawable_text(self: Text, s: object) -> None:
+    _set_text(self, None if s is None else drawable(str(s)))
