@@ -1,5 +1,5 @@
-"""The maintainer's workshop: it renders the sample's frames and pretrains its CLIP.
+"""For maintainers: render the sample's frames and pretrain its CLIP.
 
-Nothing outside this folder imports it. It needs `trimesh`, `embreex` and `pyoxipng`, the extra
-`render`.
+Nothing outside this folder imports it. It needs the extra `render`: `trimesh`, `embreex` and
+`pyoxipng`.
 """

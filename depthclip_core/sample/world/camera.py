@@ -1,4 +1,4 @@
-"""Where the camera stands: NYU's intrinsics, and a search for a good view of a room."""
+"""The camera: NYU's intrinsics, and a search for a good view of a room."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class Camera:
 
 
 def pixel_rays(camera: Camera, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """World directions (n, 3) float32 of pixels, of forward length 1: a hit's t is planar depth."""
+    """World ray directions (n, 3) float32 of forward length 1: a hit's t is its planar depth."""
     x, y = (columns - CX) / FX, (rows - CY) / FY
     local = np.stack([x, y, np.ones_like(x)], -1).astype(np.float32)
     return np.ascontiguousarray(local @ camera.axes.T.astype(np.float32))
 
 
 def looking(at: np.ndarray, yaw: float, tilt: float, roll: float = 0.0) -> Camera:
-    """A camera turned ``yaw`` from +y towards -x, tilted down by ``tilt``, radians."""
+    """A camera turned by ``yaw`` from +y towards -x and tilted down by ``tilt``, radians."""
     forward = np.array([-np.sin(yaw) * np.cos(tilt), np.cos(yaw) * np.cos(tilt), -np.sin(tilt)])
     right = np.array([np.cos(yaw), np.sin(yaw), 0.0])
     down = np.cross(forward, right)
@@ -43,14 +43,14 @@ def looking(at: np.ndarray, yaw: float, tilt: float, roll: float = 0.0) -> Camer
 
 
 def compile_scene(triangles: np.ndarray) -> EmbreeScene:
-    """Embree's structure for triangles (t, 3, 3)."""
+    """Embree's ray-casting structure for triangles (t, 3, 3)."""
     scene = EmbreeScene()
     TriangleMesh(scene, np.ascontiguousarray(triangles, np.float32))
     return scene
 
 
 def _candidate(world: World, rng: np.random.Generator) -> Camera:
-    """A random camera on free floor, looking into the room's larger part."""
+    """A random camera on free floor that looks into the larger part of the room."""
     w, deep, h = world.size
     for margin in (0.35, 0.25, 0.15, 0.05):
         for _ in range(12):
@@ -72,25 +72,25 @@ def _candidate(world: World, rng: np.random.Generator) -> Camera:
 
 
 def _overlap(one: Camera, other: Camera) -> float:
-    """How much one view repeats another: 1 from the same place, 0 from a metre or 30° away."""
+    """How much two views overlap: 1 if they are equal, 0 if they are a metre or 30° apart."""
     moved = float(np.linalg.norm(one.at - other.at))
     turned = np.degrees(np.arccos(np.clip(one.axes[:, 2] @ other.axes[:, 2], -1, 1)))
     return max(0.0, 1 - moved - turned / 30)
 
 
 def choose_camera(
-    world: World, scene: EmbreeScene, rng: np.random.Generator, others: Sequence[Camera] = ()
+    world: World, scene: EmbreeScene, rng: np.random.Generator, others: Sequence[Camera]
 ) -> Camera:
-    """The first of a few random cameras whose coarse view is good, else the least bad.
+    """The first of up to ``TRIES`` random cameras with a good coarse view, else the best of them.
 
-    Good: not against anything, the median depth as the scene type wants it, nothing but walls and
-    floor filling more than half of the picture, several things in sight, and another view than the
-    other cameras have.
+    A good view is not blocked by a near surface, has the scene type's median depth, shows several
+    things, is not dominated by one thing or one wall, and does not repeat another camera's view.
     """
     rows, columns = np.meshgrid(
         np.arange(8, HEIGHT, 16.0), np.arange(8, WIDTH, 16.0), indexing="ij"
     )
-    names = np.array([o.name in STRUCTURE for o in world.geometry.objects])
+    structure = np.array([o.name in STRUCTURE for o in world.geometry.objects])
+    low, high = world.median
     best, best_cost = None, np.inf
     for _ in range(TRIES):
         camera = _candidate(world, rng)
@@ -99,18 +99,14 @@ def choose_camera(
         hit = scene.run(np.ascontiguousarray(start), rays, output=True)
         depth = hit["tfar"]
         instance = world.geometry.parts.instance[world.geometry.part[hit["primID"]]].astype(int) - 1
-        share = np.bincount(instance, minlength=len(names)) / len(instance)
-        loose = np.where(names, 0, share)
-        low, high = world.median
+        share = np.bincount(instance, minlength=len(structure)) / len(instance)
+        loose = np.where(structure, 0, share)
         median = float(np.median(depth))
         near = float(np.percentile(depth, 2))
         cost = 2 * max(0, low - median, median - high) + 6 * max(0, 0.62 - near)
-        cost += (
-            5 * max(0, loose.max() - 0.4)
-            + 2 * max(0, 0.3 - loose.sum())
-            + 0.3 * max(0, 5 - int((loose > 0.004).sum()))
-        )
-        cost += 2 * max(0, float(share[names].max(initial=0)) - 0.55)
+        few = 0.3 * max(0, 5 - int((loose > 0.004).sum()))
+        cost += 5 * max(0, loose.max() - 0.4) + 2 * max(0, 0.3 - loose.sum()) + few
+        cost += 2 * max(0, float(share[structure].max(initial=0)) - 0.55)
         cost += sum(_overlap(camera, other) for other in others)
         if cost < best_cost:
             best, best_cost = camera, cost

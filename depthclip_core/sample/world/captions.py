@@ -1,14 +1,14 @@
-"""What somebody might say of a crop: objects, scenes and distances, in many words.
+"""Captions of crops and photographs: objects, scenes and distances, phrased in many ways.
 
-These sentences are all that the sample's CLIP learns from. A distance enters only as a word chosen
-with a person's vagueness, sometimes with a length rounded to half metres, never as a map; several
-words overlap at every distance.
+The sample's CLIP learns from nothing but these sentences. A distance appears only as a word, chosen
+as vaguely as people choose it, sometimes with a length rounded to half metres, and never as a depth
+map. At every distance several words are likely.
 """
 
 import numpy as np
 
-# Words for a distance and the metres at which people of this world use them most. All words of the
-# paper's four prompts are here, beside others.
+# Words for a distance, and the metres at which each is most likely. They include all words of the
+# paper's four prompts.
 DISTANCE_WORDS = {
     "giant": 0.80,
     "extremely close": 1.05,
@@ -29,7 +29,7 @@ DISTANCE_WORDS = {
     "unseen": 7.00,
     "barely visible": 7.20,
 }
-VAGUENESS = 0.13  # standard deviation of ln metres with which a word is chosen
+VAGUENESS = 0.13  # standard deviation of ln metres in the choice of a word
 
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -59,15 +59,15 @@ SCENE_TEMPLATES = (
 
 
 def distance_word(metres: float, rng: np.random.Generator) -> str:
-    """A word for a distance, chosen with a person's vagueness."""
+    """A word for a distance, drawn at random among those that fit."""
     centres = np.log(list(DISTANCE_WORDS.values()))
-    log = np.clip(np.log(metres), centres[0], centres[-1])  # the ends' words hold beyond them
+    log = np.clip(np.log(metres), centres[0], centres[-1])  # the first and last word cover the rest
     odds = np.exp(-((log - centres) ** 2) / (2 * VAGUENESS**2))
     return str(rng.choice(list(DISTANCE_WORDS), p=odds / odds.sum()))
 
 
 def length_words(metres: float) -> str:
-    """Metres in words, rounded to halves: "two metres", "one and a half metres"."""
+    """Metres in words, rounded to half metres: "two metres", "one and a half metres"."""
     halves = int(np.clip(round(metres * 2), 1, 20))
     whole, half = divmod(halves, 2)
     if not whole:
@@ -76,29 +76,24 @@ def length_words(metres: float) -> str:
     return f"{number} metre" + ("s" if halves > 2 else "")
 
 
-def caption_crop(view_facts: dict, rng: np.random.Generator) -> str:
-    """A sentence about a crop at native scale: mostly of what is in its middle, and how far."""
+def caption_crop(facts: dict, rng: np.random.Generator) -> str:
+    """A sentence about a crop at native scale: what its middle shows, and usually how far away."""
     kinds = ((DISTANCE_ONLY,), DISTANCE_TEMPLATES, OBJECT_TEMPLATES)
     templates = kinds[rng.choice(3, p=(0.5, 0.4, 0.1))]
     template = templates[rng.integers(len(templates))]
-    metres = view_facts["metres"]
-    return template.format(
-        word=distance_word(metres, rng), metres=length_words(metres), **_words(view_facts)
-    )
+    metres = facts["metres"]
+    words = {"word": distance_word(metres, rng), "metres": length_words(metres)}
+    return template.format(**facts | words)
 
 
-def caption_scene(view_facts: dict, rng: np.random.Generator) -> str:
-    """A sentence about a whole photograph: its scene, and what stands in it."""
+def caption_scene(facts: dict, rng: np.random.Generator) -> str:
+    """A sentence about a whole photograph: its scene, and things in it."""
     template = SCENE_TEMPLATES[rng.integers(len(SCENE_TEMPLATES))]
-    names = view_facts["names"]
+    names = facts["names"]
     name, other = (names[rng.integers(len(names))] for _ in range(2))
-    return template.format(scene=view_facts["scene"], name=name, other=other)
+    return template.format(scene=facts["scene"], name=name, other=other)
 
 
 def scene_words(scene_type: str) -> str:
-    """NYU's scene type as people write it: "dining_room" → "dining room"."""
+    """NYU's scene type in plain words: "dining_room" → "dining room"."""
     return scene_type.replace("_", " ")
-
-
-def _words(facts: dict) -> dict[str, str]:
-    return {key: facts[key] for key in ("name", "colour", "material", "scene")}

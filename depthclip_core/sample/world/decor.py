@@ -3,41 +3,36 @@
 import numpy as np
 
 from depthclip_core.sample.world import materials as mt
-from depthclip_core.sample.world.rooms import Light, Room
-from depthclip_core.sample.world.scene import turn_x
+from depthclip_core.sample.world.rooms import SIDES, Light, Room
+from depthclip_core.sample.world.scene import left_right, turn_x
 
 
-def door(room: Room, walls: tuple[str, ...] = ("far", "left", "right")) -> None:
+def door(room: Room, walls: tuple[str, ...]) -> None:
     """A closed panel door in its frame; the floor before it stays free."""
     rng = room.rng
     spot = room.hang(1.0, 0, 2.15, walls)
-    if spot is None or room.at_wall(spot[0], spot[1], 0.95, 0.45) is None:
+    if spot is None or room.at_wall(*spot, 0.95, 0.45) is None:
         return
-    leaf = (
-        mt.wood(rng)
-        if rng.random() < 0.6
-        else mt.plain(rng, "smooth", ("white", "cream", "brown"), "wooden", 0.85)
-    )
+    natural = rng.random() < 0.6
+    leaf = mt.wood(rng) if natural else mt.painted_wood(rng, ("white", "cream", "brown"))
     o = room.thing_at("door", leaf, spot, 0)
-    trim = mt.darker(leaf, rng.uniform(0.8, 1.15))
+    trim = mt.toned(leaf, rng.uniform(0.8, 1.15))
     o.box((0, -0.012, 0.005), (0.84, 0.024, 2.03))
-    o.boxes([(-0.46, -0.02, 0), (0.46, -0.02, 0)], (0.08, 0.04, 2.1), trim)
+    o.boxes(left_right(0.46, -0.02), (0.08, 0.04, 2.1), trim)
     o.box((0, -0.02, 2.05), (1.0, 0.04, 0.09), trim)
-    panel = mt.darker(leaf, 0.82)
-    rows = (
-        ((0.2, 0.62), (1.05, 0.8)) if rng.random() < 0.6 else ((0.15, 0.4), (0.7, 0.4), (1.3, 0.6))
-    )
-    for z, tall in rows:
-        o.boxes([(-0.19, -0.028, z), (0.19, -0.028, z)], (0.28, 0.012, tall), panel)
-    o.put("ball", (0.35, -0.06, 0.98), (0.06, 0.07, 0.06), mt.metal(rng, ("grey",)))
+    two = rng.random() < 0.6
+    panels = ((0.2, 0.62), (1.05, 0.8)) if two else ((0.15, 0.4), (0.7, 0.4), (1.3, 0.6))
+    for z, height in panels:
+        o.boxes(left_right(0.19, -0.028, z), (0.28, 0.012, height), mt.toned(leaf, 0.82))
+    o.put("ball", (0.35, -0.06, 0.98), (0.06, 0.07, 0.06), mt.steel(rng))
 
 
 def window(
     room: Room,
-    walls: tuple[str, ...] = ("far", "left", "right"),
+    daylight: float,
+    walls: tuple[str, ...] = SIDES,
     width: float | None = None,
     cloth: bool = True,
-    daylight: float = 1.0,
 ) -> None:
     """A window with panes, frame and sill, often curtains or blinds, and its light."""
     rng = room.rng
@@ -47,42 +42,37 @@ def window(
     if spot is None:
         return
     h = high - low
-    frame = mt.plain(rng, "smooth", ("white", "white", "brown", "cream"), "wooden", 0.85)
+    frame = mt.painted_wood(rng, ("white", "white", "brown", "cream"))
     o = room.thing_at("window", frame, spot, low)
     o.box((0, -0.008, 0), (w, 0.016, h), mt.outdoors(rng, daylight * rng.uniform(0.7, 1.6)))
     n = max(1, round(w / 0.6))
     o.boxes([(x, -0.025, 0) for x in np.linspace(-w / 2, w / 2, n + 1)], (0.06, 0.05, h))
-    o.boxes(
-        [(0, -0.025, z - 0.03) for z in (0, h * rng.uniform(0.4, 0.6), h)], (w + 0.06, 0.05, 0.06)
-    )
+    bars = [(0, -0.025, z - 0.03) for z in (0, h * rng.uniform(0.4, 0.6), h)]
+    o.boxes(bars, (w + 0.06, 0.05, 0.06))
     o.box((0, -0.08, -0.05), (w + 0.2, 0.16, 0.03))
     r = rng.random()
     if cloth and r < 0.5:
         m = mt.cloth(rng)
-        long = room.h < 2.2 or rng.random() < 0.5
+        to_floor = room.h < 2.2 or rng.random() < 0.5
+        top, drop = high + 0.1, high + 0.12 - (0.1 if to_floor else low - 0.15)
         for side in (-1, 1):
-            c = room.thing_at("curtain", m, (spot[0], spot[1]), 0)
-            drop = high + 0.12 - (0.1 if long else low - 0.15)
-            c.put(
-                "curtain",
-                (side * (w / 2 + 0.02), -0.11, high + 0.12 - drop),
-                (w * 0.38, 0.09, drop),
-            )
-        c.put("pole", (0, -0.11, high + 0.1), (0.03, 0.03, 0.02), mt.metal(rng))
-        c.box((0, -0.11, high + 0.1), (w + 0.5, 0.025, 0.025), mt.wood(rng))
+            c = room.thing_at("curtain", m, spot, 0)
+            base = (side * (w / 2 + 0.02), -0.11, high + 0.12 - drop)
+            c.put("curtain", base, (w * 0.38, 0.09, drop))
+        c.put("pole", (0, -0.11, top), (0.03, 0.03, 0.02), mt.metal(rng))
+        c.box((0, -0.11, top), (w + 0.5, 0.025, 0.025), mt.wood(rng))
     elif cloth and r < 0.75:
         m = mt.plain(rng, "smooth", ("white", "cream", "beige"), "plastic", 0.8)
-        b = room.thing_at("blinds", m, spot, low)
-        part = rng.uniform(0.3, 1.0)
-        n = int(h * part / 0.045)
-        b.many("box", [(0, -0.07, h - 0.045 * (i + 1)) for i in range(n)], (w, 0.012, 0.034))
-    at, yaw = room.on_wall(spot[0], spot[1], low + h / 2)
+        n = int(h * rng.uniform(0.3, 1.0) / 0.045)
+        slats = [(0, -0.07, h - 0.045 * (i + 1)) for i in range(n)]
+        room.thing_at("blinds", m, spot, low).boxes(slats, (w, 0.012, 0.034))
+    at, yaw = room.on_wall(*spot, low + h / 2)
     inward = np.array([np.sin(yaw), -np.cos(yaw), 0]) * 0.35
     cool = np.array([0.86, 0.95, 1.12]) * daylight * rng.uniform(0.5, 1.3) * w * h
     room.lights.append(Light(tuple(np.array(at) + inward), tuple(cool), 0.45))
 
 
-def picture(room: Room, walls: tuple[str, ...] = ("far", "left", "right")) -> None:
+def picture(room: Room, walls: tuple[str, ...]) -> None:
     """A framed picture or a plain poster."""
     rng = room.rng
     w, h = rng.uniform(0.25, 0.95), rng.uniform(0.28, 0.8)
@@ -92,119 +82,89 @@ def picture(room: Room, walls: tuple[str, ...] = ("far", "left", "right")) -> No
         return
     art = mt.picture(rng)
     o = room.thing_at("picture", art, spot, z)
-    if rng.random() < 0.75:
-        edge = mt.wood(rng) if rng.random() < 0.6 else mt.plastic(rng, ("black", "white", "yellow"))
-        k = rng.uniform(0.025, 0.06)
-        o.boxes([(0, -0.015, 0), (0, -0.015, h - k)], (w, 0.03, k), edge)
-        o.boxes([(-w / 2 + k / 2, -0.015, 0), (w / 2 - k / 2, -0.015, 0)], (k, 0.03, h), edge)
-        mount = rng.uniform(0.0, 0.07)
-        o.box(
-            (0, -0.005, k),
-            (w - 2 * k, 0.01, h - 2 * k),
-            mt.plain(rng, "smooth", ("white", "cream"), "paper"),
-        )
-        o.box((0, -0.006, k + mount), (w - 2 * (k + mount), 0.012, h - 2 * (k + mount)), art)
-    else:
+    if rng.random() >= 0.75:
         o.box((0, -0.003, 0), (w, 0.006, h))
+        return
+    edge = mt.wood(rng) if rng.random() < 0.6 else mt.plastic(rng, ("black", "white", "yellow"))
+    k = rng.uniform(0.025, 0.06)
+    o.boxes([(0, -0.015, 0), (0, -0.015, h - k)], (w, 0.03, k), edge)
+    o.boxes(left_right(w / 2 - k / 2, -0.015), (k, 0.03, h), edge)
+    mount = k + rng.uniform(0.0, 0.07)
+    card = mt.plain(rng, "smooth", ("white", "cream"), "paper")
+    o.box((0, -0.005, k), (w - 2 * k, 0.01, h - 2 * k), card)
+    o.box((0, -0.006, mount), (w - 2 * mount, 0.012, h - 2 * mount), art)
 
 
 def mirror(room: Room, spot: tuple[str, float], z: float, w: float, h: float) -> None:
-    """A framed looking glass at a spot on a wall."""
+    """A framed mirror at a spot on a wall."""
     edge = mt.wood(room.rng) if room.rng.random() < 0.5 else mt.metal(room.rng)
-    o = room.thing_at("mirror", edge, spot, z)
-    o.box((0, -0.009, 0), (w, 0.018, h)).box(
-        (0, -0.012, 0.04), (w - 0.08, 0.024, h - 0.08), mt.mirror()
-    )
+    o = room.thing_at("mirror", edge, spot, z).box((0, -0.009, 0), (w, 0.018, h))
+    o.box((0, -0.012, 0.04), (w - 0.08, 0.024, h - 0.08), mt.mirror())
 
 
 def board(room: Room, spot: tuple[str, float], z: float, w: float, h: float, kind: str) -> None:
     """A whiteboard, blackboard or notice board, with rail, writing or pinned papers."""
     rng = room.rng
     if kind == "blackboard":
-        face = mt.make("smooth", np.array((38, 66, 54)), np.array((70, 92, 80)), "green", "slate")
+        face = mt.make("smooth", (38, 66, 54), (70, 92, 80), "green", "slate")
     elif kind == "whiteboard":
-        face = mt.make(
-            "smooth",
-            np.array((232, 234, 236)),
-            np.array((218, 222, 226)),
-            "white",
-            "plastic",
-            gloss=0.35,
-            blind=0.12,
-        )
+        white, grey = (232, 234, 236), (218, 222, 226)
+        face = mt.make("smooth", white, grey, "white", "plastic", gloss=0.35, blind=0.12)
     else:
         face = mt.plain(rng, "carpet", ("yellow", "tan", "blue", "green", "red"), "cork", 0.8)
     o = room.thing_at(kind, face, spot, z)
-    edge = mt.wood(rng) if kind != "whiteboard" else mt.metal(rng, ("grey",))
+    edge = mt.wood(rng) if kind != "whiteboard" else mt.steel(rng)
     o.box((0, -0.01, 0), (w, 0.02, h), edge)
     o.box((0, -0.013, 0.04), (w - 0.08, 0.026, h - 0.08))
     if kind != "notice board":
         o.box((0, -0.05, -0.02), (w, 0.09, 0.02), edge)
-        ink = mt.make(
-            "print",
-            np.array(face.first) ** (1 / 2.2) * 255,
-            mt.tint(rng, "white" if kind == "blackboard" else "blue"),
-            "white",
-            "chalk",
-        )
-        o.boxes(
-            [(rng.uniform(-w / 3, w / 3), -0.014, h * 0.3) for _ in range(2)],
-            (w * 0.25, 0.0262, h * 0.5),
-            ink,
-        )
+        board_colour = np.array(face.first) ** (1 / 2.2) * 255
+        ink = mt.tint(rng, "white" if kind == "blackboard" else "blue")
+        writing = mt.make("print", board_colour, ink, "white", "chalk")
+        blocks = [(rng.uniform(-w / 3, w / 3), -0.014, h * 0.3) for _ in range(2)]
+        o.boxes(blocks, (w * 0.25, 0.0262, h * 0.5), writing)
         return
-    sheets = int(w * h * 5)
-    for _ in range(sheets):
+    for _ in range(int(w * h * 5)):
         m = mt.paper(rng) if rng.random() < 0.5 else mt.picture(rng)
         a, b = rng.uniform(0.15, 0.4), rng.uniform(0.15, 0.35)
         if a < w - 0.2 and b < h - 0.2:
             x = rng.uniform(-(w - a) / 2 + 0.06, (w - a) / 2 - 0.06)
-            o.box(
-                (x, -0.013 - 0.0005 * rng.random(), rng.uniform(0.06, h - b - 0.06)),
-                (a, 0.029, b),
-                m,
-            )
+            base = (x, -0.013 - 0.0005 * rng.random(), rng.uniform(0.06, h - b - 0.06))
+            o.box(base, (a, 0.029, b), m)
 
 
-def clock(room: Room, walls: tuple[str, ...] = ("far", "left", "right")) -> None:
+def clock(room: Room, walls: tuple[str, ...] = SIDES) -> None:
     """A round wall clock."""
     rng = room.rng
     z = min(rng.uniform(1.9, 2.2), room.h - 0.4)
-    spot = room.hang(0.32, z, z + 0.3, walls)
-    if spot is None:
-        return
-    rim = mt.plastic(rng, ("black", "red", "white", "brown"))
-    o = room.thing_at("clock", rim, spot, z + 0.15)
-    o.put("cylinder", (0, -0.0, 0), (0.3, 0.3, 0.04), rim, turn_x(np.pi / 2))
-    white = mt.plastic(rng, ("white",))
-    o.put("cylinder", (0, -0.0, 0), (0.26, 0.26, 0.043), white, turn_x(np.pi / 2))
-    dark = mt.plastic(rng, ("black",))
-    o.box((0, -0.045, 0), (0.012, 0.004, 0.1), dark).box(
-        (0.03, -0.045, 0), (0.07, 0.004, 0.014), dark
-    )
+    if spot := room.hang(0.32, z, z + 0.3, walls):
+        rim = mt.plastic(rng, ("black", "red", "white", "brown"))
+        o = room.thing_at("clock", rim, spot, z + 0.15)
+        o.put("cylinder", (0, 0, 0), (0.3, 0.3, 0.04), turn=turn_x(np.pi / 2))
+        face = mt.plastic(rng, ("white",))
+        o.put("cylinder", (0, 0, 0), (0.26, 0.26, 0.043), face, turn_x(np.pi / 2))
+        hands = mt.plastic(rng, ("black",))
+        o.box((0, -0.045, 0), (0.012, 0.004, 0.1), hands)
+        o.box((0.03, -0.045, 0), (0.07, 0.004, 0.014), hands)
 
 
 def ceiling_lights(room: Room, kind: str, power: float = 1.0) -> None:
-    """A glass dome, a pendant or rows of tubes; their light."""
+    """A glass dome, a pendant or rows of tubes, and their light."""
     rng, s = room.rng, room.scene
     warm = np.array([1.0, rng.uniform(0.8, 0.98), rng.uniform(0.58, 0.95)])
-    glass = mt.lit(rng, 2.5)
+    glass = mt.lit(2.5)
     w, deep, h = room.w, room.l, room.h
     if kind == "tubes":
         nx, ny = max(1, int(w / 3)), max(1, int(deep / 3))
         spots = [(w * (i + 0.5) / nx, deep * (j + 0.5) / ny) for i in range(nx) for j in range(ny)]
         for x, y in spots:
             o = s.thing("ceiling light", glass, (x, y, h - 0.08))
-            o.box((0, 0, 0.01), (0.3, 1.2, 0.07), mt.plastic(rng, ("white",))).box(
-                (0, 0, 0), (0.24, 1.14, 0.012)
-            )
-        for j in range(min(ny, 3)):
-            y = deep * (j + 0.5) / min(ny, 3)
-            room.lights.append(
-                Light(
-                    (w * rng.uniform(0.35, 0.65), y, h - 0.25), tuple(warm**0.5 * power * 1.6), 0.7
-                )
-            )
+            o.box((0, 0, 0.01), (0.3, 1.2, 0.07), mt.plastic(rng, ("white",)))
+            o.box((0, 0, 0), (0.24, 1.14, 0.012))
+        rows = min(ny, 3)
+        for j in range(rows):
+            at = (w * rng.uniform(0.35, 0.65), deep * (j + 0.5) / rows, h - 0.25)
+            room.lights.append(Light(at, tuple(warm**0.5 * power * 1.6), 0.7))
         return
     x, y = w * rng.uniform(0.4, 0.6), deep * rng.uniform(0.4, 0.6)
     o = s.thing("ceiling light", glass, (x, y, h))

@@ -1,4 +1,4 @@
-"""A cheap depth camera: the colour picture's exposure and border, and the holes in its depth."""
+"""A cheap depth camera: exposure and border of its colour image, holes in its depth map."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
@@ -10,7 +10,7 @@ BORDER = (7, 474, 7, 632)  # first and last rows and columns that carry colour i
 
 
 def photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Linear light (480, 640, 3) to an NYU-like frame (480, 640, 3) uint8."""
+    """Turn linear light (480, 640, 3) into an NYU-like frame (480, 640, 3) uint8."""
     level = light.mean(-1)
     key = rng.uniform(0.13, 0.3)
     exposure = key / max(float(np.median(level)), 1e-4)
@@ -18,7 +18,7 @@ def photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     warm = rng.normal(0, 0.07)
     white = np.array([1 + warm, 1 + rng.normal(0, 0.02), 1 - warm], np.float32)
     out = light * (exposure * white).astype(np.float32)
-    # Soft shoulder, then a 2.2 gamma.
+    # A soft shoulder, then a gamma of 2.2.
     out = np.where(out > 0.6, 0.6 + 0.4 * np.tanh((out - 0.6) / 0.55), out)
     out = np.sqrt(np.maximum(out, 0)) * np.maximum(out, 1e-6) ** np.float32(-0.0455)
     blur = rng.uniform(0.45, 0.75)
@@ -37,7 +37,7 @@ def photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def border_mask(rng: np.random.Generator) -> np.ndarray:
-    """True on the white border; its edge is ragged by a pixel or two, (480, 640) bool."""
+    """True on the white border, (480, 640) bool; its edge is ragged by a pixel or two."""
 
     def ragged(n: int) -> np.ndarray:
         steps = np.zeros(n, int)
@@ -62,17 +62,17 @@ def holes(
     bright: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Where the depth sensor sees nothing, (480, 640) bool.
+    """Where the depth sensor measures nothing, (480, 640) bool.
 
     Parameters
     ----------
     depth : (480, 640) true planar depth, metres
-    blind : (480, 640) the material's share of lost pixels
-    slant : (480, 640) cosine between surface normal and ray
-    bright : (480, 640) reflectance, linear
+    blind : (480, 640) fraction of pixels that the material loses
+    slant : (480, 640) cosine of the angle between surface normal and ray
+    bright : (480, 640) linear reflectance
     """
     disparity = FX * BASELINE_M / np.maximum(depth, 0.1)
-    # The projector stands to the right: what it cannot see lies left of nearer things.
+    # The projector is on the right, so its shadows lie to the left of nearer things.
     column = np.arange(WIDTH, dtype=np.float32)[None] - disparity
     ahead = np.minimum.accumulate(column[:, ::-1], 1)[:, ::-1]
     lost = column > ahead + 0.75
@@ -84,7 +84,7 @@ def holes(
     far = np.clip((depth - 7.2) / 3.2, 0, 1) ** 1.5
     grazing = np.clip((0.16 - slant) / 0.16, 0, 1)
     odds = 1 - (1 - np.clip(blind + dark, 0, 1)) * (1 - far) * (1 - 0.8 * grazing)
-    # The cloud has mean 0: compare it with the odds' rough quantile, so that holes are patches.
+    # The cloud has mean 0; a threshold near the quantile of the odds makes the holes patches.
     lost |= cloud > 1.7 * (1 - 2 * odds) + 0.25
     lost |= (depth < 0.5) | (depth >= 9.99)
     edge = 3 + rng.integers(0, 8, 4)

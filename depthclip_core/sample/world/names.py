@@ -1,4 +1,4 @@
-"""What things in the sample are called, and the public record of one of them."""
+"""The names of things in the sample, and the public record of one thing."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ OBJECT_NAMES: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One instance: what a viewer would call it, and its own size (w, d, h) in metres."""
+    """One instance: what a viewer would call it, and its size (w, d, h) in metres."""
 
     name: str
     colour: str

@@ -1,4 +1,4 @@
-"""Render one view of a scene: colour, depth and its holes, labels and instances."""
+"""Render views of a scene: colour, depth, holes, labels and instances."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +19,6 @@ from depthclip_core.sample.world.names import OBJECT_NAMES, SceneObject
 from depthclip_core.sample.world.shading import add_mirrors, shade, trace, visibility
 from depthclip_core.sample.world.world import World, build_scene, scene_rng
 
-__all__ = ["OBJECT_NAMES", "SceneObject", "View", "render_view", "room_views"]
-
 MAX_DEPTH_M = 10.0
 MAX_LAMPS = 2
 
@@ -30,8 +28,8 @@ class View:
     """One frame of the sample world."""
 
     rgb: np.ndarray  # (480, 640, 3) uint8, NYU's white border included
-    depth: np.ndarray  # (480, 640) float32, planar metres, whole millimetres, (0, 10]
-    holes: np.ndarray  # (480, 640) bool, where the depth sensor sees nothing
+    depth: np.ndarray  # (480, 640) float32, planar depth in metres, whole millimetres, (0, 10]
+    holes: np.ndarray  # (480, 640) bool, where the depth sensor measures nothing
     labels: np.ndarray  # (480, 640) uint16, 1-based index into OBJECT_NAMES
     instances: np.ndarray  # (480, 640) uint8, 1-based index into objects
     objects: tuple[SceneObject, ...]
@@ -39,12 +37,12 @@ class View:
 
 
 def render_view(scene_type: str, seed: int) -> View:
-    """Build the room of a type and seed, choose a camera in it, and take the picture."""
+    """The first view of the room with this scene type and seed."""
     return next(room_views(scene_type, seed))
 
 
 def room_views(scene_type: str, seed: int) -> Iterator[View]:
-    """Ever more views of one room, each from another place or in another direction."""
+    """Endless views of one room, each from another position or in another direction."""
     rng = scene_rng(scene_type, seed)
     world = build_scene(scene_type, seed, rng)
     scene = compile_scene(world.geometry.triangles)
@@ -55,7 +53,7 @@ def room_views(scene_type: str, seed: int) -> Iterator[View]:
 
 
 def _photograph(world: World, scene: EmbreeScene, camera: Camera, rng: np.random.Generator) -> View:
-    """What the camera sees of the world, and what its depth sensor reports."""
+    """What a camera sees: colour, true depth, and the holes of its depth sensor."""
     g = world.geometry
     rows, columns = np.meshgrid(
         np.arange(HEIGHT, dtype=np.float64), np.arange(WIDTH, dtype=np.float64), indexing="ij"
@@ -64,7 +62,7 @@ def _photograph(world: World, scene: EmbreeScene, camera: Camera, rng: np.random
     start = np.ascontiguousarray(np.broadcast_to(camera.at.astype(np.float32), rays.shape))
     hits = trace(scene, g, start, rays)
 
-    # The strongest lamps cast shadows; the rest joins the stray light.
+    # The strongest lamps cast shadows; the others add to the ambient light.
     lamps = sorted(world.lights, key=lambda lamp: -sum(lamp.power))[:MAX_LAMPS]
     total = np.sum([lamp.power for lamp in world.lights], axis=0)
     rest = total - np.sum([lamp.power for lamp in lamps], axis=0)

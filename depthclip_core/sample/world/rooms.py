@@ -1,4 +1,4 @@
-"""A room: its shell, what hangs on its walls, its lights, and free floor to put furniture on.
+"""A room: its shell, what hangs on its walls, its lights, and free floor for furniture.
 
 World frame, metres: x from the left wall (0) to the right (w), y from the near wall (0) to the far
 one (l), z up from the floor (0) to the ceiling (h).
@@ -10,63 +10,72 @@ import numpy as np
 
 from depthclip_core.sample.world import materials as mt
 from depthclip_core.sample.world.materials import Material
-from depthclip_core.sample.world.scene import Scene, Thing
-from depthclip_core.sample.world.seats import Spot
+from depthclip_core.sample.world.scene import Scene, Size, Spot, Thing
 
 WALL_YAW = {"far": 0.0, "left": np.pi / 2, "right": -np.pi / 2, "near": np.pi}
+SIDES = ("far", "left", "right")
+ALL = (*SIDES, "near")
+
+Rectangle = tuple[float, float, float, float]  # first and last x, first and last y
 
 
 @dataclass(frozen=True)
 class Light:
     """A round lamp: position (3,) metres, linear RGB power (3,), radius in metres."""
 
-    at: tuple[float, float, float]
+    at: Spot
     power: tuple[float, float, float]
     radius: float
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a thing may stand: its floor point, yaw (radians) and the wall behind it."""
+    """A free place with its back to a wall: its floor point, yaw (radians), the wall's name."""
 
     at: Spot
     yaw: float
     wall: str
 
+    @property
+    def along(self) -> float:
+        """Position along the wall, metres."""
+        return self.at[0] if self.wall in ("far", "near") else self.at[1]
+
 
 class Room:
-    """The shell of a room and the book-keeping of its floor and walls."""
+    """The shell of a room, and a record of the floor and wall areas in use."""
 
-    def __init__(self, scene: Scene, size: tuple[float, float, float]) -> None:
+    def __init__(self, scene: Scene, size: Size) -> None:
         self.scene, self.rng = scene, scene.rng
         self.w, self.l, self.h = size
-        self.taken: list[tuple[float, float, float, float]] = []
-        self.hung: dict[str, list[tuple[float, float, float, float]]] = {k: [] for k in WALL_YAW}
+        self.taken: list[Rectangle] = []
+        self.hung: dict[str, list[Rectangle]] = {wall: [] for wall in WALL_YAW}
         self.lights: list[Light] = []
-
-    # The shell.
 
     def shell(
         self,
         wall: Material,
         floor: Material,
         ceiling: Material,
-        accent: Material | None = None,
-        dado: Material | None = None,
-        skirting: Material | None = None,
+        accent: Material | None,
+        dado: Material | None,
+        skirting: Material,
     ) -> None:
-        """Four walls, floor, ceiling, skirting; one wall may differ, and walls may be tiled low."""
+        """Four walls, floor, ceiling and skirting.
+
+        The far wall takes the accent colour if there is one; the dado replaces the skirting.
+        """
         s, w, deep, h, t = self.scene, self.w, self.l, self.h, 0.1
         for name in WALL_YAW:
             length = self.length(name)
             m = accent if accent is not None and name == "far" else wall
             o = s.thing("wall", m, *self.on_wall(name, length / 2, 0))
             o.loose = False
-            o.box((0, t / 2, -t), (length + 2 * t, t, h + 2 * t), m)
+            o.box((0, t / 2, -t), (length + 2 * t, t, h + 2 * t))
             if dado is not None:
                 o.box((0, -0.006, 0), (length, 0.012, 1.25), dado)
-                o.box((0, -0.011, 1.25), (length, 0.022, 0.05), mt.darker(dado, 0.7))
-            elif skirting is not None:
+                o.box((0, -0.011, 1.25), (length, 0.022, 0.05), mt.toned(dado, 0.7))
+            else:
                 o.box((0, -0.009, 0), (length, 0.018, 0.1), skirting)
         for name, z, m in (("floor", -t, floor), ("ceiling", h, ceiling)):
             o = s.thing(name, m, (w / 2, deep / 2, z))
@@ -78,7 +87,7 @@ class Room:
         return self.w if wall in ("far", "near") else self.l
 
     def on_wall(self, wall: str, along: float, z: float) -> tuple[Spot, float]:
-        """World point and yaw of something on a wall; ``along`` runs with x or y."""
+        """World point and yaw of something on a wall; ``along`` is its x or y."""
         x, y = {
             "far": (along, self.l),
             "near": (along, 0.0),
@@ -87,32 +96,35 @@ class Room:
         }[wall]
         return (x, y, z), WALL_YAW[wall]
 
-    # Free floor.
-
-    def _free(self, box: tuple[float, float, float, float]) -> bool:
+    def _take(self, box: Rectangle) -> bool:
+        """Claim a piece of floor if it is free."""
         x0, x1, y0, y1 = box
-        if x0 < 0.005 or y0 < 0.005 or x1 > self.w - 0.005 or y1 > self.l - 0.005:
-            return False
-        return all(x1 <= a or x0 >= b or y1 <= c or y0 >= d for a, b, c, d in self.taken)
+        inside = x0 >= 0.005 and y0 >= 0.005 and x1 <= self.w - 0.005 and y1 <= self.l - 0.005
+        free = inside and all(x1 <= a or x0 >= b or y1 <= c or y0 >= d for a, b, c, d in self.taken)
+        if free:
+            self.taken.append(box)
+        return free
+
+    def claim(self, x: float, y: float, width: float, depth: float) -> bool:
+        """Claim a footprint centred on (x, y) if it is free."""
+        return self._take((x - width / 2, x + width / 2, y - depth / 2, y + depth / 2))
 
     def against(
         self,
         width: float,
         depth: float,
-        walls: tuple[str, ...] = ("far", "left", "right"),
+        walls: tuple[str, ...] = SIDES,
         gap: float = 0.02,
         front: float = 0.0,
-        tries: int = 24,
     ) -> Place | None:
-        """A free place with its back to one of the walls; ``front`` metres are kept clear too."""
-        for _ in range(tries):
+        """A free place with its back to one of the walls and ``front`` metres clear before it."""
+        for _ in range(24):
             wall = mt.pick(self.rng, walls)
             room = self.length(wall) - width - 0.04
             if room < 0:
                 continue
             along = 0.02 + width / 2 + self.rng.random() * room
-            place = self.at_wall(wall, along, width, depth, gap, front)
-            if place is not None:
+            if place := self.at_wall(wall, along, width, depth, gap, front):
                 return place
         return None
 
@@ -133,51 +145,30 @@ class Room:
             "left": (0.01, reach + front, a, b),
             "right": (self.w - reach - front, self.w - 0.01, a, b),
         }[wall]
-        if not self._free(box):
+        if not self._take(box):
             return None
-        self.taken.append(box)
         (x, y, _), yaw = self.on_wall(wall, along, 0)
         off = gap + depth / 2
         return Place((x + off * np.sin(yaw), y - off * np.cos(yaw), 0.0), yaw, wall)
 
-    def middle(
-        self,
-        width: float,
-        depth: float,
-        region: tuple[float, float, float, float] | None = None,
-        tries: int = 24,
-    ) -> Spot | None:
-        """A free floor point for a footprint; ``region`` is (x0, x1, y0, y1) of its centre."""
-        x0, x1, y0, y1 = region or (0.2, self.w - 0.2, 0.2, self.l - 0.2)
-        for _ in range(tries):
-            x, y = self.rng.uniform(x0, x1), self.rng.uniform(y0, y1)
-            box = (x - width / 2, x + width / 2, y - depth / 2, y + depth / 2)
-            if self._free(box):
-                self.taken.append(box)
+    def middle(self, width: float, depth: float) -> Spot | None:
+        """A free floor point for a footprint."""
+        for _ in range(24):
+            x, y = self.rng.uniform(0.2, self.w - 0.2), self.rng.uniform(0.2, self.l - 0.2)
+            if self.claim(x, y, width, depth):
                 return (x, y, 0.0)
         return None
-
-    def claim(self, x: float, y: float, width: float, depth: float) -> bool:
-        """Take a footprint if it is free."""
-        box = (x - width / 2, x + width / 2, y - depth / 2, y + depth / 2)
-        free = self._free(box)
-        if free:
-            self.taken.append(box)
-        return free
-
-    # Free wall.
 
     def hang(
         self,
         width: float,
         low: float,
         high: float,
-        walls: tuple[str, ...] = ("far", "left", "right"),
+        walls: tuple[str, ...] = SIDES,
         along: float | None = None,
-        tries: int = 16,
     ) -> tuple[str, float] | None:
         """A free stretch of wall between two heights: the wall's name and the middle along it."""
-        for _ in range(tries):
+        for _ in range(16):
             wall = mt.pick(self.rng, walls)
             room = self.length(wall) - width - 0.3
             if room < 0:
@@ -193,11 +184,10 @@ class Room:
         return None
 
     def block(self, place: Place, width: float, height: float) -> None:
-        """Keep the wall behind a tall thing free of pictures."""
-        along = place.at[0] if place.wall in ("far", "near") else place.at[1]
+        """Keep pictures off the wall behind a tall thing."""
+        along = place.along
         self.hung[place.wall].append((along - width / 2, along + width / 2, 0, height))
 
     def thing_at(self, name: str, material: Material, spot: tuple[str, float], z: float) -> Thing:
-        """A thing hung on a wall, its origin on the wall."""
-        at, yaw = self.on_wall(spot[0], spot[1], z)
-        return self.scene.thing(name, material, at, yaw)
+        """A thing that hangs on a wall, its origin on the wall."""
+        return self.scene.thing(name, material, *self.on_wall(*spot, z))

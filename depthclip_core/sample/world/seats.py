@@ -1,125 +1,102 @@
-"""Things to sit or lie on: chairs, stools, sofas, armchairs, benches and beds.
-
-Local frame of all furniture: origin on the floor at the footprint's centre, front towards -y.
-"""
+"""Furniture to sit or lie on: chairs, stools, sofas, armchairs and beds."""
 
 import numpy as np
 
 from depthclip_core.sample.world import materials as mt
 from depthclip_core.sample.world.materials import Material
-from depthclip_core.sample.world.scene import Scene, Thing, turn_x, turn_z
-
-Spot = tuple[float, float, float]
-
-
-def four(x: float, y: float, z: float = 0.0) -> list[Spot]:
-    """Four positions at plus or minus x and y."""
-    return [(-x, -y, z), (x, -y, z), (-x, y, z), (x, y, z)]
+from depthclip_core.sample.world.scene import (
+    Scene,
+    Spot,
+    Thing,
+    corners,
+    front_back,
+    left_right,
+    turn_x,
+    turn_z,
+)
 
 
 def chair(s: Scene, at: Spot, yaw: float, frame: Material, seat: Material, style: int) -> Thing:
-    """A straight chair with four legs; ``style`` 0 slats, 1 solid back, 2 ladder."""
+    """A straight chair with four legs; ``style`` 0 has slats, 1 a solid back, 2 a ladder back."""
     o = s.thing("chair", frame, at, yaw)
     w, d, h, top = 0.43, 0.43, 0.45, 0.92
     leg = 0.038
     x, y = w / 2 - leg / 2, d / 2 - leg / 2
-    o.boxes(four(x, y)[:2], (leg, leg, h - 0.03), frame)
-    o.boxes(four(x, y)[2:], (leg, leg, top), frame)
-    o.box((0, 0, h - 0.07), (w - 0.03, d - 0.03, 0.04), frame)
+    o.boxes(left_right(x, -y), (leg, leg, h - 0.03))
+    o.boxes(left_right(x, y), (leg, leg, top))
+    o.box((0, 0, h - 0.07), (w - 0.03, d - 0.03, 0.04))
     if style == 1:
         o.put("panel", (0, -0.01, h - 0.03), (w + 0.02, d + 0.02, 0.055), seat)
         o.put("panel", (0, y, h + 0.13), (w - 0.02, 0.045, top - h - 0.12), seat)
     else:
         o.box((0, 0, h - 0.03), (w + 0.02, d + 0.01, 0.03), seat)
-        o.box((0, y, top - 0.09), (w - leg, 0.028, 0.085), frame)
-        o.box((0, y, h + 0.12), (w - leg, 0.024, 0.04), frame)
+        o.box((0, y, top - 0.09), (w - leg, 0.028, 0.085))
+        o.box((0, y, h + 0.12), (w - leg, 0.024, 0.04))
         if style == 0:
             slats = np.linspace(-w / 2 + 0.09, w / 2 - 0.09, 4)
-            o.boxes([(i, y, h + 0.15) for i in slats], (0.03, 0.018, top - h - 0.22), frame)
+            o.boxes([(i, y, h + 0.15) for i in slats], (0.03, 0.018, top - h - 0.22))
         else:
-            o.boxes([(0, y, h + z) for z in (0.2, 0.29)], (w - leg, 0.02, 0.035), frame)
-    o.boxes([(-x, 0, 0.17), (x, 0, 0.17)], (0.02, d - leg, 0.025), frame)
-    return o
+            o.boxes([(0, y, h + z) for z in (0.2, 0.29)], (w - leg, 0.02, 0.035))
+    return o.boxes(left_right(x, 0, 0.17), (0.02, d - leg, 0.025))
 
 
 def shell_chair(s: Scene, at: Spot, yaw: float, shell: Material, steel: Material) -> Thing:
     """A school chair: a plastic seat and back on steel tube legs."""
     o = s.thing("chair", shell, at, yaw)
-    o.put("panel", (0, 0, 0.42), (0.4, 0.4, 0.03), shell)
-    o.put("panel", (0, 0.19, 0.57), (0.4, 0.03, 0.27), shell, turn_x(-0.12))
-    o.many("pole", four(0.17, 0.16), (0.024, 0.024, 0.42), steel)
-    o.many("pole", [(-0.15, 0.185, 0.42), (0.15, 0.185, 0.42)], (0.022, 0.022, 0.22), steel)
-    return o
+    o.put("panel", (0, 0, 0.42), (0.4, 0.4, 0.03))
+    o.put("panel", (0, 0.19, 0.57), (0.4, 0.03, 0.27), turn=turn_x(-0.12))
+    o.many("pole", corners(0.17, 0.16), (0.024, 0.024, 0.42), steel)
+    return o.many("pole", left_right(0.15, 0.185, 0.42), (0.022, 0.022, 0.22), steel)
 
 
 def office_chair(s: Scene, at: Spot, yaw: float, cover: Material) -> Thing:
-    """A swivel chair with five feet and arm rests."""
-    dark = mt.make(
-        "smooth",
-        np.array((40, 40, 43)),
-        np.array((30, 30, 32)),
-        "black",
-        "plastic",
-        gloss=0.2,
-        blind=0.1,
-    )
+    """A swivel chair with five feet and armrests."""
+    dark = mt.make("smooth", (40, 40, 43), (30, 30, 32), "black", "plastic", gloss=0.2, blind=0.1)
     o = s.thing("office chair", cover, at, yaw)
     for i in range(5):
         a = 2 * np.pi * i / 5
         o.box((0.15 * np.cos(a), 0.15 * np.sin(a), 0.06), (0.3, 0.045, 0.035), dark, turn_z(a))
         o.put("ball", (0.28 * np.cos(a), 0.28 * np.sin(a), 0), (0.06, 0.06, 0.06), dark)
     o.put("pole", (0, 0, 0.08), (0.06, 0.06, 0.36), dark)
-    o.put("cushion", (0, 0, 0.42), (0.5, 0.5, 0.1), cover)
-    o.put("cushion", (0, 0.24, 0.58), (0.46, 0.1, 0.52), cover, turn_x(-0.12))
+    o.put("cushion", (0, 0, 0.42), (0.5, 0.5, 0.1))
+    o.put("cushion", (0, 0.24, 0.58), (0.46, 0.1, 0.52), turn=turn_x(-0.12))
     o.box((0, 0.22, 0.42), (0.08, 0.04, 0.3), dark)
-    o.boxes([(-0.27, 0.02, 0.64), (0.27, 0.02, 0.64)], (0.05, 0.26, 0.03), dark)
-    o.boxes([(-0.27, 0.04, 0.45), (0.27, 0.04, 0.45)], (0.03, 0.05, 0.2), dark)
-    return o
+    o.boxes(left_right(0.27, 0.02, 0.64), (0.05, 0.26, 0.03), dark)
+    return o.boxes(left_right(0.27, 0.04, 0.45), (0.03, 0.05, 0.2), dark)
 
 
-def stool(s: Scene, at: Spot, frame: Material, seat: Material, height: float = 0.5) -> Thing:
+def stool(s: Scene, at: Spot, frame: Material, seat: Material, height: float) -> Thing:
     """A round stool on four legs."""
     o = s.thing("stool", seat, at, s.rng.uniform(0, 1))
-    o.put("cylinder", (0, 0, height - 0.05), (0.34, 0.34, 0.05), seat)
-    o.many("pole", four(0.11, 0.11), (0.032, 0.032, height - 0.05), frame)
-    o.boxes([(0, -0.11, 0.18), (0, 0.11, 0.18)], (0.22, 0.02, 0.02), frame)
-    return o
+    o.put("cylinder", (0, 0, height - 0.05), (0.34, 0.34, 0.05))
+    o.many("pole", corners(0.11, 0.11), (0.032, 0.032, height - 0.05), frame)
+    return o.boxes(front_back(0.11, 0.18), (0.22, 0.02, 0.02), frame)
 
 
 def sofa(
     s: Scene, at: Spot, yaw: float, width: float, cover: Material, pillows: list[Material]
 ) -> Thing:
-    """A sofa or, when under 1.2 m wide, an armchair; arms, back, seat and back cushions."""
+    """A sofa, or an armchair if narrower than 1.2 m: arms, back, seat and back cushions."""
     one = width < 1.2
     o = s.thing("armchair" if one else "sofa", cover, at, yaw)
     d, arm, seat, back = 0.88, s.rng.uniform(0.14, 0.24), 0.42, s.rng.uniform(0.76, 0.92)
     arm_top = s.rng.uniform(0.54, 0.66)
     foot = mt.wood(s.rng, ("dark brown", "brown"))
-    o.boxes(four(width / 2 - 0.08, d / 2 - 0.08), (0.06, 0.06, 0.1), foot)
+    o.boxes(corners(width / 2 - 0.08, d / 2 - 0.08), (0.06, 0.06, 0.1), foot)
     o.box((0, 0, 0.08), (width - 0.04, d - 0.04, 0.2))
     o.put("slab", (0, d / 2 - 0.12, 0.1), (width, 0.26, back - 0.1))
-    for side in (-1, 1):
-        o.put("slab", (side * (width - arm) / 2, -0.02, 0.09), (arm, d - 0.04, arm_top - 0.09))
+    o.many("slab", left_right((width - arm) / 2, -0.02, 0.09), (arm, d - 0.04, arm_top - 0.09))
     n = 1 if one else (2 if width < 1.85 else 3)
     span = (width - 2 * arm) / n
     for i in range(n):
         x = (i - (n - 1) / 2) * span
         o.put("cushion", (x, -0.1, 0.25), (span - 0.01, d - 0.3, seat - 0.23))
-        o.put(
-            "cushion", (x, d / 2 - 0.3, seat - 0.04), (span - 0.02, 0.17, 0.44), None, turn_x(-0.2)
-        )
+        back_cushion = (span - 0.02, 0.17, 0.44)
+        o.put("cushion", (x, d / 2 - 0.3, seat - 0.04), back_cushion, turn=turn_x(-0.2))
     for i, m in enumerate(pillows):
         x = (-1 if i % 2 else 1) * ((width - 2 * arm) / 2 - 0.2) * (1 if i < 2 else 0.2)
         p = s.thing("cushion", m, o.spot(x, 0.02, seat - 0.01), yaw + s.rng.normal(0, 0.25))
-        p.put("cushion", (0, 0, 0), (0.42, 0.14, 0.4), m, turn_x(-0.35))
-    return o
-
-
-def bench(s: Scene, at: Spot, yaw: float, width: float, material: Material) -> Thing:
-    """A plain bench."""
-    o = s.thing("bench", material, at, yaw)
-    o.box((0, 0, 0.4), (width, 0.36, 0.05))
-    o.boxes([(-width / 2 + 0.1, 0, 0), (width / 2 - 0.1, 0, 0)], (0.06, 0.32, 0.4))
+        p.put("cushion", (0, 0, 0), (0.42, 0.14, 0.4), turn=turn_x(-0.35))
     return o
 
 
@@ -132,46 +109,28 @@ def bed(s: Scene, at: Spot, yaw: float, width: float) -> Thing:
     o = s.thing("bed", cover, at, yaw)
     low = rng.uniform(0.2, 0.32)
     head = rng.uniform(0.85, 1.2)
-    o.boxes(four(width / 2 - 0.05, length / 2 - 0.05), (0.08, 0.08, low), frame)
+    end = length / 2 - 0.03
+    o.boxes(corners(width / 2 - 0.05, length / 2 - 0.05), (0.08, 0.08, low), frame)
     o.box((0, 0, low - 0.12), (width, length, 0.14), frame)
     if rng.random() < 0.5:
-        o.box((0, length / 2 - 0.03, 0.1), (width + 0.06, 0.06, head - 0.1), frame)
+        o.box((0, end, 0.1), (width + 0.06, 0.06, head - 0.1), frame)
     else:
-        o.boxes(
-            [(x, length / 2 - 0.03, 0) for x in (-width / 2, width / 2)],
-            (0.07, 0.07, head + 0.06),
-            frame,
-        )
-        o.boxes(
-            [(0, length / 2 - 0.03, z) for z in (head - 0.08, low + 0.15)],
-            (width, 0.045, 0.08),
-            frame,
-        )
-        n = int(width / 0.14)
-        o.boxes(
-            [
-                (x, length / 2 - 0.03, low)
-                for x in np.linspace(-width / 2 + 0.1, width / 2 - 0.1, n)
-            ],
-            (0.03, 0.03, head - low - 0.05),
-            frame,
-        )
+        o.boxes(left_right(width / 2, end), (0.07, 0.07, head + 0.06), frame)
+        o.boxes([(0, end, z) for z in (head - 0.08, low + 0.15)], (width, 0.045, 0.08), frame)
+        bars = np.linspace(-width / 2 + 0.1, width / 2 - 0.1, int(width / 0.14))
+        o.boxes([(x, end, low) for x in bars], (0.03, 0.03, head - low - 0.05), frame)
     if rng.random() < 0.4:
-        o.box((0, -length / 2 + 0.03, 0.1), (width + 0.06, 0.05, low + 0.25), frame)
+        o.box((0, -end, 0.1), (width + 0.06, 0.05, low + 0.25), frame)
     o.put("slab", (0, 0, low), (width - 0.03, length - 0.08, 0.24), sheet)
-    o.put("slab", (0, -0.22, low - 0.06), (width + 0.08, length - 0.5, 0.33), cover)
-    fold = mt.darker(cover, 0.8)
-    o.put("cushion", (0, 0.48, low + 0.2), (width + 0.07, 0.22, 0.11), fold)
-    for i in range(1 if width < 1.2 else 2):
-        x = 0 if width < 1.2 else (i - 0.5) * width / 2
-        p = s.thing(
-            "pillow", sheet, o.spot(x, length / 2 - 0.3, low + 0.2), yaw + rng.normal(0, 0.12)
-        )
-        p.put("cushion", (0, 0, 0), (0.62, 0.42, 0.17), sheet, turn_x(0.25))
+    o.put("slab", (0, -0.22, low - 0.06), (width + 0.08, length - 0.5, 0.33))
+    o.put("cushion", (0, 0.48, low + 0.2), (width + 0.07, 0.22, 0.11), mt.toned(cover, 0.8))
+    for x in (0,) if width < 1.2 else (-0.5 * width / 2, 0.5 * width / 2):
+        spot = o.spot(x, length / 2 - 0.3, low + 0.2)
+        p = s.thing("pillow", sheet, spot, yaw + rng.normal(0, 0.12))
+        p.put("cushion", (0, 0, 0), (0.62, 0.42, 0.17), turn=turn_x(0.25))
     if rng.random() < 0.5:
         m = mt.cloth(rng)
-        p = s.thing(
-            "cushion", m, o.spot(rng.uniform(-0.2, 0.2), 0.35, low + 0.26), yaw + rng.normal(0, 0.4)
-        )
-        p.put("cushion", (0, 0, 0), (0.4, 0.36, 0.15), m)
+        spot = o.spot(rng.uniform(-0.2, 0.2), 0.35, low + 0.26)
+        p = s.thing("cushion", m, spot, yaw + rng.normal(0, 0.4))
+        p.put("cushion", (0, 0, 0), (0.4, 0.36, 0.15))
     return o

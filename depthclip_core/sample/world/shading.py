@@ -1,4 +1,4 @@
-"""Colour of surface points: texture, lamps with soft shadows, contact darkening, gloss, mirrors."""
+"""Colour of surface points: texture, lamps, soft shadows, ambient occlusion, gloss, mirrors."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from depthclip_core.sample.world.rooms import Light
 from depthclip_core.sample.world.scene import Geometry
 
 FAR = 1e3
-REACH_M = 0.45  # how far contact darkening looks
+REACH_M = 0.45  # reach of ambient occlusion
 
 
 @dataclass(frozen=True)
 class Hits:
-    """Where rays land: t (n,), triangle (n,), point, normal (towards the ray), direction (n, 3)."""
+    """Ray hits: t, triangle, part (n,); point, normal (towards the ray), direction (n, 3)."""
 
     t: np.ndarray
     triangle: np.ndarray
@@ -27,7 +27,7 @@ class Hits:
 
 
 def trace(scene: EmbreeScene, g: Geometry, start: np.ndarray, direction: np.ndarray) -> Hits:
-    """Nearest hits of rays; a miss lands far away on triangle 0."""
+    """The nearest hit of each ray; a miss counts as triangle 0, far away."""
     found = scene.run(
         np.ascontiguousarray(start, np.float32),
         np.ascontiguousarray(direction, np.float32),
@@ -53,7 +53,7 @@ def trace(scene: EmbreeScene, g: Geometry, start: np.ndarray, direction: np.ndar
 
 
 def albedo(g: Geometry, hits: Hits, footprint: np.ndarray) -> np.ndarray:
-    """Textured surface colour (n, 3), linear; ``footprint`` in metres per pixel (n,)."""
+    """Textured surface colour, linear RGB (n, 3); ``footprint`` is in metres per pixel, (n,)."""
     axes = g.axes[hits.triangle]
     u = np.einsum("ij,ij->i", hits.point, axes[:, 0, :3]) + axes[:, 0, 3]
     v = np.einsum("ij,ij->i", hits.point, axes[:, 1, :3]) + axes[:, 1, 3]
@@ -64,7 +64,7 @@ def albedo(g: Geometry, hits: Hits, footprint: np.ndarray) -> np.ndarray:
 
 
 def footprints(hits: Hits) -> np.ndarray:
-    """Metres of surface that a pixel covers, a compromise between the two directions, (n,)."""
+    """Metres of surface that a pixel covers (n,), averaged along and across the slope."""
     length = np.sqrt(np.einsum("ij,ij->i", hits.direction, hits.direction))
     slant = -np.einsum("ij,ij->i", hits.normal, hits.direction) / length
     return hits.t / FX / np.sqrt(np.maximum(slant, 0.04))
@@ -73,20 +73,20 @@ def footprints(hits: Hits) -> np.ndarray:
 def lamp_light(
     lights: tuple[Light, ...], point: np.ndarray, normal: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per lamp: unshadowed irradiance (n,) and its unit direction (n, 3)."""
+    """For each lamp: unshadowed irradiance (n,) and unit direction (n, 3)."""
     out = []
     for light in lights:
         to = np.array(light.at, np.float32) - point
         square = np.einsum("ij,ij->i", to, to)
         to /= np.sqrt(square)[:, None] + 1e-6
-        # Wrapped a little: lamps and windows are wide.
+        # The cosine wraps a little beyond the horizon, as lamps and windows are wide.
         cosine = np.maximum(np.einsum("ij,ij->i", to, normal) * 0.85 + 0.15, 0)
         out.append((cosine / (0.6 + 0.35 * square), to))
     return out
 
 
 def _pattern(n: int, seed: int) -> np.ndarray:
-    """A 4 x 4 stratified pattern of 2-D points tiled over the half-size image, (n, 2)."""
+    """A 4 x 4 stratified pattern of 2-D points, tiled over the half-size image, (n, 2)."""
     cells = np.random.default_rng([79, seed]).permutation(16)
     points = (np.stack([cells % 4, cells // 4], -1) + 0.5) / 4
     tile = points.reshape(4, 4, 2)
@@ -95,7 +95,7 @@ def _pattern(n: int, seed: int) -> np.ndarray:
 
 
 def _smooth(values: np.ndarray, normal: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """A 4 x 4 box blur of (k, h, w) that stays on the same surface: undoes the 4 x 4 pattern."""
+    """A 4 x 4 box blur of (k, h, w) within each surface; it averages the 4 x 4 pattern away."""
     total = np.zeros_like(values)
     weight = np.zeros(values.shape[1:], np.float32)
     pad = ((2, 1), (2, 1))
@@ -114,9 +114,10 @@ def _smooth(values: np.ndarray, normal: np.ndarray, depth: np.ndarray) -> np.nda
 
 
 def visibility(scene: EmbreeScene, lights: tuple[Light, ...], hits: Hits) -> np.ndarray:
-    """Per lamp how much of it is seen, and last the openness, (k + 1, 480, 640) in 0..1.
+    """Visibility of each lamp, and last the openness, (k + 1, 480, 640) in 0..1.
 
-    One ray per lamp and one for openness, at half resolution, in a 4 x 4 pattern then smoothed.
+    Openness is 1 without ambient occlusion. Each lamp and the openness take one ray per point at
+    half resolution, jittered in a 4 x 4 pattern and then smoothed.
     """
 
     def half(a: np.ndarray) -> np.ndarray:
@@ -151,10 +152,10 @@ def visibility(scene: EmbreeScene, lights: tuple[Light, ...], hits: Hits) -> np.
 
 
 def _full_size(soft: np.ndarray, hits: Hits) -> np.ndarray:
-    """Maps (k, 240, 320) at full resolution, (k, 480, 640).
+    """Upsample maps (k, 240, 320) to (k, 480, 640).
 
-    A pixel that lies off its own sample's surface takes the next sample that fits better, which
-    keeps the outlines of things clean.
+    A pixel that does not lie on the surface of its own sample takes the neighbouring sample that
+    fits best, which keeps outlines clean.
     """
     h, w = HEIGHT // 2, WIDTH // 2
     flat = soft.reshape(len(soft), -1)
@@ -184,10 +185,10 @@ def _full_size(soft: np.ndarray, hits: Hits) -> np.ndarray:
 def shade(
     g: Geometry, lights: tuple[Light, ...], ambient: np.ndarray, hits: Hits, seen: np.ndarray | None
 ) -> np.ndarray:
-    """Light leaving the hit points towards the rays, linear RGB (n, 3).
+    """Light that leaves the hit points towards the camera, linear RGB (n, 3).
 
-    ``ambient`` (3,) is the room's stray light; ``seen`` as from ``visibility``, flat, or None for
-    an unshadowed glance (in mirrors).
+    ``ambient`` (3,) is the room's ambient light; ``seen`` (k + 1, n) comes from ``visibility``, and
+    is None for reflections in mirrors, which have no shadows.
     """
     colour = albedo(g, hits, footprints(hits))
     upward = (0.82 + 0.18 * hits.normal[:, 2])[:, None]
@@ -220,7 +221,7 @@ def add_mirrors(
     hits: Hits,
     colour: np.ndarray,
 ) -> np.ndarray:
-    """Replace part of a mirror's colour by what it reflects (one bounce, no shadows)."""
+    """Mix what a mirror reflects into its colour (one bounce, no shadows)."""
     at = np.flatnonzero(g.parts.mirror[hits.part] > 0)
     if len(at) == 0:
         return colour

@@ -1,7 +1,7 @@
 """Unit shapes as triangle templates: box, cylinder, ball, cushion, curtain and lathed profiles.
 
-Every template stands on z = 0 with height 1 and fits the footprint [-0.5, 0.5]^2, so that a caller
-only has to give a size in metres. Templates are built once per process with trimesh.
+Every template stands on z = 0, is 1 high and fits the footprint [-0.5, 0.5]^2, so that a caller
+only gives a size in metres. Each process builds a template once, with trimesh.
 """
 
 from dataclasses import dataclass
@@ -10,75 +10,36 @@ from functools import cache
 import numpy as np
 import trimesh
 
-# (radius, height) pairs, both 0..1, from the bottom's centre outwards and upwards.
+# (radius, height) pairs, both 0..1, starting at the centre of the bottom.
+# fmt: off
 PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
     "bowl": (
-        (0, 0),
-        (0.35, 0),
-        (0.42, 0.1),
-        (0.75, 0.45),
-        (1, 1),
-        (0.95, 1),
-        (0.7, 0.5),
-        (0.3, 0.18),
+        (0, 0), (0.35, 0), (0.42, 0.1), (0.75, 0.45), (1, 1), (0.95, 1), (0.7, 0.5), (0.3, 0.18),
         (0, 0.15),
     ),
     "cup": ((0, 0), (0.75, 0), (0.9, 0.15), (1, 1), (0.9, 1), (0.8, 0.2), (0, 0.12)),
     "plate": ((0, 0), (0.6, 0), (1, 0.85), (1, 1), (0.65, 0.4), (0, 0.35)),
     "vase": (
-        (0, 0),
-        (0.5, 0),
-        (0.95, 0.3),
-        (1, 0.42),
-        (0.8, 0.62),
-        (0.42, 0.82),
-        (0.45, 0.92),
-        (0.6, 1),
-        (0.52, 1),
-        (0.35, 0.85),
-        (0, 0.8),
+        (0, 0), (0.5, 0), (0.95, 0.3), (1, 0.42), (0.8, 0.62), (0.42, 0.82), (0.45, 0.92), (0.6, 1),
+        (0.52, 1), (0.35, 0.85), (0, 0.8),
     ),
     "bottle": (
-        (0, 0),
-        (0.95, 0),
-        (1, 0.05),
-        (1, 0.58),
-        (0.8, 0.7),
-        (0.36, 0.78),
-        (0.36, 1),
-        (0, 1),
+        (0, 0), (0.95, 0), (1, 0.05), (1, 0.58), (0.8, 0.7), (0.36, 0.78), (0.36, 1), (0, 1),
     ),
     "shade": ((1, 0), (0.6, 1), (0.57, 1), (0.97, 0), (1, 0)),
     "pot": ((0, 0), (0.7, 0), (0.92, 0.85), (1, 0.85), (1, 1), (0.88, 1), (0.85, 0.85), (0, 0.8)),
     "tub": (
-        (0, 0),
-        (0.72, 0),
-        (0.76, 0.12),
-        (0.7, 0.16),
-        (0.86, 0.6),
-        (0.94, 0.93),
-        (1, 0.97),
-        (0.98, 1),
-        (0.9, 0.99),
-        (0.84, 0.9),
-        (0.76, 0.5),
-        (0.62, 0.3),
-        (0, 0.26),
+        (0, 0), (0.72, 0), (0.76, 0.12), (0.7, 0.16), (0.86, 0.6), (0.94, 0.93), (1, 0.97),
+        (0.98, 1), (0.9, 0.99), (0.84, 0.9), (0.76, 0.5), (0.62, 0.3), (0, 0.26),
     ),
     "seat_bowl": (
-        (0, 0),
-        (0.5, 0),
-        (0.45, 0.2),
-        (0.55, 0.5),
-        (0.95, 0.9),
-        (1, 1),
-        (0.78, 1),
-        (0.6, 0.8),
+        (0, 0), (0.5, 0), (0.45, 0.2), (0.55, 0.5), (0.95, 0.9), (1, 1), (0.78, 1), (0.6, 0.8),
         (0, 0.6),
     ),
     "dome": ((1, 0), (0.98, 0.2), (0.8, 0.65), (0.45, 0.93), (0, 1)),
     "stool": ((0, 0), (1, 0), (1, 0.04), (0.15, 0.1), (0.12, 0.8), (0.3, 0.9), (0, 0.9)),
 }
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -89,16 +50,14 @@ class Template:
     normals: np.ndarray
 
 
-def _template(mesh: trimesh.Trimesh, smooth: bool) -> Template:
+def _template(mesh: trimesh.Trimesh, smooth: bool = True) -> Template:
     triangles = np.asarray(mesh.vertices)[mesh.faces]
+    normals = np.repeat(np.asarray(mesh.face_normals)[:, None], 3, 1)
     if smooth:
-        normals = np.asarray(mesh.vertex_normals)[mesh.faces]
-        flat = np.repeat(np.asarray(mesh.face_normals)[:, None], 3, 1)
-        # Corners whose faces meet at a sharp angle keep the flat normal: caps stay caps.
-        keep = (normals * flat).sum(-1, keepdims=True) < 0.75
-        normals = np.where(keep, flat, normals)
-    else:
-        normals = np.repeat(np.asarray(mesh.face_normals)[:, None], 3, 1)
+        vertex_normals = np.asarray(mesh.vertex_normals)[mesh.faces]
+        # Corners whose faces meet at a sharp angle keep the flat normal, so that caps stay flat.
+        sharp = (vertex_normals * normals).sum(-1, keepdims=True) < 0.75
+        normals = np.where(sharp, normals, vertex_normals)
     return Template(triangles.astype(np.float64), normals.astype(np.float64))
 
 
@@ -115,26 +74,26 @@ def _stand(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
 def shape(name: str) -> Template:
     """The template called ``name``.
 
-    Box, cylinder, pole, ball, bead, cushion, slab, panel, curtain, leaves, or one of the profiles.
+    Box, cylinder, pole, ball, bead, cushion, slab, panel, curtain, leaves, or one of ``PROFILES``.
     """
-    if name == "box":
-        return _template(_stand(trimesh.creation.box((1, 1, 1))), smooth=False)
-    if name in ("cylinder", "pole"):
-        sections = 28 if name == "cylinder" else 9
-        return _template(_stand(trimesh.creation.cylinder(0.5, 1.0, sections=sections)), True)
-    if name in ("ball", "bead"):
-        level = 2 if name == "ball" else 1
-        return _template(_stand(trimesh.creation.icosphere(subdivisions=level)), True)
-    if name == "leaves":
-        return _leaves()
-    if name in ("cushion", "slab", "panel"):
-        count = (8, 16) if name == "panel" else (14, 24)
-        return _template(_stand(_superball(0.45 if name == "cushion" else 0.22, count)), True)
-    if name == "curtain":
-        return _curtain()
-    outline = np.array(PROFILES[name], float)
-    mesh = trimesh.creation.revolve(outline, sections=24)
-    return _template(_stand(mesh), True)
+    match name:
+        case "box":
+            return _template(_stand(trimesh.creation.box((1, 1, 1))), smooth=False)
+        case "cylinder" | "pole":
+            sections = 28 if name == "cylinder" else 9
+            mesh = trimesh.creation.cylinder(0.5, 1.0, sections=sections)
+        case "ball" | "bead":
+            mesh = trimesh.creation.icosphere(subdivisions=2 if name == "ball" else 1)
+        case "cushion" | "slab" | "panel":
+            count = (8, 16) if name == "panel" else (14, 24)
+            mesh = _superball(0.45 if name == "cushion" else 0.22, count)
+        case "leaves":
+            return _leaves()
+        case "curtain":
+            return _curtain()
+        case _:
+            mesh = trimesh.creation.revolve(np.array(PROFILES[name], float), sections=24)
+    return _template(_stand(mesh))
 
 
 def _superball(power: float, count: tuple[int, int]) -> trimesh.Trimesh:
@@ -144,45 +103,33 @@ def _superball(power: float, count: tuple[int, int]) -> trimesh.Trimesh:
     rim = np.hypot(v[:, 0], v[:, 1])
     angle = np.arctan2(v[:, 1], v[:, 0])
 
-    def bend(x: np.ndarray) -> np.ndarray:
+    def bend(x: np.ndarray, power: float) -> np.ndarray:
         return np.sign(x) * np.abs(x) ** power
 
-    # The outline is boxier than the side, as a mattress is from above.
-    out = np.stack(
-        [
-            bend(rim) * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (power * 0.7),
-            bend(rim) * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (power * 0.7),
-            bend(v[:, 2]),
-        ],
-        -1,
-    )
-    return trimesh.Trimesh(out, mesh.faces, process=False)
+    # Seen from above, the outline is boxier than the profile, as a mattress is.
+    x, y = (bend(rim, power) * bend(turn, power * 0.7) for turn in (np.cos(angle), np.sin(angle)))
+    vertices = np.stack([x, y, bend(v[:, 2], power)], -1)
+    return trimesh.Trimesh(vertices, mesh.faces, process=False)
 
 
 def _curtain() -> Template:
-    """A hanging cloth: a wavy sheet along x, wider waves below."""
+    """A hanging cloth: a wavy sheet along x, with wider waves at the bottom."""
     s = np.linspace(0, 1, 61)
     wave = 0.5 * np.sin(2 * np.pi * 6 * s + 1.5 * np.sin(7 * s))
-    rows = [
-        np.stack([s - 0.5, wave * k, np.full_like(s, z)], -1)
-        for z, k in ((0, 1.0), (0.5, 0.8), (1.0, 0.45))
-    ]
-    vertices = np.concatenate(rows)
+    rows = ((0, 1.0), (0.5, 0.8), (1.0, 0.45))  # height, width of the waves
+    vertices = np.concatenate(
+        [np.stack([s - 0.5, wave * k, np.full_like(s, z)], -1) for z, k in rows]
+    )
     n = len(s)
-    i = np.arange(n - 1)
-    faces = [
-        np.stack([a, b, c], -1)
-        for r in range(2)
-        for a, b, c in (
-            (i + r * n, i + 1 + r * n, i + n + r * n),
-            (i + 1 + r * n, i + 1 + n + r * n, i + n + r * n),
-        )
-    ]
-    return _template(trimesh.Trimesh(vertices, np.concatenate(faces), process=False), True)
+    faces = []
+    for row in (0, n):
+        a = np.arange(n - 1) + row
+        faces += [np.stack([a, a + 1, a + n], -1), np.stack([a + 1, a + 1 + n, a + n], -1)]
+    return _template(trimesh.Trimesh(vertices, np.concatenate(faces), process=False))
 
 
 def _leaves() -> Template:
-    """A bush: forty pointed leaves around a centre, always the same."""
+    """A bush: 46 pointed leaves around a centre, always the same."""
     rng = np.random.default_rng(7)
     out = []
     for _ in range(46):
@@ -194,8 +141,6 @@ def _leaves() -> Template:
         tip = way * length - np.array([0, 0, 0.12 * np.cos(lift)])
         middle = way * length * 0.55 + np.array([0, 0, 0.03])
         out += [[start, middle + side, middle - side], [middle + side, tip, middle - side]]
-    corners = np.array(out)
-    mesh = trimesh.Trimesh(
-        corners.reshape(-1, 3), np.arange(len(out) * 3).reshape(-1, 3), process=False
-    )
-    return _template(_stand(mesh), False)
+    corners = np.array(out).reshape(-1, 3)
+    faces = np.arange(len(corners)).reshape(-1, 3)
+    return _template(_stand(trimesh.Trimesh(corners, faces, process=False)), smooth=False)

@@ -2,109 +2,87 @@
 
 from depthclip_core.sample.world import materials as mt
 from depthclip_core.sample.world.materials import Material
-from depthclip_core.sample.world.scene import Scene, Thing
-from depthclip_core.sample.world.seats import Spot, four
+from depthclip_core.sample.world.scene import Scene, Size, Spot, Thing, corners, left_right
 
 
 def table(
-    s: Scene,
-    at: Spot,
-    yaw: float,
-    size: tuple[float, float, float],
-    material: Material,
-    name: str = "table",
-    legs: Material | None = None,
+    s: Scene, at: Spot, yaw: float, size: Size, material: Material, name: str = "table"
 ) -> Thing:
     """A rectangular table with four legs and an apron."""
     w, d, h = size
-    legs = legs or material
     o = s.thing(name, material, at, yaw)
     t = 0.05 if h < 0.55 else 0.06
+    x, y = w / 2 - 0.07, d / 2 - 0.07
     o.box((0, 0, h - 0.035), (w, d, 0.035))
-    o.boxes(four(w / 2 - 0.07, d / 2 - 0.07), (t, t, h - 0.035), legs)
-    o.boxes(
-        [(0, -d / 2 + 0.07, h - 0.11), (0, d / 2 - 0.07, h - 0.11)], (w - 0.16, 0.02, 0.08), legs
-    )
-    o.boxes(
-        [(-w / 2 + 0.07, 0, h - 0.11), (w / 2 - 0.07, 0, h - 0.11)], (0.02, d - 0.16, 0.08), legs
-    )
-    return o
+    o.boxes(corners(x, y), (t, t, h - 0.035))
+    return o.frame(x, y, h - 0.11, (w - 0.16, 0.02, 0.08), (0.02, d - 0.16, 0.08))
 
 
-def round_table(
-    s: Scene, at: Spot, size: tuple[float, float], material: Material, name: str = "table"
-) -> Thing:
+def round_table(s: Scene, at: Spot, size: tuple[float, float], material: Material) -> Thing:
     """A round table on one foot; ``size`` is (diameter, height)."""
     across, h = size
-    o = s.thing(name, material, at, s.rng.uniform(0, 3))
+    o = s.thing("table", material, at, s.rng.uniform(0, 3))
     o.put("cylinder", (0, 0, h - 0.035), (across, across, 0.035))
-    o.put("stool", (0, 0, 0), (across * 0.5, across * 0.5, h - 0.03))
-    return o
+    return o.put("stool", (0, 0, 0), (across * 0.5, across * 0.5, h - 0.03))
 
 
 def school_desk(s: Scene, at: Spot, yaw: float, top: Material, steel: Material) -> Thing:
-    """A school desk for one or two with a book box under the top."""
+    """A school desk with a book box under its top."""
     w, d, h = 0.7, 0.5, 0.74
     o = s.thing("school desk", top, at, yaw)
     o.box((0, 0, h - 0.025), (w, d, 0.025))
     o.box((0, 0.02, h - 0.15), (w - 0.14, d - 0.1, 0.115), steel)
-    o.boxes([(-w / 2 + 0.06, 0, 0.03), (w / 2 - 0.06, 0, 0.03)], (0.05, 0.05, h - 0.05), steel)
-    o.boxes([(-w / 2 + 0.06, 0, 0), (w / 2 - 0.06, 0, 0)], (0.05, d - 0.04, 0.03), steel)
-    return o
+    o.boxes(left_right(w / 2 - 0.06, 0, 0.03), (0.05, 0.05, h - 0.05), steel)
+    return o.boxes(left_right(w / 2 - 0.06), (0.05, d - 0.04, 0.03), steel)
 
 
 def desk(s: Scene, at: Spot, yaw: float, width: float, material: Material) -> Thing:
-    """A writing desk, 0.75 m high, drawers on one side."""
+    """A desk, 0.75 m high, with drawers on one side."""
     d, h = 0.7, 0.75
     o = s.thing("desk", material, at, yaw)
     o.box((0, 0, h - 0.035), (width, d, 0.035))
     side = -1 if s.rng.random() < 0.5 else 1
     drawers(o, (side * (width / 2 - 0.24), 0, 0.05), (0.42, d - 0.06, h - 0.09), 3, material)
     o.box((-side * (width / 2 - 0.03), 0, 0), (0.04, d - 0.06, h - 0.035))
-    o.box((0, d / 2 - 0.08, 0.3), (width - 0.1, 0.02, h - 0.34))
-    return o
+    return o.box((0, d / 2 - 0.08, 0.3), (width - 0.1, 0.02, h - 0.34))
 
 
 def drawers(
     o: Thing,
     base: Spot,
-    size: tuple[float, float, float],
+    size: Size,
     rows: int,
     material: Material,
     columns: int = 1,
-    knob: Material | None = None,
+    handle: Material | None = None,
 ) -> None:
-    """A carcass with drawer or door fronts standing a little proud, each with a handle."""
+    """A carcass with slightly protruding drawer or door fronts, each with a handle."""
     w, d, h = size
     x0, y0, z0 = base
-    o.box(base, (w, d, h), material)
-    knob = knob or mt.metal(o.scene.rng)
-    front = mt.darker(material, 1.12)
+    o.box(base, size, material)
+    handle = handle or mt.metal(o.scene.rng)
     fw, fh = w / columns, h / rows
     spots = [
         (x0 - w / 2 + (i + 0.5) * fw, y0 - d / 2 - 0.005, z0 + j * fh + 0.008)
         for i in range(columns)
         for j in range(rows)
     ]
-    o.boxes(spots, (fw - 0.016, 0.02, fh - 0.016), front)
-    tall = fh > 0.45
-    hold = (0.018, 0.03, 0.14) if tall else (min(0.14, fw * 0.4), 0.03, 0.018)
-    shift = fw * 0.36 if tall else 0.0
-    o.boxes(
-        [
-            (x + shift * (-1 if i % 2 else 1), y - 0.02, z + fh * (0.45 if tall else 0.55))
-            for i, (x, y, z) in enumerate(spots)
-        ],
-        hold,
-        knob,
-    )
+    o.boxes(spots, (fw - 0.016, 0.02, fh - 0.016), mt.toned(material, 1.12))
+    if fh > 0.45:  # a door: its handle is upright and near one edge
+        grip, shift, up = (0.018, 0.03, 0.14), fw * 0.36, fh * 0.45
+    else:
+        grip, shift, up = (min(0.14, fw * 0.4), 0.03, 0.018), 0.0, fh * 0.55
+    handles = [
+        (x + shift * (-1 if i % 2 else 1), y - 0.02, z + up) for i, (x, y, z) in enumerate(spots)
+    ]
+    o.boxes(handles, grip, handle)
 
 
 def chest(
     s: Scene,
     at: Spot,
     yaw: float,
-    size: tuple[float, float, float],
+    size: Size,
     rows: int,
     columns: int,
     material: Material,
@@ -113,7 +91,6 @@ def chest(
     """A dresser, night stand, sideboard, wardrobe, cabinet or filing cabinet on short feet."""
     w, d, h = size
     o = s.thing(name, material, at, yaw)
-    o.boxes(four(w / 2 - 0.04, d / 2 - 0.04), (0.05, 0.05, 0.07), mt.darker(material, 0.6))
+    o.boxes(corners(w / 2 - 0.04, d / 2 - 0.04), (0.05, 0.05, 0.07), mt.toned(material, 0.6))
     drawers(o, (0, 0, 0.06), (w, d, h - 0.085), rows, material, columns)
-    o.box((0, -0.01, h - 0.025), (w + 0.03, d + 0.03, 0.025))
-    return o
+    return o.box((0, -0.01, h - 0.025), (w + 0.03, d + 0.03, 0.025))

@@ -1,9 +1,9 @@
-"""World-scale textures: a bank of tileable patterns in metres, looked up with mip levels.
+"""World-scale textures: a bank of tileable patterns in metres, sampled through mip levels.
 
-A pattern is 1024 x 1024 texels of 2.5 mm (2.56 m, then it repeats) and gives two numbers per
-texel: ``mix`` (0..1, from a material's first colour to its second) and ``shade`` (a factor about
-1). The size of a plank, tile or weave is therefore the same wherever the material appears, and
-levels finer than a pixel's footprint are averaged away, so that far surfaces do not alias.
+A pattern is 1024 x 1024 texels of 2.5 mm (it repeats after 2.56 m). Each texel holds two numbers:
+``mix`` (0..1, from a material's first colour to its second) and ``shade`` (a factor near 1). A
+plank, tile or weave therefore has the same size wherever the material appears. Mip levels average
+away detail finer than a pixel's footprint, so that distant surfaces do not alias.
 """
 
 from functools import lru_cache
@@ -14,41 +14,19 @@ TEXELS = 1024
 TEXEL_M = 0.0025
 PERIOD_M = TEXELS * TEXEL_M
 SHADE_LOW, SHADE_SPAN = 0.2, 1.6
-MOTTLE = 0.09  # standard deviation of the shade that every surface has in common
+MOTTLE = 0.09  # standard deviation of the mottle on every surface's shade
 
+# fmt: off
 KINDS: tuple[str, ...] = (
-    "plaster",
-    "stripes_wall",
-    "motif_wall",
-    "brick",
-    "planks",
-    "parquet",
-    "tile_small",
-    "tile_large",
-    "checker",
-    "carpet",
-    "wood",
-    "weave",
-    "plaid",
-    "stripes",
-    "marble",
-    "granite",
-    "spine",
-    "leather",
-    "smooth",
-    "metal",
-    "ceiling",
-    "picture",
-    "print",
-    "rug",
-    "leaf",
-    "dots",
-    "vinyl",
+    "plaster", "stripes_wall", "motif_wall", "brick", "planks", "parquet", "tile_small",
+    "tile_large", "checker", "carpet", "wood", "weave", "plaid", "stripes", "marble", "granite",
+    "spine", "leather", "smooth", "metal", "picture", "print", "rug", "leaf", "dots", "vinyl",
 )
+# fmt: on
 
 
 def kind_index(name: str) -> int:
-    """The number of a pattern, as materials carry it."""
+    """The index of a pattern in ``KINDS``, as materials store it."""
     return KINDS.index(name)
 
 
@@ -59,9 +37,10 @@ def _noise(
     low: float = 1,
     high: float = 512,
 ) -> np.ndarray:
-    """Tileable noise (1024, 1024), standard deviation 1, spectrum 1/f^slope between cycle limits.
+    """Tileable noise (1024, 1024), standard deviation 1, spectrum 1/f^slope.
 
-    ``stretch`` above 1 makes the noise longer along (rows, columns).
+    ``low`` and ``high`` limit the frequencies, in cycles per pattern; ``stretch``
+    above 1 elongates the noise along (rows, columns).
     """
     rng = np.random.default_rng([77, seed])
     spectrum = np.fft.rfft2(rng.standard_normal((TEXELS, TEXELS)).astype(np.float32))
@@ -75,29 +54,29 @@ def _noise(
 
 
 def _per_cell(seed: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """A uniform number for each (row, column) cell index array."""
+    """A uniform random number for each cell (row, column)."""
     table = np.random.default_rng([78, seed]).random((64, 64)).astype(np.float32)
     return table[rows % 64, columns % 64]
 
 
 def _joint(position: np.ndarray, pitch: float, width: float) -> np.ndarray:
-    """1 inside a joint of ``width`` metres at every ``pitch`` metres, else 0."""
+    """1 inside joints of ``width`` metres that repeat every ``pitch`` metres, else 0."""
     return ((position % pitch) < width).astype(np.float32)
 
 
 def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """All patterns at full size: mix and shade, each broadcastable to (1024, 1024), by name."""
-    # Open axes: what depends on one of them only stays one row or column, which is far cheaper.
+    """The full-size patterns by name: mix and shade, each broadcastable to (1024, 1024)."""
+    # Open axes: a pattern along one axis stays a single row or column, which is far cheaper.
     u = (np.arange(TEXELS) * TEXEL_M).astype(np.float32)[None, :]
     v = u.T
     blotch = _noise(1, 1.6, low=2, high=60)  # cloudy, 10 cm .. 1 m
-    fractal = _noise(2, 1.0, low=2)  # every octave alike
+    fractal = _noise(2, 1.0, low=2)  # equal power in every octave
     grain = _noise(3, 0.15, low=90, high=420)  # 6 mm .. 3 cm
     coarse = _noise(4, 0.5, low=24, high=130)  # 2 .. 10 cm
     fibre = _noise(5, 0.85, stretch=(1, 14), low=6)  # long along u
     streak = _noise(6, 0.7, stretch=(1, 40), low=20)
-    # Wear, dust and brushwork: a mottle of one size, 3 to 6 cm, on whatever there is. How fine it
-    # looks tells how far a surface is, be it ever so plain.
+    # Wear, dust and brushwork: a mottle of 3 to 6 cm on every surface. Its apparent size tells how
+    # far away even a plain surface is.
     mottle = 1 + MOTTLE * _noise(13, 0.0, low=43, high=85)
     out = {}
 
@@ -122,22 +101,17 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     column = np.floor((shift % PERIOD_M) / 1.28).astype(int)
     tone = _per_cell(3, row, column)
     gap = np.maximum(_joint(v, 0.128, 0.0055), _joint(shift, 1.28, 0.0055))
-    put(
-        "planks",
-        0.5 * tone + 0.28 + 0.16 * fibre,
-        (0.82 + 0.34 * tone + 0.1 * fibre + 0.05 * grain) * (1 - 0.6 * gap),
-    )
+    shade = (0.82 + 0.34 * tone + 0.1 * fibre + 0.05 * grain) * (1 - 0.6 * gap)
+    put("planks", 0.5 * tone + 0.28 + 0.16 * fibre, shade)
     bu, bv = np.floor(u / 0.32).astype(int), np.floor(v / 0.32).astype(int)
     turn = (bu + bv) % 2 == 0
+    turned_fibre = np.where(turn, fibre, fibre.T)
     along, across = np.where(turn, u, v), np.where(turn, v, u)
     strip = np.floor(across / 0.064).astype(int)
     tone = _per_cell(4, strip, bu + 8 * bv)
     gap = np.maximum(_joint(across, 0.064, 0.004), _joint(along, 0.32, 0.004))
-    put(
-        "parquet",
-        0.6 * tone + 0.2 + 0.1 * np.where(turn, fibre, fibre.T),
-        (0.8 + 0.38 * tone + 0.08 * np.where(turn, fibre, fibre.T)) * (1 - 0.5 * gap),
-    )
+    shade = (0.8 + 0.38 * tone + 0.08 * turned_fibre) * (1 - 0.5 * gap)
+    put("parquet", 0.6 * tone + 0.2 + 0.1 * turned_fibre, shade)
     for name, pitch, joint, seed in (
         ("tile_small", 0.16, 0.006, 5),
         ("tile_large", 0.32, 0.0085, 6),
@@ -153,11 +127,8 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     ring = np.sin(2 * np.pi * (v / 0.032) + 2.0 * _noise(8, 1.3, stretch=(1, 7), low=2, high=40))
     put("wood", 0.45 + 0.2 * ring + 0.14 * streak, 1 + 0.09 * ring + 0.1 * streak + 0.05 * blotch)
     thread = np.sin(2 * np.pi * u / 0.0128) * np.sin(2 * np.pi * v / 0.0128)
-    put(
-        "weave",
-        0.5 + 0.25 * thread + 0.1 * coarse,
-        1 + 0.09 * thread + 0.07 * blotch + 0.07 * coarse + 0.06 * grain,
-    )
+    shade = 1 + 0.09 * thread + 0.07 * blotch + 0.07 * coarse + 0.06 * grain
+    put("weave", 0.5 + 0.25 * thread + 0.1 * coarse, shade)
     bands = [
         ((x % 0.128) < 0.048).astype(np.float32) + 0.8 * _joint(x + 0.03, 0.128, 0.0075)
         for x in (u, v)
@@ -167,7 +138,7 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     vein = np.exp(-np.abs(_noise(9, 1.3, low=2, high=90)) * 7)
     put("marble", 0.75 * vein + 0.1 * fractal + 0.1, 1 + 0.06 * blotch + 0.03 * grain)
     put("granite", 0.5 + 0.32 * grain + 0.16 * coarse, 1 + 0.1 * grain + 0.05 * blotch)
-    # On a book v runs up the spine: bands and a block of lettering; periods of 0.32 m.
+    # On a book, v runs up the spine: bands and a block of lettering repeat every 0.32 m.
     at = v % 0.32
     bars = ((at > 0.024) & (at < 0.036)) | ((at > 0.15) & (at < 0.157))
     letters = ((at > 0.05) & (at < 0.135)) & (coarse + 0.6 * grain > 0.5)
@@ -175,9 +146,6 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     put("leather", 0.4 + 0.25 * coarse, 1 + 0.06 * coarse + 0.07 * blotch + 0.04 * grain)
     put("smooth", 0.3 + 0.12 * blotch, 1 + 0.035 * blotch + 0.025 * coarse + 0.02 * grain)
     put("metal", 0.4 + 0.2 * streak, 1 + 0.09 * streak + 0.06 * blotch)
-    gap = np.maximum(_joint(u, 0.64, 0.018), _joint(v, 0.64, 0.018))
-    pits = (grain + 0.5 * coarse > 1.5).astype(np.float32)
-    put("ceiling", np.maximum(gap, 0.5 * pits), 1 + 0.04 * blotch + 0.03 * grain)
     patch = _noise(10, 1.8, low=5, high=80)
     put("picture", 0.5 + 0.42 * patch + 0.1 * coarse, 1 + 0.25 * _noise(11, 1.5, low=6, high=120))
     line = (v % 0.02 < 0.011) & (_noise(12, 0.3, stretch=(1, 3), low=30, high=200) > -0.6)
@@ -187,23 +155,17 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     diamond = (np.abs(((qu + qv) % 0.08) - 0.04) < 0.016) | (qu + qv < 0.035)
     put("rug", diamond * 0.85 + 0.06 * coarse, 1 + 0.06 * blotch + 0.13 * grain)
     put("leaf", 0.5 + 0.3 * coarse, 1 + 0.2 * coarse)
-    put(
-        "dots",
-        (np.hypot((u % 0.064) - 0.032, (v % 0.064) - 0.032) < 0.015) * 0.9,
-        1 + 0.06 * blotch + 0.08 * grain,
-    )
+    dot = np.hypot((u % 0.064) - 0.032, (v % 0.064) - 0.032) < 0.015
+    put("dots", dot * 0.9, 1 + 0.06 * blotch + 0.08 * grain)
     gap = np.maximum(_joint(u, 0.32, 0.004), _joint(v, 0.32, 0.004))
-    put(
-        "vinyl",
-        0.3 + 0.25 * (coarse + grain > 1.2) + 0.1 * fractal,
-        (1 + 0.05 * blotch + 0.05 * coarse + 0.03 * grain) * (1 - 0.22 * gap),
-    )
+    shade = (1 + 0.05 * blotch + 0.05 * coarse + 0.03 * grain) * (1 - 0.22 * gap)
+    put("vinyl", 0.3 + 0.25 * (coarse + grain > 1.2) + 0.1 * fractal, shade)
     return out
 
 
 @lru_cache(maxsize=1)
 def _bank() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Packed texels of every kind and mip level, flat, and each level's offset and size."""
+    """Packed texels of all kinds and mip levels, flat; offset and size of each level."""
     sizes = [TEXELS >> k for k in range(9)]
     areas = np.array([len(KINDS) * n * n for n in sizes])
     offsets = np.concatenate([[0], np.cumsum(areas)[:-1]])
@@ -234,7 +196,7 @@ def sample(
     ----------
     kind : (n,) int, index into ``KINDS``
     u, v : (n,) float, metres along the surface
-    footprint : (n,) float, metres that one pixel covers there
+    footprint : (n,) float, metres of surface that a pixel covers
     """
     bank, offsets, sizes = _bank()
     level = np.rint(np.log2(np.maximum(footprint / TEXEL_M, 1))).astype(np.int32)

@@ -3,8 +3,7 @@
 import numpy as np
 
 from depthclip_core.sample.world import materials as mt
-from depthclip_core.sample.world.scene import Scene, Thing, turn_x
-from depthclip_core.sample.world.seats import Spot, four
+from depthclip_core.sample.world.scene import Scene, Spot, Thing, corners, turn_x
 from depthclip_core.sample.world.shelves import book_stock, clutter_box, stack_of_books
 
 
@@ -15,19 +14,15 @@ def table_lamp(s: Scene, at: Spot) -> Thing:
     o = s.thing("lamp", foot, at)
     o.put(mt.pick(rng, ("vase", "bottle", "stool")), (0, 0, 0), (0.15, 0.15, 0.3))
     o.put("pole", (0, 0, 0.28), (0.02, 0.02, 0.1))
-    o.put("shade", (0, 0, 0.3), (0.32, 0.32, 0.22), mt.lit(rng, rng.uniform(0.25, 1.0)))
-    return o
+    return o.put("shade", (0, 0, 0.3), (0.32, 0.32, 0.22), mt.lit(rng.uniform(0.25, 1.0)))
 
 
 def floor_lamp(s: Scene, at: Spot) -> Thing:
     """A standing lamp, 1.6 m high."""
-    rng = s.rng
-    m = mt.metal(rng, ("dark grey", "grey", "black"))
-    o = s.thing("lamp", m, at)
+    o = s.thing("lamp", mt.metal(s.rng, ("dark grey", "grey", "black")), at)
     o.put("cylinder", (0, 0, 0), (0.3, 0.3, 0.03))
     o.put("pole", (0, 0, 0), (0.03, 0.03, 1.45))
-    o.put("shade", (0, 0, 1.36), (0.42, 0.42, 0.28), mt.lit(rng, rng.uniform(0.25, 1.0)))
-    return o
+    return o.put("shade", (0, 0, 1.36), (0.42, 0.42, 0.28), mt.lit(s.rng.uniform(0.25, 1.0)))
 
 
 def plant(s: Scene, at: Spot, height: float) -> Thing:
@@ -35,84 +30,73 @@ def plant(s: Scene, at: Spot, height: float) -> Thing:
     rng = s.rng
     green = mt.plain(rng, "leaf", ("green", "green", "olive"), "plant", 0.5)
     o = s.thing("plant", green, at, rng.uniform(0, 6))
-    p = (
-        mt.ceramic(rng, mt.CLOTH)
-        if rng.random() < 0.5
-        else mt.plain(rng, "smooth", ("orange", "brown", "white"), "clay", 0.8)
-    )
+    if rng.random() < 0.5:
+        clay = mt.ceramic(rng, mt.CLOTH)
+    else:
+        clay = mt.plain(rng, "smooth", ("orange", "brown", "white"), "clay", 0.8)
     k = height * 0.36
-    o.put("pot", (0, 0, 0), (k, k, k * 0.85), p)
-    o.put("cylinder", (0, 0, k * 0.7), (k * 0.8, k * 0.8, 0.01), mt.darker(green, 0.15))
+    o.put("pot", (0, 0, 0), (k, k, k * 0.85), clay)
+    o.put("cylinder", (0, 0, k * 0.7), (k * 0.8, k * 0.8, 0.01), mt.toned(green, 0.15))
     o.put("leaves", (0, 0, k * 0.7), (height * 0.85, height * 0.85, height - k * 0.7))
-    o.put("leaves", (0, 0, k * 0.9), (height * 0.6, height * 0.55, (height - k) * 0.9))
-    return o
+    return o.put("leaves", (0, 0, k * 0.9), (height * 0.6, height * 0.55, (height - k) * 0.9))
+
+
+def small_plant(s: Scene, at: Spot) -> Thing:
+    """A plant for a table or sill."""
+    return plant(s, at, s.rng.uniform(0.22, 0.45))
 
 
 def vase(s: Scene, at: Spot) -> Thing:
     """A vase, sometimes with a bunch of flowers."""
     rng = s.rng
-    m = mt.ceramic(rng, mt.CLOTH)
-    o = s.thing("vase", m, at, rng.uniform(0, 6))
+    o = s.thing("vase", mt.ceramic(rng, mt.CLOTH), at, rng.uniform(0, 6))
     h = rng.uniform(0.16, 0.32)
     o.put("vase", (0, 0, 0), (h * 0.55, h * 0.55, h))
     if rng.random() < 0.6:
-        o.put(
-            "leaves",
-            (0, 0, h * 0.85),
-            (0.26, 0.26, 0.22),
-            mt.plain(rng, "leaf", ("green",), "plant", 0.5),
-        )
+        green = mt.plain(rng, "leaf", ("green",), "plant", 0.5)
+        o.put("leaves", (0, 0, h * 0.85), (0.26, 0.26, 0.22), green)
         bloom = mt.plain(rng, "leaf", ("red", "yellow", "pink", "white", "purple"), "plant", 0.8)
-        o.many(
-            "bead",
-            [
-                (rng.normal(0, 0.07), rng.normal(0, 0.07), h + rng.uniform(0.04, 0.2))
-                for _ in range(8)
-            ],
-            (0.05, 0.05, 0.045),
-            bloom,
-        )
+        heads = [
+            (rng.normal(0, 0.07), rng.normal(0, 0.07), h + rng.uniform(0.04, 0.2)) for _ in range(8)
+        ]
+        o.many("bead", heads, (0.05, 0.05, 0.045), bloom)
     return o
 
 
 def cup(s: Scene, at: Spot) -> Thing:
     """A mug."""
-    m = mt.ceramic(s.rng, mt.CLOTH)
-    o = s.thing("cup", m, at, s.rng.uniform(0, 6))
+    o = s.thing("cup", mt.ceramic(s.rng, mt.CLOTH), at, s.rng.uniform(0, 6))
     o.put("cup", (0, 0, 0), (0.09, 0.09, 0.1))
-    o.box((0.05, 0, 0.03), (0.03, 0.012, 0.05))
-    return o
+    return o.box((0.05, 0, 0.03), (0.03, 0.012, 0.05))
 
 
 def bottle(s: Scene, at: Spot, height: float | None = None) -> Thing:
-    """A bottle."""
+    """A bottle with a label."""
     h = height or s.rng.uniform(0.16, 0.32)
     m = mt.plain(s.rng, "smooth", mt.CLOTH, "plastic", 0.8, gloss=0.4, blind=0.1)
-    o = s.thing("bottle", m, at)
-    o.put("bottle", (0, 0, 0), (h * 0.32, h * 0.32, h))
-    o.put("cylinder", (0, 0, h * 0.18), (h * 0.33, h * 0.33, h * 0.28), mt.paper(s.rng))
-    return o
+    o = s.thing("bottle", m, at).put("bottle", (0, 0, 0), (h * 0.32, h * 0.32, h))
+    return o.put("cylinder", (0, 0, h * 0.18), (h * 0.33, h * 0.33, h * 0.28), mt.paper(s.rng))
 
 
 def plate(s: Scene, at: Spot) -> Thing:
     """A dinner plate."""
-    m = mt.ceramic(s.rng)
-    return s.thing("plate", m, at).put("plate", (0, 0, 0), (0.26, 0.26, 0.025))
+    return s.thing("plate", mt.ceramic(s.rng), at).put("plate", (0, 0, 0), (0.26, 0.26, 0.025))
 
 
 def fruit_bowl(s: Scene, at: Spot) -> Thing:
     """A bowl with fruit."""
-    rng = s.rng
-    o = s.thing("bowl", mt.ceramic(rng, mt.CLOTH), at)
+    o = s.thing("bowl", mt.ceramic(s.rng, mt.CLOTH), at)
     o.put("bowl", (0, 0, 0), (0.3, 0.3, 0.1))
-    m = mt.plain(rng, "smooth", ("red", "orange", "yellow", "green"), "fruit", 0.7)
-    f = s.thing("fruit", m, o.spot(0, 0, 0.05))
-    f.many(
-        "bead",
-        [(0.07 * np.cos(a), 0.07 * np.sin(a), 0) for a in range(0, 6, 1)] + [(0, 0, 0.05)],
-        (0.08, 0.08, 0.08),
-    )
+    m = mt.plain(s.rng, "smooth", ("red", "orange", "yellow", "green"), "fruit", 0.7)
+    ring = [(0.07 * np.cos(a), 0.07 * np.sin(a), 0) for a in range(6)]
+    s.thing("fruit", m, o.spot(0, 0, 0.05)).many("bead", [*ring, (0, 0, 0.05)], (0.08, 0.08, 0.08))
     return o
+
+
+def sheet_of_paper(s: Scene, at: Spot) -> Thing:
+    """A sheet of A4."""
+    m = mt.paper(s.rng)
+    return s.thing("paper", m, at, s.rng.uniform(0, 3)).box((0, 0, 0), (0.21, 0.297, 0.004))
 
 
 def monitor(s: Scene, at: Spot, yaw: float) -> Thing:
@@ -120,151 +104,110 @@ def monitor(s: Scene, at: Spot, yaw: float) -> Thing:
     rng = s.rng
     case = mt.plain(rng, "smooth", ("black", "dark grey", "beige"), "plastic", 0.8, blind=0.08)
     o = s.thing("monitor", case, at, yaw)
-    lit = rng.random() < 0.4
-    face = (
-        mt.screen(rng)
-        if not lit
-        else mt.make(
-            "print",
-            mt.tint(rng, mt.pick(rng, ("light blue", "blue", "white"))),
-            mt.tint(rng, "dark grey"),
-            "blue",
-            "glass",
-            glow=0.5,
-            blind=0.4,
-        )
-    )
+    face = mt.screen()
+    if rng.random() < 0.4:
+        paper = mt.tint(rng, mt.pick(rng, ("light blue", "blue", "white")))
+        face = mt.lit_screen(paper, mt.tint(rng, "dark grey"), 0.5)
     w, h = rng.uniform(0.42, 0.56), rng.uniform(0.3, 0.36)
     if rng.random() < 0.75:
         o.box((0, 0.05, 0), (0.24, 0.18, 0.02)).box((0, 0.08, 0.02), (0.06, 0.03, 0.16))
         o.box((0, 0.04, 0.12), (w, 0.05, h))
-    else:
-        o.box((0, 0.02, 0), (0.24, 0.22, 0.04))
-        o.box((0, 0.0, 0.05), (w, 0.1, h + 0.06)).box((0, 0.16, 0.08), (w * 0.75, 0.26, h - 0.06))
-        h, o_z = h, 0.08
-        o.box((0, -0.051, o_z), (w - 0.07, 0.004, h - 0.01), face)
-        return o
-    o.box((0, 0.013, 0.135), (w - 0.035, 0.004, h - 0.035), face)
-    return o
+        return o.box((0, 0.013, 0.135), (w - 0.035, 0.004, h - 0.035), face)
+    o.box((0, 0.02, 0), (0.24, 0.22, 0.04))
+    o.box((0, 0.0, 0.05), (w, 0.1, h + 0.06)).box((0, 0.16, 0.08), (w * 0.75, 0.26, h - 0.06))
+    return o.box((0, -0.051, 0.08), (w - 0.07, 0.004, h - 0.01), face)
 
 
 def keyboard(s: Scene, at: Spot, yaw: float) -> Thing:
     """A keyboard and a mouse."""
     m = mt.plain(s.rng, "smooth", ("black", "beige", "grey"), "plastic", 0.8)
-    o = s.thing("keyboard", m, at, yaw)
-    o.box((0, 0, 0), (0.44, 0.15, 0.018))
-    o.boxes(
-        [(0, -0.045 + 0.03 * i, 0.018) for i in range(4)], (0.41, 0.021, 0.008), mt.darker(m, 1.8)
-    )
-    o.put("cushion", (0.3, 0, 0), (0.06, 0.1, 0.035))
-    return o
+    o = s.thing("keyboard", m, at, yaw).box((0, 0, 0), (0.44, 0.15, 0.018))
+    rows = [(0, -0.045 + 0.03 * i, 0.018) for i in range(4)]
+    o.boxes(rows, (0.41, 0.021, 0.008), mt.toned(m, 1.8))
+    return o.put("cushion", (0.3, 0, 0), (0.06, 0.1, 0.035))
 
 
 def laptop(s: Scene, at: Spot, yaw: float) -> Thing:
     """An open laptop."""
     m = mt.plain(s.rng, "smooth", ("black", "grey", "white"), "plastic", 0.85, gloss=0.2)
     o = s.thing("laptop", m, at, yaw)
-    o.box((0, 0, 0), (0.34, 0.24, 0.02)).box((0, 0.01, 0.02), (0.3, 0.12, 0.003), mt.darker(m, 0.3))
-    o.box((0, 0.12, 0.02), (0.34, 0.012, 0.23), None, turn_x(-0.3))
-    o.box(
-        (0, 0.112, 0.035),
-        (0.31, 0.008, 0.2),
-        mt.make(
-            "print",
-            mt.tint(s.rng, "light blue"),
-            mt.tint(s.rng, "blue"),
-            "blue",
-            "glass",
-            glow=0.4,
-            blind=0.4,
-        ),
-        turn_x(-0.3),
-    )
-    return o
+    o.box((0, 0, 0), (0.34, 0.24, 0.02)).box((0, 0.01, 0.02), (0.3, 0.12, 0.003), mt.toned(m, 0.3))
+    o.box((0, 0.12, 0.02), (0.34, 0.012, 0.23), turn=turn_x(-0.3))
+    face = mt.lit_screen(mt.tint(s.rng, "light blue"), mt.tint(s.rng, "blue"), 0.4)
+    return o.box((0, 0.112, 0.035), (0.31, 0.008, 0.2), face, turn_x(-0.3))
 
 
 def television(s: Scene, at: Spot, yaw: float, width: float) -> Thing:
-    """A television, flat or a tube."""
-    m = mt.plain(
-        s.rng, "smooth", ("black", "dark grey", "grey"), "plastic", 0.8, gloss=0.2, blind=0.1
-    )
+    """A television, flat or with a tube."""
+    colours = ("black", "dark grey", "grey")
+    m = mt.plain(s.rng, "smooth", colours, "plastic", 0.8, gloss=0.2, blind=0.1)
     o = s.thing("television", m, at, yaw)
     h = width * 0.6
     o.box((0, 0, 0), (width * 0.4, 0.24, 0.03)).box((0, 0, 0.03), (0.1, 0.05, 0.06))
-    o.box((0, 0, 0.08), (width, 0.08, h)).box(
-        (0, -0.042, 0.11), (width - 0.07, 0.004, h - 0.06), mt.screen(s.rng)
-    )
+    o.box((0, 0, 0.08), (width, 0.08, h))
+    o.box((0, -0.042, 0.11), (width - 0.07, 0.004, h - 0.06), mt.screen())
     if s.rng.random() < 0.4:
         o.box((0, 0.2, 0.12), (width * 0.8, 0.36, h * 0.8))
     return o
 
 
-def clutter(s: Scene, at: Spot, small: bool = False) -> Thing:
-    """One small thing to stand on a surface."""
-    rng = s.rng
-    r = int(rng.integers(0, 7 if small else 10))
-    if r == 0:
-        return cup(s, at)
-    if r == 1:
-        return bottle(s, at)
-    if r == 2:
-        return vase(s, at)
-    if r == 3:
-        return stack_of_books(s, at, book_stock(rng, 6))
-    if r == 4:
-        return fruit_bowl(s, at)
-    if r == 5:
-        m = mt.paper(rng)
-        return s.thing("paper", m, at, rng.uniform(0, 3)).box((0, 0, 0), (0.21, 0.297, 0.004))
-    if r == 6:
-        return clutter_box(s, at, rng.uniform(-0.5, 0.5), tuple(rng.uniform(0.09, 0.22, 3)))
-    if r == 7:
-        return table_lamp(s, at)
-    if r == 8:
-        return plant(s, at, rng.uniform(0.22, 0.45))
-    return telephone(s, at)
-
-
 def telephone(s: Scene, at: Spot) -> Thing:
     """A desk telephone."""
     m = mt.plastic(s.rng, ("black", "white", "red", "beige"))
-    o = s.thing("telephone", m, at, s.rng.uniform(-0.6, 0.6))
-    o.box((0, 0, 0), (0.17, 0.2, 0.04)).box((0.03, -0.02, 0.04), (0.08, 0.1, 0.01), mt.darker(m, 2))
+    o = s.thing("telephone", m, at, s.rng.uniform(-0.6, 0.6)).box((0, 0, 0), (0.17, 0.2, 0.04))
+    o.box((0.03, -0.02, 0.04), (0.08, 0.1, 0.01), mt.toned(m, 2))
     return o.put("cushion", (-0.055, 0, 0.04), (0.05, 0.21, 0.05))
 
 
+def few_books(s: Scene, at: Spot) -> Thing:
+    """A pile of books from a small stock of its own."""
+    return stack_of_books(s, at, book_stock(s.rng, 6))
+
+
+def small_box(s: Scene, at: Spot) -> Thing:
+    """A box, bin or basket for a surface."""
+    return clutter_box(s, at, s.rng.uniform(-0.5, 0.5), tuple(s.rng.uniform(0.09, 0.22, 3)))
+
+
+CLUTTER = (cup, bottle, vase, few_books, fruit_bowl, sheet_of_paper, small_box)
+LARGE_CLUTTER = (table_lamp, small_plant, telephone)
+
+
+def clutter(s: Scene, at: Spot, small: bool = False) -> Thing:
+    """One small thing on a surface."""
+    kinds = CLUTTER if small else CLUTTER + LARGE_CLUTTER
+    return kinds[int(s.rng.integers(len(kinds)))](s, at)
+
+
 def floor_clutter(s: Scene, at: Spot) -> Thing:
-    """Something lying or standing about on the floor."""
+    """Something on the floor."""
     rng = s.rng
-    r = int(rng.integers(0, 7))
+    kind = mt.pick(rng, ("bag", "ball", "bin", "books", "cushion", "box", "box"))
     yaw = rng.uniform(0, 6)
-    if r == 0:
-        m = mt.cloth(rng)
-        o = s.thing("bag", m, at, yaw).put("cushion", (0, 0, 0), (0.36, 0.22, 0.4))
-        o.put("cushion", (0, -0.1, 0.04), (0.26, 0.12, 0.2), mt.darker(m, 0.7))
-        return o
-    if r == 1:
-        m = mt.two_tone(rng, "motif_wall", mt.CLOTH, "plastic")
-        k = rng.uniform(0.14, 0.3)
-        return s.thing("ball", m, at, yaw).put("ball", (0, 0, 0), (k, k, k))
-    if r == 2:
-        m = mt.plastic(rng)
-        return s.thing("bin", m, at, yaw).put("cup", (0, 0, 0), (0.27, 0.27, 0.34))
-    if r == 3:
-        return stack_of_books(s, at, book_stock(rng, 6))
-    if r == 4:
-        m = mt.cloth(rng)
-        return s.thing("cushion", m, at, yaw).put("cushion", (0, 0, 0), (0.5, 0.46, 0.16))
-    return clutter_box(
-        s, at, yaw, (rng.uniform(0.28, 0.5), rng.uniform(0.25, 0.42), rng.uniform(0.18, 0.42))
-    )
+    match kind:
+        case "bag":
+            m = mt.cloth(rng)
+            o = s.thing(kind, m, at, yaw).put("cushion", (0, 0, 0), (0.36, 0.22, 0.4))
+            return o.put("cushion", (0, -0.1, 0.04), (0.26, 0.12, 0.2), mt.toned(m, 0.7))
+        case "ball":
+            m = mt.two_tone(rng, "motif_wall", mt.CLOTH, "plastic")
+            k = rng.uniform(0.14, 0.3)
+            return s.thing(kind, m, at, yaw).put("ball", (0, 0, 0), (k, k, k))
+        case "bin":
+            return s.thing(kind, mt.plastic(rng), at, yaw).put("cup", (0, 0, 0), (0.27, 0.27, 0.34))
+        case "books":
+            return few_books(s, at)
+        case "cushion":
+            m = mt.cloth(rng)
+            return s.thing(kind, m, at, yaw).put("cushion", (0, 0, 0), (0.5, 0.46, 0.16))
+    size = rng.uniform(0.28, 0.5), rng.uniform(0.25, 0.42), rng.uniform(0.18, 0.42)
+    return clutter_box(s, at, yaw, size)
 
 
 def globe(s: Scene, at: Spot) -> Thing:
     """A globe on a foot."""
     m = mt.make("picture", mt.tint(s.rng, "blue"), mt.tint(s.rng, "green"), "blue", "plastic")
-    o = s.thing("globe", m, at)
-    o.put("stool", (0, 0, 0), (0.2, 0.2, 0.12), mt.wood(s.rng))
+    o = s.thing("globe", m, at).put("stool", (0, 0, 0), (0.2, 0.2, 0.12), mt.wood(s.rng))
     return o.put("ball", (0, 0, 0.09), (0.3, 0.3, 0.3))
 
 
@@ -272,13 +215,13 @@ def computer(s: Scene, at: Spot, yaw: float) -> Thing:
     """A tower case."""
     m = mt.plain(s.rng, "smooth", ("black", "beige", "grey"), "plastic", 0.8, blind=0.05)
     o = s.thing("computer", m, at, yaw).box((0, 0, 0.01), (0.19, 0.45, 0.43))
-    o.boxes([(0, -0.226, 0.3), (0, -0.226, 0.36)], (0.15, 0.006, 0.04), mt.darker(m, 0.5))
-    return o.boxes(four(0.07, 0.18), (0.03, 0.03, 0.01))
+    o.boxes([(0, -0.226, 0.3), (0, -0.226, 0.36)], (0.15, 0.006, 0.04), mt.toned(m, 0.5))
+    return o.boxes(corners(0.07, 0.18), (0.03, 0.03, 0.01))
 
 
 def printer(s: Scene, at: Spot, yaw: float) -> Thing:
     """A desk printer with a sheet of paper in it."""
     m = mt.plain(s.rng, "smooth", ("beige", "white", "dark grey"), "plastic", 0.85)
     o = s.thing("printer", m, at, yaw).box((0, 0, 0), (0.44, 0.36, 0.2))
-    o.box((0, -0.12, 0.2), (0.3, 0.1, 0.01), mt.darker(m, 0.4))
+    o.box((0, -0.12, 0.2), (0.3, 0.1, 0.01), mt.toned(m, 0.4))
     return o.box((0, 0.15, 0.19), (0.21, 0.004, 0.16), mt.paper(s.rng), turn_x(-0.3))

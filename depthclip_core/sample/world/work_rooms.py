@@ -2,28 +2,15 @@
 
 import numpy as np
 
-from depthclip_core.sample.world import decor, seats, shelves, tables, things
+from depthclip_core.sample.world import decor, furnish, seats, shelves, tables, things
 from depthclip_core.sample.world import materials as mt
-from depthclip_core.sample.world.furnish import (
-    ALL,
-    SIDES,
-    carpet,
-    cases,
-    enclose,
-    on_top,
-    pictures,
-    plants,
-    scatter,
-    soft_floor,
-    wooden_floor,
-)
-from depthclip_core.sample.world.rooms import Room
+from depthclip_core.sample.world.rooms import ALL, Room
 
 
 def bookstore(room: Room) -> None:
-    """Shelves along every wall, islands of shelves, tables with piles."""
+    """Shelves along every wall, islands of shelves, tables with piles of books."""
     s, rng = room.scene, room.rng
-    enclose(room, carpet(rng) if rng.random() < 0.6 else wooden_floor(rng))
+    furnish.enclose(room, furnish.carpet(rng) if rng.random() < 0.6 else furnish.wooden_floor(rng))
     stock = shelves.book_stock(rng, 40)
     m = mt.wood(rng)
     h = rng.uniform(1.9, 2.5)
@@ -33,8 +20,7 @@ def bookstore(room: Room) -> None:
         n = int(room.length(wall) / wide)
         for i in range(n):
             along = (i + 0.5) * room.length(wall) / n
-            p = room.at_wall(wall, along, wide - 0.01, 0.33) if rng.random() < 0.93 else None
-            if p is not None:
+            if rng.random() < 0.93 and (p := room.at_wall(wall, along, wide - 0.01, 0.33)):
                 room.block(p, wide, h)
                 shelves.bookshelf(s, p.at, p.yaw, (wide - 0.02, 0.32, h), m, stock, 0.96)
     low = rng.uniform(1.2, 1.6)
@@ -44,104 +30,86 @@ def bookstore(room: Room) -> None:
             r = rng.random()
             if r < 0.42:
                 turn = 0.0 if rng.random() < 0.5 else np.pi / 2
-                size = (1.1, 0.75) if turn == 0 else (0.75, 1.1)
-                if room.claim(x, y, *size):
-                    for back in (0, np.pi):
-                        c = np.array((x, y)) - 0.17 * np.array(
-                            (np.sin(turn + back) * -1, np.cos(turn + back))
-                        )
-                        shelves.bookshelf(
-                            s, (c[0], c[1], 0), turn + back, (1.1, 0.32, low), m, stock
-                        )
+                if room.claim(x, y, *((1.1, 0.75) if turn == 0 else (0.75, 1.1))):
+                    for yaw in (turn, turn + np.pi):
+                        at = (x + 0.17 * np.sin(yaw), y - 0.17 * np.cos(yaw), 0)
+                        shelves.bookshelf(s, at, yaw, (1.1, 0.32, low), m, stock)
             elif r < 0.7 and room.claim(x, y, 1.1, 0.8):
                 o = tables.table(s, (x, y, 0), rng.normal(0, 0.1), (1.1, 0.75, 0.72), m)
                 for i in range(-1, 2):
                     for j in (-1, 1):
                         shelves.stack_of_books(s, o.spot(0.33 * i, 0.18 * j, 0.72), stock)
     for _ in range(3):
-        at = room.middle(0.7, 0.7)
-        if at is not None and rng.random() < 0.5:
+        if (at := room.middle(0.7, 0.7)) and rng.random() < 0.5:
             seats.stool(s, at, m, mt.cloth(rng), 0.45)
-    pictures(room, 0, 3)
-    scatter(room, 0, 3)
+    furnish.pictures(room, 0, 3)
+    furnish.scatter(room, 0, 3)
     decor.ceiling_lights(room, "tubes")
 
 
 def classroom(room: Room) -> None:
     """Rows of desks and chairs, boards, low shelves, a teacher's desk."""
     s, rng = room.scene, room.rng
-    floor = mt.plain(
-        rng,
-        mt.pick(rng, ("vinyl", "tile_large", "vinyl")),
-        ("beige", "grey", "white", "green", "light blue"),
-        "vinyl",
-        0.6,
-        gloss=0.3,
-    )
-    enclose(room, wooden_floor(rng) if rng.random() < 0.25 else floor)
+    kind = mt.pick(rng, ("vinyl", "tile_large", "vinyl"))
+    colours = ("beige", "grey", "white", "green", "light blue")
+    floor = mt.plain(rng, kind, colours, "vinyl", 0.6, gloss=0.3)
+    furnish.enclose(room, furnish.wooden_floor(rng) if rng.random() < 0.25 else floor)
     decor.door(room, ALL)
     kind = "whiteboard" if rng.random() < 0.5 else "blackboard"
     w = min(room.w - 1.0, rng.uniform(2.4, 3.8))
-    spot = room.hang(w, 0.95, 2.15, ("far",), room.w / 2)
-    if spot is not None:
+    if spot := room.hang(w, 0.95, 2.15, ("far",), room.w / 2):
         decor.board(room, spot, 0.95, w, 1.2, kind)
     for _ in range(3):
         w = rng.uniform(1.2, 2.2)
-        spot = room.hang(w, 1.1, 2.1, ALL)
-        if spot is not None:
+        if spot := room.hang(w, 1.1, 2.1, ALL):
             decor.board(room, spot, 1.1, w, 1.0, "notice board")
     for _ in range(2):
-        decor.window(room, ("left",) if rng.random() < 0.7 else ("right",), 1.6, True, 1.1)
+        decor.window(room, 1.1, ("left",) if rng.random() < 0.7 else ("right",), 1.6)
     top = mt.wood(rng, ("tan", "cream", "orange", "white"))
     steel = mt.metal(rng, ("dark grey", "grey", "black"))
     shell = mt.plastic(rng, ("blue", "red", "orange", "dark grey", "green", "teal"))
-    p = room.at_wall("far", room.w * rng.uniform(0.25, 0.75), 1.5, 0.8, gap=0.7)
-    if p is not None:
+    if p := room.at_wall("far", room.w * rng.uniform(0.25, 0.75), 1.5, 0.8, gap=0.7):
         o = tables.desk(s, p.at, p.yaw + np.pi, 1.4, mt.wood(rng))
-        on_top(room, o, (1.4, 0.7, 0.75), 3)
+        furnish.on_top(room, o, (1.4, 0.7, 0.75), 3)
         if rng.random() < 0.5:
             things.globe(s, o.spot(0.5, 0.1, 0.75))
         seats.office_chair(s, o.spot(0, -0.55, 0), p.yaw, mt.cloth(rng))
     for _ in range(int(rng.integers(2, 5))):
         w = rng.uniform(1.2, 2.2)
-        p = room.against(w, 0.38, ALL)
-        if p is not None:
+        if p := room.against(w, 0.38, ALL):
             o = shelves.shelf(s, p.at, p.yaw, (w, 0.36, rng.uniform(0.75, 0.95)), mt.wood(rng))
-            on_top(room, o, (w, 0.36, o.described().size[2]), int(rng.integers(1, 4)))
+            size = (w, 0.36, o.described().size[2])
+            furnish.on_top(room, o, size, int(rng.integers(1, 4)))
     dx, dy = rng.uniform(1.15, 1.7), rng.uniform(1.25, 1.6)
     face = 0.0 if rng.random() < 0.75 else np.pi / 2
     for y in np.arange(1.2, room.l - 2.6, dy):
         for x in np.arange(1.1, room.w - 1.0, dx):
             if rng.random() < 0.9 and room.claim(x, y, 0.8, 1.0 if face == 0 else 0.9):
                 yaw = face + rng.normal(0, 0.05)
-                # Pupils look at the far wall: the desk's front (-y) is turned to them.
+                # Pupils look at the far wall; the desk's front (-y) faces them.
                 o = tables.school_desk(s, (x, y + 0.2, 0), yaw, top, steel)
                 if rng.random() < 0.9:
-                    seats.shell_chair(
-                        s,
-                        o.spot(rng.normal(0, 0.05), -0.38, 0),
-                        yaw + np.pi + rng.normal(0, 0.2),
-                        shell,
-                        steel,
-                    )
+                    at = o.spot(rng.normal(0, 0.05), -0.38, 0)
+                    turned = yaw + np.pi + rng.normal(0, 0.2)
+                    seats.shell_chair(s, at, turned, shell, steel)
                 if rng.random() < 0.6:
                     things.clutter(s, o.spot(rng.uniform(-0.2, 0.2), 0, 0.74), True)
     decor.clock(room)
-    pictures(room, 1, 4)
-    scatter(room, 0, 3)
+    furnish.pictures(room, 1, 4)
+    furnish.scatter(room, 0, 3)
     decor.ceiling_lights(room, "tubes")
 
 
 def office(room: Room) -> None:
     """Desks with computers, swivel chairs, filing cabinets, shelves, boards."""
     s, rng = room.scene, room.rng
-    enclose(room, carpet(rng) if rng.random() < 0.65 else soft_floor(rng))
+    furnish.enclose(room, furnish.carpet(rng) if rng.random() < 0.65 else furnish.soft_floor(rng))
     decor.door(room, ALL)
-    decor.window(room, SIDES, None, True, rng.uniform(0.4, 1.2))
+    decor.window(room, rng.uniform(0.4, 1.2))
     m = mt.wood(rng)
     for _ in range(int(rng.integers(1, 4))):
         width = rng.uniform(1.2, 1.7)
-        p = room.against(width, 0.72, SIDES, front=0.75)
+        p = room.against(width, 0.72, front=0.75)
         if p is None:
             continue
         o = tables.desk(s, p.at, p.yaw, width, m)
@@ -157,40 +125,27 @@ def office(room: Room) -> None:
                 at = o.spot(side * (width / 2 - 0.2), rng.uniform(-0.15, 0.15), 0.75)
                 (things.printer(s, at, p.yaw) if rng.random() < 0.2 else things.clutter(s, at))
         things.computer(s, o.spot(0.05, 0.05, 0), p.yaw)
-        seats.office_chair(
-            s,
-            o.spot(x + rng.normal(0, 0.1), -0.6, 0),
-            p.yaw + np.pi + rng.normal(0, 0.6),
-            mt.cloth(rng) if rng.random() < 0.6 else mt.leather(rng),
-        )
+        at = o.spot(x + rng.normal(0, 0.1), -0.6, 0)
+        yaw = p.yaw + np.pi + rng.normal(0, 0.6)
+        cover = mt.cloth(rng) if rng.random() < 0.6 else mt.leather(rng)
+        seats.office_chair(s, at, yaw, cover)
     for _ in range(int(rng.integers(1, 3))):
-        p = room.against(0.47, 0.6, ALL)
-        if p is not None:
-            h = rng.uniform(0.7, 1.35)
-            grey = mt.plain(
-                rng,
-                "smooth",
-                ("grey", "beige", "black", "dark grey"),
-                "metal",
-                0.85,
-                gloss=0.3,
-                blind=0.08,
-            )
-            o = tables.chest(
-                s, p.at, p.yaw, (0.46, 0.6, h), int(h / 0.33), 1, grey, "filing cabinet"
-            )
-            room.block(p, 0.47, h)
-            on_top(room, o, (0.46, 0.6, h), 1)
+        if p := room.against(0.47, 0.6, ALL):
+            size = (0.46, 0.6, rng.uniform(0.7, 1.35))
+            grey = mt.enamel(rng, ("grey", "beige", "black", "dark grey"), 0.85, 0.3, 0.08)
+            rows = int(size[2] / 0.33)
+            o = tables.chest(s, p.at, p.yaw, size, rows, 1, grey, "filing cabinet")
+            room.block(p, 0.47, size[2])
+            furnish.on_top(room, o, size, 1)
     if rng.random() < 0.7:
         kind = mt.pick(rng, ("whiteboard", "notice board"))
         w = rng.uniform(0.9, 1.8)
-        spot = room.hang(w, 1.1, 2.0, SIDES)
-        if spot is not None:
+        if spot := room.hang(w, 1.1, 2.0):
             decor.board(room, spot, 1.1, w, 0.9, kind)
-    cases(room, int(rng.integers(1, 4)), ALL)
-    plants(room, 0, 2)
+    furnish.cases(room, 1, 3)
+    furnish.plants(room, 0, 2)
     if rng.random() < 0.5:
         decor.clock(room)
-    pictures(room, 0, 4)
-    scatter(room, 0, 3)
+    furnish.pictures(room, 0, 4)
+    furnish.scatter(room, 0, 3)
     decor.ceiling_lights(room, mt.pick(rng, ("tubes", "dome")))

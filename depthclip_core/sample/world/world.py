@@ -1,4 +1,4 @@
-"""The sample's eight scene types: how each room is sized, lit and furnished."""
+"""The sample's eight scene types: the size of each room, and how it is furnished."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,23 +9,12 @@ from depthclip_core.sample.world import homes, wet_rooms, work_rooms
 from depthclip_core.sample.world.rooms import Light, Room
 from depthclip_core.sample.world.scene import Geometry, Scene
 
-SCENE_TYPES: tuple[str, ...] = (
-    "bathroom",
-    "bedroom",
-    "bookstore",
-    "classroom",
-    "dining_room",
-    "kitchen",
-    "living_room",
-    "office",
-)
-
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A scene type: ranges in metres of room size and of a view's median depth; its furnisher."""
+    """A scene type: ranges of room size and of median depth in metres, and what furnishes it."""
 
     width: Range
     length: Range
@@ -44,26 +33,27 @@ RECIPES: dict[str, Recipe] = {
     "living_room": Recipe((4.0, 5.5), (4.6, 6.8), (2.4, 3.0), (2.1, 3.9), homes.living_room),
     "office": Recipe((3.0, 4.4), (3.6, 5.4), (2.4, 2.9), (1.7, 3.3), work_rooms.office),
 }
+SCENE_TYPES = tuple(RECIPES)
 
 
 @dataclass(frozen=True)
 class World:
-    """A furnished room, ready to look at."""
+    """A furnished room, ready to render."""
 
     scene_type: str
     geometry: Geometry
     lights: tuple[Light, ...]
     size: tuple[float, float, float]  # w, l, h of the room, metres
     taken: tuple[tuple[float, float, float, float], ...]  # footprints (x0, x1, y0, y1)
-    median: Range  # wanted median depth, metres
+    median: Range  # range of median depth of a good view, metres
 
 
 def scene_rng(scene_type: str, seed: int) -> np.random.Generator:
-    """The generator of a scene: everything in it comes from here."""
+    """The random generator of a scene; everything in it is drawn from this one."""
     if scene_type not in SCENE_TYPES:
         raise ValueError(f"unknown scene type {scene_type!r}; known: {', '.join(SCENE_TYPES)}")
     if seed < 0:
-        raise ValueError(f"a seed must not be negative, got {seed}")
+        raise ValueError(f"seed must not be negative, got {seed}")
     return np.random.default_rng([SCENE_TYPES.index(scene_type), seed])
 
 

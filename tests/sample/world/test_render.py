@@ -17,7 +17,8 @@ from depthclip_core.sample.world.camera import (
     pixel_rays,
 )
 from depthclip_core.sample.world.materials import mirror
-from depthclip_core.sample.world.render import OBJECT_NAMES, render_view, room_views
+from depthclip_core.sample.world.names import OBJECT_NAMES
+from depthclip_core.sample.world.render import render_view, room_views
 from depthclip_core.sample.world.scene import Scene
 from depthclip_core.sample.world.shading import trace
 from depthclip_core.sample.world.world import SCENE_TYPES

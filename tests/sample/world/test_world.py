@@ -5,7 +5,7 @@ import pytest
 
 from depthclip_core.sample.world import textures
 from depthclip_core.sample.world.materials import ceramic, wood
-from depthclip_core.sample.world.render import OBJECT_NAMES
+from depthclip_core.sample.world.names import OBJECT_NAMES
 from depthclip_core.sample.world.rooms import Room
 from depthclip_core.sample.world.scene import Scene
 from depthclip_core.sample.world.seats import chair
