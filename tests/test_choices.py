@@ -14,7 +14,7 @@ def named(kind):
     return set(get_args(get_args(kind)[0]) or get_args(kind))
 
 
-def test_choices_are_what_the_package_has():
+def test_choices_match_the_package():
     assert named(choices.Split) == set(nyu.SPLITS)
     assert named(choices.Head) == set(heads.HEADS)
     assert named(choices.Prompts) == set(settings.PROMPTS)
@@ -35,13 +35,13 @@ def test_choices_are_what_the_package_has():
         (choices.Prompts, '["near, very", "far"]', ["near, very", "far"]),
     ],
 )
-def test_words_and_bins_are_a_name_or_any_list(kind, text, value):
+def test_words_and_bins_accept_a_name_or_a_list(kind, text, value):
     parameter = Parameter("it", kind, "It", "original")
     assert parameter.from_text(text) == value
     assert parameter.from_value(value) == value
 
 
-def test_several_lists_are_given_as_json():
+def test_a_grid_of_lists_is_json():
     parameter = Parameter("bins", choices.Bins, "Bins", "original")
     assert parameter.values_from_text("original, class-dependent-1") == [
         "original",
@@ -57,6 +57,6 @@ def test_several_lists_are_given_as_json():
         ("1,x", "'bins' is original, .*or a list, got '1,x'"),
     ],
 )
-def test_a_misspelt_name_is_not_a_list_of_one(text, says):
+def test_misspelt_name_is_not_a_list_of_one(text, says):
     with pytest.raises(settings.DepthClipError, match=says):
         Parameter("bins", choices.Bins, "Bins", "original").from_text(text)

@@ -5,17 +5,17 @@ from depthclip_core import settings
 from depthclip_core.errors import DepthClipError
 
 
-def test_published_words_and_bins_are_the_papers():
+def test_published_words_and_bins_match_the_paper():
     assert {name: ";".join(words) for name, words in settings.PROMPTS.items()} == naive.WORDS
     assert {name: list(bins) for name, bins in settings.BINS.items()} == naive.BINS
 
 
-def test_the_network_sees_the_released_crop_of_a_frame_and_all_of_a_photo():
+def test_network_window_is_the_crop_or_the_whole_image():
     assert settings.network_window((480, 640), settings.RELEASED_WINDOW).shape == (416, 544)
     assert settings.network_window((480, 640)).shape == (480, 640)
 
 
-def test_names_and_lists_resolve_alike():
+def test_lists_resolve_like_names():
     assert (
         settings.resolve_prompts(list(settings.PROMPTS["prompt-1"])) == settings.PROMPTS["prompt-1"]
     )
@@ -37,20 +37,20 @@ def test_names_and_lists_resolve_alike():
         (lambda: settings.resolve_bins(3.0, 1), "metres"),
     ],
 )
-def test_bad_input_is_one_clear_line(call, says):
+def test_bad_input_raises_one_clear_line(call, says):
     with pytest.raises(DepthClipError, match=says) as caught:
         call()
     assert "\n" not in str(caught.value)
 
 
-def test_the_data_folder_follows_the_environment(monkeypatch, tmp_path):
+def test_data_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("DEPTHCLIP_DATA", str(tmp_path / "elsewhere"))
     assert settings.data_folder() == tmp_path / "elsewhere"
     monkeypatch.delenv("DEPTHCLIP_DATA")
     assert settings.data_folder().name == "data"
 
 
-def test_words_and_bins_can_be_text_with_commas():
+def test_words_and_bins_accept_text_with_commas():
     assert settings.resolve_prompts("near, far away") == ("near", "far away")
     assert settings.resolve_bins("1, 1.5,2", 3) == (1.0, 1.5, 2.0)
 
@@ -63,12 +63,12 @@ def test_words_and_bins_can_be_text_with_commas():
         (lambda: settings.resolve_bins("1, x", 2), "a name or numbers in metres, got '1, x'"),
     ],
 )
-def test_bad_text_with_commas_is_one_clear_line(call, says):
+def test_bad_text_with_commas_raises_one_clear_line(call, says):
     with pytest.raises(DepthClipError, match=says):
         call()
 
 
-def test_published_name_knows_the_values_however_they_are_given():
+def test_published_name_recognises_equal_values():
     name = settings.published_name
     assert name(list(settings.BINS["class-dependent-2"]), settings.BINS) == "class-dependent-2"
     assert name([1.0, 2.0], settings.BINS) == "given"

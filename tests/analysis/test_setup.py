@@ -27,13 +27,13 @@ def test_open_run_preprocesses_nyu_as_the_released_code_does(run, nyu_folder):
     assert not dc.open_run(device="cpu").frames.released_preprocessing
 
 
-def test_similarities_are_those_of_collect_responses(run):
+def test_similarities_match_collect_responses(run):
     expected = collect_responses(run.frames, run.encoder, run.words, ["value"], progress=False)
     torch.testing.assert_close(run.similarities(), expected["value"], rtol=0, atol=0)
     assert run.similarities(["near", "far"], run.train).shape == (len(run.train), 2, 2, 13, 17)
 
 
-def test_words_and_bins_can_be_any(nyu_folder):
+def test_open_run_accepts_any_words_and_bins(nyu_folder):
     run = dc.open_run(prompts="near, far", bins="1, 2.5", temperature=0.2, device="cpu")
     assert (run.words, run.bins) == (("near", "far"), (1.0, 2.5))
     assert (run.words_name, run.bins_name) == ("given", "given")
@@ -52,13 +52,13 @@ def test_words_and_bins_can_be_any(nyu_folder):
         ({"data": "somewhere"}, "the sample comes with the package"),
     ],
 )
-def test_bad_parameters_are_one_clear_line_before_anything_is_loaded(options, says, monkeypatch):
+def test_bad_parameters_raise_before_the_encoder_is_loaded(options, says, monkeypatch):
     monkeypatch.setattr("depthclip_core.analysis.setup.load_encoder", pytest.fail)
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         dc.open_run(**options)
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_of_all_heads_has_no_similarities_of_its_own():
+def test_run_without_a_head_has_no_similarities():
     with pytest.raises(dc.DepthClipError, match="no head of its own"):
         dc.open_run(device="cpu").similarities()

@@ -10,7 +10,7 @@ def frame(value=0, shape=(4, 6), **more):
     return dc.Frame(name=f"{value}", rgb=np.full((*shape, 3), value, np.uint8), **more)
 
 
-def test_a_list_of_frames_is_a_data_set():
+def test_as_dataset_wraps_a_list_of_frames():
     depth = np.ones((4, 6), np.float32)
     frames = as_dataset([frame(0, scene="study", group="study_1"), frame(1, raw_depth=depth)])
     assert (frames.names, frames.scenes, frames.groups) == (
@@ -35,7 +35,7 @@ def test_frame_list_rejects_different_crops():
         list(FrameList([frame(), frame(crop=Window(0, 2, 0, 2))]))
 
 
-def test_identity_changes_with_any_pixel_and_with_order():
+def test_identity_depends_on_every_pixel_and_on_order():
     def of(frames):
         return as_dataset(frames).identity(checksums=lambda paths: ["unused"])
 
@@ -78,7 +78,7 @@ def frames():
         (np.array([True, False, False, False, True]), ["0", "4"]),
     ],
 )
-def test_slices_and_lists_of_positions_give_a_data_set(frames, chosen, names):
+def test_slices_and_lists_select_a_subset(frames, chosen, names):
     some = frames[chosen]
     assert some.names == [f.name for f in some] == names and len(some) == len(names)
     assert some.scenes == [frames.scenes[int(name)] for name in names]
@@ -86,7 +86,7 @@ def test_slices_and_lists_of_positions_give_a_data_set(frames, chosen, names):
     assert [int(some.rgb(i)[0, 0, 0]) for i in range(len(some))] == [int(name) for name in names]
 
 
-def test_a_subset_keeps_the_facts_of_its_data_set():
+def test_subset_keeps_the_facts_of_its_data_set():
     whole = open_dataset("sample", "test")
     some = whole[3:6]
     assert some[1:].names == whole.names[4:6]
@@ -97,14 +97,14 @@ def test_a_subset_keeps_the_facts_of_its_data_set():
     np.testing.assert_array_equal(some.raw_depth(0), whole.raw_depth(3))
 
 
-def test_a_subset_has_its_own_identity(frames):
+def test_subset_has_its_own_identity(frames):
     def of(some):
         return some.identity(checksums=lambda paths: ["unused"])
 
     assert of(frames[:2]) == of(frames[[0, 1]]) != of(frames[1:3]) != of(frames)
 
 
-def test_positions_may_be_any_whole_number(frames):
+def test_positions_accept_any_integer_type(frames):
     assert frames[np.int64(2)].name == frames[np.array(2)].name == frames[-3].name == "2"
 
 
@@ -123,19 +123,19 @@ def test_positions_may_be_any_whole_number(frames):
         (-6, "frame -6 does not exist"),
     ],
 )
-def test_bad_positions_are_one_clear_line(frames, position, says):
+def test_bad_positions_raise_one_clear_line(frames, position, says):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         frames[position]
     assert "\n" not in str(caught.value)
 
 
-def test_a_position_beyond_the_end_is_an_index_error(frames):
+def test_position_beyond_the_end_is_an_index_error(frames):
     with pytest.raises(IndexError):
         frames[5]
 
 
 @pytest.mark.parametrize("read", [lambda f: f[0], lambda f: f.rgb(0), lambda f: f.raw_depth(0)])
-def test_a_closed_data_set_says_so(read, nyu_folder):
+def test_closed_data_set_cannot_be_read(read, nyu_folder):
     for closed in (open_dataset("sample"), open_dataset("nyu", "all", data=nyu_folder)):
         some = closed[:1]
         closed.close()

@@ -1,4 +1,4 @@
-"""Pictures of every mode, read from files as users have them, against a plain computation."""
+"""Image files of every mode that users have, compared with a plain computation."""
 
 import struct
 import warnings
@@ -23,7 +23,7 @@ def seen(path):
 
 
 def png_of_16_bits(path, pixels):
-    """Pillow cannot write it: (H, W, C) uint16, C of 1 to 4."""
+    """Encode (H, W, C) uint16 with 1 to 4 channels, which Pillow cannot write."""
 
     def chunk(kind, data):
         return (
@@ -40,7 +40,7 @@ def png_of_16_bits(path, pixels):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_grey_of_16_bits_is_divided_by_257(tmp_path, suffix):
+def test_16_bit_grey_is_divided_by_257(tmp_path, suffix):
     path = tmp_path / f"grey.{suffix}"
     Image.fromarray(RAMP).save(path)
     rgb = seen(path)
@@ -48,25 +48,25 @@ def test_grey_of_16_bits_is_divided_by_257(tmp_path, suffix):
     assert all(np.array_equal(rgb[..., channel], expected) for channel in range(3))
 
 
-def test_big_endian_grey_of_16_bits(tmp_path):
+def test_big_endian_16_bit_grey(tmp_path):
     path = tmp_path / "grey.tif"
     Image.frombytes("I;16B", RAMP.shape[::-1], RAMP.astype(">u2").tobytes()).save(path)
     assert np.array_equal(seen(path)[..., 0], np.rint(RAMP / 257))
 
 
-def test_pgm_of_16_bits(tmp_path):
+def test_16_bit_pgm(tmp_path):
     path = tmp_path / "grey.pgm"
     path.write_bytes(b"P5 60 40 65535\n" + RAMP.astype(">u2").tobytes())
     assert np.array_equal(seen(path)[..., 0], np.rint(RAMP / 257))
 
 
-def test_colours_of_16_bits(tmp_path):
+def test_16_bit_colour(tmp_path):
     pixels = np.dstack([RAMP, RAMP[:, ::-1], RAMP // 2])
     rgb = seen(png_of_16_bits(tmp_path / "a.png", pixels))
     assert np.abs(rgb - pixels / 257).max() <= 1  # Pillow keeps their upper bytes
 
 
-def test_transparency_of_16_bits_is_seen_on_white(tmp_path):
+def test_16_bit_transparency_is_composited_on_white(tmp_path):
     alpha = np.full_like(RAMP, 32768)
     expected = (RAMP / 257 + 255) / 2
     for name, channels in (("grey", [RAMP, alpha]), ("colours", [RAMP, RAMP, RAMP, alpha])):
@@ -74,7 +74,7 @@ def test_transparency_of_16_bits_is_seen_on_white(tmp_path):
         assert np.abs(rgb[..., 0] - expected).max() <= 2
 
 
-def test_one_transparent_grey_level_is_white(tmp_path):
+def test_transparent_grey_level_becomes_white(tmp_path):
     path = tmp_path / "grey.png"
     level = int(RAMP[0, 7])
     Image.fromarray(RAMP).save(path, transparency=level)
@@ -84,21 +84,21 @@ def test_one_transparent_grey_level_is_white(tmp_path):
 
 
 @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
-def test_floats_take_the_range_that_holds_them(tmp_path, white):
+def test_float_range_is_the_smallest_that_fits(tmp_path, white):
     path = tmp_path / "float.tif"
     levels = (RAMP / 65535 * white).astype(np.float32)
     Image.fromarray(levels).save(path)
     assert np.abs(seen(path)[..., 0] - RAMP / 257).max() <= 0.51
 
 
-def test_whole_numbers_of_32_bits(tmp_path):
+def test_32_bit_integers(tmp_path):
     path = tmp_path / "whole.tif"
     levels = (RAMP.astype(np.int64) * 32768).astype(np.int32)
     Image.fromarray(levels).save(path)
     assert np.abs(seen(path)[..., 0] - levels / (2**31 - 1) * 255).max() <= 0.51
 
 
-def test_floats_that_leave_their_range_a_little_keep_it(tmp_path):
+def test_slight_overshoot_keeps_the_float_range(tmp_path):
     levels = (RAMP / 65535 * 1.02).astype(np.float32) - np.float32(0.01)
     Image.fromarray(levels).save(tmp_path / "over.tif")
     expected = np.rint(255 * levels.clip(0, 1))
@@ -106,7 +106,7 @@ def test_floats_that_leave_their_range_a_little_keep_it(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e6])
-def test_floats_of_no_photograph_are_one_clear_line(tmp_path, bad):
+def test_unusable_floats_raise_one_clear_line(tmp_path, bad):
     levels = np.ones((4, 5), np.float32)
     levels[1, 2] = bad
     Image.fromarray(levels).save(tmp_path / "bad.tif")
@@ -115,7 +115,7 @@ def test_floats_of_no_photograph_are_one_clear_line(tmp_path, bad):
     assert "\n" not in str(caught.value)
 
 
-def test_palettes_and_two_levels(tmp_path):
+def test_palette_and_bilevel(tmp_path):
     colours = np.zeros((40, 60, 3), np.uint8)
     colours[:, 20:40, 0], colours[:, 40:, 2] = 200, 100
     Image.fromarray(colours).quantize(8).save(tmp_path / "palette.png")

@@ -15,12 +15,12 @@ SCENES = ["bathroom", "classroom", "bathroom", "office_kitchen"]
 
 
 def pixel(frame, row, column):
-    """A value that names its frame, row and column, so that any wrong axis shows."""
+    """A value that encodes frame, row and column, so that a swapped axis shows."""
     return frame + row / 1000 + column / 1_000_000
 
 
 def write_mat(path, scenes=SCENES, **replaced):
-    """Four frames whose pixels say where they are."""
+    """Four frames whose pixels encode their position."""
     n = len(scenes)
     f, column, row = np.ogrid[:n, :640, :480]
     depth = (1 + pixel(f, row, column)).astype(np.float32)
@@ -49,7 +49,7 @@ def test_frames_are_transposed_not_rotated(nyu):
         assert frame.raw_depth[row, column] == pytest.approx(pixel(3, row, column), abs=1e-6)
 
 
-def test_splits_count_from_one_and_keep_their_order(nyu):
+def test_splits_are_one_based_and_keep_their_order(nyu):
     assert dc.open_dataset("nyu", "test", data=nyu).names == ["0001", "0004"]
     assert dc.open_dataset("nyu", "train", data=nyu).scenes == ["classroom", "bathroom"]
     assert dc.open_dataset("nyu", "all", data=nyu).scenes == SCENES
@@ -58,7 +58,7 @@ def test_splits_count_from_one_and_keep_their_order(nyu):
     assert turned[-1].name == "0001"
 
 
-def test_the_real_splits_are_read():
+def test_real_split_file_has_the_known_counts():
     real = Path(os.environ.get("DEPTHCLIP_NYU_SPLITS", data_folder() / "nyu" / "splits.mat"))
     if not real.is_file():
         pytest.skip("NYU's own splits.mat is not at hand")
@@ -68,7 +68,7 @@ def test_the_real_splits_are_read():
     assert test[:3].tolist() == [0, 1, 8]
 
 
-def test_the_released_preparation(nyu):
+def test_released_preprocessing(nyu):
     raw = dc.open_dataset("nyu", data=nyu)[0]
     prepared = dc.open_dataset("nyu", data=nyu, released_preprocessing=True)[0]
     millimetres = prepared.raw_depth * 1000
@@ -81,7 +81,7 @@ def test_the_released_preparation(nyu):
     assert 0 < error.mean() < 8  # lossy, and recognisably the same
 
 
-def test_preparation_leaves_its_input_alone():
+def test_preprocess_rgb_does_not_modify_its_input():
     rgb = np.full((480, 640, 3), 255, np.uint8)
     prepared = preprocess_rgb(rgb)
     assert (rgb == 255).all()
@@ -91,7 +91,7 @@ def test_preparation_leaves_its_input_alone():
     )
 
 
-def test_only_asked_frames_are_read(nyu, monkeypatch):
+def test_only_requested_frames_are_read(nyu, monkeypatch):
     frames = dc.open_dataset("nyu", "all", data=nyu)
     read = []
     original = h5py.Dataset.__getitem__
@@ -139,20 +139,20 @@ def with_splits(folder, nyu, content):
         (lambda t, n: dc.open_dataset("nyo"), "did you mean 'nyu'"),
     ],
 )
-def test_bad_input_is_one_clear_line(call, says, tmp_path, nyu):
+def test_bad_input_raises_one_clear_line(call, says, tmp_path, nyu):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         call(tmp_path, nyu)
     assert "\n" not in str(caught.value)
 
 
-def test_frames_know_their_room_and_what_the_network_sees(nyu):
+def test_frames_have_group_and_crop(nyu):
     frames = dc.open_dataset("nyu", "all", data=nyu)
     assert frames.groups == [f"{scene}_0001" for scene in SCENES]
     assert frames[3].group == "office_kitchen_0001"
     assert frames[0].window == frames.crop == RELEASED_WINDOW
 
 
-def test_a_file_without_rooms_is_read(tmp_path):
+def test_file_without_rooms_has_no_groups(tmp_path):
     arrays = {key: np.zeros((1, 640, 480), "f4") for key in ("depths", "rawDepths")}
     arrays["images"] = np.zeros((1, 3, 640, 480), "u1")
     nyu_files.write_mat(tmp_path / "nyu_depth_v2_labeled.mat", arrays, {"sceneTypes": ["study"]})
@@ -161,7 +161,7 @@ def test_a_file_without_rooms_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [-0.1, np.nan, 65.536, np.inf])
-def test_depth_that_millimetres_cannot_hold_is_refused(bad):
+def test_whole_millimetres_rejects_depth_beyond_uint16(bad):
     depth = np.ones((2, 3), np.float32)
     assert whole_millimetres(65.535 * depth)[0, 0] == pytest.approx(65.535, abs=1e-3)
     depth[1, 1] = bad

@@ -6,7 +6,7 @@ import depthclip_core as dc
 from depthclip_core.datasets.photos import PhotoFrames
 
 
-def test_photos_of_every_kind(tmp_path):
+def test_reads_common_kinds_of_photos(tmp_path):
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[:, :20, 0] = 255
     Image.fromarray(picture).save(tmp_path / "a.png")
@@ -29,7 +29,7 @@ def test_photos_of_every_kind(tmp_path):
     assert plain.depth is None and plain.scene is None
 
 
-def test_a_list_of_photos_and_one_that_is_none(tmp_path):
+def test_list_of_photos_with_an_unreadable_file(tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"these are no pixels")
     photos = PhotoFrames([bad, tmp_path / "absent.png"])
@@ -40,7 +40,7 @@ def test_a_list_of_photos_and_one_that_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(1200, 900), (640, 480), (900, 1200), (1200, 800)])
-def test_the_network_sees_photos_whole_whatever_their_size(tmp_path, size):
+def test_photos_are_not_cropped(tmp_path, size):
     Image.new("RGB", size, "grey").save(tmp_path / "a.jpg")
     frame = dc.open_dataset("photos", data=tmp_path)[0]
     assert frame.window.shape == frame.rgb.shape[:2]
@@ -50,6 +50,6 @@ def test_the_network_sees_photos_whole_whatever_their_size(tmp_path, size):
 
 
 @pytest.mark.parametrize(("where", "says"), [("", "no photos in"), ("no", "no photo or folder")])
-def test_no_photos_is_one_clear_line(tmp_path, where, says):
+def test_missing_photos_raise_one_clear_line(tmp_path, where, says):
     with pytest.raises(dc.DepthClipError, match=says):
         dc.open_dataset("photos", data=tmp_path / where)

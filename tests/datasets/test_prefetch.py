@@ -14,7 +14,7 @@ def frame(value=0, shape=(4, 6), **more):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_reading_ahead_keeps_the_order_and_runs_in_other_threads(workers):
+def test_read_ahead_keeps_order_and_uses_worker_threads(workers):
     threads = set()
 
     def read(item):
@@ -26,7 +26,7 @@ def test_reading_ahead_keeps_the_order_and_runs_in_other_threads(workers):
     assert threading.get_ident() not in threads and len(threads) <= workers
 
 
-def test_reading_ahead_is_ahead_but_bounded():
+def test_read_ahead_is_bounded():
     read, begun = [], threading.Event()
 
     def note(item):
@@ -44,7 +44,7 @@ def test_reading_ahead_is_ahead_but_bounded():
     assert len(read) <= 3
 
 
-def test_what_reading_raises_comes_in_its_turn():
+def test_read_ahead_raises_errors_in_order():
     def read(item):
         if item == 2:
             raise dc.DepthClipError("frame 2 is damaged")
@@ -56,14 +56,14 @@ def test_what_reading_raises_comes_in_its_turn():
         next(results)
 
 
-def test_frames_of_several_sizes_are_refused_and_named():
+def test_rgb_batch_rejects_different_sizes():
     frames = as_dataset([frame(0), frame(1), frame(2, (5, 6))])
     assert frames.rgb_batch([0, 1]).shape == (2, 4, 6, 3)
     with pytest.raises(dc.DepthClipError, match="frame 2 has 5 x 6 pixels and others 4 x 6"):
         frames.rgb_batch(range(3))
 
 
-def test_parts_of_a_frame_read_alone_are_those_of_the_frame():
+def test_rgb_and_depth_read_alone_match_the_frame():
     for preprocessed in (False, True):
         frames = dc.open_dataset("sample", "test", released_preprocessing=preprocessed)
         whole = frames[3]

@@ -9,7 +9,7 @@ from depthclip_core.settings import Window
 
 
 class Corridor(Dataset):
-    """Two frames of a size of their own."""
+    """Two frames of an unusual size."""
 
     title, splits, licence, citation = "corridor", ("all",), "CC0", "nobody"
     frame_shape, crop = (96, 128), Window(0, 96, 0, 96)
@@ -35,27 +35,27 @@ def corridor(monkeypatch):
     return dc.open_dataset("corridor", "all")
 
 
-def test_a_data_set_is_one_class_and_one_registry_line(corridor):
+def test_new_data_set_needs_one_class_and_one_registry_line(corridor):
     assert isinstance(corridor, Corridor) and corridor[1].window == Window(0, 96, 0, 96)
     encoder = dc.load_encoder("sample", device="cpu")
     assert dc.predict_depth(corridor[:], encoder).shape == (2, 96, 96)
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_each_data_set_states_its_facts(name):
+def test_every_data_set_states_its_facts(name):
     kind = dataset_class(name)
     assert kind.licence and kind.splits
     if REGISTRY[name].has_depth:
         assert kind.citation and kind.frame_shape and kind.evaluation_crop and kind.depth_cap
 
 
-def test_nyu_is_scored_in_eigens_crop_up_to_10_m():
+def test_nyu_is_scored_in_the_eigen_crop_up_to_10_m():
     kind = dataset_class("nyu")
     assert (kind.evaluation_crop, kind.depth_cap) == (EIGEN_CROP, 10.0)
     assert kind.published_preprocessing and not dataset_class("sample").published_preprocessing
 
 
-def test_unknown_names_and_options_are_one_clear_line(tmp_path):
+def test_unknown_names_and_options_raise_one_clear_line(tmp_path):
     with pytest.raises(dc.DepthClipError, match="unknown data set 'nyuv2': did you mean 'nyu'"):
         dc.open_dataset("nyuv2")
     with pytest.raises(dc.DepthClipError, match="cannot open 'sample' with .*long_side"):

@@ -1,4 +1,4 @@
-"""The sample as it ships: the same bytes on every machine, in rooms, read without a trace."""
+"""The shipped sample: identical on every machine, grouped by room, read without side effects."""
 
 import hashlib
 import pickle
@@ -33,7 +33,7 @@ def frames():
 
 
 @pytest.mark.parametrize("kind", ["rgb", "depth", "raw_depth", "labels"])
-def test_decoded_arrays_are_the_same_on_every_machine(frames, kind):
+def test_decoded_arrays_match_their_checksums(frames, kind):
     digest = hashlib.sha256()
     for position, frame in enumerate(frames):
         array = frames.labels(position) if kind == "labels" else getattr(frame, kind)
@@ -41,7 +41,7 @@ def test_decoded_arrays_are_the_same_on_every_machine(frames, kind):
     assert digest.hexdigest() == DECODED[kind]
 
 
-def test_frames_are_as_nyus(frames):
+def test_frames_have_the_layout_of_nyu(frames):
     frame = frames[0]
     assert frame.rgb.shape == (480, 640, 3) and frame.rgb.dtype == np.uint8
     assert frame.depth.shape == frame.raw_depth.shape == (480, 640)
@@ -55,7 +55,7 @@ def test_frames_are_as_nyus(frames):
         assert np.array_equal(depth, (np.rint(depth * 1000) / 1000).astype(np.float32))
 
 
-def test_rooms_have_two_to_four_views_and_lie_in_one_split(frames):
+def test_each_room_has_two_to_four_views_in_one_split(frames):
     split = {s: dc.open_dataset("sample", s) for s in ("test", "train")}
     assert (len(split["test"]), len(split["train"])) == (64, 96)
     assert sorted(split["test"].names + split["train"].names) == frames.names
@@ -69,8 +69,8 @@ def test_rooms_have_two_to_four_views_and_lie_in_one_split(frames):
     assert set(Counter(split["train"].scenes).values()) == {12}
 
 
-def test_views_of_a_room_are_different_pictures_of_the_same_things(frames):
-    """Two views share more kinds of things than the views of two rooms of one type do."""
+def test_views_of_a_room_differ_but_share_objects(frames):
+    """Two views of a room share more object classes than views of two rooms of one type."""
     seen = [set(np.unique(frames.labels(i))) for i in range(len(frames))]
 
     def alike(i, j):
@@ -86,7 +86,7 @@ def test_views_of_a_room_are_different_pictures_of_the_same_things(frames):
     assert np.mean(within) > np.mean(between) + 0.1
 
 
-def test_it_can_be_read_in_forked_and_other_processes(frames):
+def test_sample_can_be_read_in_other_processes(frames):
     again = pickle.loads(pickle.dumps(frames))
     assert again.names == frames.names and np.array_equal(again.rgb(3), frames.rgb(3))
     with get_context("fork").Pool(2) as pool:
@@ -94,7 +94,7 @@ def test_it_can_be_read_in_forked_and_other_processes(frames):
     assert all(np.array_equal(one, frames.rgb(i)) for i, one in enumerate(pictures))
 
 
-def test_parts_read_alone_are_those_of_the_frame(frames):
+def test_rgb_and_depth_read_alone_match_the_frame(frames):
     frame = frames[5]
     assert np.array_equal(frames.rgb(5), frame.rgb)
     assert np.array_equal(frames.raw_depth(-len(frames) + 5), frame.raw_depth)
@@ -107,7 +107,7 @@ def test_parts_read_alone_are_those_of_the_frame(frames):
         frames[len(frames)]
 
 
-def test_identity_is_of_the_file_and_of_the_choice():
+def test_identity_depends_on_file_and_preprocessing():
     def of(**options):
         chosen = dc.open_dataset("sample", **options)
         return chosen.identity(checksums=lambda paths: [path.name for path in paths])
@@ -116,7 +116,7 @@ def test_identity_is_of_the_file_and_of_the_choice():
     assert of() != of(split="train") and of() != of(released_preprocessing=True)
 
 
-def test_prepared_frames_are_as_the_released_preparation_leaves_them():
+def test_released_preprocessing_blackens_the_border():
     plain, prepared = (
         dc.open_dataset("sample"),
         dc.open_dataset("sample", released_preprocessing=True),
@@ -125,7 +125,7 @@ def test_prepared_frames_are_as_the_released_preparation_leaves_them():
     assert np.array_equal(plain.raw_depth(0), prepared.raw_depth(0))
 
 
-def test_data_with_the_sample_is_refused_and_nothing_is_touched(tmp_path):
+def test_data_folder_is_rejected_and_left_untouched(tmp_path):
     for name in ("nyu_depth_v2_labeled.mat", "splits.mat"):
         (tmp_path / name).write_bytes(b"the user's own")
     with pytest.raises(dc.DepthClipError, match="'nyu' or 'photos'") as caught:
@@ -134,8 +134,8 @@ def test_data_with_the_sample_is_refused_and_nothing_is_touched(tmp_path):
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"the user's own"}
 
 
-def test_opening_it_writes_nothing_anywhere(tmp_path):
-    """As a script without a main guard, in an empty folder, with a home of its own."""
+def test_opening_the_sample_writes_nothing(tmp_path):
+    """Run a script without a main guard, in an empty folder, with its own home."""
     lines = "import depthclip_core as dc\nprint(dc.open_dataset()[0].rgb.shape)\n"
     (tmp_path / "five.py").write_text(lines)
     ran = subprocess.run(
@@ -150,7 +150,7 @@ def test_opening_it_writes_nothing_anywhere(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["five.py"]
 
 
-def test_a_damaged_file_is_one_clear_line(tmp_path, monkeypatch):
+def test_damaged_file_raises_one_clear_line(tmp_path, monkeypatch):
     damaged = tmp_path / "frames.zip"
     shutil.copyfile(sample.FRAMES, damaged)
     with open(damaged, "r+b") as file:
@@ -163,7 +163,7 @@ def test_a_damaged_file_is_one_clear_line(tmp_path, monkeypatch):
         SampleFrames(path=tmp_path / "absent.zip")
 
 
-def test_it_holds_pictures_and_a_table_that_anybody_can_open():
+def test_archive_holds_images_and_a_csv_table():
     with ZipFile(sample.FRAMES) as archive:
         kinds = Counter(name.split("/")[0] for name in archive.namelist())
         assert archive.read(sample.TABLE).decode().splitlines()[0] == ",".join(sample.COLUMNS)
