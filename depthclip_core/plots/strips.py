@@ -26,6 +26,8 @@ from depthclip_core.plots.style import DEPTH_COLOURS
 
 SMOOTH = 9  # pixels: the truth's lines are drawn of its median over so many, or noise would be all
 
+ASPECT = 0.75  # room for a map: height over width
+
 
 @dataclass(frozen=True, eq=False)
 class Strip:
@@ -76,7 +78,7 @@ def depth_strip(
     limits = limits or depth_limits(*depths)
     n_depths = len(names) + known
     columns = 1 + n_depths + (len(names) if errors and known else 0)
-    figure, axes = _rows(strips, columns)
+    figure, axes = _rows(len(strips), columns)
     off = error_limit(*(e for s in strips for e in _errors(s).values())) if errors else 0.0
     for line, strip in zip(axes, strips, strict=True):
         show_photo(line[0], strip.rgb, strip.name)
@@ -114,7 +116,7 @@ def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) 
     The truth's are of its filled depth, smoothed; nothing is drawn where it is unknown.
     """
     names = _names(strips)
-    figure, axes = _rows(strips, 1 + len(names), width=3.0)
+    figure, axes = _rows(len(strips), 1 + len(names), width=3.0)
     limits = (0.0, float(np.ceil(max(levels))))
     for line, strip in zip(axes, strips, strict=True):
         filled = np.zeros(strip.rgb.shape[:2])
@@ -153,10 +155,7 @@ def _names(strips: Sequence[Strip]) -> list[str]:
     return names
 
 
-def _rows(
-    strips: Sequence[Strip], n_columns: int, width: float = 2.15
-) -> tuple[Figure, np.ndarray]:
-    """Axes for maps, a row for each strip; width: of each map, inches."""
-    n_rows, (height_px, width_px) = len(strips), strips[0].rgb.shape[:2]
-    size = (width * n_columns + 0.9, (width * height_px / width_px + 0.2) * n_rows + 0.35)
+def _rows(n_rows: int, n_columns: int, width: float = 2.15) -> tuple[Figure, np.ndarray]:
+    """Axes for maps; width: of each map, inches."""
+    size = (width * n_columns + 0.9, (width * ASPECT + 0.2) * n_rows + 0.35)
     return plt.subplots(n_rows, n_columns, figsize=size, squeeze=False)
