@@ -184,6 +184,6 @@ clean: ## remove what make can make again (not .venv, not your data or files)
 	if grep -qs 'content="depthclip report"' results/report/index.html; then \
 		rm -f results/report/index.html $(RESULTS:results/%=results/report/%); \
 	fi; \
-	rm -rf notebooks/.part results/notebooks/.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE); \
+	rm -rf notebooks/.part results/notebooks/.*.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE); \
 	rmdir results/report/notebooks results/report results/notebooks results/figures results 2>/dev/null || true
 	@find depthclip_core tests notebooks -name __pycache__ -prune -exec rm -rf {} +

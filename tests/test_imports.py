@@ -23,6 +23,10 @@ def test_imports_go_one_way():
         ("depthclip_core.settings", {"torch", "open_clip", "pandas", "matplotlib", "h5py"}),
         ("depthclip_core.datasets", {"torch", "open_clip", "matplotlib", "embreex", "trimesh"}),
         ("depthclip_core.cli.main", {"torch", "open_clip", "matplotlib", "papermill"}),
+        (
+            "depthclip_core.workbook.runs",
+            {"torch", "open_clip", "pandas", "matplotlib", "papermill"},
+        ),
         ("depthclip_core.clip.encoders", {"embreex", "trimesh", "matplotlib"}),
     ],
 )
