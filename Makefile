@@ -153,8 +153,8 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 	step "ruff check" $(PY) -m ruff check; \
 	step "ruff format" $(PY) -m ruff format --check; \
 	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook" tests; \
-	step "notebooks match their saved outputs (nbval), and run with other parameters (papermill)" \
-		$(PYTEST) --nbval --nbval-current-env --dist loadgroup -m notebook notebooks tests/notebooks; \
+	step "notebooks run with other parameters (papermill), and match their saved outputs (nbval)" \
+		$(PYTEST) $(BY_FILE) --nbval --nbval-current-env -m notebook tests/notebooks notebooks; \
 	echo; \
 	rm -rf $(TEST_STORE); \
 	if [ -n "$$failed" ]; then echo "FAILED$${failed}" >&2; exit 1; fi; \
