@@ -153,8 +153,8 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 	step "ruff check" $(PY) -m ruff check; \
 	step "ruff format" $(PY) -m ruff format --check; \
 	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook" tests; \
-	step "notebooks match their saved outputs (nbval), and run with other parameters (papermill)" \
-		$(PYTEST) --nbval --nbval-current-env --dist loadgroup -m notebook notebooks tests/notebooks; \
+	step "notebooks run with other parameters (papermill), and match their saved outputs (nbval)" \
+		$(PYTEST) $(BY_FILE) --nbval --nbval-current-env -m notebook tests/notebooks notebooks; \
 	echo; \
 	rm -rf $(TEST_STORE); \
 	if [ -n "$$failed" ]; then echo "FAILED$${failed}" >&2; exit 1; fi; \
@@ -184,6 +184,6 @@ clean: ## remove what make can make again (not .venv, not your data or files)
 	if grep -qs 'content="depthclip report"' results/report/index.html; then \
 		rm -f results/report/index.html $(RESULTS:results/%=results/report/%); \
 	fi; \
-	rm -rf notebooks/.part results/notebooks/.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE); \
+	rm -rf notebooks/.part results/notebooks/.*.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE); \
 	rmdir results/report/notebooks results/report results/notebooks results/figures results 2>/dev/null || true
 	@find depthclip_core tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -5,8 +5,6 @@ import os
 import re
 from tempfile import TemporaryDirectory
 
-import pytest
-
 if "PYTEST_XDIST_WORKER" in os.environ:  # kernels inherit this: two workers, two threads
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -76,7 +74,6 @@ class Output(str):
     __hash__ = str.__hash__
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Let nbval compare texts of this kind; its `sanitize` sees each one before that."""
     from nbval.plugin import IPyNbCell
@@ -89,4 +86,3 @@ def pytest_collection_modifyitems(items):
         if isinstance(cell, IPyNbCell):
             cell.sanitize = sanitize.__get__(cell)
             cell.add_marker("notebook")
-            cell.add_marker(pytest.mark.xdist_group(cell.path.name))  # one kernel, one worker

@@ -24,6 +24,11 @@ def test_imports_go_one_way():
         ("depthclip_core.datasets", {"torch", "open_clip", "matplotlib", "embreex", "trimesh"}),
         ("depthclip_core.cli.main", {"torch", "open_clip", "matplotlib", "papermill"}),
         ("depthclip_core.encoding.passes", {"open_clip", "timm", "matplotlib", "scipy.stats"}),
+        (
+            "depthclip_core.workbook.runs",
+            {"torch", "open_clip", "pandas", "matplotlib", "papermill"},
+        ),
+        ("depthclip_core.clip.encoders", {"embreex", "trimesh", "matplotlib"}),
     ],
 )
 def test_a_room_loads_only_what_it_needs(imported, absent):

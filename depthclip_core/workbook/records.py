@@ -7,6 +7,7 @@ from datetime import datetime
 
 import nbformat
 
+from depthclip_core.files import replacing
 from depthclip_core.workbook.plans import Plan, record_path
 
 
@@ -24,7 +25,5 @@ def record(plan: Plan, started: datetime, ended: Mapping[str, object]) -> None:
         "started": started.isoformat(timespec="seconds"),
         **ended,
     }
-    path = record_path(plan.output)
-    part = path.parent / ".part" / path.name
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    part.replace(path)
+    with replacing(record_path(plan.output)) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")

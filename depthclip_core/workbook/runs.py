@@ -25,12 +25,12 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.workbook.plans import Plan, plan, record_path
 from depthclip_core.workbook.records import record
 
-silent = logging.Logger("notebooks")  # what matters is reported as a run's outcome
-silent.addHandler(logging.NullHandler())
+SILENT = logging.Logger("notebooks")  # what matters is reported as the outcome of a run
+SILENT.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,10 @@ def run(
         raise DepthClipError(f"workers must be at least 1, got {workers}")
     if timeout is not None and timeout <= 0:
         raise DepthClipError(f"the timeout of a cell must be positive, got {timeout}")
+    try:
+        plans[0].output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DepthClipError(f"cannot write to {out}: {first_line(error)}") from None
     workers = min(workers, len(plans))
     environment = dict(os.environ)
     if workers > 1:  # otherwise every kernel would use every core
@@ -160,10 +164,6 @@ def run(
                 for client in [watch.client for watch in watched]:
                     _kill_kernel(client)
             raise
-        finally:
-            for folder in {plan.output.parent / ".part" for plan in plans}:
-                with suppress(OSError):  # it holds what a killed run left, or is not there
-                    folder.rmdir()
     return [future.result() for future in futures]
 
 
@@ -188,9 +188,8 @@ def _run_one(
     about: Mapping[str, object],
     facts: Mapping[str, str],
 ) -> Run:
-    """Run one notebook into .part/, then move it beside its record, however it ended."""
-    part = plan.output.parent / ".part" / plan.output.name
-    part.parent.mkdir(parents=True, exist_ok=True)
+    """Run one notebook; save it as it goes, under its own name once it has ended in any way."""
+    part = plan.output.with_name(f".{plan.output.name}.part")
     started, clock = datetime.now().astimezone(), time.perf_counter()
     notebook, known = _prepared(plan, started), {}
 
@@ -215,7 +214,7 @@ def _run_one(
         extra_arguments=["--IPKernelApp.log_level=50"],
         on_cell_execute=begin,
         on_cell_executed=finish,
-        log=silent,
+        log=SILENT,
     )
     at = error = None
     try:

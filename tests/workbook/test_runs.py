@@ -69,7 +69,7 @@ def test_each_run_leaves_a_notebook_and_a_record(ended):
         assert content["seconds"] == run.seconds > 0
         assert content["commit"] == "abc" and content["kernel"] == "python3"
         assert content["place"] == "<cpu>" and content["never"] is None
-    assert not (run.output.parent / ".part").exists()
+    assert not [path for path in run.output.parent.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.slow
@@ -132,6 +132,8 @@ def test_invalid_options_start_nothing(tmp_path):
         with pytest.raises(DepthClipError):
             runs.run(path, out=out, **settings)
     assert not out.exists()
+    with pytest.raises(DepthClipError, match=r"cannot write to .*good\.ipynb"):
+        runs.run(path, out=path)
 
 
 def test_error_inside_finds_errors_in_cells_and_widgets():
@@ -164,7 +166,8 @@ def test_interrupt_ends_kernels_and_is_recorded(tmp_path, number):
     )
     try:
         wait_for(begun.exists, process)
-        time.sleep(0.5)
+        time.sleep(0.5)  # the next cell runs
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [".slow--x=1.ipynb.part"]
         kernels = psutil.Process(process.pid).children(recursive=True)
         assert kernels
         process.send_signal(number)
