@@ -24,9 +24,9 @@ BINS = {
 }
 
 
-def network_input(frame):
-    """uint8 (480, 640, 3) → float32 (1, 3, 416, 544)."""
-    crop = frame[56:472, 60:604].astype(np.float32) / 255
+def network_input(frame, top=56, bottom=472, left=60, right=604):
+    """uint8 (480, 640, 3) → float32 (1, 3, 416, 544); of other frames, the window given."""
+    crop = frame[top:bottom, left:right].astype(np.float32) / 255
     for channel, (mean, std) in enumerate([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)]):
         crop[..., channel] = (crop[..., channel] - np.float32(mean)) / np.float32(std)
     return torch.from_numpy(crop.transpose(2, 0, 1)[None].copy())

@@ -1,4 +1,4 @@
-"""The machine that a measurement is of: its name, its measured matrix peak, its memory."""
+"""The machine that is measured: its name, matrix peak and memory."""
 
 import platform
 import threading
@@ -36,7 +36,7 @@ def describe(device: torch.device) -> dict:
 
 
 def cpu_features() -> list[str]:
-    """What of the processor's instruction set matters to matrix products."""
+    """The parts of the processor's instruction set that speed up matrix products."""
     kinds = {"amx": "_is_amx_tile_supported", "avx512_bf16": "_is_avx512_bf16_supported"}
     found = [n for n, test in kinds.items() if getattr(torch.cpu, test, lambda: False)()]
     return [torch.backends.cpu.get_cpu_capability(), *found]
@@ -50,10 +50,10 @@ def synchronise(device: torch.device) -> None:
 def compare(
     functions: Mapping[str, Callable[[], object]], device: torch.device, rounds: int = 9
 ) -> pd.DataFrame:
-    """Seconds of each function, side by side: every round runs each once, after one for warmth.
+    """Seconds of each function: every round runs each of them once, after a round to warm up.
 
-    Returns a row for each: median, low and high (quartiles) seconds, and speedup, the median over
-    rounds of the first function's time by this one's, with its quartiles.
+    Returns a row for each: median, low and high (quartiles) seconds, and speedup, the first
+    function's time over this one's, its median over rounds and its quartiles.
     """
     for function in functions.values():
         function()
@@ -76,7 +76,7 @@ def compare(
 def matrix_peak(
     device: torch.device, precision: str, sides: Sequence[int] = (), rounds: int = 15
 ) -> float:
-    """Operations per second of a large square matrix product: the best of some sides and rounds."""
+    """Operations per second of a large square matrix product, the best over sides and rounds."""
     best = 0.0
     for side in sides or ((4096, 8192, 16384) if device.type == "cuda" else (1024, 2048, 4096)):
         left, right = (
@@ -99,9 +99,9 @@ def resident() -> int:
 
 @contextmanager
 def memory_growth(every: float = 0.02, since: int | None = None):
-    """Measure by how much resident memory grows inside: yields a dict, "bytes" when it ends.
+    """Measure the growth of resident memory in a block: yields a dict, with "bytes" at its end.
 
-    since: the bytes that growth is counted from; what is resident now unless given.
+    since: the bytes to count growth from; None: those that are resident now.
     """
     process, result, stop = psutil.Process(), {}, threading.Event()
     before = resident() if since is None else since

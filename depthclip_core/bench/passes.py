@@ -1,7 +1,6 @@
-"""What a network pass costs: beside the released loop and the machine's peak, stage by stage."""
+"""What a network pass costs, against the released loop and the machine's peak, and by stage."""
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from tempfile import TemporaryDirectory
 
@@ -11,7 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, matrix_peak
+from depthclip_core.clip.configurations import pretrained_tags, read_configuration
 from depthclip_core.clip.encoders import Encoder, load_encoder
+from depthclip_core.clip.library import create_model
 from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
 from depthclip_core.encoding.store import CHUNK, Store
@@ -21,46 +22,45 @@ from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
 
 WORDS = PROMPTS["original"]
 METRES = BINS["original"]
+CPU = torch.device("cpu")
 SECONDS = ("seconds", "seconds_low", "seconds_high")
 
 
 def seeded_encoder(
     name: str, device: torch.device, precision: str, compiled: bool = False
 ) -> Encoder:
-    """An encoder of random weights, the same at every call, whose cells differ as trained ones do.
+    """An encoder with random weights, always the same, whose cells differ as trained ones do.
 
-    Its batch norms know the statistics of a picture; without them every cell would look alike.
+    Its batch norms know the statistics of a picture; without them all cells would be alike.
     """
     torch.manual_seed(0)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*random weights")
-        encoder = load_encoder(name, device="cpu", precision="fp32")
-    norms = [m for m in encoder.visual.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    configuration = read_configuration(name, quick_gelu="openai" in pretrained_tags(name))
+    model = create_model(configuration, CPU)
+    norms = [m for m in model.visual.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None
         torch.nn.init.normal_(norm.bias, 0, 0.3)
         torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
     if norms:
-        encoder.visual.train()
+        model.visual.train()
         blocks = np.random.default_rng(0).integers(0, 255, (2, 14, 14, 3), dtype=np.uint8)
-        picture = encoder.normalise(np.kron(blocks, np.ones((1, 16, 16, 1), np.uint8)))
+        picture = np.kron(blocks, np.ones((1, 16, 16, 1), np.uint8))
+        encoder = Encoder(lambda: model, configuration, "random", CPU)
         with torch.inference_mode():
-            resnet_cells(encoder.visual, picture)
-    model = encoder.model.to(device)
-    return Encoder(
-        lambda: model, encoder.configuration, "random", device, precision, compiled
-    ).built()
+            resnet_cells(model.visual, encoder.normalise(picture))
+    model.to(device)
+    return Encoder(lambda: model, configuration, "random", device, precision, compiled).built()
 
 
 def precisions(device: torch.device) -> list[str]:
-    """Those that this device computes fast, the exact one first."""
+    """The precisions that this device computes fast, the exact one first."""
     if device.type == "cuda":
         return ["fp32", "fp16", "bf16"]
     return ["fp32", *(["bf16"] if can_pack("bf16") else [])]
 
 
 def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
-    """Frame to depth map, seconds per image with its mirror image, against the released loop."""
+    """Seconds from a frame to its depth map, with its mirror image, against the released loop."""
     frames = open_dataset("sample", "test")
     batch = 1 if device.type == "cpu" else CHUNK
     rgb = frames.rgb_batch(range(batch))
@@ -120,15 +120,15 @@ def _ours(rgb: np.ndarray, encoder: Encoder, text: torch.Tensor) -> Callable[[],
 
 def operations(name: str) -> float:
     """Multiplications and additions of one view's pass up to the heads, at 416 x 544 pixels."""
-    encoder = seeded_encoder(name, torch.device("cpu"), "fp32")
-    encoder.tower = encoder.tower._replace(features=lambda x: resnet_cells(encoder.visual, x))
+    nowhere = torch.device("meta")  # shapes only
+    visual = create_model(read_configuration(name), nowhere).visual
     with FlopCounterMode(display=False) as counter:
-        encoder.features(torch.zeros(1, 3, *RELEASED_WINDOW.shape))
+        resnet_cells(visual, torch.zeros(1, 3, *RELEASED_WINDOW.shape, device=nowhere))
     return float(counter.get_total_flops())
 
 
 def roofline(name: str, device: torch.device, rows: Sequence[dict]) -> list[dict]:
-    """Each precision's measured matrix peak, and which share of it the passes reach."""
+    """Each precision's measured matrix peak, and the share of it that each pass reaches."""
     peaks = {precision: matrix_peak(device, precision) for precision in precisions(device)}
     return [
         {
@@ -144,7 +144,7 @@ def roofline(name: str, device: torch.device, rows: Sequence[dict]) -> list[dict
 
 
 def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
-    """Where a frame's time goes: milliseconds per frame of each stage, from disk to metrics."""
+    """Milliseconds per frame of each stage, from disk to metrics."""
     frames = open_dataset("sample", "test", released_preprocessing=True)
     encoder = seeded_encoder(name, device, "fp32" if device.type == "cpu" else "fp16")
     batch = 1 if device.type == "cpu" else CHUNK
@@ -184,7 +184,7 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
 
 
 def precision_drift(device: torch.device) -> list[dict]:
-    """What half precision costs on the sample: depth differences, and how far each metric moves."""
+    """How far half precision moves depth and metrics on the sample."""
     frames = open_dataset("sample", "test")
     rgb = frames.rgb_batch(range(len(frames)))
     ground_truths = list(frames.ground_truths())

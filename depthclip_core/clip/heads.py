@@ -88,7 +88,7 @@ def cell_vectors(features: Features, visual: torch.nn.Module, head: str) -> Tens
     return resolve_head(head)(features, visual)
 
 
-def resolve_head(head: str) -> Callable[[Features, torch.nn.Module], Tensor]:
+def resolve_head(head: object) -> Callable[[Features, torch.nn.Module], Tensor]:
     """The head of that name; `DepthClipError` for an unknown one."""
     if not isinstance(head, str) or head not in HEADS:
         raise unknown_name("head", head, HEADS)

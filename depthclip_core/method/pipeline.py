@@ -1,6 +1,7 @@
 """DepthCLIP in one call: every stage in order, from photograph to depth map."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.depth import flip_average, upsample, weighted_depth
-from depthclip_core.method.similarities import bin_weights, logit_factor, text_similarities
+from depthclip_core.method.similarities import bin_weights, text_similarities
 from depthclip_core.settings import (
     LOGIT_SCALE,
     TEMPERATURE,
@@ -57,7 +58,9 @@ def predict_depth(
     words = resolve_prompts(prompts)
     depths = resolve_bins(bins, len(words))
     resolve_head(head)
-    logit_factor(temperature, logit_scale)
+    for argument, value in {"temperature": temperature, "logit_scale": logit_scale}.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise DepthClipError(f"{argument} must be a number, got {value!r}")
     if crop is not None and not isinstance(crop, Window):
         raise DepthClipError(f"crop must be a settings.Window, got {crop!r}")
     frames, crop = _pixels(frames, crop)

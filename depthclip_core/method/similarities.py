@@ -1,7 +1,6 @@
 """Vectors → similarities of each cell with each word → bin weights."""
 
 import math
-from contextlib import suppress
 
 import torch
 from jaxtyping import Float
@@ -40,10 +39,9 @@ def bin_weights(
 def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
     """What similarities are multiplied by; `DepthClipError` unless both are positive and finite."""
     largest = torch.finfo(torch.float32).max
-    with suppress(TypeError):  # text, lists ...
-        if 0 < temperature < math.inf and 0 < logit_scale / temperature <= largest:
-            return logit_scale / temperature
-    raise DepthClipError(
-        "temperature and logit scale must be positive and finite, "
-        f"got {temperature!r} and {logit_scale!r}"
-    )
+    if not (0 < temperature < math.inf and 0 < logit_scale / temperature <= largest):
+        raise DepthClipError(
+            "temperature and logit scale must be positive and finite, "
+            f"got {temperature} and {logit_scale}"
+        )
+    return logit_scale / temperature

@@ -29,14 +29,14 @@ def test_weights_are_a_distribution_over_words(seed, k, temperature):
 
 
 @given(st.floats(-1, 1))
-def test_adding_to_all_similarities_changes_nothing(shift):
+def test_shift_of_all_similarities_changes_nothing(shift):
     similarities = torch.rand(1, 7, 3, 4, generator=torch.Generator().manual_seed(0)) * 0.01
     torch.testing.assert_close(
         bin_weights(similarities + shift), bin_weights(similarities), atol=1e-3, rtol=0
     )
 
 
-def test_the_released_softmax_is_of_a_thousand_times_s():
+def test_released_softmax_is_over_a_thousand_times_s():
     similarities = torch.tensor([0.2, 0.201]).view(1, 2, 1, 1)
     weights = bin_weights(similarities).flatten()
     assert weights[1].item() == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-4)
@@ -49,14 +49,14 @@ def test_temperature_and_scale_must_be_positive_and_finite(argument, bad):
         bin_weights(torch.zeros(1, 2, 1, 1), **{argument: bad})
 
 
-def test_a_temperature_whose_logits_leave_float32_is_refused():
+def test_temperature_whose_logits_leave_float32_is_refused():
     with pytest.raises(DepthClipError, match="must be positive and finite, got 1e-40"):
         bin_weights(torch.zeros(1, 2, 1, 1), temperature=1e-40)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_a_cell_that_is_not_finite_has_no_weights(bad):
-    """Minus infinity, too, which the softmax takes for a word that never answers."""
+def test_cell_that_is_not_finite_has_no_weights(bad):
+    """Minus infinity, too, which the softmax takes for a word of weight 0."""
     similarities = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     expected = bin_weights(similarities)
     expected[1, :, 0, 1] = torch.nan
