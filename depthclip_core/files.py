@@ -1,4 +1,4 @@
-"""Files that are written whole: first under a random name, so that no other file is in the way."""
+"""Write files atomically: under a random temporary name first, then renamed."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from secrets import token_hex
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file's path beside `path`; it takes that name once the block has ended well.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    Whoever reads finds the old file or the new one, never half of one. A link that lies at `path`
-    is replaced, and not followed.
+    A reader finds the old file or the new one, never half of one. A symbolic link at `path` is
+    replaced, not followed.
     """
     part = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
     try:

@@ -104,7 +104,7 @@ def test_depth_is_planar_with_nyu_intrinsics():
     rays = pixel_rays(camera, rows, columns)
     hits = trace(compile_scene(g.triangles), g, np.zeros_like(rays), rays)
     depth = hits.t.reshape(HEIGHT, WIDTH)
-    edge, back = CX + FX / 2.0, CX + FX / 2.1  # columns of the post's front edge and of its side's back edge
+    edge, back = CX + FX / 2.0, CX + FX / 2.1  # columns of the post's two left edges
     assert np.allclose(depth[:, : int(back) - 1], 3.0, atol=1e-4)  # planar: equal up to the corners
     assert np.allclose(depth[:, int(edge) + 2 :], 2.0, atol=1e-4)
     assert abs(hits.point.reshape(HEIGHT, WIDTH, 3)[int(CY), int(CX), 2]) < 0.01
