@@ -9,7 +9,7 @@ PACKAGES = ("depthclip-workbook", "torch", "open_clip_torch", "numpy")
 
 
 def commit() -> str:
-    """The checkout's commit, marked where files differ from it; "unknown" without git."""
+    """The checkout's commit, marked if files differ from it; "unknown" without git."""
 
     def git(*words: str) -> str:
         folder = Path(__file__).resolve().parents[1]
@@ -20,7 +20,7 @@ def commit() -> str:
 
     try:
         head = git("rev-parse", "--short=12", "HEAD")
-        # Only code counts: a benchmark writes its own rows and figures.
+        # Compare only code: a benchmark writes rows and figures.
         changed = git("status", "--porcelain", "--untracked-files=no", "--", "depthclip_core")
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"

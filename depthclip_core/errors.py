@@ -1,4 +1,4 @@
-"""The one error that this package raises for input it cannot work with."""
+"""The error that this package raises for bad input."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ class DepthClipError(ValueError):
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipError:
-    """The error for a name that is not among the known ones: the nearest of many, all of a few."""
+    """The error for an unknown name: it suggests similar names, and lists the known ones if few."""
     known = list(known)
     near = get_close_matches(str(name), known, n=3, cutoff=0.5)
     hints = [f"did you mean {' or '.join(map(repr, near))}?"] if near else []
@@ -21,6 +21,6 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipErro
 
 
 def first_line(error: Exception) -> str:
-    """What an error says first, without a terminal's colours; its kind where it says nothing."""
+    """The first line of an error's message without terminal colours, or its type if it is empty."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return re.sub(r"\x1b\[\d*m", "", line)

@@ -18,10 +18,10 @@ PATIENCE = 5.0  # seconds to wait for another process that writes notes
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file's path beside `path`; the file takes that name when the block ends without error.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    Readers find the old file or the new one, never half of one. A link at `path` is replaced, not
-    followed.
+    A reader finds the old file or the new one, never half of one. A symbolic link at `path` is
+    replaced, not followed.
     """
     part = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
     try:

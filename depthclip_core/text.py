@@ -1,31 +1,33 @@
-"""Text from data, such as the names of scenes and photographs: it is shown, and never is markup."""
+"""Show text from data, such as names of scenes and photographs, so that it is never markup."""
 
 import re
 import unicodedata
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"
-JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # several scripts spell with them
-# Punctuation of Markdown and HTML; what begins a list; what would become a link by itself.
+JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # some scripts need them for spelling
+# Punctuation of Markdown and HTML, the start of a list, and text that would become a link.
 MARKUP = re.compile(
     r"[\\`*_{}\[\]<>&$|~#^@]|^[-+](?=\s|-|$)|^\d{1,9}[.)](?=\s|$)|:(?=//)|(?<=www)\.", re.IGNORECASE
 )
-FORMULA = re.compile(r"&#(36|92);")  # a dollar, a backslash
+FORMULA = re.compile(r"&#(36|92);")  # dollar sign, backslash
 
 
 def printable(text: object) -> str:
-    """The text without characters that do not show: a space for a line break or a control
-    character, U+FFFD for one that turns its neighbours round or is half a character.
+    """The text without invisible characters.
+
+    Line breaks and control characters become spaces; formatting characters, such as those that
+    reverse text, and unpaired surrogates become U+FFFD.
     """
-    # Names from MATLAB are UTF-16; names of files may have bytes that are no characters.
+    # Names from MATLAB are UTF-16; file names may hold bytes that do not decode.
     whole = str(text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return whole if whole.isprintable() else "".join(map(_printable, whole))
 
 
 def as_markup(text: object) -> str:
-    """The text in one line as Markdown, or as HTML between tags: it is shown as it is.
+    """The text on one line, escaped so that Markdown and HTML (between tags) show it literally.
 
-    Markup is written as character references. In JupyterLab MathJax looks for formulae in the page
-    that was made; it does not see them across elements, so their signs get elements of their own.
+    Markup becomes character references. MathJax in JupyterLab searches the rendered page for
+    formulae, but not across elements, so that each of their delimiters gets its own element.
     """
     references = MARKUP.sub(
         lambda found: "".join(f"&#{ord(character)};" for character in found[0]),

@@ -1,4 +1,4 @@
-"""Small files in NYU Depth v2's layout, as MATLAB writes: axes reversed, text as references."""
+"""Write small files in NYU Depth V2's MATLAB layout: reversed axes, text as references."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from depthclip_core.datasets.nyu import MAT_NAME, SPLITS_NAME
 def write_mat(
     path: Path, arrays: Mapping[str, np.ndarray | None], texts: Mapping[str, Sequence[str]]
 ) -> Path:
-    """arrays: as the file holds them; None leaves one out. texts: cells of texts by name."""
+    """arrays: in the layout of the file; None omits one. texts: cell arrays of text by name."""
     with h5py.File(path, "w") as file:
         for key, array in arrays.items():
             if array is not None:
@@ -29,14 +29,14 @@ def write_mat(
 
 
 def write_splits(path: Path, test: Sequence[int] = (1, 4), train: Sequence[int] = (2, 3)) -> Path:
-    """1-based numbers of frames."""
+    """test, train: 1-based frame numbers."""
     numbers = {"testNdxs": test, "trainNdxs": train}
     savemat(path, {key: np.array(some, np.uint16)[:, None] for key, some in numbers.items()})
     return path
 
 
 def write_sample(folder: Path, test: int = 1, train: int = 2) -> Path:
-    """So many of the sample's frames of each scene type and split, each of another room."""
+    """test, train: the number of sample frames per scene type, each from another room."""
     chosen = []
     for split, n in (("test", test), ("train", train)):
         frames = dc.open_dataset("sample", split)

@@ -1,7 +1,7 @@
-"""`make portable`: do notebooks give their saved outputs as other processors compute them?
+"""`make portable`: check that notebooks reproduce their saved outputs on other processors.
 
-Each profile limits the instructions of the network's libraries (oneDNN, ATen, MKL), of NumPy and of
-its matrix library, and the number of threads, and then has nbval run and compare every notebook.
+Each profile limits the number of threads and the instruction sets of oneDNN, ATen, MKL, NumPy and
+OpenBLAS; nbval then runs every notebook and compares its outputs.
 """
 
 import os
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def numpy_without(*levels: str) -> str:
-    """What NumPy has to leave out; it complains of what this processor lacks anyway."""
+    """Features for NumPy to disable; it warns about those that this processor lacks."""
     known = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
     return " ".join(name for name in known if name.startswith(levels))
 
@@ -43,7 +43,7 @@ PROFILES = {
 
 
 def matches(profile: dict[str, str]) -> bool:
-    """Whether nbval finds every notebook as saved; each profile makes its own network passes."""
+    """Whether all notebooks reproduce their outputs; each profile makes its own network passes."""
     with TemporaryDirectory(prefix="depthclip-store-") as store:
         compare = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env"]
         compare += ["-n", "2", "--dist", "loadfile", "notebooks"]

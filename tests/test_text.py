@@ -42,13 +42,13 @@ texts = st.one_of(st.text(), st.text(SIGNS))
 
 
 def shown(html):
-    """What a browser shows, and the elements in which it does."""
+    """The text that a browser shows, and its elements."""
     soup = BeautifulSoup(html, "html.parser")
     return " ".join(soup.get_text().split()), {tag.name for tag in soup.find_all(True)}
 
 
 @pytest.mark.parametrize("name", [*NAMES, *BEGINNINGS])
-def test_a_name_is_shown_as_it_is(name):
+def test_as_markup_shows_names_literally(name):
     text, tags = shown(markdown2html_mistune(as_markup(name)))
     assert text == " ".join(name.split())
     assert tags <= {"p", "span"}
@@ -56,7 +56,7 @@ def test_a_name_is_shown_as_it_is(name):
 
 @given(texts)
 @example("\ud800 \udcff \ufeff \x1b[31m")
-def test_any_text_is_shown_as_it_is(text):
+def test_as_markup_shows_any_text_literally(text):
     expected = " ".join(printable(text).split())
     assert shown(markdown2html_mistune(as_markup(text))) in (
         (expected, {"p"}),
@@ -68,19 +68,19 @@ def test_any_text_is_shown_as_it_is(text):
 
 
 @given(texts)
-def test_mathjax_finds_no_formula(text):
+def test_as_markup_leaves_no_formula_for_mathjax(text):
     soup = BeautifulSoup(markdown2html_mistune(as_markup(text)), "html.parser")
     for string in soup.find_all(string=True):
         assert string in ("$", "\\") or not set("$\\") & set(string)
-    assert not set("$\\@`") & set(as_markup(text))  # JupyterLab looks in the source first
+    assert not set("$\\@`") & set(as_markup(text))  # JupyterLab searches the source first
 
 
 @given(st.text())
-def test_whatever_is_printable_stays_on_one_line(text):
+def test_printable_is_idempotent_and_one_line(text):
     clean = printable(text)
     assert printable(clean) == clean
     assert len(clean.splitlines()) <= 1
-    clean.encode("utf-8")  # nothing is half a character
+    clean.encode("utf-8")  # no unpaired surrogates
     kinds = {unicodedata.category(character) for character in clean} - {"Cf"}  # joiners
     assert not kinds & {"Cc", "Cs", "Zl", "Zp"}
 
@@ -93,17 +93,17 @@ def test_whatever_is_printable_stays_on_one_line(text):
         ("\x1b[31mred", " [31mred"),
         ("gpj.\u202egnp", "gpj.\ufffdgnp"),
         ("a\u2066b\u200b\ufeff", "a\ufffdb\ufffd\ufffd"),
-        ("\ud83d\ude00", "\U0001f600"),  # as MATLAB has it
-        ("\udcff.jpg", "\ufffd.jpg"),  # a byte of a file's name that is no character
+        ("\ud83d\ude00", "\U0001f600"),  # a surrogate pair, as in MATLAB
+        ("\udcff.jpg", "\ufffd.jpg"),  # a byte of a file name that does not decode
         ("می\u200cخواهم", "می\u200cخواهم"),
         (38, "38"),
     ],
 )
-def test_what_does_not_show_is_replaced(text, expected):
+def test_printable_replaces_invisible_characters(text, expected):
     assert printable(text) == expected
 
 
-def test_ordinary_sentences_hold_no_references():
-    said = "The 3 words, “near” (1.50 m) - or 5 % - aren't far: +0.25 m; it's 1 / 2 = 0.5!"
-    assert as_markup(said) == said
+def test_as_markup_leaves_ordinary_sentences_alone():
+    sentence = "The 3 words, “near” (1.50 m) - or 5 % - aren't far: +0.25 m; it's 1 / 2 = 0.5!"
+    assert as_markup(sentence) == sentence
     assert as_markup(-0.5) == "-0.5" and as_markup("1.5 m") == "1.5 m"

@@ -1,7 +1,7 @@
-"""The sample's miniature CLIP: its configuration and weights, as this package holds them.
+"""The sample's miniature CLIP: its configuration and its weights.
 
-The weights file keeps the token embedding's rows of the words in the training captions. Every other
-word has the row it had before training, as an unread word has in any CLIP.
+The weights file stores only the rows of the token embedding that occur in the captions. All other
+rows keep their initial values, as those of unseen tokens do in any CLIP.
 """
 
 import json
@@ -18,25 +18,20 @@ CONFIG = HERE / "sample.json"  # open_clip names the model after the file
 WEIGHTS = HERE / "weights.safetensors"
 
 EMBEDDING = "token_embedding.weight"
-READ_ROWS = "token_embedding.rows"  # which rows of EMBEDDING the file keeps
-EMBEDDING_STD, EMBEDDING_SEED = 0.02, 0  # CLIP's own initialisation
+READ_ROWS = "token_embedding.rows"  # the rows of EMBEDDING in the file
+EMBEDDING_STD, EMBEDDING_SEED = 0.02, 0  # CLIP's own initial standard deviation
 
 
 def initial_embedding(vocabulary: int, width: int) -> Tensor:
-    """The token embedding (vocabulary, width) before training, the same on every machine."""
+    """The untrained token embedding (vocabulary, width), equal on every machine."""
     generator = torch.Generator().manual_seed(EMBEDDING_SEED)
     return torch.randn(vocabulary, width, generator=generator) * EMBEDDING_STD
 
 
 def state_dict(path: Path = WEIGHTS) -> dict[str, Tensor]:
-    """The whole model's tensors by name, fp32, from the compact file.
-
-    Raises `DepthClipError` where the file is missing.
-    """
+    """All tensors of the model by name, fp32, from the compact file."""
     if not path.is_file():
-        raise DepthClipError(
-            f"the sample's weights are missing at {path}: install the package again"
-        )
+        raise DepthClipError(f"the sample's weights are missing at {path}: reinstall the package")
     state = {
         key: tensor.float() if tensor.is_floating_point() else tensor
         for key, tensor in load_file(path).items()
@@ -48,8 +43,8 @@ def state_dict(path: Path = WEIGHTS) -> dict[str, Tensor]:
     return state | {EMBEDDING: embedding}
 
 
-def save_weights(model: torch.nn.Module, read_rows: Tensor, path: Path = WEIGHTS) -> None:
-    """Write a trained model compactly, in fp16. read_rows: token ids of the training captions."""
+def save_weights(model: torch.nn.Module, read_rows: Tensor, path: Path) -> None:
+    """Write a trained model compactly, in fp16; read_rows: ids of the tokens in its captions."""
     state = {
         key: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
         for key, tensor in model.state_dict().items()

@@ -1,14 +1,14 @@
-"""The sample's depth sensor: what a structured-light camera measures of a true depth.
+"""The sample's depth sensor: simulated noise of a structured-light camera.
 
-Whole numbers only, from a generator whose raw bits are fixed, so that every processor measures the
-same millimetres.
+All arithmetic is on integers, with random bits from a generator whose raw output is fixed, so that
+every processor gives the same millimetres.
 """
 
 import numpy as np
 
-# Focal length (580 pixels) x baseline (75 mm) x steps per pixel of disparity (8), as a Kinect's.
+# A Kinect's focal length (580 pixels) x baseline (75 mm) x steps per pixel of disparity (8).
 STEPS_MM = 580 * 75 * 8
-# The noise is a sum of two random bytes, of standard deviation 104.5: a tenth of a step.
+# The noise is the sum of two random bytes; its standard deviation, 104.5, is a tenth of a step.
 MEAN, PER_STEP = 255, 1045
 FARTHEST_MM = 10_000
 
@@ -16,9 +16,9 @@ FARTHEST_MM = 10_000
 def measure(millimetres: np.ndarray, holes: np.ndarray, seed: int) -> np.ndarray:
     """Depth as the sensor reports it, (H, W) uint16 millimetres, 0 in holes.
 
-    millimetres: true depth (H, W), whole, from 1 to 10,000. holes: (H, W) bool. The sensor finds
-    the nearest whole step of disparity, with a little noise, and reports the depth of that step:
-    its error grows with the square of depth.
+    millimetres: true depth (H, W), integers from 1 to 10,000. holes: (H, W) bool. The sensor rounds
+    slightly noisy disparity to whole steps and reports the depth of that step, so that its error
+    grows with the square of depth.
     """
     depth = millimetres.astype(np.int32)
     bits = np.random.PCG64(seed).random_raw(-(-depth.size // 4)).astype("<u8")

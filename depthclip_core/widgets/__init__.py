@@ -1,1 +1,1 @@
-"""What can be moved and clicked in a notebook."""
+"""Interactive explorers for notebooks."""

@@ -1,4 +1,4 @@
-"""What the explorers share: pickers, a picture that keeps its size, errors that are shown."""
+"""The base of all explorers: frame pickers, a picture of fixed size, and error messages."""
 
 import math
 import time
@@ -18,14 +18,14 @@ from depthclip_core.text import as_markup
 from depthclip_core.widgets.pictures import HEIGHT, WIDTH, Picture
 
 ALL = "all scenes"
-ECHO = 1.0  # seconds after which nothing that a browser sends is an answer to what it was sent
+ECHO = 1.0  # seconds within which a browser may still echo a value that was set from here
 
 
 class Explorer(VBox):
-    """Pickers of scene and frame, controls, a line for what went wrong, and a picture.
+    """Pickers for scene and frame, controls, a line for errors, and a picture.
 
-    frames: of one size. at: the frame shown first, counted round where there are fewer.
-    title: what the frames are of; empty: as the data set says.
+    frames: all of one size. at: position of the frame shown first, modulo their number.
+    title: where the frames come from; if empty, the data set's own title.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Explorer(VBox):
         self.frame = Dropdown(
             options=self._options(ALL), value=at % len(frames), description="frame"
         )
-        # It keeps its size: the page stands still, and clicks are counted in the picture's pixels.
+        # A fixed size keeps the page still and lets a click's position count the picture's pixels.
         size = Layout(width=f"{WIDTH}px", height=f"{HEIGHT}px", flex="0 0 auto", max_width="none")
         self.image = Image(format="png", layout=size)
         self.message = HTML(layout=Layout(height="28px"))
@@ -63,11 +63,11 @@ class Explorer(VBox):
         self._on(self.frame, self.draw)
 
     def draw(self) -> None:
-        """Show what the controls say."""
+        """Draw the picture for the current values of the controls."""
         raise NotImplementedError
 
     def _load(self) -> bool:
-        """Read the chosen frame, if it is not the one that is shown; whether it was read."""
+        """Read the chosen frame unless it is shown already; return whether it was read."""
         position = self.frame.value
         if position == self._shown:
             return False
@@ -92,29 +92,29 @@ class Explorer(VBox):
         return [(self._labels[position], position) for position in self._of_scene[scene]]
 
     def _on(self, control: Widget, action: Callable[[], None]) -> None:
-        """Let a button's click, or another control's new value, do that."""
+        """Run an action when a button is clicked, or when another control's value changes."""
         if isinstance(control, Button):
             control.on_click(lambda _: self._safely(action))
         else:
             control.observe(lambda change: self._moved(change, action), "value")
 
     def _moved(self, change: Mapping, action: Callable[[], None]) -> None:
-        """A control has a new value, by its user or as an echo of `_put`."""
+        """React to a control's new value, which comes from its user or is an echo of `_put`."""
         control, value = change["owner"], change["new"]
         if self._held or _same(change["old"], value):
             return
         before = self._recent(control)
         if before and not _same(value, before[-1]) and any(_same(value, v) for v in before[:-1]):
             with self._held_back():
-                control.value = before[-1]  # an echo: this was asked for since
+                control.value = before[-1]  # an echo: this value was set later
         else:
             self._safely(action)
 
     def _put(self, control: Widget, value: object) -> None:
         """Set a control from here.
 
-        Sliders in a browser send back what they are set to, but for rounding, and when they are set
-        again meanwhile, what they were set to before: such an echo is not the user's wish.
+        A slider in a browser sends back every value that it is set to, rounded. If it has been set
+        again meanwhile, an old value comes back late; `_moved` ignores such an echo.
         """
         now = time.monotonic()
         known = [(now, value) for value in self._recent(control)] or [(now, control.value)]
@@ -122,22 +122,22 @@ class Explorer(VBox):
         control.value = value
 
     def _recent(self, control: Widget) -> list[object]:
-        """What a control was set to of late, and had before, the last at the end."""
+        """The values that a control was set to recently, oldest first, with the one before them."""
         since = time.monotonic() - ECHO
         return [value for at, value in self._sent.get(control, ()) if at > since]
 
     def _safely(self, action: Callable[[], None]) -> None:
-        """Do it; the one place where errors are met, and shown to whom they concern."""
+        """Run an action and show its error, if any, above the picture."""
         try:
             action()
-        except Exception as error:  # without this the kernel would swallow it
+        except Exception as error:  # the kernel would swallow it
             self.message.value = _in_red(error)
         else:
             self.message.value = ""
 
     @contextmanager
     def _held_back(self):
-        """Controls that are set here call nothing."""
+        """Setting controls in this block runs no actions."""
         self._held = True
         try:
             yield
@@ -146,10 +146,28 @@ class Explorer(VBox):
 
     @contextmanager
     def _at_once(self):
-        """Controls that are set here are followed by one drawing."""
+        """Setting controls in this block draws once, at its end."""
         with self._held_back():
             yield
         self.draw()
+
+    def _buttons(
+        self, presets: Mapping[str, Callable[[], None]], reset: Callable[[], None]
+    ) -> list[Button]:
+        """A button for each preset, and one that resets."""
+        self.presets = {name: Button(description=name) for name in presets}
+        self.reset = Button(description="reset")
+        for name, action in presets.items():
+            self._on(self.presets[name], action)
+        self._on(self.reset, reset)
+        return [*self.presets.values(), self.reset]
+
+    def _show_metrics(self, at_first: pd.Series, now: pd.Series) -> None:
+        """Put the metrics of the initial and of the current settings into a table."""
+        self.metrics = pd.DataFrame({"at first": at_first, "now": now}).T
+        self.metrics_table.value = self.metrics.to_html(
+            float_format="{:.3f}".format, na_rep="–", border=0
+        )
 
     def _scored(self, similarities: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
         """The paper's metrics of the shown frame; NaN without ground truth."""
@@ -160,30 +178,25 @@ class Explorer(VBox):
 
 
 def _same(one: object, other: object) -> bool:
-    """Whether two values of a control are one but for how a browser rounds."""
+    """Whether two values of a control are equal up to the rounding of a browser."""
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9)
     return one == other
 
 
-def seen_shape(frames: Sequence[Frame]) -> tuple[int, int]:
-    """Rows and columns of pixels that the network sees of each frame."""
+def window_shape(frames: Sequence[Frame]) -> tuple[int, int]:
+    """Rows and columns of the window that the network sees of each frame, in pixels."""
     return as_dataset(frames)[0].window.shape
 
 
 def check_length(frames: Sequence[Frame], similarities: Tensor) -> None:
-    """`DepthClipError` unless there is an answer for each frame."""
+    """Raise `DepthClipError` unless there are similarities for each frame."""
     if len(frames) != len(similarities):
         raise DepthClipError(
-            f"{len(similarities)} responses for {len(frames)} frames: run collect_responses again"
+            f"{len(similarities)} similarities for {len(frames)} frames: re-run collect_responses"
         )
 
 
-def as_table(metrics: pd.DataFrame) -> str:
-    """Metrics as HTML, a row for each setting."""
-    return metrics.to_html(float_format="{:.3f}".format, na_rep="–", border=0)
-
-
 def _in_red(error: Exception) -> str:
-    said = str(error) if isinstance(error, DepthClipError) else f"{type(error).__name__}: {error}"
-    return f'<span style="color: #b00020">{as_markup(" ".join(said.split()))}</span>'
+    text = str(error) if isinstance(error, DepthClipError) else f"{type(error).__name__}: {error}"
+    return f'<span style="color: #b00020">{as_markup(" ".join(text.split()))}</span>'

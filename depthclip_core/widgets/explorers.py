@@ -1,19 +1,17 @@
-"""What can be explored by hand in a notebook: cells, bins and words. Controls, no logic of its own.
+"""Explorers of cells, bins and words: controls over the package's functions, without own logic.
 
-An explorer is a box, to be a cell's last value; `explorer.picture.figure` is the figure that it
-shows, for where widgets do not run. What goes wrong while it is used is said above its picture.
+An explorer is a widget, to be the last value of a notebook's cell. `explorer.picture.figure` is the
+figure that it shows, for pages where widgets do not run. Errors appear above the picture.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import torch
 from ipyevents import Event
 from ipywidgets import (
     HTML,
-    Button,
     FloatLogSlider,
     FloatSlider,
     HBox,
@@ -41,18 +39,18 @@ from depthclip_core.settings import (
     resolve_prompts,
 )
 from depthclip_core.text import as_markup
-from depthclip_core.widgets.explorer import Explorer, as_table, check_length, seen_shape
+from depthclip_core.widgets.explorer import Explorer, check_length, window_shape
 from depthclip_core.widgets.pictures import BinPicture, CellPicture
 
-NEAREST, FARTHEST, STEP = 0.1, 10.0, 0.05  # metres, of the bins' sliders
+NEAREST, FARTHEST, STEP = 0.1, 10.0, 0.05  # of the bins' sliders, metres
 WIDE = Layout(width="400px")
 
 
 class CellExplorer(Explorer):
-    """Choose a cell by a click or with the sliders: its bar chart, predicted and true depth follow.
+    """Choose a cell with a click or the sliders; see its bin weights, predicted and true depth.
 
-    similarities: (N, V, K, h, w) of the frames with the K words. cell: row and column shown first.
-    title: what the frames are of; empty: as the data set says.
+    similarities: (N, V, K, h, w) of the frames and the K words. cell: row and column shown first.
+    at, title: as in `Explorer`.
     """
 
     def __init__(
@@ -85,8 +83,8 @@ class CellExplorer(Explorer):
         row, column = checked_cell(*(cell or (grid[0] * 3 // 4, grid[1] // 3)), grid)
         self.row = IntSlider(row, 0, grid[0] - 1, description="row", layout=WIDE)
         self.column = IntSlider(column, 0, grid[1] - 1, description="column", layout=WIDE)
-        self._answered = self._named = None
-        picture = CellPicture(seen_shape(frames), grid)
+        self._current = self._labelled = None  # words and bins of the depth map and of the bars
+        picture = CellPicture(window_shape(frames), grid)
         super().__init__(frames, picture, [*controls, HBox([self.row, self.column])], at, title)
         self._on(self.row, self.draw)
         self._on(self.column, self.draw)
@@ -94,12 +92,11 @@ class CellExplorer(Explorer):
         self.clicks.on_dom_event(lambda event: self._safely(partial(self._clicked, event)))
 
     def draw(self) -> None:
-        asked = self._asked()
-        if self._load():
-            self._answered = None
-        if asked != self._answered:
-            self._answer(*asked)
-            self._answered = asked
+        chosen = self._choice()
+        if self._load() or chosen != self._current:
+            self._current = None  # stays so if the next line fails
+            self._predict(*chosen)
+            self._current = chosen
         row, column = self.row.value, self.column.value
         weights, true = self.weights[:, row, column], self._true_depth(row, column)
         known = f"true {true:.2f} m" if true > 0 else "truth unknown"
@@ -107,39 +104,33 @@ class CellExplorer(Explorer):
         self.picture.set_cell(row, column, weights, self.headline)
         self.image.value = self.picture.png()
 
-    def _asked(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
-        """Words and bins, as the controls say."""
+    def _choice(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """Words and bins, from the controls."""
         return self.words, self.bins
 
-    def _answer(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
-        """What the words answer at all cells of the frame, and the depth map."""
-        similarities = self._similarity(words)
+    def _predict(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
+        """Bin weights of all cells, and the depth map."""
+        similarities = self._frame_similarities(words)
         self.weights = cell_weights(similarities[0], self.temperature, flip=True)
         self.depth = depth_maps(similarities, bins, self.picture.shape, self.temperature)[0]
         self.picture.set_depth(self.depth)
-        if (words, bins) != self._named:
+        if (words, bins) != self._labelled:
             self.picture.set_words(words, bins)
-        self.words, self.bins = self._named = words, bins
+        self.words, self.bins = self._labelled = words, bins
 
-    def _similarity(self, words: tuple[str, ...]) -> Tensor:
-        """Of the shown frame, (1, V, K, h, w)."""
+    def _frame_similarities(self, words: tuple[str, ...]) -> Tensor:
+        """Similarities of the shown frame, (1, V, K, h, w)."""
         return self._similarities[self._shown][None]
 
     def _true_depth(self, row: int, column: int) -> float:
-        """The median below a cell of the shown frame, metres; NaN where it is not known."""
+        """Median true depth below a cell of the shown frame, metres; NaN if unknown."""
         if self._raw_depth is None:
             return np.nan
-        pixels = np.ix_(
-            *(
-                np.arange(side) * cells // side == cell
-                for side, cells, cell in zip(
-                    self.picture.shape, self.picture.grid, (row, column), strict=True
-                )
-            )
-        )
-        alone = np.zeros_like(self._raw_depth)  # one cell is quicker to go through than all of them
-        alone[self._window.slices][pixels] = self.truth[pixels]
-        return float(cell_depths([alone], self.picture.grid)[0][row, column])
+        sides = zip(self.picture.shape, self.picture.grid, (row, column), strict=True)
+        pixels = np.ix_(*(np.arange(side) * n // side == cell for side, n, cell in sides))
+        masked = np.zeros_like(self._raw_depth)  # one cell takes less time than all of them
+        masked[self._window.slices][pixels] = self.truth[pixels]
+        return float(cell_depths([masked], self.picture.grid)[0][row, column])
 
     def _clicked(self, event: Mapping) -> None:
         cell = self.picture.cell_at(event["dataX"], event["dataY"])
@@ -150,10 +141,10 @@ class CellExplorer(Explorer):
 
 
 class WordExplorer(CellExplorer):
-    """Edit words and bins: text is encoded again, images are not; depth, bars and metrics follow.
+    """Edit words and bins; see depth, bin weights and metrics.
 
-    What the image encoder left of the frames is taken from the store; random weights leave nothing
-    there, and then a frame is encoded when it is chosen.
+    Only text is encoded again: the frames' head vectors come from the store. With random weights
+    and no store given, nothing is stored, and each frame is encoded when it is chosen.
     """
 
     def __init__(
@@ -182,19 +173,16 @@ class WordExplorer(CellExplorer):
         self.words_field = Text(_joined(self.words), description="words", continuous_update=False)
         self.bins_field = Text(_joined(self.bins), description="bins (m)", continuous_update=False)
         self.words_field.layout, self.bins_field.layout = wide, wide
-        self.presets = {name: Button(description=name) for name in PROMPTS}
-        self.reset = Button(description="reset")
         self.metrics_table = HTML(layout=Layout(height="96px"))
-        buttons = HBox([*self.presets.values(), self.reset])
+        presets = {name: partial(self._take, prompts) for name, prompts in PROMPTS.items()}
+        reset = partial(self._take, self._first_words, self._first_bins)
+        buttons = HBox(self._buttons(presets, reset))
         controls = [buttons, self.words_field, self.bins_field, self.metrics_table]
-        self._build(frames, encoder.grid(*seen_shape(frames)), controls, at, cell)
+        self._build(frames, encoder.grid(*window_shape(frames)), controls, at, cell)
         for field in (self.words_field, self.bins_field):
             self._on(field, self.draw)
-        for name, button in self.presets.items():
-            self._on(button, partial(self._take, PROMPTS[name]))
-        self._on(self.reset, partial(self._take, self._first_words, self._first_bins))
 
-    def _asked(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    def _choice(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
         words = resolve_prompts([word.strip() for word in self.words_field.value.split(",")])
         return words, resolve_bins(self.bins_field.value.split(","), len(words))
 
@@ -205,17 +193,16 @@ class WordExplorer(CellExplorer):
             self.words_field.value = _joined(words)
             self.bins_field.value = _joined(bins or self.bins)
 
-    def _answer(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
-        super()._answer(words, bins)
+    def _predict(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
+        super()._predict(words, bins)
         if self._first_of != self._shown:
-            similarities = self._similarity(self._first_words)
+            similarities = self._frame_similarities(self._first_words)
             self._first_score = self._scored(similarities, self._first_bins, self.temperature)
             self._first_of = self._shown
-        now = self._scored(self._similarity(words), bins, self.temperature)
-        self.metrics = pd.DataFrame({"at first": self._first_score, "now": now}).T
-        self.metrics_table.value = as_table(self.metrics)
+        now = self._scored(self._frame_similarities(words), bins, self.temperature)
+        self._show_metrics(self._first_score, now)
 
-    def _similarity(self, words: tuple[str, ...]) -> Tensor:
+    def _frame_similarities(self, words: tuple[str, ...]) -> Tensor:
         if words not in self._texts:
             self._texts[words] = text_vectors(self.encoder, words, self._store)
         if self._vectors_of != self._shown:
@@ -236,10 +223,10 @@ class WordExplorer(CellExplorer):
 
 
 class BinExplorer(Explorer):
-    """Move the bins, which stay in ascending order, and the temperature: depth map, error map and
-    metrics follow.
+    """Move the bins, which stay in ascending order, and the temperature; see depth map, error map
+    and metrics.
 
-    similarities: (N, V, K, h, w) of the frames with the K words. bins: those it begins with.
+    similarities: (N, V, K, h, w) of the frames and the K words. bins: the initial bins.
     """
 
     def __init__(
@@ -257,7 +244,7 @@ class BinExplorer(Explorer):
         words = resolve_prompts(words)
         self._first = resolve_bins(bins, len(words)), temperature
         self.sliders = [
-            # As plain text a description would be searched for formulae.
+            # In a plain-text description, MathJax would look for formulae.
             FloatSlider(
                 metres,
                 min=NEAREST,
@@ -272,24 +259,21 @@ class BinExplorer(Explorer):
         for slider in (*self.sliders, self.temperature):
             slider.layout, slider.style.description_width = WIDE, "130px"
         fitting = {name: metres for name, metres in BINS.items() if len(metres) == len(words)}
-        self.presets = {name: Button(description=name) for name in fitting}
-        self.reset = Button(description="reset")
         self.metrics_table = HTML()
-        buttons = HBox([*self.presets.values(), self.reset], layout=Layout(flex_flow="row wrap"))
+        presets = {name: partial(self._take, metres) for name, metres in fitting.items()}
+        buttons = self._buttons(presets, partial(self._take, *self._first))
+        buttons = HBox(buttons, layout=Layout(flex_flow="row wrap"))
         right = VBox([buttons, self.metrics_table], layout=Layout(width="430px"))
         left = VBox([*self.sliders, self.temperature])
-        super().__init__(frames, BinPicture(seen_shape(frames)), [HBox([left, right])], at)
-        self._wished = list(self._first[0])  # where each was put; it gives way, and comes back
+        super().__init__(frames, BinPicture(window_shape(frames)), [HBox([left, right])], at)
+        self._wished = list(self._first[0])  # a bin that was pushed aside returns here
         for place, slider in enumerate(self.sliders):
             self._on(slider, partial(self._push, place))
         self._on(self.temperature, self.draw)
-        for name, button in self.presets.items():
-            self._on(button, partial(self._take, fitting[name]))
-        self._on(self.reset, partial(self._take, *self._first))
 
     @property
     def bins(self) -> tuple[float, ...]:
-        """What the sliders say, in metres."""
+        """The sliders' values, metres."""
         return tuple(slider.value for slider in self.sliders)
 
     def draw(self) -> None:
@@ -298,13 +282,11 @@ class BinExplorer(Explorer):
         if loaded:
             self._first_score = self._scored(similarities, *self._first)
         now = self._scored(similarities, self.bins, self.temperature.value)
-        self.metrics = pd.DataFrame({"at first": self._first_score, "now": now}).T
-        self.depth = depth_maps(
-            similarities, self.bins, self.picture.shape, self.temperature.value
-        )[0]
+        depth = depth_maps(similarities, self.bins, self.picture.shape, self.temperature.value)
+        self.depth = depth[0]
         self.picture.set_depth(self.depth)
         self.image.value = self.picture.png()
-        self.metrics_table.value = as_table(self.metrics)
+        self._show_metrics(self._first_score, now)
 
     def _push(self, moved: int) -> None:
         self._wished[moved] = self.sliders[moved].value
@@ -324,9 +306,9 @@ class BinExplorer(Explorer):
 
 
 def ascending(bins: Sequence[float], moved: int) -> list[float]:
-    """Bins in ascending order again after one of them moved: it stays, its neighbours give way.
+    """Restore ascending order after one bin moved: it stays, and its neighbours give way.
 
-    They keep a slider's step between them, so that each stops where others need room.
+    Bins stay at least one slider step apart, so that a bin stops where the others need room.
     """
     last = len(bins) - 1
     bins = [

@@ -1,7 +1,7 @@
-"""Pictures that are drawn again and again: what stays is kept, what changes is set and drawn.
+"""The explorers' figures, redrawn fast: only the parts that changed are drawn again.
 
-Behind the widgets. A picture has a fixed size in pixels and fixed places, so that nothing on the
-page moves when it changes.
+A picture has a fixed size in pixels and a fixed layout, so that nothing on the page moves when it
+changes.
 """
 
 from collections.abc import Sequence
@@ -32,39 +32,38 @@ from depthclip_core.text import printable
 
 DPI = 84
 WIDTH, HEIGHT = 838, 640  # pixels of a picture
-MAP = (374, 286)  # of a map in it: 22 for each of 17 × 13 cells
-LEFT, RIGHT, TOP, BOTTOM = 4, 390, 24, 346  # where the maps begin
-BAR = 774  # where a colour bar begins
+MAP = (374, 286)  # pixels of a map: 22 for each of 17 × 13 cells
+LEFT, RIGHT, TOP, BOTTOM = 4, 390, 24, 346  # left and upper edges of the maps
+BAR = 774  # left edge of a colour bar
 MARK = "#D55E00"
 ERROR_LIMIT = 2.0  # metres
 FARTHEST_PUBLISHED = max(max(bins) for bins in BINS.values())  # metres
 LONGEST_LABEL, LONGEST_TITLE = 22, 58  # characters
 TITLE_SIZE = 9.5
-THIN = 4  # every so many pixels are enough for a map's scale
-
+THIN = 4  # every fourth pixel is enough for a map's colour scale
 
 RC = mpl.rc_params_from_file(str(STYLE), use_default_template=False)
 Part = tuple[int, int, int, int]  # top, bottom, left, right
 
 
 class Picture:
-    """A figure kept, of which parts are drawn again: `figure`, and `png` of what it shows now."""
+    """A figure that redraws only its changed parts, and its PNG."""
 
     def __init__(self):
         size = (WIDTH / DPI, HEIGHT / DPI)
-        # Axes have fixed places. With layout="none" savefig would put the style's own engine back.
+        # Axes have fixed places. With layout="none", savefig would restore the style's own engine.
         self.figure = Figure(figsize=size, dpi=DPI, layout=PlaceHolderLayoutEngine(True, True))
         self._canvas = FigureCanvasAgg(self.figure)
         self._parts: dict[Part, list[Axes]] = {}
-        self._stale: set[Part] = set()  # to be drawn again
-        self._moving: list[Artist] = []  # drawn every time, over the rest
+        self._stale: set[Part] = set()  # parts to redraw
+        self._moving: list[Artist] = []  # drawn every time, on top
         self._rest = None
 
     def png(self) -> bytes:
-        """The picture as it is now."""
+        """The current picture as a PNG file."""
         with _in_style():
             if self._rest is None:
-                self._canvas.draw()  # leaves out what is animated
+                self._canvas.draw()  # leaves out animated artists
             else:
                 self._canvas.restore_region(self._rest)
             for part in self._stale if self._rest is not None else ():
@@ -79,7 +78,7 @@ class Picture:
                 self.figure.draw_artist(artist)
         pixels = np.ascontiguousarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
         file = BytesIO()
-        # Speed matters more than size: the picture goes to a browser nearby, and is not kept.
+        # Speed matters more than size: a nearby browser shows the picture, and nobody keeps it.
         Image.fromarray(pixels).save(file, "PNG", compress_level=1)
         return file.getvalue()
 
@@ -92,12 +91,12 @@ class Picture:
         self._stale |= {part for part, members in self._parts.items() if set(members) & set(axes)}
 
     def _place(self, left: int, top: int, size: tuple[int, int] = MAP) -> Axes:
-        """Axes whose upper left corner lies there, in pixels from the picture's own."""
+        """Axes with that upper left corner, in pixels from the picture's upper left corner."""
         box = (left / WIDTH, 1 - (top + size[1]) / HEIGHT)
         ax = self.figure.add_axes((*box, size[0] / WIDTH, size[1] / HEIGHT))
         ax.set_anchor("NW")
         rows = (0, BOTTOM - TOP) if top < BOTTOM else (BOTTOM - TOP, HEIGHT)
-        edges = (0, RIGHT - LEFT, BAR - LEFT, WIDTH)  # of maps left and right, and of colour bars
+        edges = (0, RIGHT - LEFT, BAR - LEFT, WIDTH)  # of the columns: maps, maps, colour bars
         start = max(edge for edge in edges if edge <= left)
         end = min(edge for edge in edges if edge >= left + size[0])
         self._parts.setdefault((*rows, start, end), []).append(ax)
@@ -110,7 +109,7 @@ class Picture:
 
 
 class CellPicture(Picture):
-    """A photograph under its cells, one of them marked: its bar chart, predicted and true depth.
+    """A photograph with its grid of cells, the bars of a marked cell, predicted and true depth.
 
     shape: rows and columns of the network's window, in pixels. grid: rows and columns of cells.
     """
@@ -122,12 +121,11 @@ class CellPicture(Picture):
             self.maps = [self._place(LEFT, TOP), self._place(LEFT, BOTTOM)]
             self.maps.append(self._place(RIGHT, BOTTOM))
             photo, predicted, true = self.maps
-            self._bars_ax = self._place(RIGHT + 200, TOP, (WIDTH - RIGHT - 214, MAP[1] - 40))
-            self._bars: list[Rectangle] = []
+            self.bars = self._place(RIGHT + 200, TOP, (WIDTH - RIGHT - 214, MAP[1] - 40))
             self._photo = show_photo(photo, np.zeros((*shape, 3), np.uint8))
             limits = photo.axis()
             show_grid(photo, Window(0, shape[0], 0, shape[1]), grid)
-            photo.axis(limits)  # without the margins that lines ask for
+            photo.axis(limits)  # without the margins that lines add
             self._depth = show_depth(predicted, blank, (0, 1), "predicted depth")
             self._truth = show_depth(true, blank, (0, 1), "true depth (grey: not measured)")
             self._scale = self._colour_bar(self._truth, BOTTOM, "depth (m)", "max")
@@ -151,7 +149,7 @@ class CellPicture(Picture):
         self._changed(photo, true)
 
     def set_depth(self, depth: np.ndarray) -> None:
-        """depth (H, W) in metres; with the ground truth it sets the scale of both maps."""
+        """Show depth (H, W) in metres; it and the ground truth set the scale of both maps."""
         self._depth.set_data(_known(depth))
         limits = depth_limits(self.truth[::THIN, ::THIN], depth[::THIN, ::THIN])
         if limits != self._truth.get_clim():
@@ -161,26 +159,25 @@ class CellPicture(Picture):
         self._changed(self.maps[1])
 
     def set_words(self, words: Sequence[str], bins: Sequence[float]) -> None:
-        """The bars anew: one for each word, with its bin."""
-        self._moving = [artist for artist in self._moving if artist not in self._bars]
+        """Label the bars again: one for each word, with its bin."""
+        self._moving = [artist for artist in self._moving if artist.axes is not self.bars]
         with _in_style():
-            self._bars_ax.clear()
+            self.bars.clear()
             labels = [_short(word, LONGEST_LABEL) for word in words]
-            show_weights(self._bars_ax, np.zeros(len(words)), labels, bins, MARK)
-        self._bars = list(self._bars_ax.patches)
-        self._moves(*self._bars)
-        self._changed(self._bars_ax)
+            show_weights(self.bars, np.zeros(len(words)), labels, bins, MARK)
+        self._moves(*self.bars.patches)
+        self._changed(self.bars)
 
     def set_cell(self, row: int, column: int, weights: Sequence[float], headline: str) -> None:
-        """The marked cell, its weight for each word, and what is said of it."""
+        """Mark a cell, show its weight for each word, and set the headline."""
         for mark in self._marks:
             mark.set_xy((column * mark.get_width(), row * mark.get_height()))
-        for bar, weight in zip(self._bars, weights, strict=True):
+        for bar, weight in zip(self.bars.patches, weights, strict=True):
             bar.set_width(weight)
         self._headline.set_text(headline)
 
     def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
-        """The cell (row, column) under a pixel of the picture, from its upper left; else None."""
+        """The cell (row, column) at a pixel of the picture, from its upper left corner; or None."""
         for ax in self.maps:
             across, down = ax.transAxes.inverted().transform((x, HEIGHT - y))
             row, column = int((1 - down) // (1 / self.grid[0])), int(across // (1 / self.grid[1]))
@@ -190,7 +187,7 @@ class CellPicture(Picture):
 
 
 class BinPicture(Picture):
-    """A photograph and its true depth; under them predicted depth, and the error of it."""
+    """A photograph and its true depth; below them, predicted depth and its error."""
 
     def __init__(self, shape: tuple[int, int]):
         super().__init__()
@@ -213,7 +210,7 @@ class BinPicture(Picture):
     def set_frame(self, rgb: np.ndarray, truth: np.ndarray | None, title: str) -> None:
         """rgb (H, W, 3) and truth (H, W), metres or None, of the window."""
         self.truth = np.zeros(self.shape) if truth is None else truth
-        # One scale whatever the bins, so that moving them is seen.
+        # The scale does not depend on the bins, so that moving them shows.
         limits = depth_limits(self.truth[::THIN, ::THIN], np.array([FARTHEST_PUBLISHED]))
         self._photo.set_data(rgb)
         self._photo_ax.set_title(_short(title, LONGEST_TITLE), loc="left", fontsize=TITLE_SIZE)
@@ -225,7 +222,7 @@ class BinPicture(Picture):
         self._changed(self._photo_ax, self._truth.axes)
 
     def set_depth(self, depth: np.ndarray) -> None:
-        """depth (H, W) in metres; its error follows."""
+        """Show depth (H, W) in metres, and its error."""
         self._depth.set_data(_known(depth))
         self._error.set_data(np.ma.masked_where(~(self.truth > 0), depth - self.truth))
 

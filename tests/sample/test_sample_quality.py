@@ -1,4 +1,4 @@
-"""What the sample's CLIP must know, measured on the sample's test split; fitted on train only."""
+"""What the sample's CLIP must achieve on the test split, with bins fitted on the train split."""
 
 import numpy as np
 import pytest
@@ -26,14 +26,14 @@ def run():
     return encoder, frames, similarities["test"], bins
 
 
-def test_the_split_is_as_large_as_promised(run):
+def test_splits_are_large_enough_and_disjoint(run):
     _, frames, _, _ = run
     assert len(frames["test"]) >= 64 and len(frames["train"]) >= 96
     assert not set(frames["test"].groups) & set(frames["train"].groups)
     assert len(set(frames["test"].scenes)) >= 8
 
 
-def test_value_with_fitted_bins_knows_depth(run):
+def test_value_head_with_fitted_bins_predicts_depth(run):
     _, frames, similarity, bins = run
     mean = dc.summarise(scoring.score(frames["test"], similarity, bins))
     assert mean["n_empty"] == 0
@@ -41,11 +41,11 @@ def test_value_with_fitted_bins_knows_depth(run):
     assert scoring.correlation(frames["test"], similarity, bins) >= 0.80
 
 
-def test_it_beats_each_metrics_own_best_constant(run):
+def test_value_head_beats_the_best_constant_of_each_metric(run):
     _, frames, similarity, bins = run
     ours = dc.summarise(scoring.score(frames["test"], similarity, bins))
     truth = np.stack([frame.raw_depth for frame in frames["test"]])
-    # Chosen on the test split itself: no constant at all does better.
+    # Chosen on the test split itself, so that no constant does better.
     for metric, metres in dc.best_constants(truth)[list(PUBLISHED_METRICS)].items():
         rows = dc.evaluate(dc.constant_depth(metres, len(truth)), truth)
         constant = dc.summarise(rows)[metric]
@@ -53,7 +53,7 @@ def test_it_beats_each_metrics_own_best_constant(run):
         assert better, f"{metric}: {ours[metric]:.3f} against {constant:.3f} of {metres:.2f} m"
 
 
-def test_it_classifies_scenes(run):
+def test_zero_shot_scene_classification(run):
     encoder, frames, _, _ = run
     kinds = sorted(set(frames["test"].scenes))
     answers = scene_classifier.classify_scenes(frames["test"], encoder, kinds).argmax(1)

@@ -38,7 +38,7 @@ def store(tmp_path_factory):
 
 
 class Few(list):
-    """Frames in memory: a network pass of three takes a moment, of the whole sample a minute."""
+    """Three frames in memory: a network pass over the whole sample takes a minute."""
 
     title = "sample, three frames"
 
@@ -70,7 +70,7 @@ def words(few, encoder, store):
 
 @pytest.fixture
 def passes(encoder, monkeypatch):
-    """Counts the images and sentences that are encoded."""
+    """Count encoded images and sentences."""
     counts = {"images": 0, "sentences": 0}
     features, encode_text = encoder.features, encoder.encode_text
 
@@ -87,12 +87,17 @@ def passes(encoder, monkeypatch):
 
 
 def click(shown, x, y):
-    """What a browser sends for a click at a pixel of the picture."""
-    message = {"event": "click", "dataX": x, "dataY": y}
-    shown.clicks._handle_mouse_msg(shown.clicks, message, [])
+    """Send what a browser sends for a click at a pixel of the picture."""
+    content = {"event": "click", "dataX": x, "dataY": y}
+    message = {"content": {"data": {"method": "custom", "content": content}}, "buffers": []}
+    shown.clicks.comm.handle_msg(message)
 
 
-def test_a_click_and_the_sliders_choose_a_cell(cells, similarities):
+def bar_widths(shown):
+    return [bar.get_width() for bar in shown.picture.bars.patches]
+
+
+def test_clicks_and_sliders_choose_a_cell(cells, similarities):
     seen = {cells.image.value}
     clicks = [(4 + 22 * 2.5, 24 + 22 * 7.5), (390 + 22 * 16.5, 346 + 22 * 0.5)]
     for (x, y), cell in zip(clicks, [(7, 2), (0, 16)], strict=True):
@@ -104,12 +109,12 @@ def test_a_click_and_the_sliders_choose_a_cell(cells, similarities):
     cells.row.value = 12
     weights = torch.softmax(1000 * similarities[0], dim=1)
     mean = (weights[0] + weights[1].flip(-1))[:, 12, 16].numpy() / 2
-    np.testing.assert_allclose([b.get_width() for b in cells.picture._bars], mean, atol=1e-6)
+    np.testing.assert_allclose(bar_widths(cells), mean, atol=1e-6)
     assert f"predicted {mean @ settings.BINS['original']:.2f} m" in cells.headline
     assert cells.image.value not in seen
 
 
-def test_a_click_beside_the_maps_changes_nothing(cells):
+def test_click_outside_the_maps_changes_nothing(cells):
     before = cells.image.value
     click(cells, 700, 100)
     assert (cells.row.value, cells.column.value) == (9, 4)
@@ -117,31 +122,31 @@ def test_a_click_beside_the_maps_changes_nothing(cells):
     assert cells.message.value == ""
 
 
-def test_true_depth_of_a_cell_is_the_median_below_it(cells, few):
+def test_true_depth_of_a_cell_is_the_median_of_its_pixels(cells, few):
     window = settings.RELEASED_WINDOW
     patch = few[0].raw_depth[window.slices][9 * 32 : 10 * 32, 4 * 32 : 5 * 32]
     assert f"true {np.median(patch[patch > 0]):.2f} m" in cells.headline
 
 
-def test_the_depth_map_is_that_of_the_pipeline(cells, bins, few, encoder):
+def test_depth_matches_predict_depth(cells, bins, few, encoder):
     depth = pipeline.predict_depth(few[0], encoder, head=HEAD)[0]
     np.testing.assert_allclose(cells.depth, depth, atol=1e-3)
     np.testing.assert_allclose(bins.depth, depth, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["cells", "bins", "words"])
-def test_another_frame_is_shown_and_the_first_again(kind, request):
+def test_frame_picker_redraws_the_whole_picture(kind, request):
     shown = request.getfixturevalue(kind)
     first, depth = shown.image.value, shown.depth
     shown.frame.value = 2
     assert shown.image.value != first
     assert np.abs(shown.depth - depth).max() > 0.1
     shown.frame.value = 0
-    assert shown.image.value == first  # and nothing of the other is left in the picture
+    assert shown.image.value == first  # nothing of the other frame is left
     assert shown.message.value == ""
 
 
-def test_a_scene_leaves_its_frames_to_choose_from(cells, few):
+def test_scene_picker_limits_the_frames(cells, few):
     scene = few[1].scene
     assert (cells.scene.options[0]) == ("all scenes (3)", explorer.ALL)
     before = cells.image.value
@@ -154,7 +159,7 @@ def test_a_scene_leaves_its_frames_to_choose_from(cells, few):
     assert len(cells.frame.options) == 3
 
 
-def test_bins_push_their_neighbours_and_depth_and_metrics_follow(bins, few, similarities):
+def test_moved_bin_pushes_neighbours_and_updates_depth_and_metrics(bins, few, similarities):
     first, table = bins.image.value, bins.metrics
     bins.sliders[2].value = 2.7
     expected = (1.0, 1.5, 2.7, 2.75, 2.8, 2.85, 3.0)
@@ -188,8 +193,8 @@ def test_temperature_presets_and_reset(bins, similarities):
     assert bins.image.value == first
 
 
-def test_late_echoes_of_what_a_slider_was_set_to_change_nothing(bins, cells):
-    """A browser answers presets with the values of the one before, when they come fast."""
+def test_late_echoes_of_slider_values_are_ignored(bins, cells):
+    """After two fast presets, a browser still sends back the values of the first."""
     bins.presets["class-dependent-3"].click()
     bins.presets["class-dependent-4"].click()
     shown = bins.image.value
@@ -205,7 +210,7 @@ def test_late_echoes_of_what_a_slider_was_set_to_change_nothing(bins, cells):
     assert (cells.row.value, cells.column.value) == (5, 8)
 
 
-def test_values_that_were_set_long_ago_may_be_chosen_again(bins, monkeypatch):
+def test_old_values_can_be_chosen_again_later(bins, monkeypatch):
     monkeypatch.setattr(explorer, "ECHO", 0.0)
     bins.presets["class-dependent-3"].click()
     bins.presets["class-dependent-4"].click()
@@ -213,7 +218,7 @@ def test_values_that_were_set_long_ago_may_be_chosen_again(bins, monkeypatch):
     assert bins.bins[4] == 2.0
 
 
-def test_bins_that_gave_way_come_back(bins):
+def test_pushed_bins_return(bins):
     bins.sliders[2].value = 9.9
     assert bins.bins == pytest.approx((1.0, 1.5, 9.8, 9.85, 9.9, 9.95, 10.0))
     bins.sliders[2].value = 2.0
@@ -221,7 +226,7 @@ def test_bins_that_gave_way_come_back(bins):
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=9), st.data())
-def test_moved_bins_ascend(values, data):
+def test_ascending_keeps_order_and_limits(values, data):
     values = sorted(values)
     moved = data.draw(st.integers(0, len(values) - 1))
     values[moved] = data.draw(st.floats(0.1, 10))
@@ -233,13 +238,13 @@ def test_moved_bins_ascend(values, data):
     assert again == pytest.approx(result, abs=1e-5)
 
 
-def test_a_moved_bin_leaves_others_where_they_have_room():
+def test_ascending_moves_only_bins_without_room():
     assert widgets.ascending([1, 2, 3.5, 4], 2) == [1, 2, 3.5, 4]
     assert widgets.ascending([1, 2, 0.5, 4], 2) == [0.4, 0.45, 0.5, 4]
     assert widgets.ascending([1, 2, 10, 4], 2) == [1, 2, 9.95, 10]
 
 
-def test_edited_words_are_encoded_and_images_are_not(words, passes, few, encoder):
+def test_edited_words_encode_text_but_no_images(words, passes, few, encoder):
     first = words.image.value
     edited = ("giant", "extremely close", "close", "near", "a little remote", "far", "unseen")
     words.words_field.value = ", ".join(edited)
@@ -257,18 +262,18 @@ def test_edited_words_are_encoded_and_images_are_not(words, passes, few, encoder
     assert words.image.value == first
 
 
-def test_word_sets_and_bins_are_one_click_away(words):
+def test_word_presets_and_typed_bins(words):
     for name, expected in settings.PROMPTS.items():
         words.presets[name].click()
         assert words.words == expected
     words.bins_field.value = "1, 2, 3, 4, 5, 6, 7"
     assert words.bins == (1, 2, 3, 4, 5, 6, 7)
     assert words.metrics.loc["now", "rmse"] != words.metrics.loc["at first", "rmse"]
-    labels = [label.get_text() for label in words.picture._bars_ax.get_yticklabels()]
+    labels = [label.get_text() for label in words.picture.bars.get_yticklabels()]
     assert labels[-1] == "unseen  7.00 m"
 
 
-def test_errors_are_shown_and_cleared(words):
+def test_errors_are_shown_and_then_cleared(words):
     picture = words.image.value
     words.words_field.value = "giant, , <b>far"
     assert "prompts must be one or more non-empty words" in words.message.value
@@ -278,29 +283,32 @@ def test_errors_are_shown_and_cleared(words):
     assert "7 depths but there are 2 words" in words.message.value
     words.bins_field.value = "1, 4"
     assert words.message.value == ""
-    assert len(words.picture._bars) == 2
+    assert len(bar_widths(words)) == 2
     assert words.image.value != picture
-    words.presets["original"].click()  # seven words take seven bins with them
+    words.presets["original"].click()  # seven words bring seven bins
     assert words.bins == settings.BINS["original"]
     assert words.message.value == ""
 
 
-def test_any_failure_is_shown_once_and_the_next_change_is_drawn(bins, monkeypatch):
+def fails_with(error):
     def fail(*arguments):
-        raise OSError("the disk\nis gone")
+        raise error
 
+    return fail
+
+
+def test_next_change_after_a_failure_is_drawn(bins, similarities, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(bins.frames, "rgb", fail)
+        patched.setattr(bins.frames, "rgb", fails_with(OSError("the disk\nis gone")))
         bins.frame.value = 1
         assert "OSError: the disk is gone" in bins.message.value
     bins.temperature.value = 0.2
     assert bins.message.value == ""
-    assert bins._shown == 1
+    depth = pipeline.depth_maps(similarities[1:2], bins.bins, (416, 544), 0.2)[0]
+    np.testing.assert_allclose(bins.depth, depth, atol=1e-5)
 
 
-def test_random_weights_encode_a_frame_when_it_is_chosen(
-    few, encoder, passes, monkeypatch, tmp_path
-):
+def test_random_weights_encode_only_the_chosen_frame(few, encoder, passes, monkeypatch, tmp_path):
     monkeypatch.setattr(encoder, "weights", "random")
     monkeypatch.setenv("DEPTHCLIP_STORE", str(tmp_path / "store"))
     shown = widgets.WordExplorer(few, encoder, HEAD)
@@ -312,7 +320,7 @@ def test_random_weights_encode_a_frame_when_it_is_chosen(
     assert not (tmp_path / "store").exists()
 
 
-def test_photographs_without_depth(encoder, store):
+def test_explorers_work_without_ground_truth(encoder, store):
     rng = np.random.default_rng(0)
     photos = [Frame(f"{i}.jpg", rng.integers(0, 255, (96, 160, 3), np.uint8)) for i in range(2)]
     answers = collect_responses(photos, encoder, "original", [HEAD], store=store, progress=False)
@@ -328,10 +336,10 @@ def test_photographs_without_depth(encoder, store):
         assert explored.image.value != before and explored.message.value == ""
 
 
-def test_what_does_not_fit_is_refused_at_once(few, similarities, encoder):
-    with pytest.raises(dc.DepthClipError, match="3 responses for 2 frames"):
+def test_mismatched_arguments_are_rejected(few, similarities, encoder):
+    with pytest.raises(dc.DepthClipError, match="3 similarities for 2 frames"):
         widgets.CellExplorer(few[:2], similarities, "original")
-    with pytest.raises(dc.DepthClipError, match="3 responses for 2 frames"):
+    with pytest.raises(dc.DepthClipError, match="3 similarities for 2 frames"):
         widgets.BinExplorer(few[:2], similarities, "original")
     with pytest.raises(dc.DepthClipError, match=r"no cell \(13, 0\)"):
         widgets.CellExplorer(few, similarities, "original", cell=(13, 0))
@@ -339,7 +347,7 @@ def test_what_does_not_fit_is_refused_at_once(few, similarities, encoder):
         widgets.CellExplorer(few, similarities, "original", [1, 2])
 
 
-def test_the_picture_keeps_its_size(cells):
+def test_picture_has_a_fixed_size(cells):
     for frame in (0, 1):
         cells.frame.value = frame
         size = Image.open(BytesIO(cells.image.value)).size
@@ -349,7 +357,7 @@ def test_the_picture_keeps_its_size(cells):
         )
 
 
-def test_names_and_words_are_shown_as_they_are(few, similarities, recwarn):
+def test_names_and_words_are_never_markup(few, similarities, recwarn):
     named = [replace(frame, name="a $x_$ 写\n.jpg", scene="<b>_\udcff</b>") for frame in few]
     words = ("$w_$ <b>写</b>", *settings.PROMPTS["original"][1:])
     for shown in (
@@ -365,11 +373,10 @@ def test_names_and_words_are_shown_as_they_are(few, similarities, recwarn):
     assert not list(recwarn)
 
 
-def test_an_error_is_text(cells):
-    def fails():
-        raise dc.DepthClipError("no <img src=x onerror=alert(1)> $x$")
-
-    cells._safely(fails)
+def test_error_messages_are_never_markup(cells, monkeypatch):
+    error = dc.DepthClipError("no <img src=x onerror=alert(1)> $x$")
+    monkeypatch.setattr(cells.frames, "rgb", fails_with(error))
+    cells.frame.value = 1
     message = BeautifulSoup(cells.message.value, "html.parser")
     assert message.get_text() == "no <img src=x onerror=alert(1)> $x$"
     assert not message.find("img")

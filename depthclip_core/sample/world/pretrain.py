@@ -1,10 +1,10 @@
-"""Pretraining of the sample's CLIP from pairs of images and sentences, and from nothing else.
+"""Pretrain the sample's CLIP on pairs of an image and a sentence, and on nothing else.
 
-`make pretrain` runs it: renders a world of other seeds than the sample data set's, cuts crops,
-has `captions` speak of them, and trains with CLIP's own contrastive loss. Two kinds of image:
-crops at native scale, whose sentences speak of objects and distances, and whole photographs shrunk
-as CLIP shrinks them, whose sentences speak of scenes. It begins with small images, which are fast,
-and ends with larger ones, of whose cells fewer lie at an edge.
+`make pretrain` renders rooms with seeds that the sample data set does not use, cuts crops, captions
+them (`captions`), and trains with CLIP's contrastive loss. There are two kinds of image: crops at
+native scale with sentences on objects and distances, and whole photographs, resized as CLIP resizes
+them, with sentences on scenes. Training starts with small images, which are fast, and ends with
+larger ones, where fewer patch tokens lie at an edge.
 """
 
 import hashlib
@@ -35,22 +35,22 @@ from depthclip_core.sample.world.render import render_view
 from depthclip_core.sample.world.ship import PRETRAIN_SEED_LIMIT
 from depthclip_core.sample.world.world import SCENE_TYPES
 
-BORDER = 8  # pixels at a frame's edge that crops leave out: NYU's white border
-SMALL_PART = 0.01  # share of a photograph that a thing must fill to be named in its caption
+BORDER = 8  # pixels that crops leave out at each edge: NYU's white border
+SMALL_PART = 0.01  # a caption names only things that fill more than this fraction
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that the weights depend on beside the code."""
+    """Everything that the weights depend on besides the code."""
 
     views_per_scene: int = 48
     steps: int = 3000
-    side: int = 96  # of the images in the first steps, pixels
-    large_steps: int = 400  # at the end, at the model's own resolution
+    side: int = 96  # of the images in these steps, pixels
+    large_steps: int = 400  # after that, at the model's own resolution
     large_side: int = 160
     batch: int = 64
-    scene_share: float = 0.15  # of a batch: whole photographs
-    learning_rate: float = 7e-4  # three times as much learns far more slowly
+    scene_share: float = 0.15  # fraction of whole photographs in a batch
+    learning_rate: float = 7e-4  # three times this rate learns far more slowly
     weight_decay: float = 0.1
     warmup: int = 100
     seed: int = 0
@@ -61,16 +61,16 @@ class Picture:
     """One rendered view as pretraining sees it."""
 
     rgb: np.ndarray  # (480, 640, 3) uint8
-    small: dict[int, np.ndarray]  # by side: (side, side · 4/3, 3) uint8, shrunk as CLIP does
-    metres: np.ndarray  # (480, 640) float16, for choosing words only
+    small: dict[int, np.ndarray]  # by side: (side, side · 4/3, 3) uint8, resized as CLIP does
+    metres: np.ndarray  # (480, 640) float16, only for the choice of words
     instances: np.ndarray  # (480, 640) uint8
     objects: tuple
-    names: tuple[str, ...]  # of the things that fill more than a small part of it
+    names: tuple[str, ...]  # of things that fill more than SMALL_PART
     scene: str
 
 
 def paint(job: tuple[str, int, tuple[int, ...]]) -> Picture:
-    """Render one view of the pretraining world: (scene type, seed, sides to shrink it to)."""
+    """Render one view of the pretraining world; job: scene type, seed, sides to resize to."""
     scene_type, seed, sides = job
     view = render_view(scene_type, seed)
     height, width = view.rgb.shape[:2]
@@ -93,7 +93,7 @@ def paint(job: tuple[str, int, tuple[int, ...]]) -> Picture:
 
 
 def paint_world(recipe: Recipe) -> list[Picture]:
-    """All views of the pretraining world, rendered on every core."""
+    """All views of the pretraining world, rendered on all cores."""
     jobs = [
         (s, recipe.seed * 10_000 + i, (recipe.side, recipe.large_side))
         for i in range(recipe.views_per_scene)
@@ -125,7 +125,7 @@ def cut_crop(picture: Picture, side: int, rng: np.random.Generator) -> tuple[np.
 
 
 def cut_scene(picture: Picture, side: int, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-    """A square of the shrunk photograph, (side, side, 3), and a sentence about the scene."""
+    """A square of the resized photograph, (side, side, 3), and a sentence about the scene."""
     left = rng.integers(0, picture.small[side].shape[1] - side + 1)
     square = picture.small[side][:, left : left + side]
     if rng.random() < 0.5:
@@ -136,7 +136,7 @@ def cut_scene(picture: Picture, side: int, rng: np.random.Generator) -> tuple[np
 def draw_batch(
     pictures: list[Picture], recipe: Recipe, side: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[str]]:
-    """One batch of pairs: uint8 (batch, side, side, 3) and as many sentences."""
+    """A batch of pairs: images, uint8 (batch, side, side, 3), and one sentence for each."""
     n_scenes = round(recipe.batch * recipe.scene_share)
     cutters = [cut_scene] * n_scenes + [cut_crop] * (recipe.batch - n_scenes)
     chosen = rng.integers(len(pictures), size=recipe.batch)
@@ -148,10 +148,10 @@ def draw_batch(
 def create_model(recipe: Recipe) -> torch.nn.Module:
     """The untrained model, at the first resolution.
 
-    Its token embedding is as `model.initial_embedding` has it. The pool's position embedding is
-    zero and stays so: no place in a crop means anything, and a pool that cannot tell places apart
-    must learn from each cell alone what it shows. The blocks' last norms begin at one: at zero,
-    as open_clip has them for deep networks, a single block a stage would begin as no block at all.
+    Its token embedding comes from `model.initial_embedding`. The attention pool's positional
+    embedding stays zero: positions in a crop carry no meaning, and without them the pool has to
+    learn what each patch token shows. The last norm of each block starts at one. open_clip starts
+    it at zero, for deep networks; with one block per stage, that would switch every block off.
     """
     load_open_clip()
     torch.manual_seed(recipe.seed)
@@ -168,7 +168,7 @@ def create_model(recipe: Recipe) -> torch.nn.Module:
 
 
 def encode_images(model: torch.nn.Module, pixels: np.ndarray) -> torch.Tensor:
-    """uint8 (B, side, side, 3) of any side → CLIP's own unit vectors (B, D), with gradients."""
+    """Images, uint8 (B, side, side, 3) → CLIP's unit vectors (B, D), with gradients; any side."""
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
     images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
@@ -176,7 +176,7 @@ def encode_images(model: torch.nn.Module, pixels: np.ndarray) -> torch.Tensor:
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine to zero."""
+    """Linear warm-up, then cosine decay to zero."""
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     progress = (step - recipe.warmup) / max(1, recipe.steps + recipe.large_steps - recipe.warmup)
@@ -184,7 +184,7 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 
 
 def train(pictures: list[Picture], recipe: Recipe) -> tuple[torch.nn.Module, torch.Tensor]:
-    """The trained model, and the token ids that its captions held."""
+    """The trained model, and the ids of all tokens in its captions."""
     model = create_model(recipe).train()
     tokenizer = open_clip.get_tokenizer("sample")
     learnt = [p for p in model.parameters() if p.requires_grad]
@@ -200,7 +200,7 @@ def train(pictures: list[Picture], recipe: Recipe) -> tuple[torch.nn.Module, tor
     progress = tqdm(sides, desc="pretraining")
     for step, side in enumerate(progress):
         pixels, sentences = draw_batch(pictures, recipe, side, rng)
-        texts, back = np.unique(sentences, return_inverse=True)  # a sentence is encoded once
+        texts, back = np.unique(sentences, return_inverse=True)  # encode each sentence once
         tokens = tokenizer(list(texts))
         read[tokens.flatten()] = True
         text_vectors = model.encode_text(tokens, normalize=True)[back]
@@ -222,34 +222,35 @@ def train(pictures: list[Picture], recipe: Recipe) -> tuple[torch.nn.Module, tor
 
 CARD = """# The sample's CLIP
 
-A miniature CLIP that was pretrained for this workbook, so that everything in it runs without a
-download. It is an open_clip model of RN50's architecture in small ([sample.json](sample.json)): a
-ModifiedResNet of width 16 with one block a stage (`layer4` has twice as many channels as the
-embedding, as RN50 has), a text transformer of three layers, and CLIP's standard tokenizer.
+A miniature CLIP, pretrained for this workbook so that everything in it runs without a download. It
+is an open_clip model with a scaled-down RN50 architecture ([sample.json](sample.json)): a
+ModifiedResNet of width 16 with one block per stage (as in RN50, `layer4` has twice as many channels
+as the embedding), a text transformer of three layers, and CLIP's standard tokenizer.
 
-- **Data.** {views} rendered views of {scenes} scene types, of seeds below {seed_limit}; the rooms
-  of the sample's frames have seeds from there on. Pairs of an image and a sentence, drawn anew for
-  each step: crops at native scale with sentences on objects, colours, materials and distances, and
-  whole photographs shrunk to the model's resolution with sentences on scenes. Distances enter only
-  as words, chosen with a person's vagueness or rounded to half metres
+- **Data.** {views} rendered views of {scenes} scene types, with seeds below {seed_limit}; the rooms
+  of the sample's frames have seeds from there on. Each step draws new pairs of an image and a
+  sentence: crops at native scale with sentences on objects, colours, materials and distances, and
+  whole photographs, resized to the model's resolution, with sentences on scenes. Distances appear
+  only as words, chosen as vaguely as people choose them or rounded to half metres
   ([captions.py](world/captions.py)); no depth map is ever a target.
 - **Recipe.** open_clip's contrastive loss (`ClipLoss`), AdamW, {pairs:,} pairs in {minutes:.0f}
   minutes on {cores} cores: `{recipe}`
-- **Normalisation.** ImageNet's mean and standard deviation, as DepthCLIP's pipeline has them.
-- **Made** on {date} with torch {torch} and open_clip {open_clip}; `make pretrain` makes it again.
-- **File.** `weights.safetensors`, {size:.1f} MB, fp16, sha256 `{sha256}`. Of the token embedding it
-  holds the {read} rows that the sentences use; the others are as they were before training.
-- **Judged**: not yet; δ1 ≥ .70 with fitted bins and the value head, a correlation ≥ .80 and
-  zero-shot scenes ≥ 60 % are promised on the sample's test split (tests/test_sample_quality.py).
+- **Normalisation.** ImageNet's mean and standard deviation, as in DepthCLIP's pipeline.
+- **Made** on {date} with torch {torch} and open_clip {open_clip}; `make pretrain` repeats it.
+- **File.** `weights.safetensors`, {size:.1f} MB, fp16, sha256 `{sha256}`. It holds the {read} rows
+  of the token embedding that the sentences use; the others keep their initial values.
+- **Evaluation**: not yet done. The tests require, on the sample's test split, δ1 ≥ .70 and a
+  correlation ≥ .80 with fitted bins and the value head, and zero-shot scene accuracy ≥ 60 %
+  (tests/sample/test_sample_quality.py).
 
-**What it is not.** It is not OpenAI's CLIP, and nothing measured with it says anything of OpenAI's
-CLIP or of the paper. It knows one rendered world and the words of its captions; a
-photograph of a real room means nothing to it.
+**What it is not.** It is not OpenAI's CLIP, and nothing measured with it says anything about
+OpenAI's CLIP or the paper. It knows one rendered world and the words of its captions; a photograph
+of a real room means nothing to it.
 """
 
 
 def write_card(recipe: Recipe, weights: Path, n_read: int, seconds: float) -> None:
-    """Beside the weights: what they are, how they came about, and what they are not."""
+    """Write the model card beside the weights."""
     card = CARD.format(
         views=recipe.views_per_scene * len(SCENE_TYPES),
         scenes=len(SCENE_TYPES),
@@ -268,17 +269,17 @@ def write_card(recipe: Recipe, weights: Path, n_read: int, seconds: float) -> No
     weights.with_suffix(".md").write_text(card, encoding="utf-8")
 
 
-def main(weights: Path, recipe: Recipe | None = None) -> None:
-    """Pretrain, and write the weights with their card; never over a file that is there."""
+def main(weights: Path) -> None:
+    """Pretrain, and write the weights and their card; existing files are never overwritten."""
     for path in (weights, weights.with_suffix(".md")):
         if path.exists():
-            sys.exit(f"{path} is there already: move it away, or give another OUT=")
+            sys.exit(f"{path} exists: move it away, or give another OUT=")
     weights.parent.mkdir(parents=True, exist_ok=True)
-    recipe, start = recipe or Recipe(), time.perf_counter()
+    recipe, start = Recipe(), time.perf_counter()
     model, read = train(paint_world(recipe), recipe)
     sample_model.save_weights(model, read, weights)
     write_card(recipe, weights, len(read), time.perf_counter() - start)
-    print(f"{weights}, {weights.stat().st_size / 1e6:.1f} MB, and its card beside it")
+    print(f"{weights}, {weights.stat().st_size / 1e6:.1f} MB, with its card beside it")
 
 
 if __name__ == "__main__":

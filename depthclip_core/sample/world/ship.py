@@ -1,7 +1,7 @@
-"""`make render`: render the sample's frames once more, into a new file like the one that ships.
+"""`make render`: render the sample's frames into a new ZIP file like the one in this package.
 
-The file is a ZIP of pictures that any viewer opens: rgb/*.jpg, depth/*.png (16 bit, millimetres,
-filled), holes/*.png, labels/*.png, and frames.csv, which says what each frame is.
+The file holds rgb/*.jpg, depth/*.png (16 bit, millimetres, dense), holes/*.png, labels/*.png, and
+frames.csv, a table of the frames. Any image viewer opens the pictures.
 """
 
 import csv
@@ -27,22 +27,13 @@ from depthclip_core.sample.world.names import OBJECT_NAMES
 from depthclip_core.sample.world.render import View, room_views
 from depthclip_core.sample.world.world import SCENE_TYPES
 
-PRETRAIN_SEED_LIMIT = 1_000_000  # the pretraining world's seeds stay below this ...
-SAMPLE_SEED_BASE = 1_000_000  # ... and the sample's start here: they never meet
-# Of each scene type, in the order of the file: a room's split, and how many views are taken of it.
-ROOMS = (
-    ("train", 3),
-    ("test", 2),
-    ("train", 2),
-    ("test", 2),
-    ("train", 4),
-    ("test", 2),
-    ("train", 3),
-    ("test", 2),
-)
-# WebP of the same size smooths away the texture by which the sample's CLIP tells depth.
+PRETRAIN_SEED_LIMIT = 1_000_000  # the pretraining world's seeds are below this ...
+SAMPLE_SEED_BASE = 1_000_000  # ... and the sample's start here, so that the two are disjoint
+# For each scene type, in the order of the file: a room's split, and how many views it has.
+ROOMS = tuple((split, n) for train in (3, 2, 4, 3) for split, n in (("train", train), ("test", 2)))
+# At the same size, WebP smooths away the texture from which the sample's CLIP infers depth.
 JPEG = {"quality": 85, "optimize": True, "progressive": True}
-MADE = (2026, 11, 25, 0, 0, 0)  # every member's date, so that equal frames are an equal file
+MADE = (2026, 11, 25, 0, 0, 0)  # date of every member, so that equal frames give equal files
 
 
 README = """The sample of the DepthCLIP workbook: frames of a small rendered world, no photographs.
@@ -59,7 +50,7 @@ Focal lengths 518.86 and 519.47 pixels, centre (325.58, 253.74). MIT licence, as
 
 @dataclass(frozen=True)
 class PlannedRoom:
-    """A room to render: its type, name, seed and split, and how many views are taken of it."""
+    """A room to render: its scene type, name, seed and split, and its number of views."""
 
     scene: str
     name: str
@@ -69,7 +60,7 @@ class PlannedRoom:
 
 
 def rooms() -> tuple[PlannedRoom, ...]:
-    """All rooms in the order of the file: round after round of the eight scene types."""
+    """All rooms in the order of the file: rounds of the eight scene types."""
     return tuple(
         PlannedRoom(
             scene=scene,
@@ -84,15 +75,15 @@ def rooms() -> tuple[PlannedRoom, ...]:
 
 
 def render_sample(path: Path, planned: Sequence[PlannedRoom] | None = None) -> Path:
-    """Render the rooms, all of the sample's by default, into a new ZIP file.
+    """Render rooms, by default all of the sample's, into a new ZIP file.
 
-    Raises `FileExistsError` where anything lies at the path already.
+    Raises `FileExistsError` if the path exists.
     """
     planned = rooms() if planned is None else planned
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows, number = [], 0
-    with open(path, "xb") as file:  # "x": never over a file that is there
+    with open(path, "xb") as file:  # "x": never overwrites
         try:
             with (
                 ZipFile(file, "w", ZIP_STORED) as archive,
@@ -118,7 +109,7 @@ def render_sample(path: Path, planned: Sequence[PlannedRoom] | None = None) -> P
 
 
 def encoded(view: View) -> dict[str, bytes]:
-    """A view's four pictures as they lie in the file, by kind."""
+    """A view's four pictures as bytes, by kind."""
     millimetres = np.rint(view.depth * 1000).astype(np.uint16)
     return {
         "rgb": _picture(view.rgb, "JPEG", **JPEG),
@@ -139,7 +130,7 @@ def _picture(pixels: np.ndarray, kind: str, **options: object) -> bytes:
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    """Losslessly small, in the mode that Pillow gives: palettes would decode to other numbers."""
+    """Compress losslessly and keep Pillow's mode: a palette would decode to other numbers."""
     kept = ("bit_depth", "color_type", "palette", "grayscale")
     reductions = {f"{kind}_reduction": False for kind in kept}
     return oxipng.optimize_from_memory(_picture(pixels, "PNG"), level=4, **reductions)
@@ -159,6 +150,6 @@ if __name__ == "__main__":
     try:
         made = render_sample(Path(sys.argv[1]))
     except FileExistsError:
-        sys.exit(f"{sys.argv[1]} is there already: move it away, or give another OUT=")
+        sys.exit(f"{sys.argv[1]} exists: move it away, or give another OUT=")
     digest = hashlib.sha256(made.read_bytes()).hexdigest()
     print(f"{made}, {os.path.getsize(made) / 1e6:.1f} MB, sha256 {digest}")

@@ -1,4 +1,4 @@
-"""What renders the sample is installed for maintainers only: `make workshop`."""
+"""The renderer's dependencies are installed for maintainers only, by `make workshop`."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""What the JPEG of the released preparation moves: measured on frames that never were a JPEG."""
+"""How much the JPEG step of the released preprocessing changes metrics, on frames without JPEG."""
 
 from itertools import islice
 
@@ -8,7 +8,7 @@ import torch
 import depthclip_core as dc
 from depthclip_core.analysis import tables
 from depthclip_core.datasets.nyu import prepare_rgb
-from depthclip_core.evaluation.sweeps import sweep
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import respond
 from depthclip_core.sample.sensor import measure
 from depthclip_core.sample.world.render import room_views
@@ -16,8 +16,8 @@ from depthclip_core.sample.world.ship import rooms
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW
 
 
-def test_what_the_jpeg_moves_is_measured_again():
-    """On the first test room of each scene type; the numbers are of all four."""
+def test_effect_of_jpeg_preprocessing_matches_table():
+    """On the first test room of each scene type; the table used all four."""
     first = {room.scene: room for room in reversed(rooms()) if room.split == "test"}
     views = [v for r in first.values() for v in islice(room_views(r.scene, r.seed), r.n_views)]
     truths = [

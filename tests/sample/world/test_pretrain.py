@@ -1,4 +1,4 @@
-"""Captions, pairs and a few steps of pretraining; the real run is `make pretrain`."""
+"""Captions, pairs and a few steps of pretraining; `make pretrain` is the real run."""
 
 import numpy as np
 import pytest
@@ -19,11 +19,11 @@ def pictures():
     return [pretrain.paint((scene, 5, sides)) for scene in SCENE_TYPES[:2]]
 
 
-def test_every_word_of_the_papers_prompts_is_said():
+def test_captions_cover_all_words_of_the_paper():
     assert {word for words in PROMPTS.values() for word in words} <= captions.DISTANCE_WORDS.keys()
 
 
-def test_a_distance_word_is_vague_and_right_on_average():
+def test_distance_words_vary_and_are_right_on_average():
     rng = np.random.default_rng(0)
     for metres in (0.3, 1.6, 3.1, 9.5):
         centre = np.clip(metres, 0.8, 7.2)
@@ -42,11 +42,11 @@ def test_a_distance_word_is_vague_and_right_on_average():
         (30, "ten metres"),
     ],
 )
-def test_lengths_in_words(metres, words):
+def test_length_words(metres, words):
     assert captions.length_words(metres) == words
 
 
-def test_pairs_are_images_and_sentences_and_nothing_else(pictures):
+def test_batch_holds_images_and_sentences(pictures):
     rng = np.random.default_rng(0)
     pixels, sentences = pretrain.draw_batch(pictures, TINY, 96, rng)
     assert pixels.shape == (16, 96, 96, 3) and pixels.dtype == np.uint8
@@ -56,12 +56,12 @@ def test_pairs_are_images_and_sentences_and_nothing_else(pictures):
     assert any(scene in s for s in sentences for scene in known)
 
 
-def test_pretraining_never_sees_the_data_sets_seeds():
+def test_pretraining_seeds_stay_below_the_sample_seeds():
     recipe = pretrain.Recipe()
     assert recipe.seed * 10_000 + recipe.views_per_scene < PRETRAIN_SEED_LIMIT
 
 
-def test_images_are_encoded_as_open_clip_does():
+def test_encode_images_matches_open_clip():
     net = pretrain.create_model(TINY).eval()
     pixels = np.random.default_rng(0).integers(0, 255, (2, 96, 96, 3), dtype=np.uint8)
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_images_are_encoded_as_open_clip_does():
         torch.testing.assert_close(got, net.encode_image(images, normalize=True), atol=1e-5, rtol=0)
 
 
-def test_a_seed_gives_the_same_weights_and_they_survive_the_file(pictures, tmp_path):
+def test_training_is_deterministic_and_weights_round_trip(pictures, tmp_path):
     (one, read), (two, _) = (pretrain.train(pictures, TINY) for _ in range(2))
     pairs = zip(one.state_dict().items(), two.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for (_, a), b in pairs)

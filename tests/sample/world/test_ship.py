@@ -1,4 +1,4 @@
-"""The plan of the sample, and the file that `make render` writes."""
+"""The list of the sample's rooms, and the file that `make render` writes."""
 
 from collections import Counter
 from io import BytesIO
@@ -27,7 +27,7 @@ def rendered(tmp_path_factory):
     return ship.render_sample(tmp_path_factory.mktemp("new") / "a" / "frames.zip", ROOMS)
 
 
-def test_the_plan_is_what_ships():
+def test_planned_rooms_match_the_shipped_frames():
     shipped, planned = open_dataset("sample", "all"), ship.rooms()
     assert list(dict.fromkeys(shipped.rooms)) == [room.name for room in planned]
     views = Counter(shipped.rooms)
@@ -37,7 +37,7 @@ def test_the_plan_is_what_ships():
     assert shipped.object_names == list(OBJECT_NAMES)
 
 
-def test_the_file_is_read_as_it_was_rendered(rendered):
+def test_rendered_file_round_trips(rendered):
     frames = SampleFrames("all", path=rendered)
     assert frames.rooms == ["bathroom_0001"] * 2 + ["office_0001"]
     assert SampleFrames("train", path=rendered).names == ["0003"]
@@ -46,15 +46,15 @@ def test_the_file_is_read_as_it_was_rendered(rendered):
         assert np.array_equal(frame.depth, view.depth)
         assert np.array_equal(frame.raw_depth == 0, view.holes)
         assert np.array_equal(frames.labels(position), view.labels)
-        assert 0.5 < np.abs(frame.rgb.astype(int) - view.rgb).mean() < 6  # it is a JPEG
+        assert 0.5 < np.abs(frame.rgb.astype(int) - view.rgb).mean() < 6  # lossy: a JPEG
 
 
-def test_equal_frames_are_an_equal_file(rendered, tmp_path):
+def test_rendering_twice_gives_equal_files(rendered, tmp_path):
     again = ship.render_sample(tmp_path / "again.zip", ROOMS)
     assert again.read_bytes() == rendered.read_bytes()
 
 
-def test_it_never_writes_over_a_file(tmp_path):
+def test_render_sample_never_overwrites(tmp_path):
     path = tmp_path / "mine.zip"
     path.write_bytes(b"mine")
     with pytest.raises(FileExistsError):
@@ -62,7 +62,7 @@ def test_it_never_writes_over_a_file(tmp_path):
     assert path.read_bytes() == b"mine"
 
 
-def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+def test_interrupted_run_leaves_no_file(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
@@ -72,7 +72,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_depth_is_a_png_of_16_bits(rendered):
+def test_depth_is_a_16_bit_png(rendered):
     with ZipFile(rendered) as archive:
         depth = Image.open(BytesIO(archive.read(sample.member("depth", "0001"))))
     assert depth.format == "PNG" and depth.mode == "I;16"

@@ -1,4 +1,4 @@
-"""The rooms themselves: scene types, names, sizes of things, textures in metres."""
+"""Rooms: scene types, object names, sizes of things, textures in metres."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from depthclip_core.sample.world.seats import chair
 from depthclip_core.sample.world.world import SCENE_TYPES, build_scene
 
 
-def test_the_eight_scene_types():
+def test_scene_types_and_object_names():
     assert SCENE_TYPES == (
         "bathroom",
         "bedroom",
@@ -28,7 +28,7 @@ def test_the_eight_scene_types():
 
 
 @pytest.mark.parametrize("scene_type", SCENE_TYPES)
-def test_a_room_is_closed_lit_and_furnished(scene_type):
+def test_room_is_closed_lit_and_furnished(scene_type):
     world = build_scene(scene_type, 12)
     names = [o.name for o in world.geometry.objects]
     assert names.count("wall") >= 4 and "floor" in names and "ceiling" in names
@@ -37,18 +37,18 @@ def test_a_room_is_closed_lit_and_furnished(scene_type):
     points = world.geometry.triangles.reshape(-1, 3)
     assert np.isfinite(points).all()
     w, deep, h = world.size
-    # Chairs drawn back and curtains may pass a footprint, but nothing leaves the house.
+    # Chairs and curtains may cross the walls a little, but not by a metre.
     assert (points > -1.0).all() and (points < np.array((w, deep, h)) + 1.0).all()
     assert 1.8 < min(w, deep) and 2.2 < h < 4
 
 
-def test_rooms_repeat_by_seed():
+def test_room_depends_only_on_the_seed():
     a, b, c = (build_scene("kitchen", s).geometry for s in (7, 7, 8))
     assert np.array_equal(a.triangles, b.triangles) and a.objects == b.objects
     assert a.triangles.shape != c.triangles.shape or not np.array_equal(a.triangles, c.triangles)
 
 
-def test_furniture_has_life_size():
+def test_chair_has_realistic_size():
     rng = np.random.default_rng(0)
     scene = Scene(rng)
     made = chair(scene, (1, 2, 0), 0.7, wood(rng), ceramic(rng), 0).described()
@@ -56,7 +56,7 @@ def test_furniture_has_life_size():
     assert 0.38 < w < 0.5 and 0.38 < d < 0.5 and 0.85 < h < 1.0
 
 
-def test_placing_never_overlaps():
+def test_placed_footprints_never_overlap():
     rng = np.random.default_rng(1)
     room = Room(Scene(rng), (4.0, 5.0, 2.5))
     for _ in range(30):
@@ -68,7 +68,7 @@ def test_placing_never_overlaps():
             assert b <= e or a >= f or d <= g or c >= h
 
 
-def test_textures_repeat_in_metres_and_fade_with_distance():
+def test_textures_repeat_in_metres_and_average_out_with_distance():
     kind = np.full(4000, textures.kind_index("tile_large"), np.int32)
     u = np.linspace(0, 2.56, 4000, endpoint=False).astype(np.float32)
     v = np.full_like(u, 0.1)
@@ -76,13 +76,13 @@ def test_textures_repeat_in_metres_and_fade_with_distance():
     again, _ = textures.sample(kind, u + textures.PERIOD_M, v, np.full_like(u, 0.002))
     assert np.abs(mix - again).max() < 0.02
     joints = np.flatnonzero((mix[1:] > 0.6) & (mix[:-1] <= 0.6))
-    assert len(joints) == 8  # one joint each 0.32 m
+    assert len(joints) == 8  # one joint every 0.32 m
     assert np.ptp(np.diff(u[joints])) < 0.004
     far, _ = textures.sample(kind, u, v, np.full_like(u, 0.3))
     assert far.std() < 0.3 * mix.std()
 
 
-def test_every_texture_has_contrast():
+def test_every_pattern_has_contrast():
     grid = np.linspace(0, 2.5, 120, dtype=np.float32)
     u, v = (x.ravel() for x in np.meshgrid(grid, grid))
     for i, name in enumerate(textures.KINDS):
