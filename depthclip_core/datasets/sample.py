@@ -46,7 +46,7 @@ class SampleFrames(Dataset):
         self.released_preprocessing, self.path = released_preprocessing, Path(path)
         self.title = f"sample, {split}"
         if checksum(self.path) != sample.FRAMES_SHA256 and self.path == sample.FRAMES:
-            raise DepthClipError(f"{path} is damaged: install the package again")
+            raise DepthClipError(f"{path} is damaged: reinstall the package")
         try:
             # In memory, so that forked processes do not share one file position.
             self._file = ZipFile(BytesIO(self.path.read_bytes()))
@@ -148,7 +148,7 @@ def checksum(path: Path) -> str:
     try:
         about = os.stat(path)
     except OSError:
-        raise DepthClipError(f"no file at {path}: install the package again") from None
+        raise DepthClipError(f"no file at {path}: reinstall the package") from None
     return _checksum(path, about.st_size, about.st_mtime_ns)
 
 
