@@ -18,7 +18,7 @@ from torch import Tensor
 
 from depthclip_core.analysis import tables
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import checked_similarities
 from depthclip_core.settings import MAX_DEPTH, PROMPTS, published_name
 
@@ -147,7 +147,7 @@ def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.Da
     "no telling".
     """
     table = intervals(rows - reference, seed)
-    higher = table.index.isin(list(HIGHER_IS_BETTER))
+    higher = [METRICS[metric].higher_is_better for metric in table.index]
     gain = np.where(higher, table["low"], -table["high"])  # the least that the rows may gain
     loss = np.where(higher, table["high"], -table["low"])  # the most
     verdict = np.select([gain > 0, loss < 0], ["better", "worse"], "no telling")

@@ -14,7 +14,7 @@ from scipy.stats import bootstrap
 from depthclip_core.analysis import published
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.baselines import READINGS, lower_bound
-from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.protocols import Protocol
 from depthclip_core.evaluation.sweep import LEVELS, Sweep
 from depthclip_core.settings import PUBLISHED_METRICS
@@ -77,9 +77,9 @@ def best_partitions(table: pd.DataFrame) -> pd.DataFrame:
     table: rows (scene, bins), as from `scene_means` or `published.partitions`. "–" where a scene
     has no number.
     """
-    metrics = [metric for metric in table.columns if metric in PUBLISHED_METRICS]
+    metrics = [metric for metric in table.columns if metric in METRICS]
     # The signs make lower better everywhere.
-    signed = table[metrics] * [-1 if metric in HIGHER_IS_BETTER else 1 for metric in metrics]
+    signed = table[metrics] * [-METRICS[metric].sign for metric in metrics]
     kinds = list(dict.fromkeys(table.index.get_level_values("scene")))
     best = {
         kind: {m: column.idxmin() if column.notna().any() else "–" for m, column in rows.items()}
@@ -99,7 +99,7 @@ def gains(
     """
     if named is None:
         named = dict(published.gains().index)
-    metrics = [metric for metric in table.columns if metric in PUBLISHED_METRICS]
+    metrics = [metric for metric in table.columns if metric in METRICS]
     partitions = table.index.get_level_values("bins").unique()
     for bins in (*named.values(), baseline):
         if bins not in partitions:

@@ -16,9 +16,9 @@ from depthclip_core.clip.library import create_model
 from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
 from depthclip_core.encoding.store import CHUNK, Store
-from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import depth_maps, predict_depth, project, respond
-from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
+from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW
 
 WORDS = PROMPTS["original"]
 METRES = BINS["original"]
@@ -204,7 +204,7 @@ def precision_drift(device: torch.device) -> list[dict]:
             )
             exact.setdefault(head, (maps, means))
             difference = np.abs(maps - exact[head][0])
-            moved = (means - exact[head][1])[list(PAPER_METRICS)].abs()
+            moved = (means - exact[head][1])[list(PUBLISHED_METRICS)].abs()
             rows.append(
                 {
                     "precision": precision,

@@ -22,10 +22,10 @@ from depthclip_core.encoding.passes import collect_responses, encode
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.quadratic import error_forms
-from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import respond
 from depthclip_core.method.similarities import bin_weights
-from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW, TEMPERATURE
+from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW, TEMPERATURE
 
 
 class GeneratedFrames(Dataset):
@@ -86,7 +86,7 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
                 "released"
             ]
             bins = dict(BINS) if prompts == "original" else {"original": METRES}
-            means = sweep(ground_truths, similarities, bins).means()[list(PAPER_METRICS)]
+            means = sweep(ground_truths, similarities, bins).means()[list(PUBLISHED_METRICS)]
             ours |= {(prompts, row[0]): mean for row, mean in means.iterrows()}
         first_seconds = time.perf_counter() - start
         start = time.perf_counter()

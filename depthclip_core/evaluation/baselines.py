@@ -1,18 +1,25 @@
 """What a system that sees nothing scores: random depth in both readings, and the best constants."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 import torch
 
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER, METRICS, checked_depth, evaluate
+from depthclip_core.evaluation.metrics import (
+    METRICS,
+    checked_depth,
+    evaluate,
+    finished,
+    terms_of,
+)
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.method.depth import upsample
 from depthclip_core.settings import MAX_DEPTH
 
 READINGS = ("pixel", "cell")
+CANDIDATES = 16  # constants whose terms are computed at once
 
 
 def random_depth(
@@ -47,23 +54,29 @@ def lower_bound(
 ) -> pd.DataFrame:
     """Scores of random depth in 0–10 m, rows as from `evaluate`.
 
-    ground_truth: (B, 480, 640), metres, holes 0. reading: see `random_depth`. Per pixel each
-    metric has a closed form, its expectation over the draws (for rmse, rmse_log and silog the root
-    of an expectation, which many pixels reach); drawn=True draws instead. On the cell grid it is
-    always drawn, and so it is by a protocol that aligns predictions.
-    Raises `DepthClipError` for ground truth that is NaN, infinite or negative, as `evaluate`.
+    ground_truth: (B, 480, 640), metres, holes 0. reading: see `random_depth`. Per pixel a metric is
+    its expectation over the draws, in closed form, if all its terms have one (for rmse, rmse_log
+    and silog the root of an expectation, which many pixels reach); drawn=True draws instead. Other
+    metrics are drawn, and so are all on the cell grid and under a protocol that aligns predictions.
+    Raises `DepthClipError` for ground truth that is NaN, infinite or negative, as `evaluate` does,
+    and with drawn=False where a metric has no closed form.
     """
     protocol = resolve_protocol(protocol)
-    closed = reading == "pixel" and not protocol.align
-    if closed and not drawn:
-        truth = checked_depth("ground truth", ground_truth, {protocol.frame})
-        return _expected(truth, protocol)
-    if drawn is False:
+    closed = []
+    if reading == "pixel" and not protocol.align and not drawn:
+        closed = [name for name in METRICS if all(t.mean_of_noise for t in terms_of([name]))]
+    if drawn is False and len(closed) < len(METRICS):
+        missing = next(name for name in METRICS if name not in closed)
         raise DepthClipError(
-            "the lower bound has a closed form per pixel and without alignment only: draw it"
+            f"the lower bound of {missing} has no closed form here (there is one per pixel and "
+            "without alignment only): leave out drawn=False"
         )
+    if len(closed) == len(METRICS):
+        truth = checked_depth("ground truth", ground_truth, {protocol.frame})
+        return _expected(truth, protocol, closed)
     depth = random_depth(len(ground_truth), reading, seed=seed, grid=grid, protocol=protocol)
-    return evaluate(depth, ground_truth, protocol)
+    rows = evaluate(depth, ground_truth, protocol)
+    return rows.assign(**_expected(ground_truth, protocol, closed)[closed])
 
 
 def constant_depth(metres: float, n: int, protocol: str | Protocol = "released") -> np.ndarray:
@@ -90,12 +103,17 @@ def best_constants(
     shares = np.array([s for s in (_shares(t, protocol) for t in ground_truths) if s is not None])
     if not len(shares):
         raise DepthClipError("no constant is best: no frame has a valid pixel")
-    g = _counted_depths(protocol)
-    # One table of costs (candidates × depths) at a time: together they are large.
-    means = {name: cost(candidates[:, None], g) @ shares.T for name, cost in _COSTS.items()}
-    mean = {name: values.mean(1) for name, values in _moments_to_metrics(means).items()}
-    best = {m: v.argmax() if m in HIGHER_IS_BETTER else v.argmin() for m, v in mean.items()}
-    return pd.Series({metric: candidates[index] for metric, index in best.items()})
+    seen = shares.any(axis=0)
+    g, shares = _counted_depths(protocol)[seen], shares[:, seen].T
+    # The values of a term, candidates × depths, in blocks that stay in the processor's cache.
+    blocks = np.array_split(candidates[:, None], -(-candidates.size // CANDIDATES))
+    means = {
+        term: np.concatenate([term.of(block, g) @ shares for block in blocks])
+        for term in terms_of(METRICS)
+    }
+    mean = {name: values.mean(1) for name, values in finished(METRICS, means).items()}
+    best = {name: (METRICS[name].sign * values).argmax() for name, values in mean.items()}
+    return pd.Series({name: candidates[index] for name, index in best.items()})
 
 
 def _counted_depths(protocol: Protocol) -> np.ndarray:
@@ -115,77 +133,21 @@ def _shares(truth: np.ndarray, protocol: Protocol) -> np.ndarray | None:
     return np.bincount(millimetres - 1, minlength=n) / mask.sum()
 
 
-def _near(power: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    return lambda p, g: (np.maximum(p / g, g / p) < 1.25**power).astype(float)
-
-
-# What a pixel adds to the means that the metrics are made of: functions of prediction and truth.
-_COSTS = {
-    "delta1": _near(1),
-    "delta2": _near(2),
-    "delta3": _near(3),
-    "abs_rel": lambda p, g: np.abs(p - g) / g,
-    "log10": lambda p, g: np.abs(np.log10(p) - np.log10(g)),
-    "mae": lambda p, g: np.abs(p - g),
-    "sq_rel": lambda p, g: (p - g) ** 2 / g,
-    "square": lambda p, g: (p - g) ** 2,
-    "log": lambda p, g: np.log(p) - np.log(g),
-    "square_log": lambda p, g: (np.log(p) - np.log(g)) ** 2,
-}
-
-
-def _moments_to_metrics(moments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Means of per-pixel terms → the metrics, roots taken last; in the order of `METRICS`."""
-    spread = moments["square_log"] - moments["log"] ** 2
-    values = moments | {
-        "rmse": np.sqrt(moments["square"]),
-        "rmse_log": np.sqrt(moments["square_log"]),
-        "silog": 100 * np.sqrt(np.maximum(spread, 0)),
-    }
-    return {metric: values[metric] for metric in METRICS}
-
-
-def _expected(ground_truth: np.ndarray, protocol: Protocol) -> pd.DataFrame:
+def _expected(ground_truth: np.ndarray, protocol: Protocol, metrics: list[str]) -> pd.DataFrame:
     """Closed-form scores of per-pixel noise, a row per frame."""
     rows = []
     inside = _inside(protocol.window, protocol.frame)
+    # A draw below the near limit is no prediction and does not count.
+    limits = protocol.min_depth, protocol.max_depth
     for truth in ground_truth:
         mask = protocol.valid_mask(truth, np.full(protocol.frame, protocol.max_depth)) & inside
-        terms = _expected_terms(truth[mask].astype(np.float64), protocol)
-        means = {name: term.mean() if mask.any() else np.nan for name, term in terms.items()}
-        rows.append(_moments_to_metrics(means) | {"n_pixels": int(mask.sum())})
-    return pd.DataFrame(rows, columns=[*METRICS, "n_pixels"])
-
-
-def _expected_terms(g: np.ndarray, protocol: Protocol) -> dict[str, np.ndarray]:
-    """Expectations over p uniform in (a, b) of the terms of `_COSTS`, for each g in it.
-
-    (a, b) are the protocol's limits: a draw below a is no prediction and does not count.
-    """
-    a, b = protocol.min_depth, protocol.max_depth
-    ln_g = np.log(g)
-
-    def antiderivative(p: np.ndarray | float) -> np.ndarray:  # of ln p − ln g
-        return p * np.log(p) - p - p * ln_g
-
-    def antiderivative_square(p: np.ndarray | float) -> np.ndarray:  # of (ln p − ln g)²
-        log = np.log(p) - ln_g
-        return p * (log**2 - 2 * log + 2)
-
-    low, middle, high = antiderivative(a), antiderivative(g), antiderivative(b)
-    error = ((g - a) ** 2 + (b - g) ** 2) / 2
-    square = ((b - g) ** 3 + (g - a) ** 3) / 3
-    integrals = {
-        **{f"delta{i}": np.minimum(b, g * 1.25**i) - np.maximum(a, g / 1.25**i) for i in (1, 2, 3)},
-        "abs_rel": error / g,
-        "log10": (low + high - 2 * middle) / np.log(10),
-        "mae": error,
-        "sq_rel": square / g,
-        "square": square,
-        "log": high - low,
-        "square_log": antiderivative_square(b) - antiderivative_square(a),
-    }
-    return {name: integral / (b - a) for name, integral in integrals.items()}
+        g = truth[mask].astype(np.float64)
+        means = {
+            term: term.mean_of_noise(g, *limits).mean() if g.size else np.nan
+            for term in terms_of(metrics)
+        }
+        rows.append(finished(metrics, means) | {"n_pixels": g.size})
+    return pd.DataFrame(rows, columns=[*metrics, "n_pixels"])
 
 
 def _inside(window, shape: tuple[int, int]) -> np.ndarray:

@@ -1,80 +1,96 @@
-"""Depth metrics, pure functions of the valid pixels, and their evaluation over many frames.
+"""The table of metrics, and their evaluation over many frames.
 
-p is the prediction, g the ground truth: float64 arrays of n valid pixels, metres, positive. Of
-pixels that are not finite no metric is finite.
+An entry of `METRICS` says all that is known of a metric. `evaluate`, `summarise`, the baselines,
+`sweep`, `search`, tables and figures read it there: a new metric is one `register` call.
 """
 
-from collections.abc import Iterable, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.evaluation import terms
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol, scale_and_shift
+from depthclip_core.evaluation.terms import Term
 
 
-def delta(p: np.ndarray, g: np.ndarray, power: int) -> float:
-    """Share of pixels with max(p/g, g/p) < 1.25^power.
+def _identity(mean):
+    return mean
 
-    >>> delta(np.array([1.0, 2.0]), np.array([1.1, 3.0]), power=1)
-    0.5
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric: how it is called, which end is better, how it is computed.
+
+    label, unit: for tables and axes. terms: what is averaged over a frame's valid pixels.
+    finish: those means → the metric; of numbers, or of arrays element by element.
     """
-    if not (np.isfinite(p).all() and np.isfinite(g).all()):
-        return float("nan")  # no comparison with NaN is true: the pixel would count as wrong
-    return float(np.mean(np.maximum(p / g, g / p) < 1.25**power))
+
+    name: str
+    label: str
+    terms: tuple[Term, ...]
+    finish: Callable = _identity
+    unit: str = ""
+    higher_is_better: bool = False
+
+    def __call__(self, p: np.ndarray, g: np.ndarray) -> float:
+        """The metric of n pixels: float64 predictions and ground truths (n,), positive metres.
+
+        >>> METRICS["delta1"](np.array([1.0, 2.0]), np.array([1.1, 3.0]))
+        0.5
+        """
+        return float(self.finish(*(term.of(p, g).mean() for term in self.terms)))
+
+    @property
+    def title(self) -> str:
+        """Label with unit: "rmse (m)"."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def sign(self) -> int:
+        """1 if higher is better, else −1: sign · metric is best at its largest."""
+        return 1 if self.higher_is_better else -1
 
 
-def abs_rel(p: np.ndarray, g: np.ndarray) -> float:
-    """mean |p − g| / g ("rel")."""
-    return float(np.mean(np.abs(p - g) / g))
+METRICS: dict[str, Metric] = {}
 
 
-def sq_rel(p: np.ndarray, g: np.ndarray) -> float:
-    """mean (p − g)² / g, metres."""
-    return float(np.mean((p - g) ** 2 / g))
+def register(metric: Metric) -> Metric:
+    """Add a metric to the table; `DepthClipError` if its name is taken."""
+    if metric.name in METRICS:
+        raise DepthClipError(f"there is a metric {metric.name!r} already: choose another name")
+    METRICS[metric.name] = metric
+    return metric
 
 
-def log10(p: np.ndarray, g: np.ndarray) -> float:
-    """mean |log10 p − log10 g|."""
-    return float(np.mean(np.abs(np.log10(p) - np.log10(g))))
+def resolve_metric(name: str) -> Metric:
+    """A metric by its name; `DepthClipError` for an unknown one."""
+    if name not in METRICS:
+        raise unknown_name("metric", name, METRICS)
+    return METRICS[name]
 
 
-def rmse(p: np.ndarray, g: np.ndarray) -> float:
-    """sqrt(mean (p − g)²), metres."""
-    return float(np.sqrt(np.mean((p - g) ** 2)))
+def _spread(log, square_log):
+    """100 · standard deviation: the scale-invariant log error in KITTI's and BTS's units."""
+    return 100 * np.sqrt(np.maximum(square_log - log**2, 0))
 
 
-def mae(p: np.ndarray, g: np.ndarray) -> float:
-    """mean |p − g|, metres."""
-    return float(np.mean(np.abs(p - g)))
-
-
-def rmse_log(p: np.ndarray, g: np.ndarray) -> float:
-    """sqrt(mean (ln p − ln g)²)."""
-    return float(np.sqrt(np.mean((np.log(p) - np.log(g)) ** 2)))
-
-
-def silog(p: np.ndarray, g: np.ndarray) -> float:
-    """100 · sqrt(var(ln p − ln g)): the scale-invariant log error in KITTI's and BTS's units."""
-    return float(100 * np.std(np.log(p) - np.log(g)))
-
-
-METRICS = MappingProxyType(
-    {
-        "delta1": lambda p, g: delta(p, g, 1),
-        "delta2": lambda p, g: delta(p, g, 2),
-        "delta3": lambda p, g: delta(p, g, 3),
-        "abs_rel": abs_rel,
-        "log10": log10,
-        "rmse": rmse,
-        "mae": mae,
-        "sq_rel": sq_rel,
-        "rmse_log": rmse_log,
-        "silog": silog,
-    }
-)
-HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
+for _metric in (
+    Metric("delta1", "δ < 1.25", terms.WITHIN[:1], higher_is_better=True),
+    Metric("delta2", "δ < 1.25²", terms.WITHIN[1:2], higher_is_better=True),
+    Metric("delta3", "δ < 1.25³", terms.WITHIN[2:], higher_is_better=True),
+    Metric("abs_rel", "rel", (terms.ABS_REL,)),
+    Metric("log10", "log10", (terms.ABS_LOG10,)),
+    Metric("rmse", "rmse", (terms.SQUARE_ERROR,), np.sqrt, "m"),
+    Metric("mae", "mae", (terms.ABS_ERROR,), unit="m"),
+    Metric("sq_rel", "sq rel", (terms.SQ_REL,), unit="m"),
+    Metric("rmse_log", "rmse log", (terms.SQUARE_LOG,), np.sqrt),
+    Metric("silog", "silog", (terms.LOG, terms.SQUARE_LOG), _spread),
+):
+    register(_metric)
 
 
 def evaluate(
@@ -144,8 +160,21 @@ def pooled_correlation(
 def _score(depth: np.ndarray, ground_truth: np.ndarray, protocol: Protocol) -> dict[str, float]:
     """All metrics of one frame."""
     p, g = _valid_pixels(depth, ground_truth, protocol)
-    scores = {name: metric(p, g) if p.size else np.nan for name, metric in METRICS.items()}
-    return scores | {"n_pixels": p.size}
+    if not p.size:
+        return dict.fromkeys(METRICS, np.nan) | {"n_pixels": 0}
+    means = {term: term.of(p, g).mean() for term in terms_of(METRICS)}
+    return finished(METRICS, means) | {"n_pixels": p.size}
+
+
+def terms_of(names: Iterable[str]) -> list[Term]:
+    """The terms that the named metrics are made of, each once."""
+    return list(dict.fromkeys(term for name in names for term in METRICS[name].terms))
+
+
+def finished(names: Iterable[str], means: Mapping[Term, ArrayLike]) -> dict[str, ArrayLike]:
+    """The named metrics, from the mean of each of their terms: numbers or arrays."""
+    chosen = ((name, METRICS[name]) for name in names)
+    return {name: metric.finish(*(means[t] for t in metric.terms)) for name, metric in chosen}
 
 
 def _valid_pixels(

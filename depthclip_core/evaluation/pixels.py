@@ -120,29 +120,46 @@ def overlap_interpolation(
     )
 
 
+@dataclass(frozen=True, eq=False)
 class PixelMaps:
-    """B maps at H × W pixels, computed some rows at a time: down · columns.
+    """B maps at H × W pixels, computed some rows at a time: each lies between two rows of columns.
 
-    down: (H, h), with few values other than zero in a row. columns: (B, h, W). Both float32.
+    columns: (B, h, W) float32. between, shares: (H, 2), which two of the h rows, int64, and how
+    much of each, float32.
     """
 
-    def __init__(self, down: np.ndarray, columns: np.ndarray):
-        self.down, self.columns = down, columns
-        self.shape = (len(columns), len(down), columns.shape[2])
-        used = down != 0
-        self._first = used.argmax(axis=1)
-        self._end = used.shape[1] - used[:, ::-1].argmax(axis=1)
+    columns: np.ndarray
+    between: np.ndarray
+    shares: np.ndarray
 
-    def rows(self, top: int, bottom: int, out: np.ndarray | None = None) -> np.ndarray:
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(B, H, W)."""
+        return len(self.columns), len(self.between), self.columns.shape[2]
+
+    def rows(self, top: int, bottom: int) -> np.ndarray:
         """Rows top:bottom of all maps, float32 (B, bottom − top, W)."""
-        cells = slice(self._first[top:bottom].min(), self._end[top:bottom].max())
-        return np.matmul(self.down[top:bottom, cells], self.columns[:, cells], out=out)
+        between, shares = self.between[top:bottom], self.shares[top:bottom, :, None]
+        above, below = (self.columns[:, between[:, k]] for k in (0, 1))
+        return above * shares[:, 0] + below * shares[:, 1]
 
 
 def pixel_maps(cells: np.ndarray, protocol: Protocol) -> PixelMaps:
     """Maps of cells (B, h, w), upsampled, at the pixels of a `Truth`."""
-    down, across = overlap_interpolation(cells.shape[1:], protocol)
-    return PixelMaps(down, cells @ across.T)
+    _, across = overlap_interpolation(cells.shape[1:], protocol)
+    return PixelMaps(cells @ across.T, *_steps(cells.shape[1:], protocol))
+
+
+@lru_cache(maxsize=32)
+def _steps(grid: tuple[int, int], protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """Between which two rows of cells each row of pixels lies, and the share of each: (H, 2)."""
+    down, _ = overlap_interpolation(grid, protocol)
+    first = np.minimum((down != 0).argmax(axis=1), max(0, grid[0] - 2))
+    between = np.stack([first, np.minimum(first + 1, grid[0] - 1)], axis=1)
+    shares = np.take_along_axis(down, between, axis=1)
+    if grid[0] == 1:
+        shares[:, 1] = 0
+    return between, shares
 
 
 def moments(maps: PixelMaps, truth: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.evaluation.kernels import GROUP
-from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER, METRICS
+from depthclip_core.evaluation.frame_scores import align, scores
+from depthclip_core.evaluation.metrics import resolve_metric
 from depthclip_core.evaluation.pixels import (
     PixelMaps,
     Truth,
@@ -25,7 +25,6 @@ from depthclip_core.evaluation.pixels import (
 )
 from depthclip_core.evaluation.pixels import pixel_maps as upsampled
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
-from depthclip_core.evaluation.ratios import align, scores
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import BINS, TEMPERATURE
 
@@ -73,8 +72,7 @@ def search(
     (metres). The result is at least as good on these frames as each of them.
     Raises `DepthClipError` for unknown names, and where no frame has a valid pixel.
     """
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
+    sign = resolve_metric(metric).sign
     protocol = resolve_protocol(protocol)
     low, high = limits
     if not protocol.min_depth < low < high < np.inf:
@@ -101,12 +99,11 @@ def search(
         return np.mean([_score(*s, partitions, metric, protocol) for s in samples], axis=0)
 
     starts = {name: np.sort(np.clip(b, *limits)) for name, b in _starts(samples).items()}
-    sign = -1 if metric in HIGHER_IS_BETTER else 1
     random = np.sort(
         rng.uniform(*limits, (POPULATION - len(starts), similarities.shape[2])), axis=1
     )
     result = differential_evolution(
-        lambda x: sign * coarse(np.sort(x.T, axis=1)),
+        lambda x: -sign * coarse(np.sort(x.T, axis=1)),
         [limits] * similarities.shape[2],
         init=np.vstack([*starts.values(), random]),
         maxiter=GENERATIONS,
@@ -129,7 +126,7 @@ def search(
         {"bins": [tuple(b.tolist()) for b in bins], "train": exact[metric].to_numpy()},
         index=list(tried),
     ).assign(coarse=coarse(bins))
-    candidates = candidates.sort_values("train", ascending=sign == 1, kind="stable")
+    candidates = candidates.sort_values("train", ascending=sign == -1, kind="stable")
     first = candidates.iloc[0]
     n_frames = int(exact["n_frames"].iloc[0])
     return Found(first["bins"], metric, first["train"], first["coarse"], n_frames, candidates)
@@ -152,8 +149,6 @@ def _sample(
     whole = counted(truth, protocol)
     if not whole.n_valid:
         return None
-    columns = -(-n // GROUP)
-    n = GROUP * columns
     valid = np.flatnonzero(whole.valid_mask)
     valid = valid[np.argsort(whole.depth.ravel()[valid], kind="stable")]
     # A frame with fewer valid pixels than n gives some of them twice: all weigh the same still.
@@ -162,18 +157,19 @@ def _sample(
     maps = upsampled(cells, protocol)
     weights = maps.rows(0, maps.shape[1]).reshape(len(cells), -1)[:, drawn]
     depth, inverse, counts = (
-        a.ravel()[drawn].reshape(GROUP, columns)
-        for a in (whole.depth, whole.inverse, whole.valid_mask)
+        array.ravel()[None, drawn] for array in (whole.depth, whole.inverse, whole.valid_mask)
     )
-    sampled = PixelMaps(np.eye(GROUP, dtype=np.float32), weights.reshape(-1, GROUP, columns))
-    return sampled, Truth(depth, inverse, counts, n)
+    # One row of cells, which are the pixels themselves.
+    between, shares = np.zeros((1, 2), dtype=np.int64), np.array([[1, 0]], dtype=np.float32)
+    columns = np.ascontiguousarray(weights)[:, None]
+    return PixelMaps(columns, between, shares), Truth(depth, inverse, counts, n)
 
 
 def _score(
     maps: PixelMaps, truth: Truth, partitions: np.ndarray, metric: str, protocol: Protocol
 ) -> np.ndarray:
     """The metric of each partition on one frame's sample, (P,)."""
-    return scores(align(maps, partitions, partitions, truth, protocol), [metric])[:, 0]
+    return scores(align(maps, partitions, truth, protocol), [metric])[:, 0]
 
 
 def _starts(samples: Sequence[tuple[PixelMaps, Truth]]) -> dict[str, np.ndarray]:

@@ -16,8 +16,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from depthclip_core.devices import resolve_device
-from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.evaluation.metrics import METRICS
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.frame_scores import align, scores
+from depthclip_core.evaluation.metrics import resolve_metric
 from depthclip_core.evaluation.pixels import (
     Truth,
     cell_weights,
@@ -27,11 +28,9 @@ from depthclip_core.evaluation.pixels import (
     pixel_maps,
 )
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
-from depthclip_core.evaluation.ratios import align, scores
 from depthclip_core.method.similarities import logit_factor
-from depthclip_core.settings import TEMPERATURE
+from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE
 
-PAPER_METRICS = ("delta1", "delta2", "delta3", "abs_rel", "log10", "rmse")
 LEVELS = ("bins", "temperature", "protocol")
 
 
@@ -91,7 +90,7 @@ def sweep(
     protocols: Sequence[str | Protocol] = ("released",),
     *,
     names: Sequence[str] | None = None,
-    metrics: Sequence[str] = PAPER_METRICS,
+    metrics: Sequence[str] = PUBLISHED_METRICS,
     device: str | torch.device = "cpu",
     threads: int = 1,
     progress: bool = False,
@@ -119,8 +118,7 @@ def sweep(
         if not len(some):
             raise DepthClipError(f"a sweep needs at least one {what}")
     for metric in metrics:
-        if metric not in METRICS:
-            raise unknown_name("metric", metric, METRICS)
+        resolve_metric(metric)
     for temperature in temperatures:
         logit_factor(temperature)
     resolved = [resolve_protocol(protocol) for protocol in protocols]
@@ -228,12 +226,12 @@ def _score_frame(
         if not pixels.n_valid:
             continue
         cells = cell_weights(views, temperature, protocol.flip)
-        mix = partitions
+        coefficients = partitions
         if len(partitions) < len(cells):  # fewer maps of depth than of weights
             cells = np.tensordot(partitions.astype(np.float32), cells, 1)
-            mix = np.eye(len(partitions))
+            coefficients = np.eye(len(partitions))
         maps = pixel_maps(cells, protocol)
         for index in indices:
-            ratios = align(maps, mix, partitions, pixels, settings[index][1])
-            values[index] = scores(ratios, metrics, device)
+            predictions = align(maps, coefficients, pixels, settings[index][1])
+            values[index] = scores(predictions, metrics, device)
     return values, counts

@@ -6,18 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.plots.style import MARKS, name_rows
 from depthclip_core.settings import PUBLISHED_METRICS
 
-LABELS = {
-    "delta1": "δ < 1.25",
-    "delta2": "δ < 1.25²",
-    "delta3": "δ < 1.25³",
-    "abs_rel": "rel",
-    "log10": "log10",
-    "rmse": "rmse (m)",
-}
 NOT_JUDGED = "0.6"
 VERDICT_COLOURS = {"agrees": "C0", "differs": "C1", "not comparable": NOT_JUDGED}
 MARKERS = dict(zip(PUBLISHED_METRICS, "osDv^P", strict=True))
@@ -25,8 +17,7 @@ MARKERS = dict(zip(PUBLISHED_METRICS, "osDv^P", strict=True))
 
 def label(metric: str) -> str:
     """A metric's name for an axis, with which end of it is better."""
-    arrow = "↑" if metric in HIGHER_IS_BETTER else "↓"
-    return f"{LABELS.get(metric, metric)} {arrow}"
+    return f"{METRICS[metric].title} {'↑' if METRICS[metric].higher_is_better else '↓'}"
 
 
 def show_scores(
@@ -37,7 +28,7 @@ def show_scores(
     scores: rows partitions; columns mean, and low and high where intervals are known. A dashed line
     stands at the baseline's mean, where it is one of the partitions.
     """
-    best = scores["mean"].idxmax() if metric in HIGHER_IS_BETTER else scores["mean"].idxmin()
+    best = (METRICS[metric].sign * scores["mean"]).idxmax()
     for row, (name, score) in enumerate(scores.iterrows()):
         if "low" in scores:
             ax.plot([score["low"], score["high"]], [row, row], color="C0", lw=1.6, alpha=0.5)
@@ -138,7 +129,9 @@ def show_against(ax: Axes, ledger: pd.DataFrame, title: str = "", scale: str = "
     )
     ax.plot(ends, ends, color="0.8", lw=1, zorder=0)
     for metric in [name for name in PUBLISHED_METRICS if name in set(both["metric"])]:
-        ax.scatter([], [], s=24, marker=MARKERS[metric], fc="none", ec="0.3", label=LABELS[metric])
+        ax.scatter(
+            [], [], s=24, marker=MARKERS[metric], fc="none", ec="0.3", label=METRICS[metric].title
+        )
     if len(both):
         ax.legend(fontsize="small", handletextpad=0.2)
     ax.set(xscale=scale, yscale=scale, xlim=ends, ylim=ends, aspect="equal", title=title)
@@ -153,7 +146,7 @@ def show_against(ax: Axes, ledger: pd.DataFrame, title: str = "", scale: str = "
 def ours_against_printed(ledger: pd.DataFrame, title: str) -> Figure:
     """Three panels of `show_against`: deltas, errors (logarithmic), gains. Colours are verdicts."""
     gain = ledger["table"] == "gains"
-    delta = ledger["metric"].isin(HIGHER_IS_BETTER)
+    delta = ledger["metric"].map(lambda name: METRICS[name].higher_is_better)
     parts = {
         "deltas": ledger[delta & ~gain],
         "errors": ledger[~delta & ~gain],

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
-from depthclip_core.settings import network_window
+from depthclip_core.evaluation.sweep import sweep
+from depthclip_core.settings import PUBLISHED_METRICS, network_window
 from depthclip_core.text import as_markup
 from depthclip_core.widgets.pictures import HEIGHT, WIDTH, Picture
 
@@ -172,9 +172,9 @@ class Explorer(VBox):
     def _scored(self, similarities: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
         """The paper's metrics of the shown frame; NaN without ground truth."""
         if self._raw_depth is None:
-            return pd.Series(np.nan, PAPER_METRICS)
+            return pd.Series(np.nan, PUBLISHED_METRICS)
         scores = sweep([self._raw_depth], similarities, [bins], [temperature])
-        return scores.rows().iloc[0][[*PAPER_METRICS]]
+        return scores.rows().iloc[0][[*PUBLISHED_METRICS]]
 
 
 def _same(one: object, other: object) -> bool:

@@ -9,8 +9,8 @@ from depthclip_core.analysis import published, tables
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation import metrics
 from depthclip_core.evaluation.baselines import lower_bound
-from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER
 from depthclip_core.evaluation.sweep import Sweep, sweep
 from depthclip_core.settings import BINS, PUBLISHED_METRICS
 
@@ -113,7 +113,7 @@ def test_best_partitions_are_those_of_a_loop_and_none_without_numbers():
     assert set(best.loc["office"]) == {"–"}
     for metric in METRICS:
         column = table.loc["bathroom", metric]
-        extreme = max(column) if metric in HIGHER_IS_BETTER else min(column)
+        extreme = max(column) if metrics.METRICS[metric].higher_is_better else min(column)
         assert column[best.loc["bathroom", metric]] == extreme
 
 

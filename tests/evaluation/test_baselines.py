@@ -64,7 +64,7 @@ def test_no_other_constant_is_better():
 def test_unknown_readings_are_refused():
     with pytest.raises(dc.DepthClipError, match="did you mean 'pixel'"):
         dc.random_depth(1, "pixels")
-    with pytest.raises(dc.DepthClipError, match="closed form per pixel"):
+    with pytest.raises(dc.DepthClipError, match="closed form here"):
         dc.lower_bound(ground_truths(1), "cell", drawn=False)
     with pytest.raises(dc.DepthClipError, match="without alignment"):
         dc.lower_bound(ground_truths(1), "pixel", "median-scaled", drawn=False)

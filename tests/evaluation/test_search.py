@@ -4,7 +4,7 @@ import torch
 from test_sweep import FRAME, SMALL
 
 import depthclip_core as dc
-from depthclip_core.evaluation.metrics import HIGHER_IS_BETTER, METRICS
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.search import search
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import depth_maps
@@ -43,7 +43,7 @@ def test_the_found_bins_beat_every_start(world, metric):
     found = search(frames, similarities, metric, protocol=PROTOCOL, n_pixels=80, finalists=4)
     assert list(found.bins) == sorted(found.bins)
     assert 0.5 <= found.bins[0] and found.bins[-1] <= 10
-    sign = 1 if metric in HIGHER_IS_BETTER else -1
+    sign = METRICS[metric].sign
     starts = found.candidates.loc[[*BINS, "median", "least-squares"]]
     assert (sign * found.train >= sign * starts["train"]).all()
     # The exact score is that of evaluate, and the published starts are what was published.
@@ -51,7 +51,7 @@ def test_the_found_bins_beat_every_start(world, metric):
     assert found.train == pytest.approx(dc.summarise(rows)[metric], abs=1e-3)
     assert found.candidates.loc["original", "bins"] == BINS["original"]
     exact = sweep(truth, similarities, BINS, protocols=[PROTOCOL], metrics=[metric]).means()
-    pixel = 5e-4 if metric in HIGHER_IS_BETTER else 0  # one on the threshold of delta
+    pixel = 5e-4 if METRICS[metric].higher_is_better else 0  # one on the threshold of delta
     np.testing.assert_allclose(starts.loc[[*BINS], "train"], exact[metric], 1e-6, 1e-6 + pixel)
 
 

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import depthclip_core as dc
-from depthclip_core.evaluation.kernels import block_sums, device_sums
+from depthclip_core.evaluation import frame_scores, gpu
+from depthclip_core.evaluation.frame_scores import align
 from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import cell_weights, counted, pixel_maps
 from depthclip_core.evaluation.protocols import PROTOCOLS, Protocol
-from depthclip_core.evaluation.ratios import NEEDS, align
-from depthclip_core.evaluation.sweep import PAPER_METRICS, sweep
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import depth_maps
 from depthclip_core.method.similarities import bin_weights
-from depthclip_core.settings import BINS, Window
+from depthclip_core.settings import BINS, PUBLISHED_METRICS, Window
 
 DELTAS = {"delta1": 1.25, "delta2": 1.25**2, "delta3": 1.25**3}
 EVERY = tuple(METRICS)
@@ -127,7 +127,7 @@ def test_all_settings_at_once_are_each_alone():
     temperatures, protocols = [0.05, 0.1, 0.5], list(SMALL.values())
     got = sweep(iter(truth), similarities, bins, temperatures, protocols, names=["x", "y", "z"])
     assert got.values.shape == (2 * 3 * 6, 3, 6)
-    assert got.metrics == PAPER_METRICS
+    assert got.metrics == PUBLISHED_METRICS
     for name in bins:
         for temperature in temperatures:
             for index, protocol in enumerate(protocols):
@@ -195,18 +195,20 @@ def test_frames_are_read_one_at_a_time_and_not_far_ahead():
 
 @pytest.mark.parametrize("protocol", SMALL)
 @pytest.mark.parametrize("high", [9.0, 14.0])
-def test_the_gpus_arithmetic_is_the_cpus(protocol, high):
+def test_gpu_path_matches_the_kernel(protocol, high, monkeypatch):
+    sums = gpu.fused_sums
+    monkeypatch.setattr(gpu, "fused_sums", lambda p, terms, device: sums(p, terms, "cpu"))
     protocol = SMALL[protocol]
     truth, similarities = world(10)
     pixels = counted(truth[0], protocol)
     bins = partitions(7, 4, 0, high)
     maps = pixel_maps(cell_weights(similarities[0], 0.1, protocol.flip), protocol)
-    ratios = align(maps, bins, bins, pixels, protocol)
-    names = sorted({name for needed in NEEDS.values() for name in needed})
-    blocks, whole = block_sums(ratios, names), device_sums(ratios, names, "cpu")
-    near = np.array([name.startswith("near") for name in names])
-    assert np.abs(blocks - whole)[near].max() <= 1  # a pixel on the threshold
-    np.testing.assert_allclose(blocks[~near], whole[~near], rtol=2e-6, atol=1e-3)
+    predictions = align(maps, bins, pixels, protocol)
+    values, on_gpu = (frame_scores.scores(predictions, EVERY, device) for device in ("cpu", "cuda"))
+    pixel = 1.01 / pixels.n_valid  # one on the threshold
+    for index, metric in enumerate(EVERY):
+        tolerance = pixel if metric.startswith("delta") else 2e-6
+        np.testing.assert_allclose(values[:, index], on_gpu[:, index], 2e-6, tolerance)
 
 
 def test_extreme_ratios_stay_within_float32():
@@ -300,4 +302,4 @@ def test_predictions_that_are_not_finite_are_not_counted_as_wrong(value, where, 
         np.errstate(all="ignore"),
         pytest.raises(dc.DepthClipError, match="predictions hold NaN or infinite values"),
     ):
-        align(pixel_maps(cells, protocol), bins, bins, pixels, protocol)
+        align(pixel_maps(cells, protocol), bins, pixels, protocol)

@@ -1,0 +1,134 @@
+"""Metrics of many predictions of one frame: fitted to its truth first, if a protocol says so."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.metrics import finished, terms_of
+from depthclip_core.evaluation.pixels import PixelMaps, Truth, moments
+from depthclip_core.evaluation.protocols import Protocol, least_squares_scale_shift
+from depthclip_core.evaluation.terms import Term
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """P predictions of one frame, coefficients · maps + shift, at the pixels of its truth.
+
+    coefficients: (P, B) of the B maps. shift: (P,), metres. limits: the depths that predictions are
+    clamped to. Raises `DepthClipError` for predictions that are not finite.
+    """
+
+    maps: PixelMaps
+    coefficients: np.ndarray
+    shift: np.ndarray
+    truth: Truth
+    limits: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        # A comparison with NaN is false and a clamp makes infinity a depth: both would be counted.
+        arrays = (self.maps.columns, self.coefficients, self.shift)
+        if not all(np.isfinite(array.sum()) for array in arrays):
+            raise DepthClipError("predictions hold NaN or infinite values: they cannot be scored")
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+
+def align(
+    maps: PixelMaps, coefficients: np.ndarray, truth: Truth, protocol: Protocol
+) -> Predictions:
+    """The predictions coefficients · maps, each fitted to the truth as the protocol says."""
+    scale, shift = _scales_and_shifts(maps, coefficients, truth, protocol.align)
+    limits = (protocol.min_depth, protocol.max_depth)
+    return Predictions(maps, scale[:, None] * coefficients, shift, truth, limits)
+
+
+def _scales_and_shifts(
+    maps: PixelMaps, coefficients: np.ndarray, truth: Truth, alignment: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `protocols.scale_and_shift` says of each prediction, (P,) each."""
+    none = np.zeros(len(coefficients))
+    if alignment is None or not truth.n_valid:
+        return none + 1, none
+    if alignment == "median":
+        pixels = maps.rows(0, maps.shape[1])[:, truth.valid_mask]
+        middles = [np.median(part @ pixels) for part in coefficients.astype(np.float32)]
+        return np.median(truth.depth[truth.valid_mask]) / np.array(middles), none
+    n, mean_g = truth.n_valid, truth.depth.sum(dtype=np.float64) / truth.n_valid
+    total, gram, product = (moment / n for moment in moments(maps, truth))
+    mean_p = coefficients @ total
+    variance = np.einsum("pi,ij,pj->p", coefficients, gram, coefficients) - mean_p**2
+    covariance = coefficients @ product - mean_p * mean_g
+    return least_squares_scale_shift(mean_p, mean_g, variance, covariance)
+
+
+def scores(predictions: Predictions, metrics: Sequence[str], device: str = "cpu") -> np.ndarray:
+    """Metrics of each prediction, float64 (P, M); NaN without valid pixels."""
+    if not predictions.truth.n_valid:
+        return np.full((len(predictions), len(metrics)), np.nan)
+    means = _means(predictions, terms_of(metrics), device)
+    return np.stack(list(finished(metrics, means).values()), axis=1)
+
+
+def _means(predictions: Predictions, terms: Sequence[Term], device: str) -> dict[Term, np.ndarray]:
+    """Mean of each term over the valid pixels, (P,): fused where that is written, else plain."""
+    # Both take time to import, and few programs need both.
+    if device.startswith("cpu"):
+        sums = _cpu_sums(predictions, terms)
+    else:
+        from depthclip_core.evaluation.gpu import fused_sums
+
+        sums = fused_sums(predictions, terms, device)
+    n = predictions.truth.n_valid
+    means = {term: total / n for term, total in sums.items()}
+    plain = [term for term in terms if term not in means]
+    return means | (_plain_means(predictions, plain) if plain else {})
+
+
+def _cpu_sums(predictions: Predictions, terms: Sequence[Term]) -> dict[Term, np.ndarray]:
+    """Sums (P,) of those of the terms that `kernel` fuses."""
+    from depthclip_core.evaluation import kernel
+
+    maps, truth, (near, far) = predictions.maps, predictions.truth, predictions.limits
+    totals = np.empty((len(predictions), len(kernel.SUMMED)))
+    square_logs = np.empty(len(predictions))
+    steps = (maps.between, maps.shares)
+    columns = np.ascontiguousarray(maps.columns)
+    # A product of ratios must stay within the range of float32.
+    group = min(kernel.GROUP, max(2, int(37 / math.log10(far / near)) // 2 * 2))
+    fused = [term for term in terms if term in kernel.FUSED]
+    for start in range(0, len(predictions) if fused else 0, kernel.AT_ONCE):
+        part = slice(start, start + kernel.AT_ONCE)
+        coefficients, shift = predictions.coefficients[part], predictions.shift[part]
+        cells = np.tensordot(coefficients.astype(np.float32), columns, 1)
+        cells += shift.astype(np.float32)[:, None, None]
+        if any(term in kernel.SUMMED for term in fused):
+            kernel.term_sums(
+                cells, columns, coefficients, shift, *steps, truth.depth, truth.inverse,
+                near, far, group, totals[part],
+            )  # fmt: skip
+        if kernel.SQUARE_LOG in fused:
+            kernel.square_log_sums(cells, *steps, truth.inverse, near, far, square_logs[part])
+    sums = dict(zip(kernel.SUMMED, totals.T, strict=True)) | {kernel.SQUARE_LOG: square_logs}
+    for term in kernel.WITHIN:  # a pixel that does not count was counted as near
+        sums[term] -= truth.depth.size - truth.n_valid
+    sums[kernel.ABS_LOG10] /= math.log(10)
+    return {term: sums[term] for term in fused}
+
+
+def _plain_means(predictions: Predictions, terms: Sequence[Term]) -> dict[Term, np.ndarray]:
+    """Means (P,) of any terms, by their own expressions, one prediction after the other."""
+    maps, truth = predictions.maps, predictions.truth
+    pixels = maps.rows(0, maps.shape[1])[:, truth.valid_mask]
+    g = truth.depth[truth.valid_mask].astype(np.float64)
+    means = np.empty((len(terms), len(predictions)))
+    for index, (part, shift) in enumerate(
+        zip(predictions.coefficients, predictions.shift, strict=True)
+    ):
+        depth = (part.astype(np.float32) @ pixels).astype(np.float64) + shift
+        p = np.clip(depth, *predictions.limits)
+        means[:, index] = [term.of(p, g).mean() for term in terms]
+    return dict(zip(terms, means, strict=True))

@@ -1,0 +1,271 @@
+"""Sums over the pixels of a frame for many predictions at once, compiled: most of a sweep's time.
+
+A prediction is linear between two rows of cells, so a pixel costs one step between them, and its
+ratio to the ground truth, q, one product. With r = max(q, 1) and s = min(q, 1) the terms need no
+division: |q − 1| is r − s, and |ln q| the logarithm of r ÷ s, taken once of the product of many.
+A pixel that does not count has q = 1: it adds nothing to a sum, and is counted as near.
+
+Sums are float32 down the rows of a band and float64 across, always in the same order, so that
+processors agree. A ratio that float32 cannot tell from a threshold is compared in float64.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from depthclip_core.evaluation.terms import (
+    ABS_ERROR,
+    ABS_LOG10,
+    ABS_REL,
+    LOG,
+    SQ_REL,
+    SQUARE_ERROR,
+    SQUARE_LOG,
+    WITHIN,
+)
+
+BAND = 48  # rows of pixels, few enough to stay in the processor's cache for all predictions
+AT_ONCE = 64  # predictions that go through the bands together
+GROUP = 8  # rows of which ratios are multiplied, at most: the product must fit into float32
+TIE = np.float32(1e-6)  # float32 may err on a ratio that is so near to a threshold
+FACTORS = (1.25, 1.25**2, 1.25**3)
+F1, F2, F3 = (np.float32(factor) for factor in FACTORS)
+ZERO, ONE = np.float32(0), np.float32(1)
+FRACTION, EXPONENT_OF_ONE = (
+    np.int32(0x7FFFFF),
+    np.int32(0x3F800000),
+)  # bits of a float32; those of 1.0
+LN2 = math.log(2)
+LN2_32 = np.float32(LN2)
+ROOT_OF_HALF = np.sqrt(np.float32(0.5)).view(np.int32)
+C1, C3, C5, C7, C9 = (np.float32(2 / n) for n in (1, 3, 5, 7, 9))
+
+SUMMED = (*WITHIN, ABS_REL, ABS_ERROR, SQ_REL, SQUARE_ERROR, ABS_LOG10, LOG)
+FUSED = frozenset({*SUMMED, SQUARE_LOG})
+
+
+def compiled(signature: str):
+    """Compile for one signature, without Python's lock; kept on disk where that is possible."""
+
+    def compile_(function):
+        options = {"nogil": True, "error_model": "numpy"}
+        try:
+            return njit(signature, cache=True, **options)(function)
+        except (RuntimeError, OSError):  # no folder for the cache, or one that cannot be written
+            return njit(signature, **options)(function)
+
+    return compile_
+
+
+@njit(error_model="numpy")
+def _ratio(above, below, w0, w1, inverse, near, far):
+    """Prediction ÷ truth of a pixel; 1 where it does not count."""
+    p = w0 * above + w1 * below
+    p = p if p > near else near
+    p = p if p < far else far
+    return p * inverse if inverse > ZERO else ONE
+
+
+@njit(error_model="numpy")
+def _tie(r, s):
+    """How far the ratio r ÷ s is from the nearest threshold, times s."""
+    off1, off2, off3 = abs(r - F1 * s), abs(r - F2 * s), abs(r - F3 * s)
+    off1 = off1 if off1 < off2 else off2
+    return off1 if off1 < off3 else off3
+
+
+@compiled(
+    "void(f4[:,::1], i8[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4, f4,"
+    "f4[:,::1], i4[:,::1], f4[:,::1])"
+)
+def _add_rows(cells, between, shares, depth, inverse, near, far, sums, counts, products):
+    """Add two rows of pixels to sums (4, W), counts (4, W) of near and tied, products (2, W)."""
+    a1, b1, a2, b2 = (
+        cells[between[0, 0]],
+        cells[between[0, 1]],
+        cells[between[1, 0]],
+        cells[between[1, 1]],
+    )
+    u1, v1, u2, v2 = shares[0, 0], shares[0, 1], shares[1, 0], shares[1, 1]
+    g1, g2, i1, i2 = depth[0], depth[1], inverse[0], inverse[1]
+    rel, error, rel_square, square = sums[0], sums[1], sums[2], sums[3]
+    near1, near2, near3, ties = counts[0], counts[1], counts[2], counts[3]
+    larger, smaller = products[0], products[1]
+    for j in range(g1.size):
+        q1 = _ratio(a1[j], b1[j], u1, v1, i1[j], near, far)
+        q2 = _ratio(a2[j], b2[j], u2, v2, i2[j], near, far)
+        r1 = q1 if q1 > ONE else ONE
+        s1 = q1 if q1 < ONE else ONE
+        r2 = q2 if q2 > ONE else ONE
+        s2 = q2 if q2 < ONE else ONE
+        near1[j] += np.int32(r1 < F1 * s1) + np.int32(r2 < F1 * s2)
+        near2[j] += np.int32(r1 < F2 * s1) + np.int32(r2 < F2 * s2)
+        near3[j] += np.int32(r1 < F3 * s1) + np.int32(r2 < F3 * s2)
+        t1, t2 = _tie(r1, s1), _tie(r2, s2)
+        t1 = t1 if t1 < t2 else t2
+        ties[j] += np.int32(t1 < TIE)
+        d1, d2 = r1 - s1, r2 - s2
+        e1, e2 = d1 * g1[j], d2 * g2[j]
+        rel[j] += d1 + d2
+        error[j] += e1 + e2
+        rel_square[j] += d1 * e1 + d2 * e2
+        square[j] += e1 * e1 + e2 * e2
+        larger[j] *= r1 * r2
+        smaller[j] *= s1 * s2
+
+
+@compiled("i8(f4[::1])")
+def _take_exponents(products):
+    """The sum of the products' binary exponents, which are taken from them; fractions stay."""
+    bits = products.view(np.int32)
+    total = 0
+    for j in range(bits.size):
+        total += (bits[j] >> 23) - 127
+        bits[j] = (bits[j] & FRACTION) | EXPONENT_OF_ONE
+    return total
+
+
+@compiled(
+    "void(i8, i8, i8, f4[:,:,::1], f8[::1], f8, i8[:,::1], f4[:,::1], f4[:,::1], f8, f8, i4[:,::1])"
+)
+def _count_exactly(
+    j, top, bottom, maps, coefficients, shift, between, shares, depth, near, far, counts
+):
+    """Count the near pixels of a column of a few rows again, as `metrics.evaluate` decides them.
+
+    Where one word answers alone a prediction is a bin, and ground truth is in whole millimetres:
+    hundreds of pixels of a frame may lie on a threshold, told apart by their last digit.
+    """
+    for k in range(3):
+        counts[k, j] = bottom % 2 if bottom == len(depth) else 0  # the row that was added
+    for i in range(top, bottom):
+        size = 1.0
+        g = float(depth[i, j])
+        if g > 0:
+            p = shift
+            for b in range(coefficients.size):
+                step = shares[i, 0] * float(maps[b, between[i, 0], j])
+                step += shares[i, 1] * float(maps[b, between[i, 1], j])
+                p += coefficients[b] * step
+            p = min(max(float(np.float32(p)), near), far)
+            size = max(p / g, g / p)
+        for k in range(3):
+            if size < FACTORS[k]:
+                counts[k, j] += 1
+
+
+@compiled(
+    "void(f4[:,:,::1], f4[:,:,::1], f8[:,::1], f8[::1], i8[:,::1], f4[:,::1], f4[:,::1], f4[:,::1],"
+    "f8, f8, i8, f8[:,::1])"
+)
+def term_sums(
+    cells, maps, coefficients, shift, between, shares, depth, inverse, near, far, group, out
+):
+    """Sums of `SUMMED`, (P, 9), for P predictions of one frame.
+
+    cells: (P, h, W), coefficients (P, B) · maps (B, h, W) + shift (P,). between, shares: (H, 2),
+    as in `PixelMaps`. depth, inverse: (H, W), ground truth and 1 ÷ it, both 0 where a pixel does
+    not count. near, far: limits of predictions. group: rows whose ratios are multiplied, even.
+    """
+    n_rows, n_columns = depth.shape
+    near32, far32 = np.float32(near), np.float32(far)
+    products = np.ones((len(cells), 2, n_columns), np.float32)
+    exponents = np.zeros((len(cells), 2), np.int64)
+    sums = np.empty((4, n_columns), np.float32)
+    counts = np.empty((4, n_columns), np.int32)
+    # Rows go in pairs: an odd last one with one that does not count.
+    last_between, last_shares = np.zeros((2, 2), np.int64), np.zeros((2, 2), np.float32)
+    last_depth, last_inverse = (
+        np.zeros((2, n_columns), np.float32),
+        np.zeros((2, n_columns), np.float32),
+    )
+    last_between[0], last_shares[0] = between[-1], shares[-1]
+    last_depth[0], last_inverse[0] = depth[-1], inverse[-1]
+    out[:] = 0
+    for band in range(0, n_rows, BAND):
+        end = min(band + BAND, n_rows)
+        for p in range(len(cells)):
+            sums[:] = 0
+            for top in range(band, end, group):
+                bottom = min(top + group, end)
+                counts[:] = 0
+                for i in range(top, bottom, 2):
+                    pair = (
+                        between[i : i + 2],
+                        shares[i : i + 2],
+                        depth[i : i + 2],
+                        inverse[i : i + 2],
+                    )
+                    if i + 1 == n_rows:
+                        pair = last_between, last_shares, last_depth, last_inverse
+                    _add_rows(cells[p], *pair, near32, far32, sums, counts, products[p])
+                for k in range(2):
+                    exponents[p, k] += _take_exponents(products[p, k])
+                ties = 0
+                for j in range(n_columns):
+                    ties += counts[3, j]
+                if ties:
+                    for j in range(n_columns):
+                        if counts[3, j]:
+                            _count_exactly(
+                                j, top, bottom, maps, coefficients[p], shift[p],
+                                between, shares, depth, near, far, counts,
+                            )  # fmt: skip
+                for k in range(3):
+                    total = 0
+                    for j in range(n_columns):
+                        total += counts[k, j]
+                    out[p, k] += total
+            for k in range(4):
+                for j in range(n_columns):
+                    out[p, 3 + k] += sums[k, j]
+    for p in range(len(cells)):
+        larger, smaller = LN2 * exponents[p, 0], LN2 * exponents[p, 1]
+        for j in range(n_columns):
+            larger += math.log(products[p, 0, j])
+            smaller += math.log(products[p, 1, j])
+        out[p, 7], out[p, 8] = larger - smaller, larger + smaller
+        for k in range(3):  # what does not count was counted as near
+            out[p, k] -= n_columns * (n_rows % 2)
+
+
+@compiled("void(f4[::1], f4[::1], f4, f4, f4[::1], f4, f4, f4[:,::1])")
+def _add_row_of_square_logs(above, below, w0, w1, inverse, near, far, work):
+    """Add (ln q)² of a row of pixels to work[2]; work (3, W) is space besides."""
+    q, exponent, total = work[0], work[1], work[2]
+    for j in range(q.size):
+        p = w0 * above[j] + w1 * below[j]
+        p = p if p > near else near
+        p = p if p < far else far
+        p *= inverse[j]
+        q[j] = p if inverse[j] > ZERO else ONE
+    bits = q.view(np.int32)
+    for j in range(q.size):  # q = fraction · 2^exponent, the fraction between √½ and √2
+        twos = (bits[j] - ROOT_OF_HALF) >> 23
+        bits[j] -= twos << 23
+        exponent[j] = twos
+    for j in range(q.size):
+        x = (q[j] - ONE) / (q[j] + ONE)
+        y = x * x
+        series = x * (C1 + y * (C3 + y * (C5 + y * (C7 + y * C9))))  # 2 artanh x = ln fraction
+        log = series + exponent[j] * LN2_32
+        total[j] += log * log
+
+
+@compiled("void(f4[:,:,::1], i8[:,::1], f4[:,::1], f4[:,::1], f8, f8, f8[::1])")
+def square_log_sums(cells, between, shares, inverse, near, far, out):
+    """Sums of (ln q)² (P,); arguments as in `term_sums`."""
+    n_rows, n_columns = inverse.shape
+    work = np.empty((3, n_columns), np.float32)
+    out[:] = 0
+    for band in range(0, n_rows, BAND):
+        for p in range(len(cells)):
+            work[2] = 0
+            for i in range(band, min(band + BAND, n_rows)):
+                _add_row_of_square_logs(
+                    cells[p, between[i, 0]], cells[p, between[i, 1]], shares[i, 0], shares[i, 1],
+                    inverse[i], np.float32(near), np.float32(far), work,
+                )  # fmt: skip
+            for j in range(n_columns):
+                out[p] += work[2, j]
