@@ -1,1 +1,1 @@
-"""A runner of notebooks: parameters, runs, records, report. It knows nothing of depth."""
+"""Run notebooks: parameters, runs, records, report. Nothing here knows about depth."""

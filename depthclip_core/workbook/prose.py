@@ -1,4 +1,4 @@
-"""Sentences whose numbers are a run's own: what a notebook says of its figures and tables."""
+"""Sentences that a notebook computes, so that their numbers are those of the run."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from depthclip_core.text import as_markup, printable
 
 
 class Prose(str):
-    """A text that a notebook shows as prose, and that compares as text. It holds no markup."""
+    """Text that a notebook shows as prose; nothing in it is markup."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -16,14 +16,14 @@ class Prose(str):
 
 
 def says(*sentences: str) -> Prose:
-    """Sentences as one paragraph, to be a cell's last value; empty ones are left out.
+    """Join sentences to a paragraph, the last value of a cell; empty ones are left out.
 
-    They are plain text: nothing in them is Markdown, so names from data need no escape.
+    They are plain text, not Markdown, so names from data need no escaping.
     """
     return Prose(printable(" ".join(sentence for sentence in sentences if sentence)))
 
 
 def listed(names: Iterable[object], none: str = "none") -> str:
-    """Names in a sentence: "a, b and c"."""
+    """Join names for a sentence: "a, b and c"."""
     names = [str(name) for name in names]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or none

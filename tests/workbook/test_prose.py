@@ -5,14 +5,14 @@ from nbconvert.filters import markdown2html_mistune
 from depthclip_core.workbook.prose import listed, says
 
 
-def test_sentences_are_one_paragraph_shown_as_prose():
+def test_says_joins_sentences_to_a_paragraph():
     said = says("Depth is 1.5 m.", "", "That is near.")
     data, _ = DisplayFormatter().format(said)
     assert data == {key: "Depth is 1.5 m. That is near." for key in ("text/plain", "text/markdown")}
     assert said == "Depth is 1.5 m. That is near."
 
 
-def test_nothing_in_a_sentence_is_markup():
+def test_says_escapes_markup():
     said = says("Of `living_room`, <b>$x$</b>\n- [a](b)\u202e:", "写真")
     data, _ = DisplayFormatter().format(said)
     plain = "Of `living_room`, <b>$x$</b> - [a](b)\ufffd: 写真"
@@ -23,7 +23,7 @@ def test_nothing_in_a_sentence_is_markup():
     assert {tag.name for tag in soup.find_all(True)} == {"p", "span"}
 
 
-def test_names_are_listed_as_in_a_sentence():
+def test_listed_joins_names():
     assert listed([]) == "none"
     assert listed(["a"]) == "a"
     assert listed(["a", 2]) == "a and 2"
