@@ -284,6 +284,7 @@ def _from_sample(configuration: Configuration, options: dict) -> Encoder:
 def _from_file(path: Path, configuration: Configuration, weights: str, options: dict) -> Encoder:
     """A model with the state dict of a file. weights: how the user named the file."""
     check_file(path)
+    path = path.absolute()  # the working folder may change before the network is built
     digest = _checksum(path)
 
     def build() -> torch.nn.Module:

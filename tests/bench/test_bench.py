@@ -69,7 +69,7 @@ def test_seeded_weights_repeat_and_their_cells_differ(resnet, picture):
 
 
 def test_operations_count_the_networks():
-    """RN50 at 416 x 544: 24.2 G multiplications with their additions; they grow with the area."""
+    """RN50 at 416 x 544: 24.2 G multiplications with their additions."""
     assert passes.operations("RN50") == pytest.approx(48.4e9, rel=0.01)
 
 

@@ -100,6 +100,14 @@ def test_file_that_changed_before_its_network_was_built_is_an_error(store, weigh
     assert again.identity != encoder.identity and again.text_vectors(["far"]).isfinite().all()
 
 
+def test_relative_path_outlives_a_change_of_folder(store, weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load(weights)
+    encoder = load(weights.name)
+    monkeypatch.chdir(tmp_path.parent)
+    assert encoder.text_vectors(["far"]).shape == (1, 256)
+
+
 def test_tag_is_downloaded_once(store, weights, built, monkeypatch):
     downloads = []
     monkeypatch.setattr(encoders, "pretrained_tags", lambda name: {"openai": {"quick_gelu": True}})
@@ -141,6 +149,7 @@ def python(code):
     return ran.stdout.split()
 
 
+@pytest.mark.slow
 def test_open_clip_is_imported_without_torchs_compiler_and_timm():
     code = """
     import sys

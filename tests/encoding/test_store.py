@@ -252,6 +252,17 @@ def test_unreadable_folder_is_marked_broken(filled, content, why):
     assert Store(filled.folder.parent).arrays() == [filled]
 
 
+def test_arrays_of_an_older_format_are_never_read_and_can_be_removed(filled):
+    """Format 1 named a chunk "part"."""
+    about = json.loads((filled.folder / "array.json").read_text())
+    (filled.folder / "array.json").write_text(json.dumps(about | {"format": 1}))
+    filled.path(0).rename(filled.folder / "part-00000.h5")
+    (found,) = Store(filled.folder.parent).arrays()
+    assert found.broken == "it has format 1; this version reads format 2"
+    found.remove()
+    assert not filled.folder.exists()
+
+
 def test_remove_spares_files_of_others(filled, tmp_path):
     (tmp_path / "store" / "my notes").mkdir()
     (tmp_path / "store" / "0123456789abcdef").write_text("a file, not an array")
