@@ -60,7 +60,7 @@ $(INSTALLED): requirements.lock pyproject.toml $(if $(filter $(CURDIR),$(shell c
 	$(VENV)
 	@touch .venv/.unfinished
 	@echo "installing requirements.lock into .venv (about 6 GB with torch)"
-	@$(PY) -m uv pip install --python $(PY) -r requirements.lock
+	@$(PY) -m uv pip install --compile-bytecode --python $(PY) -r requirements.lock
 	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@printf '%s\n' "$(CURDIR)" > $@ && rm .venv/.unfinished
 

@@ -23,7 +23,7 @@ def run_caption(frames: Sequence[Frame], encoder: Encoder, head: str | None = No
     shown += weights.get(encoder.weights, f"{encoder.name}, weights {Path(encoder.weights).name}")
     shown += f", {head} head" if head else ""
     if not_comparable(frames, encoder, head or "released"):
-        shown += ". Not the paper's setting: not its numbers"
+        shown += ". Not the paper's setting, so not its numbers"
     return shown
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import Truth, counted, interpolation, overlap_interpolation
-from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.evaluation.protocols import Protocol, cells_of, protocol_for, resolve_protocol
 
 
 def gradient_energy(depth: np.ndarray, known: np.ndarray) -> float:
@@ -28,7 +28,7 @@ def gradient_energy(depth: np.ndarray, known: np.ndarray) -> float:
 
 
 def best_on_grid(
-    truth: np.ndarray, grid: tuple[int, int] = (13, 17), protocol: str | Protocol = "released"
+    truth: np.ndarray, grid: tuple[int, int] | None = None, protocol: str | Protocol = "released"
 ) -> np.ndarray:
     """The depth map of the window, float32 (416, 544), that a grid of cells comes nearest with.
 
@@ -36,6 +36,7 @@ def best_on_grid(
     truth: (480, 640) metres, holes 0. Cells that no pixel speaks of are as small as can be.
     """
     protocol = resolve_protocol(protocol)
+    grid = grid or cells_of(protocol)
     cells = _best_cells(counted(truth, protocol), grid, protocol)
     down, across = (interpolation(*n) for n in zip(grid, protocol.window.shape, strict=True))
     return (down @ cells @ across.T).astype(np.float32)
@@ -44,7 +45,7 @@ def best_on_grid(
 def detail(
     frames: Sequence[Frame],
     maps: Iterable[np.ndarray],
-    grid: tuple[int, int] = (13, 17),
+    grid: tuple[int, int] | None = None,
     protocol: str | Protocol = "released",
 ) -> pd.DataFrame:
     """A row per frame: what a map shows of the depth inside the frame.
@@ -54,7 +55,8 @@ def detail(
     the map; grid_rmse and grid_gradient_energy_ratio, the same of `best_on_grid`. NaN where no
     pixel counts.
     """
-    protocol = resolve_protocol(protocol)
+    protocol = protocol_for(frames, protocol)
+    grid = grid or cells_of(protocol)
     frames, rows = as_dataset(frames), []
     for name, depth, truth in zip(frames.names, maps, frames.ground_truths(), strict=True):
         if depth.shape != protocol.window.shape:

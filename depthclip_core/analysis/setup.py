@@ -13,6 +13,7 @@ from depthclip_core.clip.encoders import Encoder, load_encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets import Dataset, dataset_class, open_dataset
 from depthclip_core.encoding.passes import collect_responses
+from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.protocols import resolve_protocol
 from depthclip_core.method.similarities import logit_factor
@@ -89,6 +90,10 @@ class Run:
         return collect_responses(frames, self.encoder, chosen, [self.head], progress=False)[
             self.head
         ]
+
+    def text_vectors(self, words: str | Sequence[str]) -> Tensor:
+        """Text vectors (K, D) of K words, from the store; see `Encoder.text_vectors`."""
+        return text_vectors(self.encoder, words)
 
 
 def open_run(

@@ -158,7 +158,7 @@ def lower_bounds(
     ground_truths: Iterable[np.ndarray],
     *,
     seed: int = 0,
-    grid: tuple[int, int] = (13, 17),
+    grid: tuple[int, int] | None = None,
     protocol: str | Protocol = "released",
 ) -> pd.DataFrame:
     """Random depth in both readings: rows (reading, metric) with ours and spread.

@@ -14,7 +14,7 @@ from depthclip_core.evaluation.metrics import (
     finished,
     terms_of,
 )
-from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.evaluation.protocols import Protocol, cells_of, resolve_protocol
 from depthclip_core.method.depth import upsample
 from depthclip_core.settings import MAX_DEPTH
 
@@ -27,7 +27,7 @@ def random_depth(
     reading: str = "pixel",
     *,
     seed: int = 0,
-    grid: tuple[int, int] = (13, 17),
+    grid: tuple[int, int] | None = None,
     protocol: str | Protocol = "released",
 ) -> np.ndarray:
     """n depth maps of the protocol's window, uniform in 0–10 m, float32 (n, 416, 544), metres.
@@ -38,7 +38,7 @@ def random_depth(
     if reading not in READINGS:
         raise unknown_name("reading of the lower bound", reading, READINGS)
     shape = resolve_protocol(protocol).window.shape
-    size = (n, *(shape if reading == "pixel" else grid))
+    size = (n, *(shape if reading == "pixel" else grid or cells_of(protocol)))
     depth = np.random.default_rng(seed).uniform(0, MAX_DEPTH, size).astype(np.float32)
     return depth if reading == "pixel" else upsample(torch.from_numpy(depth), shape).numpy()
 
@@ -50,7 +50,7 @@ def lower_bound(
     *,
     drawn: bool | None = None,
     seed: int = 0,
-    grid: tuple[int, int] = (13, 17),
+    grid: tuple[int, int] | None = None,
 ) -> pd.DataFrame:
     """Scores of random depth in 0–10 m, rows as from `evaluate`.
 

@@ -7,14 +7,22 @@ predict whole frames: their region has 426 × 560 pixels, of which DepthCLIP is 
 differ from it in the flip alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 
+from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.nyu import EIGEN_CROP, FRAME_SHAPE
 from depthclip_core.errors import unknown_name
-from depthclip_core.settings import MAX_DEPTH, MIN_DEPTH, RELEASED_WINDOW, Window
+from depthclip_core.settings import (
+    MAX_DEPTH,
+    MIN_DEPTH,
+    RELEASED_WINDOW,
+    Window,
+    network_window,
+)
 
 ALIGNMENTS = ("median", "least-squares")
 FLAT = 1e-6  # a spread of less, relative to the mean, is rounding of float32
@@ -117,3 +125,30 @@ def resolve_protocol(protocol: str | Protocol) -> Protocol:
     if protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol]
+
+
+def protocol_for(frames: Sequence[Frame], protocol: str | Protocol) -> Protocol:
+    """The protocol by which these frames are scored; `DepthClipError` for an unknown name.
+
+    A `Protocol` is taken as it is, and a name means NYU's protocol. For a data set that has a depth
+    cap of its own and another size or crop than NYU, a name means its alignment and flip alone:
+    frame, window, region and far limit are the data set's.
+    """
+    found, dataset = resolve_protocol(protocol), as_dataset(frames)
+    like_nyu = (dataset.frame_shape, dataset.crop) == (found.frame, found.window)
+    if protocol is found or like_nyu or not (dataset.frame_shape and dataset.depth_cap):
+        return found
+    shape = dataset.frame_shape
+    return replace(
+        found,
+        frame=shape,
+        window=network_window(shape, dataset.crop),
+        region=dataset.evaluation_crop or network_window(shape),
+        max_depth=dataset.depth_cap,
+    )
+
+
+def cells_of(protocol: str | Protocol) -> tuple[int, int]:
+    """Rows and columns of a ResNet's cells in the protocol's window: 13 and 17 for "released"."""
+    rows, columns = resolve_protocol(protocol).window.shape
+    return rows // 32, columns // 32

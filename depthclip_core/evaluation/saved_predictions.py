@@ -18,7 +18,7 @@ from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.nyu import EIGEN_CROP
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import evaluate
-from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
 from depthclip_core.files import replacing
 from depthclip_core.method.depth import upsample
 
@@ -111,7 +111,7 @@ def score_saved(
     names = frames.names
     ground_truths = frames.ground_truths()
     triples = zip(names, maps, ground_truths, strict=True)
-    protocol, rows = resolve_protocol(protocol), []
+    protocol, rows = protocol_for(frames, protocol), []
     for name, depth, truth in triples:
         row = evaluate(depth[None], truth[None], protocol, [name])
         wanted = np.count_nonzero(protocol.valid_depth_mask(truth[protocol.region.slices]))

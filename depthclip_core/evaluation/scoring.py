@@ -1,4 +1,4 @@
-"""A question asked of a whole data set: depth, scores and fits from its stored responses."""
+"""Depth, scores and fitted bins of a whole data set, from its stored similarities."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from depthclip_core.datasets import Dataset, Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.fitting import fit_bins
 from depthclip_core.evaluation.metrics import METRICS, evaluate, pooled_correlation
-from depthclip_core.evaluation.protocols import resolve_protocol
+from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import depth_maps
 from depthclip_core.settings import TEMPERATURE
@@ -22,11 +22,11 @@ def predictions(
     similarities: Tensor,
     bins: Sequence[float],
     temperature: float = TEMPERATURE,
-    protocol: str = "released",
+    protocol: str | Protocol = "released",
 ) -> Iterator[np.ndarray]:
-    """Depth maps (H, W) of the protocol's window, metres, one frame after the other.
+    """Yield the depth map (H, W) of each frame in the protocol's window, metres.
 
-    Averaged with the mirror image's where the protocol does so and the responses hold it.
+    It is averaged with that of the mirror image if the protocol says so and there are two views.
     """
     protocol = resolve_protocol(protocol)
     shape = protocol.window.shape
@@ -40,12 +40,15 @@ def score(
     similarities: Tensor,
     bins: Sequence[float],
     temperature: float = TEMPERATURE,
-    protocol: str = "released",
+    protocol: str | Protocol = "released",
 ) -> pd.DataFrame:
-    """Rows as from `evaluate`, one per frame and named for it, with its scene beside them."""
-    frames = _checked(frames, len(similarities), protocol)
+    """Rows as from `evaluate`, one per frame and named for it, with its scene beside them.
+
+    protocol: see `protocols.protocol_for`; the same in `correlation` and `fit`.
+    """
+    frames, protocol = _checked(frames, len(similarities), protocol)
     names, ground_truths = frames.names, frames.ground_truths()
-    if min(bins) > resolve_protocol(protocol).min_depth:
+    if min(bins) > protocol.min_depth:
         everything = sweep(
             ground_truths,
             similarities,
@@ -68,10 +71,10 @@ def correlation(
     similarities: Tensor,
     bins: Sequence[float],
     temperature: float = TEMPERATURE,
-    protocol: str = "released",
+    protocol: str | Protocol = "released",
 ) -> float:
     """Pearson correlation of predicted and true depth over all valid pixels of all frames."""
-    frames = _checked(frames, len(similarities), protocol)
+    frames, protocol = _checked(frames, len(similarities), protocol)
     maps = predictions(similarities, bins, temperature, protocol)
     return pooled_correlation(zip(maps, frames.ground_truths(), strict=True), protocol)
 
@@ -81,25 +84,27 @@ def fit(
     similarities: Tensor,
     method: str = "median",
     temperature: float = TEMPERATURE,
-    protocol: str = "released",
+    protocol: str | Protocol = "released",
 ) -> tuple[float, ...]:
     """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
-    frames = _checked(frames, len(similarities), protocol)
+    frames, protocol = _checked(frames, len(similarities), protocol)
     return fit_bins(frames.ground_truths(), similarities, method, temperature, protocol)
 
 
-def _checked(frames: Sequence[Frame], n_answers: int, protocol: str) -> Dataset:
-    """The frames, if there is an answer for each, of the window that the protocol scores."""
-    frames, window = as_dataset(frames), resolve_protocol(protocol).window
-    if len(frames) != n_answers:
+def _checked(
+    frames: Sequence[Frame], n_similarities: int, protocol: str | Protocol
+) -> tuple[Dataset, Protocol]:
+    """The frames and their protocol, if there are similarities for each frame of its window."""
+    frames, found = as_dataset(frames), protocol_for(frames, protocol)
+    if len(frames) != n_similarities:
         raise DepthClipError(
-            f"{n_answers} responses for {len(frames)} frames: run collect_responses again"
+            f"{n_similarities} similarities for {len(frames)} frames: re-run collect_responses"
         )
-    if frames.crop != window:
-        frames.ground_truth(0)  # a photograph's own error is that it has no depth
+    if len(frames) and (window := found.window) != frames[0].window:
+        frames.ground_truth(0)  # photographs raise their own error: they have no depth
         raise DepthClipError(
             f"the protocol {protocol!r} scores rows {window.top}:{window.bottom} and columns "
-            f"{window.left}:{window.right} of NYU's frames, of which the network must have seen "
-            "just these: give the frames this crop"
+            f"{window.left}:{window.right} of each frame, and the network must have seen the same: "
+            "give the frames this crop"
         )
-    return frames
+    return frames, found

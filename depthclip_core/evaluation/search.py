@@ -24,7 +24,7 @@ from depthclip_core.evaluation.pixels import (
     counted,
 )
 from depthclip_core.evaluation.pixels import pixel_maps as upsampled
-from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.evaluation.protocols import Protocol, protocol_for
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import BINS, TEMPERATURE
 
@@ -73,7 +73,7 @@ def search(
     Raises `DepthClipError` for unknown names, and where no frame has a valid pixel.
     """
     sign = resolve_metric(metric).sign
-    protocol = resolve_protocol(protocol)
+    protocol = protocol_for(frames, protocol)
     low, high = limits
     if not protocol.min_depth < low < high < np.inf:
         raise DepthClipError(
@@ -82,7 +82,7 @@ def search(
     if n_pixels < 1 or finalists < 1:
         raise DepthClipError("a search needs at least one pixel of each frame and one finalist")
     if len(frames) != len(similarities):
-        raise DepthClipError(f"{len(similarities)} responses for {len(frames)} frames")
+        raise DepthClipError(f"{len(similarities)} similarities for {len(frames)} frames")
     frames = as_dataset(frames)
     chosen = _of_scene(frames.scenes, scene)
     similarities = checked_similarities(similarities)[chosen]

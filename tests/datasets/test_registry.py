@@ -5,6 +5,9 @@ import depthclip_core as dc
 from depthclip_core import datasets
 from depthclip_core.datasets import REGISTRY, Dataset, Frame, dataset_class
 from depthclip_core.datasets.nyu import EIGEN_CROP
+from depthclip_core.encoding.passes import collect_responses
+from depthclip_core.evaluation import scoring
+from depthclip_core.evaluation.protocols import PROTOCOLS, protocol_for
 from depthclip_core.settings import Window
 
 
@@ -62,3 +65,27 @@ def test_unknown_names_and_options_raise_one_clear_line(tmp_path):
         dc.open_dataset("sample", long_side=320)
     with pytest.raises(dc.DepthClipError, match="unknown split 'tests': did you mean 'test'"):
         dc.open_dataset("sample", "tests")
+
+
+def test_new_data_set_is_scored_by_its_own_crop_and_cap(corridor):
+    encoder = dc.load_encoder("sample", device="cpu")
+    similarities = collect_responses(
+        corridor, encoder, ["near", "far"], ["value"], progress=False, keep="similarities"
+    )["value"]
+    rows = scoring.score(corridor, similarities, [1.0, 15.0])
+    # Columns 96 to 119 are in the evaluation crop, but the network does not see them.
+    assert rows["n_pixels"].tolist() == [80 * 91] * 2
+    depth = next(
+        scoring.predictions(similarities, [1.0, 15.0], protocol=protocol_for(corridor, "released"))
+    )
+    inside = depth[10:90, 5:96]
+    assert rows["mae"].iloc[0] == pytest.approx(np.abs(inside - 12.0).mean(), abs=1e-4)
+
+
+def test_protocol_names_mean_alignment_and_flip_for_other_data_sets(corridor):
+    protocol = protocol_for(corridor, "marigold")
+    assert (protocol.align, protocol.flip) == ("least-squares", False)
+    assert (protocol.frame, protocol.window) == ((96, 128), corridor.crop)
+    assert (protocol.region, protocol.max_depth) == (corridor.evaluation_crop, 20.0)
+    assert protocol_for(dc.open_dataset("sample"), "released") is PROTOCOLS["released"]
+    assert protocol_for(dc.open_dataset("sample")[:2], "bts") is PROTOCOLS["bts"]

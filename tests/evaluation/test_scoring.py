@@ -80,7 +80,7 @@ def test_correlation_is_of_all_pixels_of_all_frames(frames, similarities):
 
 
 def test_responses_of_other_frames_and_photos_without_depth_are_refused(frames, similarities):
-    with pytest.raises(dc.DepthClipError, match="10 responses for 9 frames"):
+    with pytest.raises(dc.DepthClipError, match="10 similarities for 9 frames"):
         scoring.score(frames[:9], similarities["value"], METRES)
     photo = dc.Frame(name="a.jpg", rgb=frames[0].rgb)
     with pytest.raises(dc.DepthClipError, match="a.jpg has no depth"):
