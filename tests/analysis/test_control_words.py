@@ -90,6 +90,7 @@ def test_words_along_a_line_are_in_order_and_few_other_orders_are():
         control_words.order_in_text(text[:2])
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.integers(3, 5))
 def test_order_in_text_agrees_with_scipy_in_every_order(seed, n_words):
     vectors = np.random.default_rng(seed).normal(size=(n_words, 4))

@@ -182,6 +182,7 @@ def test_lower_bounds_are_near_the_closed_form_and_know_how_near(ground_truths):
     assert (ours["spread"] < 0.01).all()
 
 
+@pytest.mark.slow
 def test_the_spread_of_the_lower_bound_is_that_of_many_draws(ground_truths):
     some = ground_truths[:2]
     draws = [lower_bound(some, "cell", seed=seed)[METRICS].mean() for seed in range(40)]
@@ -220,6 +221,7 @@ def test_the_papers_own_numbers_agree_with_themselves(bounds):
     assert (table.loc[nothing, "ours"] == 0).all()
 
 
+@pytest.mark.slow
 @given(st.floats(-3, 3), st.sampled_from(METRICS))
 def test_a_number_agrees_within_its_tolerance_and_not_beyond(bounds, times, metric):
     moved = published.partitions()

@@ -208,6 +208,7 @@ def test_a_name_is_drawn_or_replaced(name):
     assert [tick.get_text() for tick in ticks] == [NAMES[name], "c", NAMES[name]]
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=20))
 @example("$\\frac{1}{$ \ufeff\u202e\ud800\u200d\u0301")

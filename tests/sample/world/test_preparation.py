@@ -7,7 +7,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core.analysis import tables
-from depthclip_core.datasets.nyu import prepare_rgb
+from depthclip_core.datasets.nyu import preprocess_rgb
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import respond
 from depthclip_core.sample.sensor import measure
@@ -35,6 +35,6 @@ def test_effect_of_jpeg_preprocessing_matches_table():
         scores = sweep(truths, torch.cat(similarity), BINS)
         return np.stack([scores.rows(bins)[list(PUBLISHED_METRICS)] for bins in BINS])
 
-    change = rows([prepare_rgb(view.rgb) for view in views]) - rows([view.rgb for view in views])
+    change = rows([preprocess_rgb(view.rgb) for view in views]) - rows([view.rgb for view in views])
     moved = np.sqrt((change**2).mean(axis=1)).max(axis=0)
     np.testing.assert_allclose(moved, tables.MOVED["without the JPEG"], rtol=0.35)

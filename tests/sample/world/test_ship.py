@@ -29,8 +29,8 @@ def rendered(tmp_path_factory):
 
 def test_planned_rooms_match_the_shipped_frames():
     shipped, planned = open_dataset("sample", "all"), ship.rooms()
-    assert list(dict.fromkeys(shipped.rooms)) == [room.name for room in planned]
-    views = Counter(shipped.rooms)
+    assert list(dict.fromkeys(shipped.groups)) == [room.name for room in planned]
+    views = Counter(shipped.groups)
     assert [views[room.name] for room in planned] == [room.n_views for room in planned]
     assert min(room.seed for room in planned) >= ship.PRETRAIN_SEED_LIMIT
     assert len({room.seed for room in planned}) == len(planned)
@@ -39,7 +39,7 @@ def test_planned_rooms_match_the_shipped_frames():
 
 def test_rendered_file_round_trips(rendered):
     frames = SampleFrames("all", path=rendered)
-    assert frames.rooms == ["bathroom_0001"] * 2 + ["office_0001"]
+    assert frames.groups == ["bathroom_0001"] * 2 + ["office_0001"]
     assert SampleFrames("train", path=rendered).names == ["0003"]
     for position, view in enumerate(islice(room_views("bathroom", 0), 2)):
         frame = frames[position]
