@@ -22,6 +22,10 @@ def test_imports_go_one_way():
         ("depthclip_core", {"torch", "open_clip", "pandas", "matplotlib", "h5py"}),
         ("depthclip_core.settings", {"torch", "open_clip", "pandas", "matplotlib", "h5py"}),
         ("depthclip_core.datasets", {"torch", "open_clip", "matplotlib", "embreex", "trimesh"}),
+        (
+            "depthclip_core.widgets.explorers",
+            {"open_clip", "torchvision", "timm", "scipy.stats", "seaborn", "numba", "sympy"},
+        ),
         ("depthclip_core.cli.main", {"torch", "open_clip", "matplotlib", "papermill"}),
         ("depthclip_core.encoding.passes", {"open_clip", "timm", "matplotlib", "scipy.stats"}),
         (

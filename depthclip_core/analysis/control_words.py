@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
+import scipy  # its parts load when they are used
 from torch import Tensor
 
 from depthclip_core.analysis import tables
@@ -94,8 +94,10 @@ def order_in_images(depths: np.ndarray, similarities: Tensor) -> pd.Series:
     middles = [np.median(depth[winner == k]) for k in present]
     return pd.Series(
         {
-            "words": spearmanr(present, middles).statistic if len(present) > 2 else np.nan,
-            "cells": spearmanr(winner, depth).statistic if len(present) > 1 else np.nan,
+            "words": scipy.stats.spearmanr(present, middles).statistic
+            if len(present) > 2
+            else np.nan,
+            "cells": scipy.stats.spearmanr(winner, depth).statistic if len(present) > 1 else np.nan,
         }
     )
 

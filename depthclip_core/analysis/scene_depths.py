@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wasserstein_distance
+import scipy  # its parts load when they are used
 from torch import Tensor
 
 from depthclip_core.analysis.tables import FEW
@@ -73,7 +73,7 @@ def quantiles(shares: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
 def distances(shares: pd.DataFrame) -> pd.DataFrame:
     """Wasserstein-1 distance of every two rows, metres: how far depth must move on average."""
     middles, rows = shares.columns.to_numpy(), shares.to_numpy()
-    table = [[wasserstein_distance(middles, middles, a, b) for b in rows] for a in rows]
+    table = [[scipy.stats.wasserstein_distance(middles, middles, a, b) for b in rows] for a in rows]
     return pd.DataFrame(table, shares.index, shares.index.rename(None))
 
 

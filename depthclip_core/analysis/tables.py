@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
+import scipy  # its parts load when they are used
 
 from depthclip_core.analysis import published
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -133,7 +133,7 @@ def intervals(
     rows = rows.dropna()
     bounds = np.full((2, rows.shape[1]), np.nan)
     if len(rows) > 1:
-        drawn = bootstrap(
+        drawn = scipy.stats.bootstrap(
             (rows.to_numpy(dtype=float),),
             np.mean,
             n_resamples=draws,

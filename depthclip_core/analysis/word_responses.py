@@ -9,9 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
-from scipy.stats import entropy as shannon
-from scipy.stats import spearmanr
+import scipy  # its parts load when they are used
 from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
@@ -51,7 +49,7 @@ def cell_depths(
         rows.start - window.top : rows.stop - window.top,
         columns.start - window.left : columns.stop - window.left,
     ]
-    of_cells = ndimage.median if statistic == "median" else ndimage.mean
+    of_cells = scipy.ndimage.median if statistic == "median" else scipy.ndimage.mean
     out = []
     for truth in ground_truths:
         known = counted(truth, protocol)
@@ -100,7 +98,7 @@ def entropy(weights: np.ndarray) -> np.ndarray:
 
     2 to its power is the effective number of words that answer.
     """
-    return shannon(weights.astype(np.float64), base=2, axis=1)
+    return scipy.stats.entropy(weights.astype(np.float64), base=2, axis=1)
 
 
 def depth_labels(edges: Sequence[float] = EDGES) -> list[str]:
@@ -208,7 +206,7 @@ def _spearman(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     order, depth = (np.concatenate(part) for part in zip(*pairs, strict=True))
     if (order == order[0]).all() or (depth == depth[0]).all():
         return np.nan  # nothing to order
-    return float(spearmanr(order, depth).statistic)
+    return float(scipy.stats.spearmanr(order, depth).statistic)
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import scipy  # its parts load when they are used
 from PIL import Image
-from scipy.io import loadmat
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, checked_split
 from depthclip_core.errors import DepthClipError
@@ -204,7 +204,7 @@ def read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
         raise DepthClipError(f"no {path.name} in {path.parent}: put NYU's splits.mat there")
     key = f"{split}Ndxs"
     try:
-        indices = loadmat(path, variable_names=[key])[key].ravel().astype(np.int64) - 1
+        indices = scipy.io.loadmat(path, variable_names=[key])[key].ravel().astype(np.int64) - 1
     except KeyError:
         raise DepthClipError(f"{path} has no {key}: not NYU's splits.mat") from None
     except Exception as error:  # scipy raises many kinds on a damaged file

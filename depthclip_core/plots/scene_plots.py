@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.ticker import PercentFormatter
@@ -61,6 +60,8 @@ def show_table(
 
     doubtful: where the number stands in brackets, a bool for each; rows of the table may lack.
     """
+    import seaborn as sns  # slow to import, and used here alone
+
     written = table.map("{:.2f}".format)
     if doubtful is not None:
         marks = doubtful.reindex(table.index, fill_value=False)

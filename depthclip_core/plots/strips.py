@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
+import scipy  # its parts load when they are used
 from matplotlib.figure import Figure
-from scipy.ndimage import median_filter
 
 from depthclip_core.datasets.base import Frame
 from depthclip_core.errors import DepthClipError
@@ -121,7 +121,7 @@ def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) 
     for line, strip in zip(axes, strips, strict=True):
         filled = np.zeros(strip.rgb.shape[:2])
         if strip.filled is not None:
-            filled = median_filter(strip.filled, SMOOTH)
+            filled = scipy.ndimage.median_filter(strip.filled, SMOOTH)
         for ax, depth in zip(line, (filled, *strip.maps.values()), strict=True):
             grey = strip.rgb.mean(axis=2, keepdims=True).repeat(3, axis=2)
             pale = (127 + grey / 2).astype(np.uint8)  # so that the lines stand out

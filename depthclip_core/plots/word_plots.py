@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -84,6 +83,8 @@ def semantic_bins(
 
 def show_counts(ax: Axes, counts: pd.DataFrame) -> None:
     """Counts (words × depth intervals) as a heat map; colour is the share of the interval."""
+    import seaborn as sns  # slow to import, and used here alone
+
     shares = counts / counts.sum().replace(0, np.nan)
     sns.heatmap(
         shares,
@@ -132,6 +133,8 @@ def response_panels(curves: pd.DataFrame, bins: Sequence[float], title: str) -> 
 
 def show_entropies(ax: Axes, entropies: dict[str, np.ndarray], n_words: int) -> None:
     """Distribution of cells' entropies in bits, a line per name."""
+    import seaborn as sns  # slow to import, and used here alone
+
     for (name, bits), dashes in zip(entropies.items(), ("-", "--", ":", "-."), strict=False):
         sns.ecdfplot(x=bits.ravel(), ax=ax, label=name, ls=dashes)
     most = np.log2(n_words)
