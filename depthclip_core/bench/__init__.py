@@ -22,7 +22,7 @@ def run(
     encoder: str = "RN50",
     device: str = "auto",
     frames: tuple[int, ...] = (64, 654, 5_000, 50_000),
-    partitions: tuple[int, ...] = (5, 50, 500),
+    partitions: tuple[int, ...] = (1, 5, 50, 500),
     ablation_frames: int = 8,
     rounds: int = 9,
 ) -> dict:

@@ -7,16 +7,17 @@ depth for each word, or its quadratic form of the error.
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-from scipy import sparse
 from torch import Tensor
 
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.pixels import (
+    Truth,
     cell_weights,
     checked_similarities,
     counted,
     overlap_interpolation,
     paired,
+    pixel_maps,
 )
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.evaluation.quadratic import error_forms
@@ -77,30 +78,34 @@ def word_histograms(
 ) -> Iterator[dict[str, np.ndarray]]:
     """For each frame, by name, how much each word answers at each depth: (K, max_depth / STEP).
 
-    Sums of the word's weight over pixels, float64; arguments as in `fit_medians`. Weights are
-    bilinear in the cells, so depth is counted by cell once, for all words of all lists.
+    Sums of the word's weight over pixels, float64; arguments as in `fit_medians`.
     """
     protocol = resolve_protocol(protocol)
     similarities = {name: checked_similarities(each) for name, each in similarities.items()}
     kinds = {(len(s), tuple(s.shape[-2:])) for s in similarities.values()}
     if len(kinds) != 1:
         raise DepthClipError("give responses, all of the same frames and grid")
-    ((n_frames, grid),) = kinds
-    share, size = _share_of_cells(grid, protocol), round(protocol.max_depth / STEP)
+    ((n_frames, _),) = kinds
     for position, truth in paired(ground_truths, n_frames):
         pixels = counted(truth, protocol)
-        where = np.flatnonzero(pixels.valid_mask)
-        depth = pixels.depth.ravel()[where].astype(np.float64)
-        index = np.minimum((depth / STEP).astype(np.int64), size - 1)
-        ones = np.ones(len(index))
-        counts = (
-            sparse.csr_array((ones, (index, where)), shape=(size, pixels.valid_mask.size)) @ share
-        )
-        of_frame = {}
-        for name, each in similarities.items():
-            cells = cell_weights(each[position], temperature, protocol.flip)
-            of_frame[name] = (counts @ cells.reshape(len(cells), -1).T.astype(np.float64)).T
-        yield of_frame
+        yield {
+            name: _histogram(
+                cell_weights(each[position], temperature, protocol.flip), pixels, protocol
+            )
+            for name, each in similarities.items()
+        }
+
+
+def _histogram(cells: np.ndarray, truth: Truth, protocol: Protocol) -> np.ndarray:
+    """Sums of the weights of cells (K, h, w), upsampled, over the pixels of each depth: (K, D)."""
+    from depthclip_core.evaluation.kernel import add_to_histogram  # it takes time to import
+
+    across = overlap_interpolation(cells.shape[1:], protocol)[1].astype(np.float64)
+    columns = np.ascontiguousarray((cells @ across.T).transpose(1, 2, 0))  # (h, W, K)
+    maps = pixel_maps(cells, protocol)
+    histogram = np.zeros((round(protocol.max_depth / STEP), len(cells)))
+    add_to_histogram(columns, maps.between, maps.shares, truth.depth, STEP, histogram)
+    return histogram.T
 
 
 def medians(histogram: np.ndarray | None) -> tuple[float, ...]:
@@ -116,9 +121,3 @@ def medians(histogram: np.ndarray | None) -> tuple[float, ...]:
     histogram = np.where(silent[:, None], histogram.sum(0), histogram)
     share = histogram.cumsum(1) / histogram.sum(1, keepdims=True)
     return tuple(float(b) for b in (np.argmax(share >= 0.5, axis=1) + 0.5) * STEP)
-
-
-def _share_of_cells(grid: tuple[int, int], protocol: Protocol) -> sparse.csr_array:
-    """What each cell has in each pixel that may count, (pixels, cells): `depth.upsample`."""
-    factors = overlap_interpolation(grid, protocol)
-    return sparse.csr_array(sparse.kron(*(sparse.csr_array(m.astype(np.float64)) for m in factors)))

@@ -103,15 +103,14 @@ def _cpu_sums(predictions: Predictions, terms: Sequence[Term]) -> dict[Term, np.
     for start in range(0, len(predictions) if fused else 0, kernel.AT_ONCE):
         part = slice(start, start + kernel.AT_ONCE)
         coefficients, shift = predictions.coefficients[part], predictions.shift[part]
-        cells = np.tensordot(coefficients.astype(np.float32), columns, 1)
-        cells += shift.astype(np.float32)[:, None, None]
+        cells = kernel.combined(coefficients, columns, shift)
         if any(term in kernel.SUMMED for term in fused):
             kernel.term_sums(
-                cells, columns, coefficients, shift, *steps, truth.depth, truth.inverse,
+                cells, columns, coefficients, shift, *steps, truth.depth,
                 near, far, group, totals[part],
             )  # fmt: skip
         if kernel.SQUARE_LOG in fused:
-            kernel.square_log_sums(cells, *steps, truth.inverse, near, far, square_logs[part])
+            kernel.square_log_sums(cells, *steps, truth.depth, near, far, square_logs[part])
     sums = dict(zip(kernel.SUMMED, totals.T, strict=True)) | {kernel.SQUARE_LOG: square_logs}
     for term in kernel.WITHIN:  # a pixel that does not count was counted as near
         sums[term] -= truth.depth.size - truth.n_valid

@@ -59,12 +59,12 @@ def compiled(signature: str):
 
 
 @njit(error_model="numpy")
-def _ratio(above, below, w0, w1, inverse, near, far):
-    """Prediction ÷ truth of a pixel; 1 where it does not count."""
+def _ratio(above, below, w0, w1, g, inverse, near, far):
+    """Prediction ÷ truth of a pixel; 1 where it does not count, because g is 0."""
     p = w0 * above + w1 * below
     p = p if p > near else near
     p = p if p < far else far
-    return p * inverse if inverse > ZERO else ONE
+    return p * inverse if g > ZERO else ONE
 
 
 @njit(error_model="numpy")
@@ -93,8 +93,8 @@ def _add_rows(cells, between, shares, depth, inverse, near, far, sums, counts, p
     near1, near2, near3, ties = counts[0], counts[1], counts[2], counts[3]
     larger, smaller = products[0], products[1]
     for j in range(g1.size):
-        q1 = _ratio(a1[j], b1[j], u1, v1, i1[j], near, far)
-        q2 = _ratio(a2[j], b2[j], u2, v2, i2[j], near, far)
+        q1 = _ratio(a1[j], b1[j], u1, v1, g1[j], i1[j], near, far)
+        q2 = _ratio(a2[j], b2[j], u2, v2, g2[j], i2[j], near, far)
         r1 = q1 if q1 > ONE else ONE
         s1 = q1 if q1 < ONE else ONE
         r2 = q2 if q2 > ONE else ONE
@@ -156,17 +156,15 @@ def _count_exactly(
 
 
 @compiled(
-    "void(f4[:,:,::1], f4[:,:,::1], f8[:,::1], f8[::1], i8[:,::1], f4[:,::1], f4[:,::1], f4[:,::1],"
+    "void(f4[:,:,::1], f4[:,:,::1], f8[:,::1], f8[::1], i8[:,::1], f4[:,::1], f4[:,::1],"
     "f8, f8, i8, f8[:,::1])"
 )
-def term_sums(
-    cells, maps, coefficients, shift, between, shares, depth, inverse, near, far, group, out
-):
+def term_sums(cells, maps, coefficients, shift, between, shares, depth, near, far, group, out):
     """Sums of `SUMMED`, (P, 9), for P predictions of one frame.
 
     cells: (P, h, W), coefficients (P, B) · maps (B, h, W) + shift (P,). between, shares: (H, 2),
-    as in `PixelMaps`. depth, inverse: (H, W), ground truth and 1 ÷ it, both 0 where a pixel does
-    not count. near, far: limits of predictions. group: rows whose ratios are multiplied, even.
+    as in `PixelMaps`. depth: ground truth (H, W), 0 where a pixel does not count. near, far: limits
+    of predictions. group: an even number of rows whose ratios are multiplied.
     """
     n_rows, n_columns = depth.shape
     near32, far32 = np.float32(near), np.float32(far)
@@ -174,32 +172,29 @@ def term_sums(
     exponents = np.zeros((len(cells), 2), np.int64)
     sums = np.empty((4, n_columns), np.float32)
     counts = np.empty((4, n_columns), np.int32)
-    # Rows go in pairs: an odd last one with one that does not count.
-    last_between, last_shares = np.zeros((2, 2), np.int64), np.zeros((2, 2), np.float32)
-    last_depth, last_inverse = (
-        np.zeros((2, n_columns), np.float32),
-        np.zeros((2, n_columns), np.float32),
-    )
-    last_between[0], last_shares[0] = between[-1], shares[-1]
-    last_depth[0], last_inverse[0] = depth[-1], inverse[-1]
+    # A band of the frame. Rows go in pairs: an odd last one with one that does not count.
+    g, inverse = np.empty((BAND, n_columns), np.float32), np.empty((BAND, n_columns), np.float32)
+    two, share = np.zeros((BAND, 2), np.int64), np.zeros((BAND, 2), np.float32)
     out[:] = 0
     for band in range(0, n_rows, BAND):
         end = min(band + BAND, n_rows)
+        for i in range(band, end + (end - band) % 2):
+            for j in range(n_columns):
+                g[i - band, j] = depth[i, j] if i < end else ZERO
+                inverse[i - band, j] = ONE / depth[i, j] if i < end else ZERO
+            for k in range(2):
+                two[i - band, k] = between[i, k] if i < end else 0
+                share[i - band, k] = shares[i, k] if i < end else ZERO
         for p in range(len(cells)):
             sums[:] = 0
             for top in range(band, end, group):
                 bottom = min(top + group, end)
                 counts[:] = 0
-                for i in range(top, bottom, 2):
-                    pair = (
-                        between[i : i + 2],
-                        shares[i : i + 2],
-                        depth[i : i + 2],
-                        inverse[i : i + 2],
-                    )
-                    if i + 1 == n_rows:
-                        pair = last_between, last_shares, last_depth, last_inverse
-                    _add_rows(cells[p], *pair, near32, far32, sums, counts, products[p])
+                for i in range(top - band, bottom - band, 2):
+                    _add_rows(
+                        cells[p], two[i : i + 2], share[i : i + 2], g[i : i + 2],
+                        inverse[i : i + 2], near32, far32, sums, counts, products[p],
+                    )  # fmt: skip
                 for k in range(2):
                     exponents[p, k] += _take_exponents(products[p, k])
                 ties = 0
@@ -226,20 +221,19 @@ def term_sums(
             larger += math.log(products[p, 0, j])
             smaller += math.log(products[p, 1, j])
         out[p, 7], out[p, 8] = larger - smaller, larger + smaller
-        for k in range(3):  # what does not count was counted as near
-            out[p, k] -= n_columns * (n_rows % 2)
+        for k in range(3):
+            out[p, k] -= n_columns * (n_rows % 2)  # the row that was added
 
 
 @compiled("void(f4[::1], f4[::1], f4, f4, f4[::1], f4, f4, f4[:,::1])")
-def _add_row_of_square_logs(above, below, w0, w1, inverse, near, far, work):
+def _add_row_of_square_logs(above, below, w0, w1, g, near, far, work):
     """Add (ln q)² of a row of pixels to work[2]; work (3, W) is space besides."""
     q, exponent, total = work[0], work[1], work[2]
     for j in range(q.size):
         p = w0 * above[j] + w1 * below[j]
         p = p if p > near else near
         p = p if p < far else far
-        p *= inverse[j]
-        q[j] = p if inverse[j] > ZERO else ONE
+        q[j] = p / g[j] if g[j] > ZERO else ONE
     bits = q.view(np.int32)
     for j in range(q.size):  # q = fraction · 2^exponent, the fraction between √½ and √2
         twos = (bits[j] - ROOT_OF_HALF) >> 23
@@ -254,9 +248,9 @@ def _add_row_of_square_logs(above, below, w0, w1, inverse, near, far, work):
 
 
 @compiled("void(f4[:,:,::1], i8[:,::1], f4[:,::1], f4[:,::1], f8, f8, f8[::1])")
-def square_log_sums(cells, between, shares, inverse, near, far, out):
+def square_log_sums(cells, between, shares, depth, near, far, out):
     """Sums of (ln q)² (P,); arguments as in `term_sums`."""
-    n_rows, n_columns = inverse.shape
+    n_rows, n_columns = depth.shape
     work = np.empty((3, n_columns), np.float32)
     out[:] = 0
     for band in range(0, n_rows, BAND):
@@ -265,7 +259,54 @@ def square_log_sums(cells, between, shares, inverse, near, far, out):
             for i in range(band, min(band + BAND, n_rows)):
                 _add_row_of_square_logs(
                     cells[p, between[i, 0]], cells[p, between[i, 1]], shares[i, 0], shares[i, 1],
-                    inverse[i], np.float32(near), np.float32(far), work,
+                    depth[i], np.float32(near), np.float32(far), work,
                 )  # fmt: skip
             for j in range(n_columns):
                 out[p] += work[2, j]
+
+
+@compiled("void(f8[:,:,::1], i8[:,::1], f4[:,::1], f4[:,::1], f8, f8[:,::1])")
+def add_to_histogram(columns, between, shares, depth, step, out):
+    """Add each pixel's values, between rows of columns (h, W, K), to the row of out (D, K) that its
+    depth falls into; depth (H, W) is 0 where a pixel does not count."""
+    for i in range(depth.shape[0]):
+        w0, w1 = float(shares[i, 0]), float(shares[i, 1])
+        above, below = columns[between[i, 0]], columns[between[i, 1]]
+        for j in range(depth.shape[1]):
+            if depth[i, j] > ZERO:
+                place = min(int(depth[i, j] / step), len(out) - 1)
+                for k in range(out.shape[1]):
+                    out[place, k] += w0 * above[j, k] + w1 * below[j, k]
+
+
+@compiled("void(i8[:,::1], f4[:,::1], f4[:,::1], f8[:,:,::1])")
+def pair_sums(between, shares, depth, out):
+    """Add to out (7, h, W), over the pixels of each column between rows of cells r and r + 1 that
+    count, with a and b their shares and g the depth: a², ab, b², a, b, ag, bg."""
+    for i in range(depth.shape[0]):
+        a, b = float(shares[i, 0]), float(shares[i, 1])
+        r = between[i, 0]
+        for j in range(depth.shape[1]):
+            g = float(depth[i, j])
+            counts = 1.0 if g > 0 else 0.0
+            out[0, r, j] += a * a * counts
+            out[1, r, j] += a * b * counts
+            out[2, r, j] += b * b * counts
+            out[3, r, j] += a * counts
+            out[4, r, j] += b * counts
+            out[5, r, j] += a * g
+            out[6, r, j] += b * g
+
+
+@compiled("f4[:,:,::1](f8[:,::1], f4[:,:,::1], f8[::1])")
+def combined(coefficients, maps, shift):
+    """coefficients (P, B) · maps (B, h, W) + shift (P,); BLAS would use threads of its own."""
+    out = np.empty((len(coefficients), maps.shape[1], maps.shape[2]), np.float32)
+    for p in range(len(coefficients)):
+        out[p] = np.float32(shift[p])
+        for b in range(len(maps)):
+            factor = np.float32(coefficients[p, b])
+            for i in range(maps.shape[1]):
+                for j in range(maps.shape[2]):
+                    out[p, i, j] += factor * maps[b, i, j]
+    return out

@@ -18,9 +18,6 @@ from depthclip_core.evaluation.protocols import Protocol
 from depthclip_core.method.depth import flip_average, upsample
 from depthclip_core.method.similarities import bin_weights
 
-# Multiplications of a matrix product that OpenBLAS does in one thread. Frames are what is done in
-# parallel here: threads within threads would wait for each other.
-SINGLE = 1 << 18
 TINY = 1e-30  # a weight without consequence for a depth
 
 
@@ -28,12 +25,11 @@ TINY = 1e-30  # a weight without consequence for a depth
 class Truth:
     """Ground truth of the pixels of a protocol's overlap, H rows of W.
 
-    depth: float32 metres, 0 where a pixel does not count. inverse: 1 ÷ depth, 0 there too.
-    valid_mask: which count. n_valid: how many.
+    depth: float32 metres, 0 where a pixel does not count. valid_mask: which count. n_valid: how
+    many.
     """
 
     depth: np.ndarray
-    inverse: np.ndarray
     valid_mask: np.ndarray
     n_valid: int
 
@@ -52,9 +48,8 @@ def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
         raise DepthClipError("ground truth holds NaN, infinite or negative values: give holes 0")
     part = truth[protocol.overlap.slices]
     valid = protocol.valid_depth_mask(part)
-    depth = np.where(valid, part, 0).astype(np.float32)
-    inverse = np.reciprocal(np.where(valid, depth, np.float32(np.inf)))
-    return Truth(depth, inverse, valid, int(np.count_nonzero(valid)))
+    depth = np.multiply(part, valid, dtype=np.float32, casting="same_kind", order="C")
+    return Truth(depth, valid, int(np.count_nonzero(valid)))
 
 
 def paired(ground_truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -164,15 +159,24 @@ def _steps(grid: tuple[int, int], protocol: Protocol) -> tuple[np.ndarray, np.nd
 
 def moments(maps: PixelMaps, truth: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sums over valid pixels, float64: of maps (B,), of products of two maps (B, B), and of maps
-    times depth (B,)."""
-    n_maps, height, width = maps.shape
-    total, gram, product = np.zeros(n_maps), np.zeros((n_maps, n_maps)), np.zeros(n_maps)
-    step = max(1, SINGLE // (n_maps**2 * width))
-    for top in range(0, height, step):
-        bottom = min(top + step, height)
-        part = (maps.rows(top, bottom) * truth.valid_mask[top:bottom]).reshape(n_maps, -1)
-        part = part.astype(np.float64)
-        total += part.sum(1)
-        gram += part @ part.T
-        product += part @ truth.depth[top:bottom].ravel()
-    return total, gram, product
+    times depth (B,).
+
+    Between two rows of cells, u and l, each pixel of a column is a·u + b·l: what has to be summed
+    over pixels is the products of a and b, once for all maps.
+    """
+    from depthclip_core.evaluation.kernel import pair_sums  # it takes time to import
+
+    upper = maps.columns.astype(np.float64)
+    lower = upper[:, np.minimum(np.arange(upper.shape[1]) + 1, upper.shape[1] - 1)]
+    sums = np.zeros((7, *upper.shape[1:]))
+    pair_sums(maps.between, maps.shares, truth.depth, sums)
+    aa, ab, bb, a, b, deep_a, deep_b = sums
+
+    def products(some: np.ndarray, factor: np.ndarray, others: np.ndarray) -> np.ndarray:
+        # Not by BLAS: frames are what is done in parallel, and its threads would be in the way.
+        return np.einsum("bhw,hw,chw->bc", some, factor, others)
+
+    mixed = products(upper, ab, lower)
+    gram = products(upper, aa, upper) + products(lower, bb, lower) + mixed + mixed.T
+    total = (upper * a + lower * b).sum((1, 2))
+    return total, gram, (upper * deep_a + lower * deep_b).sum((1, 2))

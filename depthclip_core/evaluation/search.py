@@ -156,13 +156,12 @@ def _sample(
     drawn = np.sort(drawn)
     maps = upsampled(cells, protocol)
     weights = maps.rows(0, maps.shape[1]).reshape(len(cells), -1)[:, drawn]
-    depth, inverse, counts = (
-        array.ravel()[None, drawn] for array in (whole.depth, whole.inverse, whole.valid_mask)
-    )
     # One row of cells, which are the pixels themselves.
     between, shares = np.zeros((1, 2), dtype=np.int64), np.array([[1, 0]], dtype=np.float32)
     columns = np.ascontiguousarray(weights)[:, None]
-    return PixelMaps(columns, between, shares), Truth(depth, inverse, counts, n)
+    return PixelMaps(columns, between, shares), Truth(
+        whole.depth.ravel()[None, drawn], np.ones((1, n), dtype=bool), n
+    )
 
 
 def _score(

@@ -27,14 +27,14 @@ def as_nyu(frames, monkeypatch):
     monkeypatch.setattr(nyu, "NYU_TEST", len(frames))
 
 
-def test_the_papers_own_setting_is_comparable(frames, as_nyu):
+def test_paper_setting_is_comparable(frames, as_nyu):
     assert not_comparable(frames, Encoder(), "released") == []
     assert run_caption(frames, Encoder(), "released") == (
         "NYU, test: 8 frames, RN50, weights openai, released head"
     )
 
 
-def test_the_layout_alone_does_not_make_it_nyu(frames):
+def test_nyu_layout_alone_is_not_nyu(frames):
     reasons = not_comparable(frames, Encoder(), "released")
     assert reasons == ["the frames are not NYU Depth v2's"]
 
@@ -49,31 +49,31 @@ def test_the_layout_alone_does_not_make_it_nyu(frames):
         (Encoder(), "value", "the head is 'value'"),
     ],
 )
-def test_each_difference_is_a_reason(frames, as_nyu, encoder, head, says):
+def test_each_difference_gives_a_reason(frames, as_nyu, encoder, head, says):
     (reason,) = not_comparable(frames, encoder, head)
     assert says in reason
     assert run_caption(frames, encoder, head).endswith("not its numbers")
 
 
-def test_another_split_and_unprepared_frames_are_reasons(nyu_folder, frames, as_nyu):
+def test_split_and_preprocessing_give_reasons(nyu_folder, frames, as_nyu):
     train = dc.open_dataset("nyu", "train", data=nyu_folder, released_preprocessing=True)
     assert not_comparable(train, Encoder(), "released") == ["the split is 'train', not 'test'"]
     raw = dc.open_dataset("nyu", "test", data=nyu_folder)
     assert "not preprocessed" in not_comparable(raw, Encoder(), "released")[0]
 
 
-def test_openais_own_file_is_comparable_whatever_its_name(frames, as_nyu):
+def test_openai_file_is_recognised_under_any_name(frames, as_nyu):
     assert not_comparable(frames, Encoder(weights="clip/weights.pt"), "released") == []
 
 
-def test_the_sample_says_that_it_is_one():
+def test_caption_names_the_sample():
     frames = dc.open_dataset("sample", "test")
     shown = run_caption(frames, dc.load_encoder("sample", device="cpu"), "value")
     assert shown.startswith("sample, test: 64 frames, the sample's own CLIP, value head")
     assert shown.endswith("not its numbers")
 
 
-def test_the_mat_itself_may_be_named(nyu_folder):
+def test_mat_file_can_be_given_directly(nyu_folder):
     path = nyu_folder / "nyu_depth_v2_labeled.mat"
     assert (
         dc.open_dataset("nyu", "test", data=path).names
@@ -81,7 +81,7 @@ def test_the_mat_itself_may_be_named(nyu_folder):
     )
 
 
-def test_settings_other_than_the_papers_are_reasons(frames, as_nyu):
+def test_other_settings_give_reasons(frames, as_nyu):
     own = {"prompts": "original", "bins": "original", "temperature": 0.1, "protocol": "released"}
     assert not_comparable(frames, Encoder(), "released", **own) == []
     (reason,) = not_comparable(frames, Encoder(), "released", **{**own, "temperature": 1.0})

@@ -19,7 +19,7 @@ matplotlib.use("Agg")
 GRID = (3, 4)
 
 
-def test_vocabularies_are_seven_words_each_and_the_papers_come_first():
+def test_vocabularies_have_seven_words_paper_first():
     assert list(control_words.VOCABULARIES)[:4] == list(PROMPTS)
     for words in control_words.VOCABULARIES.values():
         assert len(words) == len(set(words)) == 7
@@ -29,7 +29,7 @@ def test_vocabularies_are_seven_words_each_and_the_papers_come_first():
         }
 
 
-def test_published_controls_are_as_printed():
+def test_auty_scores_match_the_paper():
     table = control_words.auty_scores()
     assert list(table.columns) == ["abs_rel", "delta1"]
     assert table.loc["distances"].tolist() == [1.014, 0.227]
@@ -38,13 +38,13 @@ def test_published_controls_are_as_printed():
     assert table.loc["sizes"].tolist() == [2.130, 0.048]
 
 
-def test_even_bins_are_the_centres_of_equal_parts():
+def test_even_bins_are_centres_of_equal_parts():
     assert control_words.even_bins(5) == pytest.approx((1, 3, 5, 7, 9))
     steps = np.diff([-control_words.even_bins()[0], *control_words.even_bins()])
     np.testing.assert_allclose(steps, 10 / 7)
 
 
-def test_orders_are_all_of_them_and_the_first_is_as_given():
+def test_orders_are_all_permutations_given_one_first():
     orders = control_words.orders([1.0, 2.5, 4.0])
     assert orders[0].tolist() == [1.0, 2.5, 4.0]
     assert {tuple(row) for row in orders} == set(permutations([1.0, 2.5, 4.0]))
@@ -70,7 +70,7 @@ def test_where_words_win_by_hand():
         control_words.order_in_images(depths[:, :1], similarities)
 
 
-def test_perfect_order_in_images_and_its_reverse():
+def test_order_in_images_of_perfect_and_reversed_words():
     winner = torch.arange(12).reshape(1, *GRID) // 2
     similarities = torch.nn.functional.one_hot(winner, 6).permute(0, 3, 1, 2)[:, None].float()
     depths = (winner + 1).numpy().astype(float)
@@ -78,7 +78,7 @@ def test_perfect_order_in_images_and_its_reverse():
     assert control_words.order_in_images(-depths, similarities).tolist() == pytest.approx([-1, -1])
 
 
-def test_words_along_a_line_are_in_order_and_few_other_orders_are():
+def test_words_along_a_line_are_in_order():
     text = torch.linspace(0, 1, 5)[:, None] * torch.tensor([3.0, 4.0]) + torch.tensor([1.0, 0.0])
     np.testing.assert_allclose(
         control_words.text_positions(text), [0, 0.25, 0.5, 0.75, 1], atol=1e-7
@@ -92,7 +92,7 @@ def test_words_along_a_line_are_in_order_and_few_other_orders_are():
 
 @pytest.mark.slow
 @given(st.integers(0, 10_000), st.integers(3, 5))
-def test_order_in_text_agrees_with_scipy_in_every_order(seed, n_words):
+def test_order_in_text_matches_scipy(seed, n_words):
     vectors = np.random.default_rng(seed).normal(size=(n_words, 4))
     text = torch.from_numpy(vectors)
     found = control_words.order_in_text(text)
@@ -104,7 +104,7 @@ def test_order_in_text_agrees_with_scipy_in_every_order(seed, n_words):
     assert found["chance"] == pytest.approx(np.mean(np.array(every) >= every[0] - 1e-9))
 
 
-def test_intervals_are_percentiles_of_means_of_images_drawn_again():
+def test_intervals_are_bootstrap_percentiles():
     rng = np.random.default_rng(3)
     rows = pd.DataFrame({"delta1": rng.random(40), "rmse": 3 * rng.random(40)})
     rows.loc[40] = np.nan
@@ -119,7 +119,7 @@ def test_intervals_are_percentiles_of_means_of_images_drawn_again():
         control_words.intervals(rows.loc[39:])
 
 
-def test_verdicts_know_which_way_is_better():
+def test_verdicts_follow_metric_direction():
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.01, (50, 3))
     reference = pd.DataFrame(0.5 + noise, columns=["delta1", "abs_rel", "rmse"])
@@ -158,7 +158,7 @@ def test_figures_draw_what_they_are_given():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_no_word_wins_and_none_has_a_place_by_what_is_not_finite(value):
+def test_non_finite_vectors_and_depths_raise(value):
     depths, similarities = np.ones((2, *GRID)), torch.rand(2, 1, 3, *GRID)
     similarities[1, 0, 2, 0, 0] = value
     with pytest.raises(DepthClipError, match="similarities of frame 1"):

@@ -36,7 +36,7 @@ def test_gradient_energy_counts_pairs_of_known_pixels():
     assert gradient_energy(np.full((4, 4), 2.0), np.full((4, 4), True)) == 0
 
 
-def test_a_map_of_cells_is_found_again_through_holes():
+def test_best_on_grid_recovers_cells_despite_holes():
     cells = np.random.default_rng(1).uniform(1, 5, (13, 17)).astype(np.float32)
     truth = of_cells(cells)
     truth[np.random.default_rng(2).uniform(size=FRAME) < 0.3] = 0
@@ -47,7 +47,7 @@ def test_a_map_of_cells_is_found_again_through_holes():
     )
 
 
-def test_no_map_of_the_grid_is_nearer():
+def test_best_on_grid_is_a_minimum():
     rng = np.random.default_rng(3)
     truth = of_cells(rng.uniform(1, 5, (30, 40)).astype(np.float32))
     best = best_on_grid(truth)
@@ -57,7 +57,7 @@ def test_no_map_of_the_grid_is_nearer():
         assert evaluate((best + other)[None], truth[None])["rmse"][0] > least
 
 
-def test_rows_say_what_evaluate_says_and_a_perfect_map_keeps_all():
+def test_detail_matches_evaluate():
     rng = np.random.default_rng(4)
     truth = of_cells(rng.uniform(1, 5, (40, 50)).astype(np.float32))
     other = of_cells(rng.uniform(1, 5, (13, 17)).astype(np.float32))[56:472, 60:604]
@@ -74,7 +74,7 @@ def test_rows_say_what_evaluate_says_and_a_perfect_map_keeps_all():
     assert 0 < rows.loc["b", "grid_gradient_energy_ratio"] < 1
 
 
-def test_frames_without_depth_and_flat_maps_have_no_number():
+def test_detail_of_empty_frames_and_flat_maps_is_nan():
     truth = of_cells(np.random.default_rng(5).uniform(1, 5, (13, 17)).astype(np.float32))
     flat = np.full(WINDOW, 2.0, np.float32)
     rows = detail([frame(np.zeros(FRAME, np.float32)), frame(truth)], [flat, flat])

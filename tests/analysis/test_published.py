@@ -9,7 +9,7 @@ from depthclip_core.analysis import published
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS
 
 
-def test_table_1_has_its_nine_systems_and_what_is_not_printed_is_missing():
+def test_table_1_has_nine_systems():
     table = published.results()
     assert len(table) == 9 and table.loc["DORN", "supervision"] == "depth"
     assert table.loc["vid2depth", "transfer"] == "0-shot"
@@ -20,19 +20,19 @@ def test_table_1_has_its_nine_systems_and_what_is_not_printed_is_missing():
     assert (np.diff(better) > 0).all()  # δ1 < δ2 < δ3 in every row
 
 
-def test_the_same_setting_has_the_same_numbers_in_every_table():
+def test_same_setting_has_same_numbers_in_every_table():
     ours = published.results().loc["DepthCLIP", list(PUBLISHED_METRICS)].to_numpy(float)
     np.testing.assert_array_equal(published.partitions().loc["all", "original"], ours)
     np.testing.assert_array_equal(published.prompts().loc["original"], ours)
 
 
-def test_tables_are_of_the_partitions_and_words_that_the_paper_names():
+def test_tables_name_published_partitions_and_words():
     for scene in ("bathroom", "classroom", "all"):
         assert list(published.partitions().loc[scene].index) == list(BINS)
     assert list(published.prompts().index) == list(PROMPTS)
 
 
-def test_gains_are_differences_but_for_one_rounding():
+def test_printed_gains_are_differences_but_for_one_rounding():
     """The paper's rows give +0.089 for classroom rel where it prints +0.088."""
     rows = published.partitions()
     for (scene, bins), printed in published.gains().iterrows():
@@ -52,7 +52,7 @@ def numbers_of_slides():
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def test_every_row_stands_in_the_papers_slides():
+def test_every_row_is_in_the_slides():
     text = numbers_of_slides()
     if text is None:
         pytest.skip("the paper's slides are not at hand")

@@ -28,7 +28,7 @@ class TwoColours:
         return means / means.norm(dim=1, keepdim=True)
 
 
-def test_the_nearest_sentence_wins():
+def test_nearest_sentence_wins():
     red, blue = np.zeros((2, 480, 640, 3), np.uint8)
     red[..., 0], blue[..., 2] = 200, 200
     frames = [dc.Frame(name=n, rgb=rgb) for n, rgb in (("r", red), ("b", blue), ("r2", red))]
@@ -37,7 +37,7 @@ def test_the_nearest_sentence_wins():
     assert scores.argmax(1).tolist() == [0, 1, 0]
 
 
-def test_vectors_that_are_not_finite_are_an_error(monkeypatch):
+def test_non_finite_vectors_raise(monkeypatch):
     vectors = torch.tensor([[np.nan, 1.0]])
     monkeypatch.setattr(TwoColours, "image_vectors", lambda self, images: vectors)
     frame = dc.Frame(name="a", rgb=np.zeros((40, 40, 3), np.uint8))
@@ -45,7 +45,7 @@ def test_vectors_that_are_not_finite_are_an_error(monkeypatch):
         classify_scenes([frame], TwoColours(), ["red", "blue"])
 
 
-def test_the_white_border_of_a_data_set_is_left_out():
+def test_white_border_is_left_out():
     red = np.full((480, 640, 3), 255, np.uint8)
     red[10:470, 10:630] = 100, 0, 60
     whole = dc.Frame(name="a", rgb=red)
@@ -55,7 +55,7 @@ def test_the_white_border_of_a_data_set_is_left_out():
     assert red_room[1] == pytest.approx(100 / np.hypot(100, 60), abs=1e-6)
 
 
-def test_photographs_shrink_to_their_middle_square():
+def test_shrink_takes_the_middle_square():
     tall = np.zeros((300, 100, 3), np.uint8)
     tall[100:200] = 255
     assert shrink(tall, 50).shape == (50, 50, 3)

@@ -29,7 +29,7 @@ def histograms(ground_truths):
     return scene_depths.depth_histograms(ground_truths)
 
 
-def test_histograms_are_shares_of_the_pixels_that_count(ground_truths, histograms):
+def test_histograms_are_shares_of_valid_pixels(ground_truths, histograms):
     assert histograms.shape == (4, 1000)
     np.testing.assert_allclose(histograms.sum(axis=1), 1)
     inside = ground_truths[0][56:471, 60:601]
@@ -39,7 +39,7 @@ def test_histograms_are_shares_of_the_pixels_that_count(ground_truths, histogram
     assert histograms.loc[0, steps].sum() == pytest.approx(expected, abs=1e-3)
 
 
-def test_an_image_without_depth_is_none():
+def test_image_without_depth_is_nan():
     histograms = scene_depths.depth_histograms([flat(2.0), flat(0.0), flat(10.0)])
     assert histograms.isna().all(axis=1).tolist() == [False, True, True]
     shares = scene_depths.by_scene(histograms, ["a", "a", "b"])
@@ -49,7 +49,7 @@ def test_an_image_without_depth_is_none():
         scene_depths.by_scene(histograms[1:], ["a", "b"])
 
 
-def test_each_image_counts_the_same(histograms):
+def test_images_weigh_the_same(histograms):
     shares = scene_depths.by_scene(histograms, SCENES)
     assert list(shares.index) == ["bathroom", "office"]  # from near to far
     expected = (histograms.loc[0] + histograms.loc[2]) / 2
@@ -66,7 +66,7 @@ def test_few_images_are_flagged():
     assert counts["few"].to_dict() == {"a": False, "b": True}
 
 
-def test_quantiles_are_those_of_the_pixels(ground_truths, histograms):
+def test_quantiles_match_pixels(ground_truths, histograms):
     levels = (0.05, 0.25, 0.5, 0.95)
     got = scene_depths.quantiles(histograms, levels)
     for image, truth in enumerate(ground_truths):
@@ -75,13 +75,13 @@ def test_quantiles_are_those_of_the_pixels(ground_truths, histograms):
         np.testing.assert_allclose(got.loc[image], expected, atol=scene_depths.STEP)
 
 
-def test_distances_are_metres_of_moving():
+def test_distances_are_in_metres():
     histograms = scene_depths.depth_histograms([flat(1.505), flat(4.005), flat(4.005)])
     table = scene_depths.distances(histograms)
     np.testing.assert_allclose(table, [[0, 2.5, 2.5], [2.5, 0, 0], [2.5, 0, 0]], atol=1e-9)
 
 
-def test_distances_are_those_of_the_pixels(ground_truths, histograms):
+def test_distances_match_pixels(ground_truths, histograms):
     table = scene_depths.distances(histograms)
     a, b = (truth[56:471, 60:601] for truth in (ground_truths[1], ground_truths[3]))
     expected = wasserstein_distance(a.ravel(), b.ravel())
@@ -89,14 +89,14 @@ def test_distances_are_those_of_the_pixels(ground_truths, histograms):
     np.testing.assert_allclose(table, table.T)
 
 
-def test_chance_is_what_dealing_the_images_gives():
+def test_chance_matches_shuffled_images():
     """Two images, two scenes: however they are dealt, the distance is that of the images."""
     histograms = scene_depths.depth_histograms([flat(1.505), flat(4.005)])
     table = scene_depths.distances_by_chance(histograms, ["a", "b"], draws=5)
     np.testing.assert_allclose(table, [[0, 2.5], [2.5, 0]], atol=1e-9)
 
 
-def test_chance_covers_scenes_that_do_not_differ_and_not_those_that_do():
+def test_chance_separates_differing_scenes():
     rng = np.random.default_rng(0)
     alike = scene_depths.depth_histograms([flat(d) for d in rng.uniform(1, 4, 40)])
     scenes = ["a", "b"] * 20
@@ -108,13 +108,13 @@ def test_chance_covers_scenes_that_do_not_differ_and_not_those_that_do():
     assert apart > scene_depths.distances_by_chance(unlike, scenes).loc["a", "b"]
 
 
-def test_a_scene_that_is_not_there_is_told_with_those_that_are():
+def test_unknown_scene_raises_with_known_ones():
     assert scene_depths.positions_of(SCENES, "bathroom") == [1, 3]
     with pytest.raises(dc.DepthClipError, match="no frame shows scene 'attic'.*bathroom, office"):
         scene_depths.positions_of(SCENES, "attic")
 
 
-def test_the_typical_frame_is_nearest_to_its_scene():
+def test_typical_frame_is_nearest_to_scene_median():
     depths = (1.0, 2.0, 2.2, 0.0, 9.0)
     histograms = scene_depths.depth_histograms([flat(d) for d in depths])
     scenes = ["a", "b", "b", "b", "b"]
@@ -124,7 +124,7 @@ def test_the_typical_frame_is_nearest_to_its_scene():
         scene_depths.typical_frame(histograms.iloc[[0, 3]].reset_index(drop=True), "ab", "b")
 
 
-def test_wanted_bins_are_the_fit_of_each_scene():
+def test_wanted_bins_match_fit_of_each_scene():
     rng = np.random.default_rng(0)
     frames = [
         dc.Frame(

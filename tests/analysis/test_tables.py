@@ -51,7 +51,7 @@ def judged(bounds, partitions=None, prompts=None, why=()):
     return tables.ledger(ours, words, bounds, why)
 
 
-def test_scene_means_are_those_of_a_loop():
+def test_scene_means_match_a_loop():
     made = made_sweep()
     table = tables.scene_means(made, SCENES)
     kinds = ["all", "bathroom", "classroom", "office"]
@@ -66,19 +66,19 @@ def test_scene_means_are_those_of_a_loop():
     assert table.loc["bathroom", "n_frames"].tolist() == [2] * 5  # the empty one is not counted
 
 
-def test_ten_frames_are_not_few_and_nine_are():
+def test_fewer_than_ten_frames_are_few():
     table = tables.scene_means(made_sweep(["office"] * 10, empty=None), ["office"] * 10)
     assert not table["few"].any()
     table = tables.scene_means(made_sweep(["office"] * 10), ["office"] * 10)
     assert table["few"].all()
 
 
-def test_frames_without_scenes_have_only_the_mean_of_all():
+def test_frames_without_scenes_give_only_overall_mean():
     table = tables.scene_means(made_sweep(), [None] * 6)
     assert set(table.index.get_level_values("scene")) == {"all"}
 
 
-def test_scene_means_want_a_scene_for_each_frame_and_one_protocol():
+def test_scene_means_need_scenes_and_one_protocol():
     with pytest.raises(DepthClipError, match="2 scenes for a sweep of 6 frames"):
         tables.scene_means(made_sweep(), ["office"] * 2)
     two = made_sweep()
@@ -89,7 +89,7 @@ def test_scene_means_want_a_scene_for_each_frame_and_one_protocol():
         tables.scene_means(two, SCENES)
 
 
-def test_best_partitions_of_the_paper_disagree():
+def test_paper_best_partitions_disagree():
     best = tables.best_partitions(published.partitions())
     assert set(best.loc["bathroom"]) == {"class-dependent-3"}
     assert best.loc["classroom"].to_dict() == {
@@ -105,7 +105,7 @@ def test_best_partitions_of_the_paper_disagree():
     assert best.loc["all", "abs_rel"] == "class-dependent-3"
 
 
-def test_best_partitions_are_those_of_a_loop_and_none_without_numbers():
+def test_best_partitions_match_a_loop():
     table = tables.scene_means(made_sweep(), SCENES)
     table.loc["office", METRICS] = np.nan
     best = tables.best_partitions(table)
@@ -117,7 +117,7 @@ def test_best_partitions_are_those_of_a_loop_and_none_without_numbers():
         assert column[best.loc["bathroom", metric]] == extreme
 
 
-def test_gains_of_the_papers_rows_are_the_printed_but_for_one_rounding():
+def test_gains_match_printed_but_for_one_rounding():
     ours, printed = tables.gains(published.partitions()), published.gains()
     assert list(ours.index) == list(printed.index)
     off = (ours - printed).abs() > 1e-9
@@ -125,7 +125,7 @@ def test_gains_of_the_papers_rows_are_the_printed_but_for_one_rounding():
     assert ours.loc["classroom", "abs_rel"].item() == pytest.approx(0.089)
 
 
-def test_gains_count_frames_and_a_missing_scene_has_none():
+def test_gains_of_a_missing_scene_are_nan():
     table = tables.scene_means(made_sweep(), SCENES)
     found = tables.gains(table, {"bathroom": "class-dependent-1", "kitchen": "class-dependent-2"})
     numbers = table[METRICS]
@@ -137,7 +137,7 @@ def test_gains_count_frames_and_a_missing_scene_has_none():
         tables.gains(table, {"bathroom": "class-dependent-44"})
 
 
-def test_differences_stand_in_the_rows_of_the_printed():
+def test_differences_follow_printed_rows():
     printed = published.partitions()
     ours = (printed + 0.01).drop(index="classroom", level="scene").iloc[::-1].assign(n_frames=3)
     found = tables.differences(ours, printed)
@@ -172,7 +172,7 @@ def ground_truths():
     return truth
 
 
-def test_lower_bounds_are_near_the_closed_form_and_know_how_near(ground_truths):
+def test_lower_bounds_match_closed_form_within_spread(ground_truths):
     found = tables.lower_bounds(iter(ground_truths))
     pd.testing.assert_frame_equal(found, tables.lower_bounds(ground_truths))
     exact = lower_bound(ground_truths)[METRICS].mean()
@@ -183,7 +183,7 @@ def test_lower_bounds_are_near_the_closed_form_and_know_how_near(ground_truths):
 
 
 @pytest.mark.slow
-def test_the_spread_of_the_lower_bound_is_that_of_many_draws(ground_truths):
+def test_lower_bound_spread_matches_many_draws(ground_truths):
     some = ground_truths[:2]
     draws = [lower_bound(some, "cell", seed=seed)[METRICS].mean() for seed in range(40)]
     spread = tables.lower_bounds(np.tile(some, (20, 1, 1))).loc["cell", "spread"] * np.sqrt(20)
@@ -191,12 +191,12 @@ def test_the_spread_of_the_lower_bound_is_that_of_many_draws(ground_truths):
     np.testing.assert_allclose(spread, np.std(draws, axis=0, ddof=1), rtol=0.35)
 
 
-def test_lower_bounds_want_a_valid_pixel():
+def test_lower_bounds_need_a_valid_pixel():
     with pytest.raises(DepthClipError, match="no frame has a valid pixel"):
         tables.lower_bounds(np.zeros((1, 480, 640), np.float32))
 
 
-def test_the_ledger_has_every_number_of_the_papers_tables(bounds):
+def test_ledger_has_every_printed_number(bounds):
     table = judged(bounds)
     counts = table.groupby("table", sort=False).size().to_dict()
     assert counts == {"Table 1": 18, "partitions": 90, "gains": 18, "prompts": 24}
@@ -213,7 +213,7 @@ def test_the_ledger_has_every_number_of_the_papers_tables(bounds):
     assert at["prompts", "prompt-2", "abs_rel"] == 0.385
 
 
-def test_the_papers_own_numbers_agree_with_themselves(bounds):
+def test_paper_numbers_agree_with_themselves(bounds):
     table = judged(bounds)
     nothing = (table["table"] == "gains") & table["row"].str.startswith("all")
     assert set(table.loc[~nothing, "verdict"]) == {"agrees"}
@@ -223,7 +223,7 @@ def test_the_papers_own_numbers_agree_with_themselves(bounds):
 
 @pytest.mark.slow
 @given(st.floats(-3, 3), st.sampled_from(METRICS))
-def test_a_number_agrees_within_its_tolerance_and_not_beyond(bounds, times, metric):
+def test_verdict_follows_tolerance(bounds, times, metric):
     moved = published.partitions()
     moved.loc[("bathroom", "class-dependent-1"), metric] += times * tables.tolerances(58)[metric]
     table = judged(bounds, moved)
@@ -247,7 +247,7 @@ def test_gains_are_judged_by_our_own_rows(bounds):
     assert set(table.loc[table["table"] == "partitions", "verdict"]) == {"differs"}
 
 
-def test_each_reading_of_the_lower_bound_is_judged_within_its_draw(bounds):
+def test_lower_bound_readings_are_judged_within_their_spread(bounds):
     apart = bounds.copy()
     apart.loc[("pixel", "rmse"), "ours"] = 3.6
     apart.loc[("cell", "rmse")] = [2.944, 0.01]  # a hundredth off, and as much is chance
@@ -256,11 +256,11 @@ def test_each_reading_of_the_lower_bound_is_judged_within_its_draw(bounds):
     assert table["lower bound, per cell", "rmse"] == "agrees"
 
 
-def test_nothing_passes_where_nothing_may_be_compared(bounds):
+def test_incomparable_run_passes_nothing(bounds):
     assert set(judged(bounds, why=WHY)["verdict"]) == {"not comparable"}
 
 
-def test_what_is_missing_is_not_measured_and_never_passes(bounds):
+def test_missing_numbers_are_not_measured(bounds):
     ours = published.partitions().drop(index="classroom", level="scene")
     table = judged(bounds, ours, published.prompts().drop(index="prompt-3"))
     missing = table["row"].str.startswith("classroom") | (table["row"] == "prompt-3")
@@ -272,7 +272,7 @@ def test_what_is_missing_is_not_measured_and_never_passes(bounds):
     assert verdicts["bathroom, class-dependent-1", "rmse"] == "not measured"
 
 
-def test_tolerances_are_beyond_rounding_and_what_was_seen_to_move():
+def test_tolerances_exceed_rounding_and_observed_moves():
     few, many = tables.tolerances(23), tables.tolerances(654)
     assert (many > 2 * tables.ROUNDING).all()
     for moves in tables.MOVED.values():
@@ -287,7 +287,7 @@ def test_tolerances_are_beyond_rounding_and_what_was_seen_to_move():
 
 
 @pytest.mark.slow
-def test_what_half_precision_moves_is_measured_again(tmp_path):
+def test_observed_moves_are_reproduced(tmp_path):
     store, frames = Store(tmp_path), dc.open_dataset("sample", "test")
 
     def rows(precision):

@@ -29,7 +29,7 @@ def world():
 
 @pytest.mark.parametrize(("statistic", "function"), [("median", np.median), ("mean", np.mean)])
 @pytest.mark.parametrize("grid", [GRID, (26, 34), (5, 7)])
-def test_depth_of_a_cell_is_of_its_valid_pixels(statistic, function, grid):
+def test_cell_depth_uses_valid_pixels(statistic, function, grid):
     rng = np.random.default_rng(1)
     truth = rng.uniform(0, 11, (480, 640)).astype(np.float32)
     truth[rng.random(truth.shape) < 0.3] = 0
@@ -52,7 +52,7 @@ def test_depth_of_a_cell_is_of_its_valid_pixels(statistic, function, grid):
     assert np.isnan(got[0]).any()
 
 
-def test_cells_need_enough_valid_pixels():
+def test_cell_needs_enough_valid_pixels():
     truth = np.full((480, 640), 2.0)
     truth[56 : 56 + 32, 60 : 60 + 17] = 0  # 15 of 32 columns of the first cell are left
     assert np.isnan(word_responses.cell_depths([truth], GRID)[0, 0, 0])
@@ -62,7 +62,7 @@ def test_cells_need_enough_valid_pixels():
         word_responses.cell_depths([truth], GRID, statistic="mode")
 
 
-def test_mean_weights_make_the_depth_that_is_scored():
+def test_mean_weights_give_scored_depth():
     generator = torch.Generator().manual_seed(0)
     similarities = 0.01 * torch.randn(3, 2, 3, 5, 7, generator=generator)
     bins = (1.0, 2.0, 4.0)
@@ -77,7 +77,7 @@ def test_mean_weights_make_the_depth_that_is_scored():
 
 
 @pytest.mark.parametrize("cell", [(13, 0), (0, 17), (-1, 3)])
-def test_cells_outside_the_grid_are_refused(cell):
+def test_cell_outside_grid_raises(cell):
     assert word_responses.checked_cell(12, 16, GRID) == (12, 16)
     with pytest.raises(dc.DepthClipError, match="rows 0 to 12 and columns 0 to 16"):
         word_responses.checked_cell(*cell, GRID)
@@ -96,7 +96,7 @@ def test_entropy_lies_between_one_word_and_all(values):
     assert -1e-12 <= bits <= np.log2(len(values)) + 1e-12
 
 
-def test_counts_are_of_cells_with_a_known_depth(world):
+def test_counts_skip_cells_without_depth(world):
     weights, depths = world
     counts = word_responses.counts_by_depth(weights, depths, WORDS)
     expected = np.zeros(counts.shape, int)
@@ -111,7 +111,7 @@ def test_counts_are_of_cells_with_a_known_depth(world):
     assert counts.columns[1] == "1 – 1.5"
 
 
-def test_depths_beyond_the_edges_are_in_no_interval():
+def test_depths_beyond_edges_are_not_counted():
     depths = np.array([[[0.2, 1.0, 2.0, 3.0]]])
     counts = word_responses.counts_by_depth(
         one_hot(np.zeros((1, 1, 4), int)), depths, WORDS, (1, 2, 3)
@@ -121,7 +121,7 @@ def test_depths_beyond_the_edges_are_in_no_interval():
         word_responses.counts_by_depth(one_hot(np.zeros((1, 1, 4), int)), depths, WORDS[:2])
 
 
-def test_curves_are_means_over_cells(world):
+def test_response_curves_are_means_over_cells(world):
     weights, depths = world
     edges = (0, 3, 6, 10)
     curves = word_responses.response_curves(weights, depths, WORDS, edges)
@@ -137,7 +137,7 @@ def test_curves_are_means_over_cells(world):
     assert curves.groupby("interval")["mean"].sum().to_numpy() == pytest.approx(np.ones(3))
 
 
-def test_intervals_are_of_images_not_of_cells():
+def test_intervals_resample_images():
     """Cells of one image that all say the same are one observation: the bootstrap's spread is that
     of the images' means, and not a tenth of it."""
     order = np.repeat(np.arange(40) % 2, 100).reshape(40, 10, 10)
@@ -159,7 +159,7 @@ def test_few_images_have_no_interval(world):
     assert nothing.empty
 
 
-def test_rank_correlation_is_spearmans_over_all_and_within(world):
+def test_rank_correlation_matches_spearman(world):
     weights, depths = world
     order = word_responses.winners(weights)
     table = word_responses.rank_correlation(order, depths)
@@ -173,7 +173,7 @@ def test_rank_correlation_is_spearmans_over_all_and_within(world):
         assert row.low < row.spearman < row.high
 
 
-def test_words_in_order_and_in_reverse_order():
+def test_rank_correlation_of_ordered_and_reversed_words():
     depths = np.tile(np.array([1.0, 3.0, 8.0]), (8, 4, 1))
     order = np.tile(np.array([0, 1, 2]), (8, 4, 1))
     table = word_responses.rank_correlation(order, depths)
@@ -181,7 +181,7 @@ def test_words_in_order_and_in_reverse_order():
     np.testing.assert_allclose(word_responses.rank_correlation(2 - order, depths)["spearman"], -1)
 
 
-def test_one_word_everywhere_has_no_rank_correlation():
+def test_rank_correlation_of_one_word_is_nan():
     depths = np.random.default_rng(0).uniform(1, 5, (4, 3, 3))
     table = word_responses.rank_correlation(np.zeros((4, 3, 3), int), depths)
     assert table["spearman"].isna().all()
@@ -191,7 +191,7 @@ def test_one_word_everywhere_has_no_rank_correlation():
     assert unknown["cells"].tolist() == [0, 0]
 
 
-def test_rooms_that_differ_are_not_cells_that_differ():
+def test_correlation_between_rooms_is_not_within_images():
     """A word per room, by the room's depth: order over all cells, none to be had within."""
     rng = np.random.default_rng(0)
     order = np.repeat(np.arange(3), 9).reshape(3, 3, 3)
@@ -202,7 +202,7 @@ def test_rooms_that_differ_are_not_cells_that_differ():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_no_word_wins_where_a_weight_is_not_finite(world, value):
+def test_non_finite_weights_raise(world, value):
     weights, depths = (array.copy() for array in world)
     weights[2, 1, 1, 2] = value
     for call in (
@@ -221,7 +221,7 @@ def test_no_word_wins_where_a_weight_is_not_finite(world, value):
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, -1.0])
-def test_a_depth_of_a_cell_is_metres_or_nan(world, value):
+def test_infinite_or_negative_cell_depths_raise(world, value):
     weights, depths = world[0], world[1].copy()
     depths[2, 1, 2] = value
     for call in (

@@ -14,7 +14,7 @@ def ground_truths(n=2, seed=0):
     return np.rint(truth * 1000) / 1000
 
 
-def test_the_closed_form_is_what_many_draws_average_to():
+def test_closed_form_matches_mean_of_draws():
     truth = ground_truths()
     expected = dc.lower_bound(truth)
     drawn = sum(dc.lower_bound(truth, drawn=True, seed=s)[list(METRICS)] for s in range(8)) / 8
@@ -22,7 +22,7 @@ def test_the_closed_form_is_what_many_draws_average_to():
         assert drawn[metric].to_numpy() == pytest.approx(expected[metric].to_numpy(), rel=5e-3)
 
 
-def test_pixel_noise_has_the_rmse_that_algebra_gives():
+def test_pixel_noise_rmse_matches_algebra():
     truth = ground_truths(1)
     seen = truth[0, 56:471, 60:601]
     g = seen[seen > 0]
@@ -30,7 +30,7 @@ def test_pixel_noise_has_the_rmse_that_algebra_gives():
     assert dc.lower_bound(truth)["rmse"][0] == pytest.approx(algebra, abs=2e-3)
 
 
-def test_cell_noise_loses_five_ninths_of_its_variance():
+def test_cell_noise_loses_five_ninths_of_variance():
     noise = dc.random_depth(200, "cell", seed=3)
     # Means of squared bilinear weights: 2/3 along each axis, 4/9 together.
     assert noise.var() == pytest.approx(100 / 12 * 4 / 9, rel=0.03)
@@ -41,12 +41,12 @@ def test_cell_noise_loses_five_ninths_of_its_variance():
     assert (dc.lower_bound(truth, "cell")["rmse"] < dc.lower_bound(truth)["rmse"]).all()
 
 
-def test_a_seed_gives_the_same_noise():
+def test_same_seed_gives_same_noise():
     assert np.array_equal(dc.random_depth(1, "cell", seed=5), dc.random_depth(1, "cell", seed=5))
     assert not np.array_equal(dc.random_depth(1, seed=5), dc.random_depth(1, seed=6))
 
 
-def test_no_other_constant_is_better():
+def test_best_constants_beat_others():
     truth = ground_truths()
     best = dc.best_constants(truth)
     assert list(best.index) == list(METRICS)
@@ -61,7 +61,7 @@ def test_no_other_constant_is_better():
             assert here <= score(metric, other) + 2e-3
 
 
-def test_unknown_readings_are_refused():
+def test_unknown_reading_raises():
     with pytest.raises(dc.DepthClipError, match="did you mean 'pixel'"):
         dc.random_depth(1, "pixels")
     with pytest.raises(dc.DepthClipError, match="closed form here"):
@@ -70,28 +70,28 @@ def test_unknown_readings_are_refused():
         dc.lower_bound(ground_truths(1), "pixel", "median-scaled", drawn=False)
 
 
-def test_a_protocol_that_aligns_scores_drawn_noise_as_any_prediction():
+def test_aligning_protocol_scores_drawn_noise():
     truth = ground_truths(1)
     rows = dc.lower_bound(truth, "pixel", "median-scaled", seed=3)
     drawn = dc.evaluate(dc.random_depth(1, "pixel", seed=3), truth, "median-scaled")
     np.testing.assert_array_equal(rows, drawn)
 
 
-def test_frames_of_holes_alone_have_no_best_constant():
+def test_best_constants_skip_empty_frames():
     truth = ground_truths()
     assert dc.best_constants([np.zeros((480, 640)), *truth]).equals(dc.best_constants(truth))
     with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
         dc.best_constants(np.zeros((2, 480, 640)))
 
 
-def test_a_frame_of_holes_has_no_lower_bound():
+def test_lower_bound_of_empty_frame_is_nan():
     rows = dc.lower_bound(np.zeros((1, 480, 640)))
     assert rows["n_pixels"][0] == 0
     assert rows["rmse"].isna().all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.5])
-def test_ground_truth_is_metres_or_0(value):
+def test_bad_ground_truth_raises(value):
     truth = ground_truths()
     truth[1, 200, 300] = value
     for reading, drawn in (("pixel", None), ("pixel", True), ("cell", None)):
@@ -105,6 +105,6 @@ def test_ground_truth_is_metres_or_0(value):
         dc.evaluate(dc.constant_depth(value, 2), ground_truths())
 
 
-def test_no_candidates_are_no_constant():
+def test_best_constants_need_candidates():
     with pytest.raises(dc.DepthClipError, match="one or more"):
         dc.best_constants(ground_truths(), candidates=[])

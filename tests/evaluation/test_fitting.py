@@ -39,13 +39,13 @@ def world(noise=0.0, seed=0):
 
 
 @pytest.mark.parametrize("method", ["median", "least-squares"])
-def test_bins_of_a_world_that_has_some_are_found(method):
+def test_fit_recovers_true_bins(method):
     assert fit_bins(*world(), method) == pytest.approx(WORLD, abs=STEP)
     assert fit_bins(*world(0.2), method) == pytest.approx(WORLD, abs=0.02)
 
 
 @pytest.mark.parametrize("protocol", ["released", "bts"])
-def test_medians_are_those_of_weighted_pixels(protocol):
+def test_medians_match_weighted_pixels(protocol):
     """Depth counted by cell, once for all lists, gives what pixel after pixel gives."""
     ground_truths = random_ground_truths(2)
     similarities = {
@@ -67,7 +67,7 @@ def test_medians_are_those_of_weighted_pixels(protocol):
             assert bin_ == pytest.approx(expected, abs=1.1 * STEP)
 
 
-def test_least_squares_beats_every_small_step_away_from_it():
+def test_least_squares_bins_are_a_minimum():
     ground_truths, similarities = random_ground_truths(), random_similarities(n_words=4)
     weights = naive.pixel_weights(similarities, (416, 544))[:, :, :415, :541]
     depths = ground_truths[:, 56:471, 60:601]
@@ -81,7 +81,7 @@ def test_least_squares_beats_every_small_step_away_from_it():
         assert error(bins) < min(error(bins + step), error(bins - step))
 
 
-def test_a_word_that_never_answers_takes_the_median_of_all():
+def test_silent_word_gets_overall_median():
     similarities = random_similarities(n_words=3)
     similarities[:, :, 1] = -1.0
     ground_truths = random_ground_truths()
@@ -89,7 +89,7 @@ def test_a_word_that_never_answers_takes_the_median_of_all():
     assert fit_bins(ground_truths, similarities)[1] == pytest.approx(alone[0], abs=1.1 * STEP)
 
 
-def test_histograms_hold_every_valid_pixel_once():
+def test_histograms_count_each_valid_pixel_once():
     ground_truths, similarities = random_ground_truths(2), random_similarities(2)
     frames = [f["a"] for f in fitting.word_histograms(ground_truths, {"a": similarities})]
     for histogram, truth in zip(frames, ground_truths, strict=True):
@@ -101,7 +101,7 @@ def test_histograms_hold_every_valid_pixel_once():
 
 
 @pytest.mark.parametrize("method", fitting.METHODS)
-def test_bad_input_is_refused(method):
+def test_bad_input_raises(method):
     ground_truths = random_ground_truths()
     with pytest.raises(DepthClipError, match="no frame has a valid pixel"):
         fit_bins(0 * ground_truths, random_similarities(), method)
@@ -117,7 +117,7 @@ def test_bad_input_is_refused(method):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("method", fitting.METHODS)
-def test_no_bin_is_made_of_what_is_not_finite(method, value):
+def test_non_finite_input_raises(method, value):
     similarities = random_similarities()
     similarities[1, 1, 2, 0, 3] = value
     with pytest.raises(DepthClipError, match="similarities of frame 1 hold NaN"):

@@ -25,7 +25,7 @@ def world(seed=0, n=2):
     return depth, truth
 
 
-def test_evaluate_agrees_with_plain_loops():
+def test_evaluate_matches_plain_loops():
     depth, truth = world()
     rows = dc.evaluate(depth, truth)
     for frame in range(len(depth)):
@@ -34,7 +34,7 @@ def test_evaluate_agrees_with_plain_loops():
 
 
 @pytest.mark.parametrize("name", ["marigold", "median-scaled"])
-def test_alignment_comes_after_validity_and_before_the_clamp(name):
+def test_alignment_follows_mask_and_precedes_clamp(name):
     depth, truth = world(n=2)
     depth[0, 10, :50] = 60  # clamped after it has been fitted, and bends the fit
     rows = dc.evaluate(depth, truth, name)
@@ -61,7 +61,7 @@ def test_alignment_comes_after_validity_and_before_the_clamp(name):
         assert rows.loc[frame].to_dict() == pytest.approx(expected, abs=1e-9)
 
 
-def test_what_alignment_undoes_does_not_count():
+def test_aligned_protocols_ignore_scale_and_shift():
     _, truth = world()
     truth = np.where((truth > 0.01) & (truth < 9), truth, 0)
     seen = truth[:, 56:472, 60:604].astype(np.float64)
@@ -74,12 +74,12 @@ def test_what_alignment_undoes_does_not_count():
     assert empty["rmse"].isna().all()
 
 
-def test_the_contract_names_its_columns():
+def test_evaluate_columns_match_contract():
     columns = "delta1 delta2 delta3 abs_rel log10 rmse mae sq_rel rmse_log silog n_pixels"
     assert list(dc.evaluate(*world()).columns) == columns.split()
 
 
-def test_a_tiny_example_by_hand():
+def test_metrics_of_a_tiny_example():
     p, g = np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 5.0])
     got = {name: metric(p, g) for name, metric in METRICS.items()}
     assert got["delta1"] == pytest.approx(1 / 3)  # 5/4 is not below 1.25
@@ -91,14 +91,14 @@ def test_a_tiny_example_by_hand():
     assert got["log10"] == pytest.approx((np.log10(2) + np.log10(1.25)) / 3)
 
 
-def test_the_whole_frame_scores_as_its_window_does():
+def test_whole_frame_scores_like_its_window():
     depth, truth = world()
     canvas = np.zeros_like(truth)
     canvas[:, 56:472, 60:604] = depth
     assert dc.evaluate(canvas, truth).equals(dc.evaluate(depth, truth))
 
 
-def test_truth_is_perfect_and_scale_does_not_move_silog():
+def test_perfect_prediction_and_scaled_silog():
     _, truth = world()
     truth = np.where((truth > 0.01) & (truth < 9), truth, 0)
     perfect = dc.evaluate(truth[:, 56:472, 60:604], truth)
@@ -110,7 +110,7 @@ def test_truth_is_perfect_and_scale_does_not_move_silog():
 
 
 @given(positive, positive)
-def test_identities(p, g):
+def test_identities_between_metrics(p, g):
     got = {name: metric(p, g) for name, metric in METRICS.items()}
     assert 0 <= got["delta1"] <= got["delta2"] <= got["delta3"] <= 1
     assert got["mae"] <= got["rmse"] * (1 + 1e-12)
@@ -122,12 +122,12 @@ def test_identities(p, g):
 
 
 @given(positive, positive, st.floats(0.1, 10))
-def test_units_do_not_move_the_relative_metrics(p, g, scale):
+def test_relative_metrics_ignore_units(p, g, scale):
     for name in ("abs_rel", "log10", "rmse_log"):
         assert METRICS[name](p * scale, g * scale) == pytest.approx(METRICS[name](p, g), abs=1e-9)
 
 
-def test_a_frame_without_valid_pixels_is_nan_and_counted():
+def test_empty_frame_is_nan_and_counted():
     depth, truth = world(n=3)
     truth[1] = 0
     rows = dc.evaluate(depth, truth, names=["a", "b", "c"])
@@ -138,7 +138,7 @@ def test_a_frame_without_valid_pixels_is_nan_and_counted():
     assert mean["rmse"] == pytest.approx(rows.loc[["a", "c"], "rmse"].mean())
 
 
-def test_pooled_correlation_is_numpys_over_all_pixels():
+def test_pooled_correlation_matches_numpy():
     depth, truth = world(n=3)
     truth[1] = 0
     pairs = []
@@ -174,7 +174,7 @@ def poisoned(array, value):
         (lambda d, t: dc.evaluate(d, t, names=["one"]), "1 names"),
     ],
 )
-def test_bad_input_is_one_clear_line(call, says):
+def test_bad_input_raises_one_line(call, says):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         call(*world())
     assert "\n" not in str(caught.value)
@@ -182,7 +182,7 @@ def test_bad_input_is_one_clear_line(call, says):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_metric_of_what_is_not_finite_is_not_finite(metric, value):
+def test_metrics_of_non_finite_pixels_are_not_finite(metric, value):
     """A comparison with NaN is false: delta would count the pixel as one that is wrong."""
     pixels, bad = np.array([1.0, 2.0, 3.0]), np.array([1.1, value, 3.1])
     with np.errstate(all="ignore"):
@@ -190,7 +190,7 @@ def test_a_metric_of_what_is_not_finite_is_not_finite(metric, value):
         assert not np.isfinite(METRICS[metric](pixels, bad))
 
 
-def test_a_mean_over_frames_leaves_out_empty_frames_alone():
+def test_summarise_skips_only_empty_frames():
     depth, truth = world(n=3)
     truth[1] = 0
     rows = dc.evaluate(depth, truth)
@@ -201,7 +201,7 @@ def test_a_mean_over_frames_leaves_out_empty_frames_alone():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1])
-def test_pooled_correlation_refuses_what_evaluate_refuses(value):
+def test_pooled_correlation_raises_like_evaluate(value):
     depth, truth = world()
     with pytest.raises(dc.DepthClipError, match="depth holds 1 NaN"):
         pooled_correlation(zip(poisoned(depth, value), truth, strict=True))

@@ -96,6 +96,6 @@ def test_tables_and_figures_have_a_new_metric(world):
     plt.close(figure)
 
 
-def test_a_metrics_name_is_taken_once():
+def test_register_refuses_a_taken_name():
     with pytest.raises(dc.DepthClipError, match="a metric 'irmse' already"):
         register(METRICS["irmse"])

@@ -23,7 +23,7 @@ def poisoned(similarities, value, at=(2, 1, 3, 4, 5)):
     return similarities
 
 
-def test_cell_weights_are_the_mean_of_both_views():
+def test_cell_weights_average_both_views():
     _, similarities = world(0)
     first, second = bin_weights(similarities[0], 0.1)
     expected = ((first + second.flip(-1)) / 2).numpy()
@@ -31,13 +31,13 @@ def test_cell_weights_are_the_mean_of_both_views():
     np.testing.assert_allclose(cell_weights(similarities[0], 0.1, flip=False), first, atol=1e-30)
 
 
-def test_a_weight_without_consequence_is_zero():
+def test_negligible_weights_become_zero():
     similarities = torch.tensor([0.3, 0.2]).reshape(1, 2, 1, 1)
     assert cell_weights(similarities, 0.1, flip=True).ravel().tolist() == [1, 0]  # exp(−100)
 
 
 @pytest.mark.parametrize("value", NOT_FINITE)
-def test_a_cell_that_is_not_finite_has_nan_weights_and_no_other_has(value):
+def test_non_finite_cell_alone_gets_nan_weights(value):
     _, similarities = world(0)
     alone = cell_weights(poisoned(similarities, value)[2], 0.1, flip=True)
     bad = np.zeros((5, 6), dtype=bool)
@@ -51,7 +51,7 @@ def test_a_cell_that_is_not_finite_has_nan_weights_and_no_other_has(value):
 
 @pytest.mark.parametrize("value", NOT_FINITE)
 @pytest.mark.parametrize("at", [(0, 0, 0, 0, 0), (2, 1, 3, 4, 5)])
-def test_similarities_that_are_not_finite_are_refused(value, at):
+def test_non_finite_similarities_raise(value, at):
     similarities = world(0)[1]
     assert checked_similarities(similarities) is similarities
     with pytest.raises(DepthClipError, match=f"similarities of frame {at[0]} hold NaN") as caught:
@@ -59,13 +59,13 @@ def test_similarities_that_are_not_finite_are_refused(value, at):
     assert "\n" not in str(caught.value)
 
 
-def test_large_similarities_are_finite():
+def test_large_similarities_pass():
     similarities = torch.full((2, 1, 2, 3, 4), 3e38)  # their sum is infinite
     assert checked_similarities(similarities) is similarities
 
 
 @pytest.mark.parametrize("value", [*NOT_FINITE, -0.5])
-def test_ground_truth_is_metres_or_0(value):
+def test_bad_ground_truth_raises(value):
     truth = np.full(FRAME, 2.0)
     truth[0, 0] = 0
     assert counted(truth, PROTOCOL).n_valid == counted(np.full(FRAME, 2.0), PROTOCOL).n_valid

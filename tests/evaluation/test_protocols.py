@@ -11,7 +11,7 @@ from depthclip_core.evaluation.protocols import (
 from depthclip_core.settings import Window
 
 
-def test_the_released_region_is_415_by_541_pixels():
+def test_released_region_is_415_by_541():
     canvas = np.zeros((480, 640))
     canvas[56:472, 60:604] = 1
     mask = PROTOCOLS["released"].valid_mask(np.ones((480, 640)), canvas)
@@ -21,7 +21,7 @@ def test_the_released_region_is_415_by_541_pixels():
 
 
 @pytest.mark.parametrize("name", [name for name in PROTOCOLS if name != "released"])
-def test_the_others_count_btss_region(name):
+def test_other_protocols_use_bts_region(name):
     """45:471, 41:601 of a whole frame's prediction; DepthCLIP's window leaves 415 × 541 of it."""
     ones = np.ones((480, 640))
     rows, columns = np.nonzero(PROTOCOLS[name].valid_mask(ones, ones))
@@ -40,14 +40,14 @@ def test_protocols_differ_in_alignment_and_flip():
     }
 
 
-def test_the_overlap_is_where_region_and_window_both_are():
+def test_overlap_is_intersection_of_region_and_window():
     apart = Protocol((9, 9), Window(0, 3, 0, 9), Window(5, 9, 2, 4), 0.1, 10)
     assert apart.overlap.shape[0] == 0
     inside = Protocol((9, 9), Window(0, 9, 0, 9), Window(5, 9, 2, 4), 0.1, 10)
     assert inside.overlap == inside.region
 
 
-def test_least_squares_alignment_is_lstsqs():
+def test_least_squares_alignment_matches_lstsq():
     rng = np.random.default_rng(0)
     for _ in range(20):
         p, g = rng.uniform(0.5, 5, (2, 50))
@@ -56,20 +56,20 @@ def test_least_squares_alignment_is_lstsqs():
         assert scale_and_shift(p, g, "least-squares") == pytest.approx(expected, abs=1e-10)
 
 
-def test_median_alignment_makes_the_medians_agree():
+def test_median_alignment_equalises_medians():
     p, g = np.random.default_rng(1).uniform(0.5, 5, (2, 51))
     scale, shift = scale_and_shift(p, g, "median")
     assert shift == 0
     assert sorted(scale * p)[25] == pytest.approx(sorted(g)[25], abs=1e-12)
 
 
-def test_a_flat_prediction_becomes_the_mean():
+def test_flat_prediction_aligns_to_mean():
     g = np.array([1.0, 2.0, 6.0])
     for p in (np.full(3, 2.5), 2.5 + np.array([0, 1e-7, -1e-7])):
         assert scale_and_shift(p, g, "least-squares") == (0, 3)
 
 
-def test_limits_are_open():
+def test_depth_limits_are_exclusive():
     truth = np.full((480, 640), 10.0)
     ones = np.ones((480, 640))
     assert not PROTOCOLS["released"].valid_mask(truth, ones).any()
@@ -78,7 +78,7 @@ def test_limits_are_open():
     assert not PROTOCOLS["released"].valid_mask(ones, ones * 1e-3).any()
 
 
-def test_unknown_names_are_refused():
+def test_unknown_name_raises():
     with pytest.raises(DepthClipError, match="known: released"):
         resolve_protocol("eigen")
     with pytest.raises(DepthClipError, match="did you mean 'median'"):

@@ -12,7 +12,7 @@ PROTOCOL = SMALL["None True"]
 
 @pytest.mark.parametrize("protocol", ["None True", "None False"])
 @pytest.mark.parametrize("n_words", [1, 4, 7])
-def test_the_form_is_the_rmse_of_the_pixels(protocol, n_words):
+def test_error_form_matches_pixel_rmse(protocol, n_words):
     protocol = SMALL[protocol]
     truth, similarities = world(0, 5, n_words)
     forms = error_forms(iter(truth), similarities, 0.1, protocol)
@@ -26,7 +26,7 @@ def test_the_form_is_the_rmse_of_the_pixels(protocol, n_words):
         assert forms.count.tolist() == rows["n_pixels"].tolist()
 
 
-def test_many_partitions_are_scored_in_blocks(monkeypatch):
+def test_rmse_in_blocks_matches_whole(monkeypatch):
     truth, similarities = world(1)
     forms = error_forms(truth, similarities, 0.1, PROTOCOL)
     bins = partitions(500, 4)
@@ -35,7 +35,7 @@ def test_many_partitions_are_scored_in_blocks(monkeypatch):
     np.testing.assert_allclose(forms.rmse(bins), whole, rtol=1e-12)
 
 
-def test_least_squares_are_those_of_the_fit_and_the_best():
+def test_least_squares_bins_match_fit_and_are_best():
     truth, similarities = world(2, 5)
     forms = error_forms(truth, similarities, 0.1, PROTOCOL)
     weights = naive.pixel_weights(similarities, PROTOCOL.window.shape)
@@ -54,7 +54,7 @@ def test_least_squares_are_those_of_the_fit_and_the_best():
         assert pooled(found) < min(pooled(found + step), pooled(found - step))
 
 
-def test_bad_input_is_refused():
+def test_bad_input_raises():
     truth, similarities = world()
     forms = error_forms(truth, similarities, 0.1, PROTOCOL)
     with pytest.raises(dc.DepthClipError, match="nothing is clamped"):
@@ -73,7 +73,7 @@ def test_bad_input_is_refused():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_forms_that_are_not_finite_have_no_bins_and_no_plausible_rmse(value):
+def test_non_finite_forms_raise_or_give_nan(value):
     truth, similarities = world()
     good = error_forms(truth, similarities, 0.1, PROTOCOL)
     gram = good.gram.copy()

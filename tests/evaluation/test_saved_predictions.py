@@ -4,10 +4,11 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from test_sweep import SMALL
 
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation import saved_predictions, scoring
+from depthclip_core.evaluation import scoring
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import resolve_protocol
 from depthclip_core.evaluation.saved_predictions import (
@@ -53,7 +54,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [WINDOW, FRAME])
-def test_what_is_saved_is_read_back_exactly_and_in_the_order_of_the_frames(tmp_path, shape):
+def test_saved_maps_round_trip_in_frame_order(tmp_path, shape):
     maps = [smooth(shape, seed) for seed in range(3)]
     maps[1][:40, :50] = 0
     paths = save_predictions(tmp_path / "new" / "folder", NAMES, iter(maps))
@@ -66,7 +67,7 @@ def test_what_is_saved_is_read_back_exactly_and_in_the_order_of_the_frames(tmp_p
 
 
 @pytest.mark.parametrize("scale", [1000, 256])
-def test_png_of_16_bits_is_in_stored_units(tmp_path, scale):
+def test_png_16_bit_uses_scale(tmp_path, scale):
     stored = np.round(smooth(FRAME) * scale).astype(np.uint16)
     stored[0, 0] = 0
     Image.fromarray(stored).save(tmp_path / "0002.png")
@@ -76,7 +77,7 @@ def test_png_of_16_bits_is_in_stored_units(tmp_path, scale):
 
 
 @pytest.mark.parametrize("layout", ["by name", "stack"])
-def test_hdf5_by_name_or_as_one_stack(tmp_path, layout):
+def test_hdf5_by_name_or_stack(tmp_path, layout):
     maps = {name: smooth(FRAME, seed) for seed, name in enumerate(NAMES)}
     with h5py.File(tmp_path / "a.h5", "w") as file:
         if layout == "by name":
@@ -90,7 +91,7 @@ def test_hdf5_by_name_or_as_one_stack(tmp_path, layout):
         np.testing.assert_array_equal(read, maps[name])
 
 
-def test_nan_negative_and_zero_are_no_prediction(tmp_path):
+def test_nan_negative_and_zero_mean_no_prediction(tmp_path):
     depth = smooth(WINDOW)
     depth[0, :3] = [np.nan, -1, 0]
     save_predictions(tmp_path, ["a"], [depth])
@@ -111,7 +112,7 @@ def test_nan_negative_and_zero_are_no_prediction(tmp_path):
         ((240, 320), "window", WINDOW),
     ],
 )
-def test_a_map_is_resized_to_what_it_shows(tmp_path, shape, covers, wanted):
+def test_map_is_resized_to_what_it_covers(tmp_path, shape, covers, wanted):
     save_predictions(tmp_path, ["a"], [np.full(shape, 2.5)])
     (read,) = open_predictions(tmp_path, ["a"], covers=covers)
     assert read.shape == wanted
@@ -119,24 +120,26 @@ def test_a_map_is_resized_to_what_it_shows(tmp_path, shape, covers, wanted):
 
 
 @pytest.mark.parametrize("shape", [(640, 480), (100, 100), (257, 353)])
-def test_another_aspect_is_an_error_that_names_the_frame(tmp_path, shape):
+def test_unknown_aspect_raises_with_frame_name(tmp_path, shape):
     save_predictions(tmp_path, ["0002"], [smooth(shape)])
     opened = open_predictions(tmp_path, ["0002"])
     with pytest.raises(DepthClipError, match=rf"'0002' has {shape[0]} × {shape[1]} pixels"):
         opened[0]
 
 
-def test_resizing_agrees_with_a_naive_loop_and_keeps_holes():
+def test_resizing_matches_naive_loop_and_keeps_holes(tmp_path):
     depth = smooth((7, 9))
     depth[2, 3], depth[6, 8] = 0, 0
-    ours = saved_predictions._resized(depth, (31, 37))
-    naive = naive_resize(depth, (31, 37))
+    save_predictions(tmp_path, ["a"], [depth])
+    protocol = SMALL["None True"]
+    (ours,) = open_predictions(tmp_path, ["a"], protocol, covers="window")
+    naive = naive_resize(depth, protocol.window.shape)
     np.testing.assert_allclose(ours, naive, atol=2e-5)
     assert (ours == 0).any() and ours[-1, -1] == 0
     assert ours[ours > 0].min() >= depth[depth > 0].min() - 1e-5  # no hole bleeds into depth
 
 
-def test_wrong_names_are_listed(folder):
+def test_wrong_names_raise_with_list(folder):
     with pytest.raises(DepthClipError, match=r"3 depth maps for 4 frames; 1 missing: 0012$"):
         open_predictions(folder, [*NAMES, "0012"])
     with pytest.raises(DepthClipError, match=r"1 of no frame: 0007$"):
@@ -145,12 +148,12 @@ def test_wrong_names_are_listed(folder):
         open_predictions(folder, [str(i) for i in range(100, 140)])
 
 
-def test_leading_zeros_are_told(folder):
+def test_error_mentions_leading_zeros(folder):
     with pytest.raises(DepthClipError, match="missing: 2, 7, 11; .*0002.*leading zeros"):
         open_predictions(folder, ["2", "7", "11"])
 
 
-def test_other_files_are_left_alone_and_two_of_a_name_are_not(folder):
+def test_other_files_are_ignored_and_duplicates_raise(folder):
     (folder / "README.md").write_text("mine")
     (folder / ".0003.npy").write_bytes(b"")
     assert len(open_predictions(folder, NAMES)) == 3
@@ -169,13 +172,13 @@ def test_other_files_are_left_alone_and_two_of_a_name_are_not(folder):
         (np.full(FRAME, np.inf), "infinite"),
     ],
 )
-def test_wrong_arrays_are_errors_that_name_the_frame(tmp_path, array, message):
+def test_wrong_arrays_raise_with_frame_name(tmp_path, array, message):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(DepthClipError, match=message):
         open_predictions(tmp_path, ["a"])[0]
 
 
-def test_damaged_files_are_errors(tmp_path):
+def test_damaged_files_raise(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"nothing")
     (tmp_path / "b.png").write_bytes(b"nothing")
     Image.fromarray(np.ones(FRAME, np.uint8)).save(tmp_path / "c.png")
@@ -186,7 +189,7 @@ def test_damaged_files_are_errors(tmp_path):
             opened[position]
 
 
-def test_what_is_no_set_of_predictions_is_an_error(tmp_path):
+def test_path_without_predictions_raises(tmp_path):
     with pytest.raises(DepthClipError, match="no saved predictions at"):
         open_predictions(tmp_path / "none", NAMES)
     with pytest.raises(DepthClipError, match="no depth maps in"):
@@ -202,7 +205,7 @@ def test_what_is_no_set_of_predictions_is_an_error(tmp_path):
         save_predictions(tmp_path, ["../a"], [smooth((2, 2))])
 
 
-def test_saving_leaves_alone_what_is_there_unless_told(tmp_path):
+def test_saving_overwrites_only_when_told(tmp_path):
     one = np.ones((4, 5), np.float32)
     (tmp_path / "b.npy").write_bytes(b"mine")
     with pytest.raises(DepthClipError, match=r"b\.npy is there already"):
@@ -213,7 +216,7 @@ def test_saving_leaves_alone_what_is_there_unless_told(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy"]
 
 
-def test_saving_wants_one_map_for_each_name(tmp_path):
+def test_saving_needs_one_map_per_name(tmp_path):
     one = np.ones((4, 5), np.float32)
     with pytest.raises(DepthClipError, match="'a' is there twice"):
         save_predictions(tmp_path, ["a", "a"], [one, one])
@@ -243,7 +246,7 @@ def frames_of(ground_truths):
 
 
 @pytest.mark.parametrize("protocol", ["released", "marigold"])
-def test_scores_are_those_of_evaluate(folder, protocol):
+def test_score_saved_matches_evaluate(folder, protocol):
     ground_truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
     maps = open_predictions(folder, NAMES, protocol)
     rows = score_saved(frames_of(ground_truths), maps, protocol)
@@ -254,7 +257,7 @@ def test_scores_are_those_of_evaluate(folder, protocol):
         score_saved(frames_of(ground_truths)[:2], maps, protocol)
 
 
-def test_coverage_is_the_share_of_measured_pixels_and_none_is_an_error(tmp_path):
+def test_coverage_is_share_of_valid_pixels(tmp_path):
     ground_truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
     half = [truth * (np.arange(FRAME[1]) < 46 + 111) for truth in ground_truths]
     save_predictions(tmp_path / "half", NAMES, half)
@@ -266,14 +269,14 @@ def test_coverage_is_the_share_of_measured_pixels_and_none_is_an_error(tmp_path)
         score_saved(frames_of(ground_truths), open_predictions(tmp_path / "none", NAMES))
 
 
-def test_a_map_of_the_cut_region_is_placed_in_the_frame(tmp_path):
+def test_region_map_is_placed_in_frame(tmp_path):
     save_predictions(tmp_path, ["a"], [np.full((426, 560), 2.5)])
     (read,) = open_predictions(tmp_path, ["a"])
     assert read.shape == FRAME and (read[45:471, 41:601] == 2.5).all()
     assert (read > 0).sum() == 426 * 560
 
 
-def test_other_units_and_hidden_datasets_are_told(tmp_path):
+def test_wrong_units_and_nested_datasets_raise(tmp_path):
     save_predictions(tmp_path, ["a"], [np.full(FRAME, 2500.0)])
     with pytest.raises(DepthClipError, match="reaches 2500 m: floating-point depths are metres"):
         open_predictions(tmp_path, ["a"])[0]
@@ -283,7 +286,7 @@ def test_other_units_and_hidden_datasets_are_told(tmp_path):
         open_predictions(tmp_path / "maps.h5", ["a"])
 
 
-def test_a_perfect_map_of_the_whole_frame_is_perfect_on_the_whole_region(tmp_path):
+def test_perfect_whole_frame_map_covers_whole_region(tmp_path):
     ground_truths = [smooth(FRAME, seed) for seed in (7, 8, 9)]
     save_predictions(tmp_path, NAMES, ground_truths)
     rows = score_saved(frames_of(ground_truths), open_predictions(tmp_path, NAMES))
@@ -292,7 +295,7 @@ def test_a_perfect_map_of_the_whole_frame_is_perfect_on_the_whole_region(tmp_pat
     assert (rows["n_pixels"] == np.prod(region.shape)).all()
 
 
-def test_our_own_predictions_survive_the_way_through_files(tmp_path):
+def test_own_predictions_score_the_same_from_files(tmp_path):
     """What `scoring.score` says of the responses, the saved maps say too."""
     similarities = torch.from_numpy(np.random.default_rng(0).normal(0.2, 0.003, (3, 2, 7, 13, 17)))
     similarities, bins = similarities.float(), np.linspace(1, 4, 7).tolist()

@@ -45,7 +45,7 @@ def similarities(frames, encoder, tmp_path_factory):
     )
 
 
-def test_scores_from_responses_are_those_of_the_calls(frames, encoder, similarities):
+def test_score_matches_predict_and_evaluate(frames, encoder, similarities):
     rows = scoring.score(frames, similarities["released"], METRES)
     depth = dc.predict_depth(frames, encoder)
     truth = np.stack([f.raw_depth for f in frames])
@@ -55,7 +55,7 @@ def test_scores_from_responses_are_those_of_the_calls(frames, encoder, similarit
     np.testing.assert_allclose(rows[expected.columns], expected, atol=1e-4)
 
 
-def test_heads_answer_differently_and_each_in_one_pass(similarities):
+def test_heads_differ_from_one_pass(similarities):
     assert {head: tuple(s.shape) for head, s in similarities.items()} == {
         "value": (10, 2, 7, 13, 17),
         "released": (10, 2, 7, 13, 17),
@@ -63,7 +63,7 @@ def test_heads_answer_differently_and_each_in_one_pass(similarities):
     assert not torch.allclose(similarities["value"], similarities["released"], atol=1e-3)
 
 
-def test_fitted_bins_fit_better(frames, similarities):
+def test_fitted_bins_score_better(frames, similarities):
     similarities = similarities["value"]
     fitted = scoring.fit(frames, similarities, "least-squares", temperature=1.0)
     before = dc.summarise(scoring.score(frames, similarities, METRES, 1.0))
@@ -71,7 +71,7 @@ def test_fitted_bins_fit_better(frames, similarities):
     assert after["rmse"] < before["rmse"]
 
 
-def test_correlation_is_of_all_pixels_of_all_frames(frames, similarities):
+def test_correlation_pools_all_pixels(frames, similarities):
     got = scoring.correlation(frames, similarities["value"], METRES)
     depth = np.stack(list(scoring.predictions(similarities["value"], METRES)))[:, :415, :541]
     truth = np.stack([f.raw_depth for f in frames])[:, 56:471, 60:601]
@@ -79,7 +79,7 @@ def test_correlation_is_of_all_pixels_of_all_frames(frames, similarities):
     assert got == pytest.approx(expected[0, 1], abs=1e-6)
 
 
-def test_responses_of_other_frames_and_photos_without_depth_are_refused(frames, similarities):
+def test_wrong_frames_and_photos_raise(frames, similarities):
     with pytest.raises(dc.DepthClipError, match="10 similarities for 9 frames"):
         scoring.score(frames[:9], similarities["value"], METRES)
     photo = dc.Frame(name="a.jpg", rgb=frames[0].rgb)
@@ -87,7 +87,7 @@ def test_responses_of_other_frames_and_photos_without_depth_are_refused(frames, 
         scoring.score([photo], similarities["value"][:1], METRES)
 
 
-def test_frames_that_were_seen_otherwise_are_not_scored(frames, similarities):
+def test_frames_with_another_crop_raise(frames, similarities):
     whole = [dataclasses.replace(frame, crop=None) for frame in frames]
     for question in (scoring.score, scoring.correlation):
         with pytest.raises(dc.DepthClipError, match="scores rows 56:472 and columns 60:604"):

@@ -38,7 +38,7 @@ def world():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_the_found_bins_beat_every_start(world, metric):
+def test_found_bins_beat_every_start(world, metric):
     frames, truth, similarities = world
     found = search(frames, similarities, metric, protocol=PROTOCOL, n_pixels=80, finalists=4)
     assert list(found.bins) == sorted(found.bins)
@@ -55,14 +55,14 @@ def test_the_found_bins_beat_every_start(world, metric):
     np.testing.assert_allclose(starts.loc[[*BINS], "train"], exact[metric], 1e-6, 1e-6 + pixel)
 
 
-def test_the_bins_of_a_world_that_has_some_are_found(world):
+def test_search_recovers_true_bins(world):
     frames, _, similarities = world
     found = search(frames, similarities, "rmse", protocol=PROTOCOL)
     assert found.bins == pytest.approx(TRUE_BINS, abs=0.2)
     assert found.coarse == pytest.approx(found.train, rel=0.1)
 
 
-def test_a_search_repeats_and_its_seed_matters(world):
+def test_search_is_reproducible_by_seed(world):
     frames, _, similarities = world
     options = {"protocol": PROTOCOL, "n_pixels": 40, "finalists": 2}
     first, again = (search(frames, similarities, **options) for _ in range(2))
@@ -70,7 +70,7 @@ def test_a_search_repeats_and_its_seed_matters(world):
     assert search(frames, similarities, seed=1, **options).bins != first.bins
 
 
-def test_a_scene_is_searched_on_its_own_frames(world):
+def test_search_of_a_scene_uses_its_frames(world):
     frames, _, similarities = world
     options = {"protocol": PROTOCOL, "n_pixels": 40, "finalists": 2}
     found = search(frames, similarities, scene="bathroom", **options)
@@ -83,7 +83,7 @@ def test_a_scene_is_searched_on_its_own_frames(world):
 
 @pytest.mark.parametrize("protocol", SMALL)
 @pytest.mark.parametrize("n_words", [1, 3])
-def test_any_protocol_and_number_of_words(protocol, n_words):
+def test_search_works_for_any_protocol_and_number_of_words(protocol, n_words):
     frames, truth, similarities = training(3, n_words)
     frames[1].raw_depth[:] = 0
     found = search(
@@ -108,7 +108,7 @@ def test_any_protocol_and_number_of_words(protocol, n_words):
         ({"protocol": "realeased"}, "did you mean 'released'"),
     ],
 )
-def test_bad_input_is_refused(world, options, says):
+def test_bad_input_raises(world, options, says):
     frames, _, similarities = world
     with pytest.raises(dc.DepthClipError, match=says):
         search(frames, similarities, **options)

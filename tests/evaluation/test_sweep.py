@@ -88,9 +88,7 @@ def assert_same(got, expected, border):
     protocol=st.sampled_from(list(SMALL)),
     high=st.sampled_from([9.0, 14.0]),
 )
-def test_a_sweep_scores_as_evaluate_does(
-    seed, n, n_words, views, n_partitions, temperature, protocol, high
-):
+def test_sweep_matches_evaluate(seed, n, n_words, views, n_partitions, temperature, protocol, high):
     truth, similarities = world(seed, n, n_words, views)
     bins = partitions(n_partitions, n_words, seed, high)
     got = sweep(
@@ -102,7 +100,7 @@ def test_a_sweep_scores_as_evaluate_does(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_real_protocols_at_full_size(protocol):
+def test_sweep_matches_evaluate_at_full_size(protocol):
     truth, similarities = world(3, 2, 7, 2, (13, 17), (480, 640))
     bins = dict(BINS)
     got = sweep(truth, similarities, bins, protocols=[protocol], metrics=EVERY, threads=2)
@@ -110,7 +108,7 @@ def test_real_protocols_at_full_size(protocol):
     assert_same(got.rows(bins="class-dependent-2"), *by_evaluate(*arguments))
 
 
-def test_a_sweep_agrees_with_plain_loops():
+def test_sweep_matches_plain_loops():
     truth, similarities = world(4, 1, 3, 2, (3, 4), (480, 640))
     bins = [1.0, 2.5, 4.0]
     views = [bin_weights(similarities[0], 0.1)[v].double().numpy() for v in (0, 1)]
@@ -121,7 +119,7 @@ def test_a_sweep_agrees_with_plain_loops():
     assert got.to_dict() == pytest.approx(expected, abs=1e-5)
 
 
-def test_all_settings_at_once_are_each_alone():
+def test_settings_together_match_each_alone():
     truth, similarities = world(5)
     bins = {"a": [1.0, 2, 3, 4], "b": [2.0, 2.5, 3, 9]}
     temperatures, protocols = [0.05, 0.1, 0.5], list(SMALL.values())
@@ -138,7 +136,7 @@ def test_all_settings_at_once_are_each_alone():
                 np.testing.assert_allclose(rows, alone, atol=1e-6)
 
 
-def test_protocols_that_count_the_same_score_the_same():
+def test_equivalent_protocols_score_the_same():
     truth, similarities = world(6, 1, 7, 2, (13, 17), (480, 640))
     got = sweep(truth, similarities, BINS, protocols=["released", "adabins", "bts"]).means()
     by_name = [got.xs(name, level="protocol") for name in ("released", "adabins", "bts")]
@@ -149,7 +147,7 @@ def test_protocols_that_count_the_same_score_the_same():
     assert one_view.xs("bts", level="protocol").equals(by_name[2])
 
 
-def test_means_are_those_of_summarise():
+def test_means_match_summarise():
     truth, similarities = world(7)
     got = sweep(
         truth, similarities, partitions(3, 4), protocols=list(SMALL.values()), metrics=EVERY
@@ -165,7 +163,7 @@ def test_means_are_those_of_summarise():
     assert empty.means()["delta1"].isna().all()
 
 
-def test_any_number_of_threads_gives_the_same():
+def test_threads_do_not_change_scores():
     truth, similarities = world(8, 9)
     results = [
         sweep(
@@ -177,7 +175,7 @@ def test_any_number_of_threads_gives_the_same():
         np.testing.assert_array_equal(result.values, results[0].values)
 
 
-def test_frames_are_read_one_at_a_time_and_not_far_ahead():
+def test_frames_are_read_one_at_a_time():
     truth, similarities = world(9, 30)
     read = []
 
@@ -211,7 +209,7 @@ def test_gpu_path_matches_the_kernel(protocol, high, monkeypatch):
         np.testing.assert_allclose(values[:, index], on_gpu[:, index], 2e-6, tolerance)
 
 
-def test_extreme_ratios_stay_within_float32():
+def test_extreme_ratios_fit_into_float32():
     """Products of eight ratios: 10 m where 1 mm is true, and the reverse."""
     truth, similarities = world(11)
     truth[0], truth[2] = 1.01e-3, 9.99
@@ -225,7 +223,7 @@ def test_extreme_ratios_stay_within_float32():
         np.testing.assert_allclose(got.rows(bins=index), expected, rtol=2e-6, atol=1e-6)
 
 
-def test_ties_are_told_apart_as_evaluate_does():
+def test_threshold_ties_match_evaluate():
     """One word to a patch, bins of which thresholds of delta are whole millimetres."""
     rng = np.random.default_rng(0)
     word = np.kron(rng.integers(0, 3, (2, 1, 4, 5)), np.ones((1, 1, 4, 4), dtype=int))[
@@ -240,7 +238,7 @@ def test_ties_are_told_apart_as_evaluate_does():
     assert np.abs(got["delta1"] - expected["delta1"]).max() < 0.01 * min(border["delta1"])
 
 
-def test_few_valid_pixels_are_scored_as_well_as_many():
+def test_few_valid_pixels_match_evaluate():
     truth, similarities = world(12, 1, 7, 2, (13, 17), (480, 640))
     mask = np.zeros(truth.shape, dtype=bool)
     mask[0, 200, 300:303] = True
@@ -284,7 +282,7 @@ SMALLEST = [SMALL["None True"]]
         (lambda: sweep(TRUTH, SIM, GOOD, protocols=SMALLEST).rows(bins="x"), "0 settings of"),
     ],
 )
-def test_bad_input_is_one_clear_line(call, says):
+def test_bad_input_raises_one_line(call, says):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         call()
     assert "\n" not in str(caught.value)
@@ -293,7 +291,7 @@ def test_bad_input_is_one_clear_line(call, says):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", ["maps", "bins"])
 @pytest.mark.parametrize("align_by", [None, "median", "least-squares"])
-def test_predictions_that_are_not_finite_are_not_counted_as_wrong(value, where, align_by):
+def test_non_finite_predictions_raise(value, where, align_by):
     protocol = SMALL[f"{align_by} True"]
     cells, bins = cell_weights(world(13)[1][0], 0.1, protocol.flip), partitions(3, 4)
     (cells if where == "maps" else bins)[1, 2] = value

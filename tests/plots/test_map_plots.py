@@ -59,7 +59,7 @@ def test_save_figure_writes_png_and_pdf_named_for_both(tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in png.parent.iterdir()} == first
 
 
-def test_a_figure_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+def test_failed_figure_leaves_the_old_one(tmp_path, monkeypatch):
     monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path))
     figure, _ = plt.subplots()
     png = style.save_figure(figure, "a", "b")
@@ -92,7 +92,7 @@ def test_depth_limits_cover_every_map():
     assert map_plots.depth_limits(np.zeros((2, 2))) == (0, 10)
 
 
-def test_the_grid_lies_on_the_window_and_marks_cells():
+def test_show_grid_covers_window_and_marks_cells():
     _, ax = plt.subplots()
     map_plots.show_grid(ax, Window(56, 472, 60, 604), (13, 17), [(0, 0), (12, 16)])
     assert len(ax.lines) == 14 + 18
@@ -101,7 +101,7 @@ def test_the_grid_lies_on_the_window_and_marks_cells():
     assert last.get_xy() == (604 - 32, 472 - 32)
 
 
-def test_bars_say_predicted_and_true_depth():
+def test_bars_show_predicted_and_true_depth():
     weights = np.array([[[0.25]], [[0.75]]])
     figure = word_plots.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [2.0], "sample")
     assert "cell (0, 0): predicted 2.50 m, true 2.00 m" in titles(figure)
@@ -127,7 +127,7 @@ def test_contours_are_drawn_only_at_depths_that_occur():
     assert not ax.collections
 
 
-def test_intervals_are_rows_with_a_reference():
+def test_show_intervals_draws_rows_and_reference():
     table = pd.DataFrame({"mean": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 3.0]}, ["a", "b"])
     _, ax = plt.subplots()
     score_plots.show_intervals(ax, table, 1.2, "rmse")
@@ -138,7 +138,7 @@ def test_intervals_are_rows_with_a_reference():
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row on top
 
 
-def test_rooms_show_each_reading_and_what_is_printed():
+def test_show_rooms_draws_readings_and_printed_value():
     curves = pd.DataFrame({"pixel": [5.0, 3.0], "cell": [4.0, 2.0]}, [1.0, 5.0])
     _, ax = plt.subplots()
     score_plots.show_rooms(ax, curves, 2.934, "rmse (m)", 6)
@@ -198,7 +198,7 @@ def named(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_drawn_or_replaced(name):
+def test_undrawable_characters_are_replaced(name):
     figure = named(name)
     draw(figure)
     assert figure.get_suptitle() == NAMES[name]
@@ -221,13 +221,13 @@ def test_any_name_can_be_drawn(name):
 
 
 @given(st.text())
-def test_what_is_drawable_is_drawn_as_it_is(text):
+def test_drawable_text_is_unchanged(text):
     clean = style.drawable(text)
     assert style.drawable(clean) == clean
     assert len(clean.split("\n")) == len(text.split("\n"))
 
 
-def test_pictures_have_names_as_they_are():
+def test_figures_show_names_verbatim():
     rgb, depth = np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 2.0)
     window, weights = Window(0, 64, 0, 96), np.full((2, 2, 3), 0.5)
     name = "a $x_$ 写"
@@ -236,7 +236,7 @@ def test_pictures_have_names_as_they_are():
     assert {"a $x_$ □", "“a $x_$ □”\n= 1.00 m"} <= written(figure)
 
 
-def test_logarithmic_axes_have_plain_numbers():
+def test_logarithmic_axes_use_plain_numbers():
     (row, *_) = bench.load().values()
     stages = pd.DataFrame(row["stages"]).set_index("stage")
     growth = pd.DataFrame(row["frames"]).set_index("frames")[["seconds"]]
@@ -254,12 +254,12 @@ def test_logarithmic_axes_have_plain_numbers():
         assert not [text for text in written(drawn) if "$" in text]
 
 
-def test_tables_are_not_searched_for_formulae():
+def test_tables_do_not_use_mathjax():
     html = pd.DataFrame({"a": ["$x$ <b>"]})._repr_html_()
     assert "mathjax_ignore" in html and "$x$ &lt;b&gt;" in html
 
 
-def test_a_file_that_the_workbook_did_not_draw_is_left_alone(tmp_path, monkeypatch):
+def test_save_figure_keeps_foreign_files(tmp_path, monkeypatch):
     monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path))
     figure, _ = plt.subplots()
     for _ in range(2):  # its own figures are drawn again

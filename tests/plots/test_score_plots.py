@@ -39,12 +39,12 @@ def labels(ax):
     return [tick.get_text() for tick in ax.get_yticklabels()]
 
 
-def test_labels_say_which_end_is_better():
+def test_label_has_name_unit_and_direction():
     assert score_plots.label("delta1") == "δ < 1.25 ↑"
     assert score_plots.label("rmse") == "rmse (m) ↓"
 
 
-def test_partitions_stand_in_metres_the_first_on_top():
+def test_show_partitions_draws_bins_in_metres():
     _, ax = plt.subplots()
     scene_plots.show_partitions(ax, BINS, "bins")
     assert labels(ax) == list(BINS)
@@ -54,7 +54,7 @@ def test_partitions_stand_in_metres_the_first_on_top():
     assert ax.get_xlim()[1] > 4 and ax.get_xlabel() == "bin (m)"
 
 
-def test_depths_are_rows_in_metres():
+def test_show_depths_draws_rows_in_metres():
     _, ax = plt.subplots()
     table = pd.DataFrame(
         {"5 %": [1.0, 2], "median": [1.5, 3], "95 %": [2.0, 5]}, index=["bathroom", "classroom"]
@@ -67,7 +67,7 @@ def test_depths_are_rows_in_metres():
 
 
 @pytest.mark.parametrize(("metric", "best"), [("rmse", 4), ("delta1", 3)])
-def test_the_best_partition_is_filled(metric, best):
+def test_show_scores_fills_the_best(metric, best):
     _, ax = plt.subplots()
     score_plots.show_scores(ax, scores(["classroom"]).loc["classroom"], metric)
     filled = [not np.allclose(dot.get_facecolor(), 1) for dot in ax.collections]
@@ -77,7 +77,7 @@ def test_the_best_partition_is_filled(metric, best):
 
 
 @pytest.mark.parametrize("n", [1, 9, 17])
-def test_every_scene_has_a_panel(n):
+def test_scores_by_scene_has_a_panel_per_scene(n):
     kinds = [f"scene {i}" for i in range(n)]
     frames = pd.Series(range(n), kinds)
     figure = score_plots.scores_by_scene(scores(kinds, n < 9), frames, "rmse", "sample, test")
@@ -89,7 +89,7 @@ def test_every_scene_has_a_panel(n):
 
 
 @pytest.mark.parametrize("verdict", ["agrees", "differs", "not comparable"])
-def test_ours_against_printed_shows_the_verdict_and_what_has_both_numbers(verdict):
+def test_ours_against_printed_shows_verdicts(verdict):
     figure = score_plots.ours_against_printed(ledger(verdict), "sample")
     assert [ax.get_title("left") for ax in figure.axes] == ["deltas", "errors", "gains"]
     drawn = [np.vstack([dots.get_offsets() for dots in ax.collections]) for ax in figure.axes]
@@ -103,7 +103,7 @@ def test_ours_against_printed_shows_the_verdict_and_what_has_both_numbers(verdic
     assert tuple(figure.axes[0].collections[0].get_edgecolor()[0]) == expected
 
 
-def test_a_panel_without_numbers_is_empty():
+def test_show_against_without_numbers_is_empty():
     _, ax = plt.subplots()
     score_plots.show_against(ax, ledger().iloc[2:3], "gains")
     assert not ax.collections and ax.get_title("left") == "gains"

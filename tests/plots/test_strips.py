@@ -33,7 +33,7 @@ def strip(known=True, names=("ours",), shape=SMALL):
     return strips.strip_of(frame, maps, "best")
 
 
-def test_a_strip_is_cut_to_the_networks_window():
+def test_strip_is_cut_to_network_window():
     depths = [np.full((480, 640), 3.0)] * 2
     frame = Frame("0001", np.zeros((480, 640, 3), np.uint8), *depths, crop=RELEASED_WINDOW)
     window, whole = np.full((416, 544), 1.0), np.arange(480 * 640.0).reshape(480, 640)
@@ -67,7 +67,7 @@ def test_strips_share_one_scale_of_depth_and_one_of_error(known, errors):
     assert ("error: b" in titles(figure)) == (known and errors)
 
 
-def test_contours_are_labelled_in_metres_where_there_is_depth():
+def test_contours_are_labelled_in_metres():
     figure = strips.contour_strip([strip()], [1.5, 2.5, 3.5], "sample")
     truth, ours, bar = figure.axes
     assert bar.get_ylabel() == "depth of a line (m)"
@@ -79,7 +79,7 @@ def test_contours_are_labelled_in_metres_where_there_is_depth():
     assert not unknown.axes[0].texts
 
 
-def test_lines_lie_between_bins_and_within_what_is_there():
+def test_contour_levels_avoid_bins():
     levels = strips.contour_levels(8.0)
     assert levels == [0.6, 1.1, 1.6, 2.1, 2.6, 3.1, 4.1, 5.1, 6.1, 7.1]
     assert strips.contour_levels(2.5) == [0.6, 1.1, 1.6, 2.1]
@@ -88,7 +88,7 @@ def test_lines_lie_between_bins_and_within_what_is_there():
     assert min(abs(level - metres) for level in levels for metres in bins) > 0.02
 
 
-def test_strips_without_frames_or_of_different_predictions_are_errors():
+def test_bad_strips_raise():
     with pytest.raises(DepthClipError, match="one frame or more"):
         strips.depth_strip([], "sample")
     with pytest.raises(DepthClipError, match="different names"):

@@ -34,7 +34,7 @@ def annotations(ax):
     return [text.get_text() for text in ax.texts]
 
 
-def test_semantic_bins_show_each_cell_with_its_patch_and_depths():
+def test_semantic_bins_show_patches_and_depths():
     rgb = np.zeros((480, 640, 3), np.uint8)
     rgb[56 + 32 : 56 + 64, 60 + 64 : 60 + 96] = 255  # cell (1, 2) and nothing else
     weights = np.zeros((3, 13, 17))
@@ -54,7 +54,7 @@ def test_semantic_bins_show_each_cell_with_its_patch_and_depths():
     assert [bar.get_width() for bar in bars.patches] == [0.25, 0, 0.75]
 
 
-def test_counts_are_written_and_coloured_by_their_depths_share():
+def test_show_counts_writes_counts_and_colours_shares():
     _, ax = plt.subplots()
     counts = pd.DataFrame([[3, 0, 5], [1, 0, 5]], index=["near", "far"], columns=list("abc"))
     word_plots.show_counts(ax, counts)
@@ -65,7 +65,7 @@ def test_counts_are_written_and_coloured_by_their_depths_share():
     assert {"3", "1", "5"} <= set(annotations(ax))
 
 
-def test_a_panel_per_word_has_its_curve_its_band_and_its_bin(curves):
+def test_response_panels_show_curve_interval_and_bin(curves):
     figure = word_plots.response_panels(curves, BINS, "sample")
     assert [t for t in titles(figure) if t] == [f"“{word}”" for word in WORDS]
     for ax, word, metres in zip(figure.axes, WORDS, BINS, strict=True):
@@ -78,7 +78,7 @@ def test_a_panel_per_word_has_its_curve_its_band_and_its_bin(curves):
     assert figure.axes[0].get_ylabel() == "bin weight"
 
 
-def test_entropies_reach_to_all_words_alike():
+def test_show_entropies_marks_the_maximum():
     _, ax = plt.subplots()
     word_plots.show_entropies(ax, {"one": np.array([[0.0, 1.0], [2.0, 2.0]])}, n_words=4)
     line, most = ax.lines
@@ -97,7 +97,7 @@ def test_photos_and_depths_share_one_scale():
     assert limits == {(0, 5)}
 
 
-def test_boxes_are_the_quantiles_and_flag_few():
+def test_show_boxes_draws_quantiles_and_flags_few():
     _, ax = plt.subplots()
     quantiles = pd.DataFrame([[1, 2, 3, 4, 5]], index=["office"], columns=scene_plots.BOX)
     counts = pd.DataFrame({"images": [3], "few": [True]}, index=["office"])
@@ -109,7 +109,7 @@ def test_boxes_are_the_quantiles_and_flag_few():
     assert ends == {1, 2, 3, 4, 5}
 
 
-def test_densities_are_shares_per_step():
+def test_show_densities_draws_shares_per_step():
     _, ax = plt.subplots()
     shares = pd.DataFrame([[0.5, 0.25, 0.25]], index=["a"], columns=[0.1, 0.2, 9.9])
     scene_plots.show_densities(ax, shares, step=1)
@@ -118,7 +118,7 @@ def test_densities_are_shares_per_step():
     assert edges[[0, 1, -1]].tolist() == [0, 1, 10]
 
 
-def test_doubtful_numbers_stand_in_brackets():
+def test_doubtful_numbers_are_in_brackets():
     _, ax = plt.subplots()
     table = pd.DataFrame([[1.0, 2.5], [3.0, 4.0]], index=["fixed", "a"], columns=["x", "y"])
     doubtful = pd.DataFrame([[False, True]], index=["a"], columns=["x", "y"])
