@@ -1,4 +1,4 @@
-"""A question asked of a whole data set: depth, scores and fits from its stored responses."""
+"""Depth, scores and fits of a whole data set, from its stored similarities."""
 
 from collections.abc import Iterator, Sequence
 
@@ -25,9 +25,9 @@ def predictions(
     temperature: float = TEMPERATURE,
     protocol: str = "released",
 ) -> Iterator[np.ndarray]:
-    """Depth maps (H, W) of the protocol's window, metres, one frame after the other.
+    """Depth maps (H, W) of the protocol's window, metres, frame by frame.
 
-    Averaged with the mirror image's where the protocol does so and the responses hold it.
+    Averaged with the mirror image's if the protocol does so and the similarities have it.
     """
     protocol = resolve_protocol(protocol)
     shape = protocol.window.shape
@@ -43,7 +43,7 @@ def score(
     temperature: float = TEMPERATURE,
     protocol: str = "released",
 ) -> pd.DataFrame:
-    """Rows as from `evaluate`, one per frame and named for it, with its scene beside them."""
+    """Rows as from `evaluate`, one per frame, indexed by name, with the scene as a column."""
     frames = _checked(frames, len(similarities), protocol)
     names, ground_truths = frames.names, _truths(frames)
     if min(bins) > resolve_protocol(protocol).min_depth:
@@ -84,7 +84,7 @@ def fit(
     temperature: float = TEMPERATURE,
     protocol: str = "released",
 ) -> tuple[float, ...]:
-    """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
+    """Bins in metres fitted on frames and their similarities; see `fitting.fit_bins`."""
     frames = _checked(frames, len(similarities), protocol)
     return fit_bins(_truths(frames), similarities, method, temperature, protocol)
 
@@ -93,18 +93,19 @@ def _truths(frames: Sequence[Frame]) -> Iterator[np.ndarray]:
     return read_ahead(lambda position: read_truth(frames, position), range(len(frames)))
 
 
-def _checked(frames: Sequence[Frame], n_answers: int, protocol: str) -> Dataset:
-    """The frames, if there is an answer for each, of the window that the protocol scores."""
+def _checked(frames: Sequence[Frame], n_similarities: int, protocol: str) -> Dataset:
+    """The frames; `DepthClipError` unless they match the similarities and the protocol's window."""
     frames, window = as_dataset(frames), resolve_protocol(protocol).window
-    if len(frames) != n_answers:
+    if len(frames) != n_similarities:
         raise DepthClipError(
-            f"{n_answers} responses for {len(frames)} frames: run collect_responses again"
+            f"similarities of {n_similarities} frames for {len(frames)} frames: "
+            "run collect_responses again"
         )
     if frames.crop != window:
-        read_truth(frames, 0)  # a photograph's own error is that it has no depth
+        read_truth(frames, 0)  # for photographs, "has no depth" is the better error
         raise DepthClipError(
             f"the protocol {protocol!r} scores rows {window.top}:{window.bottom} and columns "
-            f"{window.left}:{window.right} of NYU's frames, of which the network must have seen "
-            "just these: give the frames this crop"
+            f"{window.left}:{window.right}, which must be what the network saw: "
+            "give the frames this crop"
         )
     return frames
