@@ -1,1 +1,1 @@
-"""What the notebooks ask: numbers and tables, no pictures."""
+"""The notebooks' questions, as numbers and tables without pictures."""

@@ -1,4 +1,4 @@
-"""What a run shows, and whether its numbers may stand beside the paper's."""
+"""What a run shows, and whether its numbers are comparable with the paper's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ PAPER_SETTINGS = {
 
 
 def run_caption(frames: Sequence[Frame], encoder: Encoder, head: str | None = None) -> str:
-    """One line for a notebook's first output: data, encoder, head, and that a sample is one."""
+    """One line for a notebook's first output: data, encoder, head, comparability."""
     title = as_dataset(frames).title
     weights = {"own": "the sample's own CLIP", "random": f"{encoder.name} with random weights"}
     shown = f"{title}: {len(frames)} frames, "
@@ -30,11 +30,10 @@ def run_caption(frames: Sequence[Frame], encoder: Encoder, head: str | None = No
 def not_comparable(
     frames: Sequence[Frame], encoder: Encoder, head: str, **settings: object
 ) -> list[str]:
-    """Why a run is not the paper's: what of NYU's test split, OpenAI's RN50 and the released head
-    it lacks. Empty where nothing is.
+    """Why a run is not comparable with the paper: NYU's test split, OpenAI's RN50, released head.
 
-    settings: of prompts, bins, temperature and protocol those that a run lets its user choose; each
-    must be the paper's.
+    Empty if it is. settings: those of prompts, bins, temperature and protocol that the run lets its
+    user choose; each must be the paper's.
     """
     reasons = as_dataset(frames).unlike_published()
     if not is_openai_rn50(encoder):

@@ -1,8 +1,8 @@
-"""Control vocabularies: any seven words asked for depth, and what tells them from distance words.
+"""Control vocabularies: how much of the score of distance words is due to their meaning.
 
 A list of words can score well because it means distance, because its bins suit the rooms, or
-because any seven directions of CLIP's space know something. Other words, other orders of the same
-words, and bins fitted for each word separate the three.
+because any seven directions of CLIP's space carry some information. Other words, other orders of
+the same words, and bins fitted to each word separate the three.
 """
 
 import tomllib
@@ -30,7 +30,7 @@ _data = tomllib.loads(
 CONTROLS = MappingProxyType({name: tuple(words) for name, words in _data["words"].items()})
 VOCABULARIES = MappingProxyType({**PROMPTS, **CONTROLS})  # the paper's lists first
 QUARTILES = ("25 %", "median", "75 %")
-LARGEST = 8  # words of which all orders are looked at: 40,320
+LARGEST = 8  # words of which all orders are tried: 40,320
 
 
 def vocabularies(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -52,26 +52,23 @@ def even_bins(n_words: int = 7) -> tuple[float, ...]:
 
 
 def auty_scores() -> pd.DataFrame:
-    """Auty & Mikolajczyk's scores of words without training, rel and δ1: their own setting."""
+    """Auty & Mikolajczyk's scores of words without training, rel and δ1, in their own setting."""
     table = pd.DataFrame(_data["published"]["rows"], _data["published"]["metrics"]).T
     return table.rename_axis("words")
 
 
 def orders(bins: Sequence[float]) -> np.ndarray:
-    """All orders of K bins, (K!, K): the same words and depths, each word with another's depth.
-
-    The first is as given. K is at most 8.
-    """
+    """All orders of K ≤ 8 bins, (K!, K), the given one first: the same depths for other words."""
     if not 0 < len(bins) <= LARGEST:
-        raise DepthClipError(f"all orders of {len(bins)} bins: give 1 to {LARGEST}")
+        raise DepthClipError(f"cannot list all orders of {len(bins)} bins: give 1 to {LARGEST}")
     return np.array(list(permutations(bins)), dtype=np.float64)
 
 
 def where_words_win(depths: np.ndarray, similarities: Tensor, words: Sequence[str]) -> pd.DataFrame:
-    """For each word the cells that it answers best, and their true depth.
+    """For each word the cells where it is the most similar one, and their true depth.
 
     depths: (N, h, w) of `word_responses.cell_depths`. similarities: (N, V, K, h, w), of which the
-    first view, the image itself, is asked. Columns: cells, and 25 %, median and 75 % of their
+    first view, the image itself, is used. Columns: cells, and 25 %, median and 75 % of their
     depths, metres.
     """
     depth, winner = _winners(depths, similarities)
@@ -84,10 +81,10 @@ def where_words_win(depths: np.ndarray, similarities: Tensor, words: Sequence[st
 
 
 def order_in_images(depths: np.ndarray, similarities: Tensor) -> pd.Series:
-    """Rank correlations of the words' order, near to far, with true depth; arguments as above.
+    """Rank correlations of the words' order, near to far, with depth; arguments as above.
 
     words: of the median depth where each word wins. cells: of depth and winner, cell by cell. NaN
-    where fewer than three words, for cells two, win anywhere.
+    if fewer than three words (for cells: two) win anywhere.
     """
     depth, winner = _winners(depths, similarities)
     present = np.unique(winner)
@@ -103,24 +100,24 @@ def order_in_images(depths: np.ndarray, similarities: Tensor) -> pd.Series:
 
 
 def text_positions(text: Tensor) -> np.ndarray:
-    """Where each of K text vectors (K, D) lies between the first, 0, and the last, 1."""
+    """Positions of K text vectors (K, D) along the axis from the first (0) to the last (1)."""
     vectors = text.double().cpu().numpy()
     axis = vectors[-1] - vectors[0]
     return (vectors - vectors[0]) @ axis / (axis @ axis)
 
 
 def order_in_text(text: Tensor) -> pd.Series:
-    """Rank correlation of K words' order with their place on the axis from the first to the last.
+    """Rank correlation of K words' order with their position on the axis from first to last.
 
-    The axis is drawn through the words at the ends, so some correlation is there in any order:
-    chance is the share of all K! orders, each along its own axis, that reach as much.
+    The axis goes through the words at the ends, so any order correlates somewhat: chance is the
+    share of all K! orders, each along its own axis, that reach at least the same correlation.
     text: (K, D), K at most 8.
     """
     if len(text) < 3:
-        raise DepthClipError(f"{len(text)} words have no order to test: give 3 to {LARGEST}")
+        raise DepthClipError(f"cannot test the order of {len(text)} words: give 3 to {LARGEST}")
     vectors = text.double().cpu().numpy()
     if not np.isfinite(vectors).all():
-        raise DepthClipError("text vectors hold NaN or infinite values: they have no order")
+        raise DepthClipError("text vectors hold NaN or infinite values")
     gram = vectors @ vectors.T
     order = orders(range(len(gram))).astype(int)
     along = np.take_along_axis(gram[order[:, -1]] - gram[order[:, 0]], order, axis=1)
@@ -133,19 +130,19 @@ def order_in_text(text: Tensor) -> pd.Series:
 def intervals(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Mean over images of each column, with the 95 % interval of 2,000 bootstraps of the images.
 
-    Frames without a score are left out. Of differences of two systems' rows it is a paired test:
-    an interval without zero says that one is better.
+    Frames without a score are left out. For differences of two systems' rows it is a paired test:
+    if the interval excludes zero, one of them is better.
     """
     n_scored = len(rows.dropna())
     if n_scored < 2:
-        raise DepthClipError(f"an interval of {n_scored} images: score two or more")
+        raise DepthClipError(f"an interval needs two or more scored images, got {n_scored}")
     return tables.intervals(rows, seed=seed)
 
 
 def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Rows less those of a reference on the same images: `intervals`, and a verdict per metric.
+    """`intervals` of the rows minus a reference's on the same images, and a verdict per metric.
 
-    verdict: "better" or "worse" than the reference where the interval leaves zero out, else
+    verdict: "better" or "worse" than the reference if the interval excludes zero, else
     "no telling".
     """
     table = intervals(rows - reference, seed)
@@ -157,11 +154,11 @@ def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.Da
 
 
 def _winners(depths: np.ndarray, similarities: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Depth of every measured cell of all frames, and which word wins there."""
+    """Depth of every cell with known depth, of all frames, and which word wins there."""
     winner = checked_similarities(similarities)[:, 0].argmax(1).cpu().numpy()
     if winner.shape != depths.shape:
-        raise DepthClipError(f"answers at {winner.shape} cells for depths at {depths.shape}")
+        raise DepthClipError(f"similarities at {winner.shape} cells for depths at {depths.shape}")
     if np.isinf(depths).any():
-        raise DepthClipError("depths of cells are infinite: one not known is NaN")
+        raise DepthClipError("depths of cells are infinite: mark unknown depth with NaN")
     measured = np.isfinite(depths)
     return depths[measured], winner[measured]

@@ -1,7 +1,7 @@
-"""How much of a frame's depth a map shows: its relief, and the best that its grid could do.
+"""How much of a frame's depth a map shows, and the best that any map of its grid could show.
 
-A prediction is a few hundred numbers, upsampled. What no such map can show is told apart here from
-what this one gets wrong.
+A prediction is a few hundred numbers, upsampled. This separates what no such map can show from what
+this one gets wrong.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,10 +30,10 @@ def gradient_energy(depth: np.ndarray, known: np.ndarray) -> float:
 def best_on_grid(
     truth: np.ndarray, grid: tuple[int, int] | None = None, protocol: str | Protocol = "released"
 ) -> np.ndarray:
-    """The depth map of the window, float32 (416, 544), that a grid of cells comes nearest with.
+    """The best depth map of the window, float32 (416, 544), that a grid of cells can represent.
 
-    Least squares over the pixels that count, of the cells' depths, upsampled as predictions are.
-    truth: (480, 640) metres, holes 0. Cells that no pixel speaks of are as small as can be.
+    The cells' depths, upsampled like predictions, minimise the squared error over valid pixels.
+    truth: (480, 640) metres, holes 0. Cells without valid pixels get the minimum-norm solution.
     """
     protocol = resolve_protocol(protocol)
     grid = grid or cells_of(protocol)
@@ -48,7 +48,7 @@ def detail(
     grid: tuple[int, int] | None = None,
     protocol: str | Protocol = "released",
 ) -> pd.DataFrame:
-    """A row per frame: what a map shows of the depth inside the frame.
+    """A row per frame: how much of the depth inside the frame its map shows.
 
     maps: of the protocol's window, metres. Columns: pearson, the correlation with the truth over
     the frame's pixels; gradient_energy_ratio, the map's gradient energy over the truth's; rmse, of
@@ -97,8 +97,8 @@ def _row(depth: np.ndarray, truth: Truth, grid: tuple[int, int], protocol: Proto
 def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.ndarray:
     """Depths of the cells (h, w) whose upsampled map has the least squared error."""
     (h, w), (down, across) = grid, overlap_interpolation(grid, protocol)
-    # A cell's pixels are a product of rows and columns: so is the matrix of normal equations, but
-    # for the mask between them.
+    # Upsampling is separable, so the normal equations are a product of a part for rows and one for
+    # columns, with the mask between them.
     pairs_down, pairs_across = _pairs(*grid, protocol)
     normal = (pairs_down.T @ (truth.valid_mask @ pairs_across)).reshape(h, h, w, w)
     normal = normal.transpose(0, 2, 1, 3).reshape(h * w, h * w)
@@ -108,7 +108,7 @@ def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.n
 
 @lru_cache(maxsize=4)
 def _pairs(h: int, w: int, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Products of each two columns of the same: (H, h·h) and (W, w·w), float64."""
+    """Products of every two columns of both interpolation matrices, (H, h·h) and (W, w·w)."""
     down, across = (matrix.astype(np.float64) for matrix in overlap_interpolation((h, w), protocol))
     return tuple(
         (matrix[:, :, None] * matrix[:, None, :]).reshape(len(matrix), -1)

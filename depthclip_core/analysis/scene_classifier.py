@@ -1,4 +1,4 @@
-"""Which scene a photograph shows, as CLIP classifies: by the sentence that is nearest to it."""
+"""Scene classification with CLIP: the scene whose sentence is nearest to the photograph."""
 
 from collections.abc import Sequence
 

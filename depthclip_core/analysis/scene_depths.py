@@ -1,7 +1,7 @@
-"""How deep scenes are: distributions of true depth by scene type, and the bins each would want.
+"""Distributions of true depth by scene type, and the bins that fit each of them.
 
-Each image counts the same, as in the protocol's mean over images, whatever its number of measured
-pixels. Only pixels that the protocol counts are looked at.
+Every image has the same weight, as in the protocol's mean over images, whatever its number of valid
+pixels. Only pixels that the protocol counts are used.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,15 +42,15 @@ def depth_histograms(
 
 
 def by_scene(histograms: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFrame:
-    """The mean of the images' histograms for each scene type, from near to far by their medians."""
+    """Mean of the images' histograms for each scene type, sorted by median depth."""
     shares = histograms.dropna().groupby(_index(histograms, scenes)).mean()
     if shares.empty:
-        raise DepthClipError("no frame has a valid pixel: there is no distribution of depth")
+        raise DepthClipError("no distribution of depth: no frame has a valid pixel")
     return shares.loc[quantiles(shares, [0.5])[0.5].sort_values(kind="stable").index]
 
 
 def image_counts(histograms: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFrame:
-    """For each scene type, how many images have depth, and whether these are few (below FEW)."""
+    """For each scene type, how many images have depth, and whether they are fewer than FEW."""
     counts = _index(histograms, scenes)[histograms.notna().all(axis=1)].value_counts()
     return pd.DataFrame({"images": counts, "few": counts < FEW}).rename_axis("scene")
 
@@ -58,7 +58,7 @@ def image_counts(histograms: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFram
 def quantiles(shares: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
     """Depth in metres (± STEP / 2) below which a share of each row's pixels lies, by level.
 
-    NaN of a row that is not finite, and of one without pixels.
+    NaN for rows that are not finite or have no pixels.
     """
     below, middles = shares.to_numpy().cumsum(axis=1), shares.columns.to_numpy()
     total = below[:, -1:]
@@ -71,7 +71,7 @@ def quantiles(shares: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
 
 
 def distances(shares: pd.DataFrame) -> pd.DataFrame:
-    """Wasserstein-1 distance of every two rows, metres: how far depth must move on average."""
+    """Wasserstein-1 distance between every two rows, metres: how far depth must move on average."""
     middles, rows = shares.columns.to_numpy(), shares.to_numpy()
     table = [[scipy.stats.wasserstein_distance(middles, middles, a, b) for b in rows] for a in rows]
     return pd.DataFrame(table, shares.index, shares.index.rename(None))
@@ -84,9 +84,9 @@ def distances_by_chance(
     level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """What `distances` stay below, in `level` of draws, if images are dealt to scenes at random.
+    """The quantile `level` of `distances` if images are assigned to scenes at random.
 
-    Scene types of few images lie apart by chance alone; what is farther apart than this is not.
+    Scene types of few images differ by chance alone; larger distances are not due to chance.
     """
     images = histograms.dropna()
     kinds = _index(histograms, scenes)[images.index].to_numpy()
@@ -103,11 +103,11 @@ def distances_by_chance(
 
 
 def positions_of(scenes: Sequence[str], scene: str) -> list[int]:
-    """The positions of a scene type's frames; an error that names the types that are there."""
+    """The positions of a scene type's frames; an unknown type raises and names the known ones."""
     found = [position for position, name in enumerate(scenes) if name == scene]
     if not found:
         there = ", ".join(sorted({str(name) for name in scenes}))
-        raise DepthClipError(f"no frame shows scene {scene!r}; there are: {there}")
+        raise DepthClipError(f"no frame of scene {scene!r}; there are: {there}")
     return found
 
 
@@ -131,7 +131,7 @@ def wanted_bins(
     """The median depth of each word in each scene type, metres, fitted on these very frames.
 
     Rows: "all", then the scene types by name. similarities: (N, V, K, h, w), as stored. Pixels of a
-    scene's images are pooled; a word that never answers in a scene takes the scene's median.
+    scene's images are pooled; a word without weight in a scene gets the scene's median.
     """
     if len(frames) != len(similarities) or len(frames) != len(scenes):
         raise DepthClipError(

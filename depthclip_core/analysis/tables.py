@@ -1,6 +1,6 @@
 """Tables of a run beside the paper's: means by scene type, gains, intervals, and the ledger.
 
-The ledger is a long table of every number that the paper prints of its own system, with ours and a
+The ledger is a long table of every number that the paper prints for its own system, with ours and a
 verdict; only a run in the paper's own setting is judged (`comparability.not_comparable`).
 """
 
@@ -72,7 +72,7 @@ def scene_means(sweep: Sweep, scenes: Sequence[str | None]) -> pd.DataFrame:
 
 
 def best_partitions(table: pd.DataFrame) -> pd.DataFrame:
-    """The best partition on each scene type (rows) by each metric (columns); the first of equals.
+    """The best partition for each scene type (rows) by each metric (columns); ties go to the first.
 
     table: rows (scene, bins), as from `scene_means` or `published.partitions`. "–" where a scene
     has no number.
@@ -124,7 +124,7 @@ def differences(ours: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
 def intervals(
     rows: pd.DataFrame, *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """Bootstrap intervals of column means over images: rows are the columns; mean, low, high.
+    """Bootstrap intervals of column means over images: a row per column, with mean, low and high.
 
     rows: numbers, a row for each image, as from `Sweep.rows`; images with a NaN are left out. Give
     differences of two rows to ask whether one is better on the same images. Percentiles of `draws`
@@ -180,7 +180,7 @@ def lower_bounds(
         scores = np.array(scores)  # (N, 2, M)
         scores = scores[np.isfinite(scores).all(axis=(1, 2))]
         if not len(scores):
-            raise DepthClipError("no lower bound: no frame has a valid pixel")
+            raise DepthClipError("cannot compute a lower bound: no frame has a valid pixel")
         variance = ((scores[:, 0] - scores[:, 1]) ** 2).mean(0) / 2  # of one frame's draw
         tables[reading] = pd.DataFrame(
             {"ours": scores.mean((0, 1)), "spread": np.sqrt(variance / len(scores))},
@@ -195,7 +195,7 @@ def ledger(
     bounds: pd.DataFrame,
     not_comparable: Sequence[str],
 ) -> pd.DataFrame:
-    """Every number that the paper prints of its own system, ours beside it, and a verdict.
+    """Every number that the paper prints for its own system, with ours and a verdict.
 
     partitions: as from `scene_means`, with the original words. prompts: metrics of the original
     bins over all frames, rows named as in `settings.PROMPTS`. bounds: as from `lower_bounds`.
@@ -262,7 +262,7 @@ def _of_chance(
 
 
 def _verdicts(table: pd.DataFrame, never: bool) -> np.ndarray:
-    """A verdict for each row; "agrees" only from two numbers that are there and near."""
+    """A verdict for each row; "agrees" needs both numbers, within the tolerance."""
     near = table["difference"].abs() <= table["tolerance"] + 1e-9
     cases = [table["published"].isna(), ~np.isfinite(table["ours"]), near]
     judged = np.select(cases, ["not printed", "not measured", "agrees"], "differs")

@@ -1,7 +1,7 @@
-"""Which word answers at which true depth: the cells of a data set, from its stored responses.
+"""Which word answers at which true depth, cell by cell, from stored similarities.
 
 N frames of h × w cells, K words. A cell's true depth is that of the pixels under it. Its weights
-are those whose sum with the bins is the depth that is scored, the mirror image's included.
+are those of the scored depth, averaged with the mirror image's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.settings import TEMPERATURE
 
 EDGES = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)  # of depth intervals, metres
-FEWEST_IMAGES = 5  # an interval drawn from fewer says nothing
+FEWEST_IMAGES = 5  # an interval from fewer images is meaningless
 INTERVAL = (0.025, 0.975)
 
 
@@ -29,7 +29,7 @@ def cell_depths(
     statistic: str = "median",
     least: float = 0.5,
 ) -> np.ndarray:
-    """True depth of each cell (N, h, w), metres: over its pixels that the protocol counts.
+    """True depth of each cell (N, h, w), metres, over the pixels that the protocol counts.
 
     ground_truths: (480, 640) each, metres, holes 0. statistic: "median" or "mean". least: the share
     of a cell's pixels that must count; a cell with fewer is NaN.
@@ -66,16 +66,16 @@ def cell_depths(
 def mean_weights(
     similarities: Tensor, temperature: float = TEMPERATURE, flip: bool = True
 ) -> np.ndarray:
-    """Bin weights (N, K, h, w) of similarities (N, V, K, h, w); flip: mean with the mirror image's.
+    """Bin weights (N, K, h, w) of similarities (N, V, K, h, w); flip: average both views.
 
-    A sum over the words with the bins is the depth on the grid of cells, as it is scored.
+    Their weighted sum of the bins is the scored depth on the grid of cells.
     """
     views = checked_similarities(similarities)
     return np.stack([cell_weights(frame, temperature, flip) for frame in views])
 
 
 def checked_cell(row: int, column: int, grid: tuple[int, int]) -> tuple[int, int]:
-    """(row, column) of a cell, counted from 0, if the grid has it."""
+    """(row, column) of a cell, counted from 0; `DepthClipError` if it is outside the grid."""
     if not (0 <= row < grid[0] and 0 <= column < grid[1]):
         raise DepthClipError(
             f"no cell ({row}, {column}): the grid has rows 0 to {grid[0] - 1} "
@@ -85,7 +85,7 @@ def checked_cell(row: int, column: int, grid: tuple[int, int]) -> tuple[int, int
 
 
 def winners(weights: np.ndarray) -> np.ndarray:
-    """The word of largest weight at each cell (N, h, w), by its place in the list of words.
+    """Index of the word with the largest weight at each cell (N, h, w).
 
     Raises `DepthClipError` for weights that are not finite: NaN would win.
     """
@@ -94,15 +94,15 @@ def winners(weights: np.ndarray) -> np.ndarray:
 
 
 def entropy(weights: np.ndarray) -> np.ndarray:
-    """Entropy of each cell's weights in bits (N, h, w): 0 for one word, log2 K for all alike.
+    """Entropy of each cell's weights in bits (N, h, w): 0 for one word, log2 K for equal weights.
 
-    2 to its power is the effective number of words that answer.
+    2 to its power is the effective number of words.
     """
     return scipy.stats.entropy(weights.astype(np.float64), base=2, axis=1)
 
 
 def depth_labels(edges: Sequence[float] = EDGES) -> list[str]:
-    """How the depth intervals between edges are written: "1 – 1.5"."""
+    """Labels of the depth intervals between edges: "1 – 1.5"."""
     return [f"{near:g} – {far:g}" for near, far in pairwise(edges)]
 
 
@@ -114,7 +114,7 @@ def counts_by_depth(
 ) -> pd.DataFrame:
     """How many cells each word wins (K rows) at each true depth (intervals between edges, metres).
 
-    Cells without a known depth, NaN, do not count.
+    Cells without a known depth (NaN) do not count.
     """
     _checked(weights, depths, words)
     interval, won = _intervals(depths, edges), winners(weights)
@@ -140,8 +140,8 @@ def response_curves(
     """Mean weight of each word over the cells of each depth interval, a row per word and interval.
 
     Columns: depth, the cells' mean true depth in metres; mean; low and high, the 95 % interval of a
-    bootstrap that draws images again, since cells of one image are not independent; cells; images.
-    No interval is given for fewer than FEWEST_IMAGES images; intervals without cells are left out.
+    bootstrap over images, because cells of one image are not independent; cells; images. low and
+    high are NaN for fewer than FEWEST_IMAGES images; depth intervals without cells are left out.
     """
     _checked(weights, depths, words)
     interval, n_intervals = _intervals(depths, edges), len(edges) - 1
@@ -169,11 +169,11 @@ def response_curves(
 def rank_correlation(
     order: np.ndarray, depths: np.ndarray, draws: int = 200, seed: int = 0
 ) -> pd.DataFrame:
-    """Spearman's ρ of the winning word's place (N, h, w) with true depth, and its 95 % interval.
+    """Spearman's ρ of the winning word's index (N, h, w) with depth, and its 95 % interval.
 
     Rows: "all cells" of all images together; "within an image", the mean over the images in which
-    more than one word wins. Intervals are of a bootstrap over images. Columns: spearman, low, high,
-    cells, images; ρ is NaN where one word wins everywhere. Depths are NaN where not known.
+    more than one word wins. Intervals are from a bootstrap over images. Columns: spearman, low,
+    high, cells, images; ρ is NaN if one word wins everywhere. Unknown depths are NaN.
     """
     _check_finite("the winning words", order)
     _check_known(depths)
@@ -226,7 +226,7 @@ def _redraws(n_images: int, draws: int, seed: int) -> np.ndarray:
 
 
 def _intervals(depths: np.ndarray, edges: Sequence[float]) -> np.ndarray:
-    """The interval [near, far) of each depth; −1 where it is not known or in none."""
+    """The interval [near, far) of each depth; −1 for unknown depths and those outside."""
     place = np.searchsorted(edges, depths, side="right") - 1
     return np.where(np.isfinite(depths) & (place < len(edges) - 1), place, -1)
 
@@ -238,7 +238,9 @@ def _check_finite(what: str, values: np.ndarray) -> None:
 
 def _check_known(depths: np.ndarray) -> None:
     if np.isinf(depths).any() or (depths < 0).any():
-        raise DepthClipError("depths of cells are infinite or negative: one not known is NaN")
+        raise DepthClipError(
+            "depths of cells are infinite or negative: mark unknown depth with NaN"
+        )
 
 
 def _checked(weights: np.ndarray, depths: np.ndarray, words: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a system that sees nothing scores: random depth in both readings, and the best constants."""
+"""Scores of systems that see nothing: random depth in both readings, and the best constants."""
 
 from collections.abc import Iterable
 
@@ -32,7 +32,7 @@ def random_depth(
 ) -> np.ndarray:
     """n depth maps of the protocol's window, uniform in 0–10 m, float32 (n, 416, 544), metres.
 
-    reading: "pixel", every pixel its own draw; "cell", drawn on the grid and upsampled
+    reading: "pixel", an independent draw for every pixel; "cell", a draw for every cell, upsampled
     bilinearly like a prediction, which loses 5/9 of the variance.
     """
     if reading not in READINGS:
@@ -91,9 +91,9 @@ def best_constants(
 ) -> pd.Series:
     """For each metric the constant depth, in metres, whose mean over images is best.
 
-    ground_truths: (480, 640) maps, read once each. candidates: depths tried; 0.5 … 9.99 m by the
-    centimetre unless given. Ground truth is counted by the millimetre, so that a frame is looked at
-    once for any number of candidates. Raises `DepthClipError` where no frame has a valid pixel, and
+    ground_truths: (480, 640) maps, each read once. candidates: the depths to try; 0.5 … 9.99 m in
+    centimetres by default. A frame is reduced to a histogram in millimetres, so that it is read
+    once for any number of candidates. Raises `DepthClipError` if no frame has a valid pixel, and
     for depths that are NaN, infinite or negative.
     """
     protocol = resolve_protocol(protocol)
@@ -102,7 +102,7 @@ def best_constants(
         raise DepthClipError("candidates must be one or more positive, finite depths in metres")
     shares = np.array([s for s in (_shares(t, protocol) for t in ground_truths) if s is not None])
     if not len(shares):
-        raise DepthClipError("no constant is best: no frame has a valid pixel")
+        raise DepthClipError("cannot choose a constant: no frame has a valid pixel")
     seen = shares.any(axis=0)
     g, shares = _counted_depths(protocol)[seen], shares[:, seen].T
     # The values of a term, candidates × depths, in blocks that stay in the processor's cache.
@@ -122,7 +122,7 @@ def _counted_depths(protocol: Protocol) -> np.ndarray:
 
 
 def _shares(truth: np.ndarray, protocol: Protocol) -> np.ndarray | None:
-    """Which share of a frame's valid pixels lies at each counted depth; None without any."""
+    """The share of a frame's valid pixels at each counted depth; None without valid pixels."""
     (truth,) = checked_depth("ground truth", [truth], {protocol.frame})
     mask = protocol.valid_mask(truth, np.full(truth.shape, protocol.max_depth))
     mask &= _inside(protocol.window, truth.shape)

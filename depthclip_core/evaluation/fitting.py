@@ -1,7 +1,7 @@
-"""Bins fitted on training frames: what depth each word stands for in a world.
+"""Fit bins on training frames: the depth that each word stands for.
 
-The weights do not change with the bins, so both fits need one look at each frame: a histogram of
-depth for each word, or its quadratic form of the error.
+The weights do not depend on the bins, so both fits read each frame once: for a histogram of depth
+per word, or for the quadratic form of its error.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,10 +38,10 @@ def fit_bins(
     """One depth per word, in metres, from frames with ground truth.
 
     ground_truths: (480, 640) maps, metres, holes 0. similarities: (N, V, K, h, w) of the same
-    frames. method: "median", for each word the weighted median depth of the pixels where it
-    answers;
-        "least-squares", the bins of least squared error, all frames' pixels pooled.
-    Raises `DepthClipError` without a single valid pixel.
+        frames.
+    method: "median", for each word the median depth of all pixels, weighted with its bin weight;
+        "least-squares", the bins of least squared error over the pooled pixels of all frames.
+    Raises `DepthClipError` if no frame has a valid pixel.
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
@@ -59,7 +59,7 @@ def fit_medians(
     temperature: float = TEMPERATURE,
     protocol: str | Protocol = "released",
 ) -> dict[str, tuple[float, ...]]:
-    """`fit_bins` by medians of many heads or lists of words, in one look at each frame.
+    """`fit_bins` by medians for many heads or lists of words, reading each frame once.
 
     similarities: for each name (N, V, K, h, w) of the same frames and grid.
     """
@@ -76,7 +76,7 @@ def word_histograms(
     temperature: float = TEMPERATURE,
     protocol: str | Protocol = "released",
 ) -> Iterator[dict[str, np.ndarray]]:
-    """For each frame, by name, how much each word answers at each depth: (K, max_depth / STEP).
+    """For each frame, by name, how much weight each word has at each depth: (K, max_depth / STEP).
 
     Sums of the word's weight over pixels, float64; arguments as in `fit_medians`.
     """
@@ -84,7 +84,7 @@ def word_histograms(
     similarities = {name: checked_similarities(each) for name, each in similarities.items()}
     kinds = {(len(s), tuple(s.shape[-2:])) for s in similarities.values()}
     if len(kinds) != 1:
-        raise DepthClipError("give responses, all of the same frames and grid")
+        raise DepthClipError("give similarities of the same frames and grid for every name")
     ((n_frames, _),) = kinds
     for position, truth in paired(ground_truths, n_frames):
         pixels = counted(truth, protocol)
@@ -109,7 +109,7 @@ def _histogram(cells: np.ndarray, truth: Truth, protocol: Protocol) -> np.ndarra
 
 
 def medians(histogram: np.ndarray | None) -> tuple[float, ...]:
-    """Weighted median depth of each word, metres; one that never answers takes that of all.
+    """Weighted median depth of each word, metres; a word without weight gets that of all words.
 
     histogram: (K, D), sums of `word_histograms`; `DepthClipError` if it is empty or not finite.
     """

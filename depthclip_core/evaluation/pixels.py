@@ -1,8 +1,8 @@
-"""The pixels of a frame that count, and the bin weights there: what sums over a frame start from.
+"""The pixels of a frame that count, and the bin weights there: the input of sums over a frame.
 
-Weights of the pixels are those of the cells between two small matrices, one for rows and one for
-columns, since bilinear upsampling is separable. Pixels that do not count stay in their place, with
-weights of zero: a rectangle is quicker to go through than a list.
+Bilinear upsampling is separable: cells are interpolated along columns once, and every row of pixels
+lies between two of the resulting rows. Pixels that do not count stay in place with a depth of zero,
+because a rectangle is faster to traverse than a list.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,15 +18,15 @@ from depthclip_core.evaluation.protocols import Protocol
 from depthclip_core.method.depth import flip_average, upsample
 from depthclip_core.method.similarities import bin_weights
 
-TINY = 1e-30  # a weight without consequence for a depth
+TINY = 1e-30  # weights below do not affect a depth
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Ground truth of the pixels of a protocol's overlap, H rows of W.
+    """Ground truth at the H × W pixels of a protocol's overlap.
 
-    depth: float32 metres, 0 where a pixel does not count. valid_mask: which count. n_valid: how
-    many.
+    depth: float32 metres, 0 where a pixel does not count. valid_mask: which pixels count. n_valid:
+    how many do.
     """
 
     depth: np.ndarray
@@ -37,15 +37,17 @@ class Truth:
 def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
     """A frame's ground truth where the protocol counts.
 
-    Holes are 0. Raises `DepthClipError` for another shape, and for NaN, infinite or negative depth.
+    Raises `DepthClipError` for another shape, and for NaN, infinite or negative depth; holes are 0.
     """
     truth = np.asarray(truth)
     if truth.shape != protocol.frame:
         raise DepthClipError(
-            f"ground truth of shape {truth.shape}: the protocol wants {protocol.frame}"
+            f"ground truth has shape {truth.shape}; the protocol needs {protocol.frame}"
         )
     if not (truth.min() >= 0 and truth.max() < np.inf):
-        raise DepthClipError("ground truth holds NaN, infinite or negative values: give holes 0")
+        raise DepthClipError(
+            "ground truth holds NaN, infinite or negative values: mark holes with 0"
+        )
     part = truth[protocol.overlap.slices]
     valid = protocol.valid_depth_mask(part)
     depth = np.multiply(part, valid, dtype=np.float32, casting="same_kind", order="C")
@@ -53,34 +55,36 @@ def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
 
 
 def paired(ground_truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Ground truths with their positions, one for each of n_frames responses or an error."""
+    """Ground truths with their positions; `DepthClipError` unless there are exactly n_frames."""
     position = -1
     for position, truth in enumerate(ground_truths):
         if position >= n_frames:
             raise DepthClipError(
-                f"{n_frames} responses for more ground truths: run collect_responses again"
+                f"similarities of {n_frames} frames for more ground truths: "
+                "run collect_responses again"
             )
         yield position, truth
     if position + 1 < n_frames:
         raise DepthClipError(
-            f"{n_frames} responses for {position + 1} ground truths: run collect_responses again"
+            f"similarities of {n_frames} frames for {position + 1} ground truths: "
+            "run collect_responses again"
         )
 
 
 def checked_similarities(similarities: Tensor) -> Tensor:
-    """The similarities, if they are (N, V, K, h, w) with one or two views, and finite."""
+    """The same similarities; `DepthClipError` unless (N, V, K, h, w), V = 1 or 2, and finite."""
     if similarities.ndim != 5 or similarities.shape[1] not in (1, 2):
         raise DepthClipError(
             "similarities must be of shape (N, V, K, h, w) with V = 1 or 2 views, "
             f"got {tuple(similarities.shape)}"
         )
-    # A sum is ten times faster; it may overflow where no value is infinite.
+    # The sum is ten times faster to test, but may overflow although every value is finite.
     if not similarities.sum().isfinite():
         finite = similarities.isfinite().flatten(1).all(1)
         if not finite.all():
             raise DepthClipError(
                 f"similarities of frame {int(finite.int().argmin())} hold NaN or infinite values: "
-                "collect them again, in fp32 or bf16"
+                "re-run collect_responses in fp32 or bf16"
             )
     return similarities
 
@@ -88,12 +92,12 @@ def checked_similarities(similarities: Tensor) -> Tensor:
 def cell_weights(similarities: Tensor, temperature: float, flip: bool) -> np.ndarray:
     """Bin weights of one frame's cells, float32 (K, h, w), from its views (V, K, h, w).
 
-    flip: mean over the image and its mirror image, where there are both; else the image alone.
+    flip: average the image and its mirror image, if both are there; else use the image alone.
     NaN where a similarity is not finite.
     """
     views = bin_weights(similarities if flip else similarities[:1], temperature)
     mean = flip_average(*views) if len(views) == 2 else views[0]
-    # Words that all but never answer leave denormal numbers, with which processors are slow.
+    # Tiny weights would become denormal numbers, which processors handle slowly.
     return torch.where(mean <= TINY, 0, mean).cpu().numpy()
 
 
@@ -117,10 +121,10 @@ def overlap_interpolation(
 
 @dataclass(frozen=True, eq=False)
 class PixelMaps:
-    """B maps at H × W pixels, computed some rows at a time: each lies between two rows of columns.
+    """B maps at H × W pixels; a row of pixels is interpolated between two rows of `columns`.
 
-    columns: (B, h, W) float32. between, shares: (H, 2), which two of the h rows, int64, and how
-    much of each, float32.
+    columns: (B, h, W) float32. between, shares: (H, 2), the indices of the two rows, int64, and
+    their weights, float32.
     """
 
     columns: np.ndarray
@@ -147,7 +151,7 @@ def pixel_maps(cells: np.ndarray, protocol: Protocol) -> PixelMaps:
 
 @lru_cache(maxsize=32)
 def _steps(grid: tuple[int, int], protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Between which two rows of cells each row of pixels lies, and the share of each: (H, 2)."""
+    """`between` and `shares` of `PixelMaps`, (H, 2) each."""
     down, _ = overlap_interpolation(grid, protocol)
     first = np.minimum((down != 0).argmax(axis=1), max(0, grid[0] - 2))
     between = np.stack([first, np.minimum(first + 1, grid[0] - 1)], axis=1)

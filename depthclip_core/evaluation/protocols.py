@@ -1,10 +1,9 @@
-"""Which pixels count, and what is done to them: the scoring protocols that people use on NYU.
+"""Scoring protocols used on NYU: which pixels count, and how predictions are aligned and clamped.
 
-Every protocol here places DepthCLIP's prediction where the released code places it, in rows 56:472
-and columns 60:604, and a pixel without a prediction does not count. BTS, AdaBins and the others
-predict whole frames: their region has 426 × 560 pixels, of which DepthCLIP is scored on the
-415 × 541 that it predicts. So "bts" and "adabins" count the very pixels of "released" here and
-differ from it in the flip alone.
+Every protocol places DepthCLIP's prediction as the released code does, in rows 56:472 and columns
+60:604; pixels without a prediction do not count. BTS, AdaBins and others predict whole frames, and
+of their region of 426 × 560 pixels DepthCLIP predicts 415 × 541. So "bts" and "adabins" count the
+same pixels as "released" here and differ from it only in the flip.
 """
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from depthclip_core.settings import (
 )
 
 ALIGNMENTS = ("median", "least-squares")
-FLAT = 1e-6  # a spread of less, relative to the mean, is rounding of float32
+FLAT = 1e-6  # a smaller spread, relative to the mean, is float32 rounding
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,11 @@ class Protocol:
     frame: shape of the ground truth. window: where a prediction of that shape is placed.
     region: rows and columns that count. min_depth, max_depth: open range of valid ground truth,
     and the range both sides are clamped to.
-    align: how a prediction is fitted to each frame's ground truth first, over the pixels that
-    count: not at all, "median" (scaled so that the medians agree) or "least-squares" (scaled and
-    shifted). Which pixels count is decided before, clamping comes after.
-    flip: whether a prediction is the mean of those of the image and of its mirror image. It is the
-    predictor's business: `metrics.evaluate` takes maps as they are.
+    align: how a prediction is fitted to each frame's ground truth over the pixels that count: None,
+    "median" (scaled so that the medians agree) or "least-squares" (scaled and shifted). Pixels are
+    selected before, predictions clamped after.
+    flip: whether predictions of the image and its mirror image are averaged. That is up to the
+    predictor: `metrics.evaluate` takes maps as they are.
     """
 
     frame: tuple[int, int]
@@ -63,9 +62,9 @@ class Protocol:
         return Window(top, max(top, bottom), left, max(left, right))
 
     def valid_depth_mask(self, ground_truth: np.ndarray) -> np.ndarray:
-        """Mask of the depths that are valid ground truth, of any shape.
+        """Mask of valid ground truth depths, of any shape.
 
-        Ground truth is clipped to max_depth first, as released: what reaches it does not count.
+        The released code clips ground truth to max_depth: depths that reach it do not count.
         """
         return (ground_truth > self.min_depth) & (ground_truth < self.max_depth)
 
@@ -77,9 +76,9 @@ class Protocol:
 
 
 def scale_and_shift(p: np.ndarray, g: np.ndarray, align: str | None) -> tuple[float, float]:
-    """What fits a frame's prediction to its ground truth: scale · p + shift.
+    """Scale and shift that fit a frame's prediction to its ground truth: scale · p + shift.
 
-    p, g: float64 (n,) of the n ≥ 1 pixels that count, metres, p as predicted and not clamped.
+    p, g: float64 (n,) of the n ≥ 1 pixels that count, metres, p before clamping.
     """
     if align is None:
         return 1.0, 0.0
@@ -95,7 +94,7 @@ def least_squares_scale_shift(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale and shift of least squares from moments of p and g: scalars or arrays of one shape.
 
-    A prediction that is one depth everywhere, to within rounding, becomes the mean of the truth.
+    A constant prediction, up to rounding, becomes the mean of the truth.
     """
     flat = variance <= (FLAT * mean_p) ** 2
     scale = np.where(flat, 0.0, covariance / np.where(flat, 1.0, variance))
@@ -106,7 +105,7 @@ _nyu = Protocol(FRAME_SHAPE, RELEASED_WINDOW, EIGEN_CROP, MIN_DEPTH, MAX_DEPTH)
 
 PROTOCOLS = MappingProxyType(
     {
-        # DepthCLIP's evaluation, taken over from ASTransformer.
+        # DepthCLIP's evaluation, which it took from ASTransformer.
         "released": Protocol(
             FRAME_SHAPE, RELEASED_WINDOW, Window(45, 471, 46, 601), MIN_DEPTH, MAX_DEPTH
         ),
@@ -119,7 +118,7 @@ PROTOCOLS = MappingProxyType(
 
 
 def resolve_protocol(protocol: str | Protocol) -> Protocol:
-    """A protocol by its name, or as it is; `DepthClipError` for an unknown name."""
+    """The protocol of that name, or the given one; `DepthClipError` for an unknown name."""
     if isinstance(protocol, Protocol):
         return protocol
     if protocol not in PROTOCOLS:

@@ -1,8 +1,9 @@
-"""Rmse of any number of partitions without their pixels: a quadratic form for each frame.
+"""RMSE of any number of partitions without going through pixels: a quadratic form per frame.
 
 Depth is linear in the bins b, so the squared error summed over a frame's n pixels is
-b·Gb − 2 b·h + s, with the Gram matrix G of the bin weights, their products h with the ground truth
-and its square s. A million partitions take seconds, and the best bins solve a linear system.
+b·Gb − 2 b·h + s: G is the Gram matrix of the bin weights, h their products with the ground truth,
+s the square of the ground truth. A million partitions take seconds, and the best bins solve a
+linear system.
 """
 
 from collections.abc import Iterable
@@ -28,10 +29,10 @@ BLOCK = 1 << 22  # squared errors computed at once: 32 MB
 
 @dataclass(frozen=True, eq=False)
 class ErrorForms:
-    """Squared error of N frames as a function of K bins, float64.
+    """The squared error of N frames as a function of K bins, float64.
 
     gram: (N, K, K). product: (N, K). square: (N,). count: (N,), valid pixels. limits: metres; the
-    forms hold for bins within them, where no prediction is clamped.
+    forms hold for bins between them, where no prediction is clamped.
     """
 
     gram: np.ndarray
@@ -55,10 +56,10 @@ class ErrorForms:
         return np.concatenate([np.sqrt(self._mean_squares(block)).mean(axis=1) for block in blocks])
 
     def least_squares(self) -> tuple[float, ...]:
-        """The bins of least squared error, all frames' pixels pooled.
+        """The bins of least squared error over the pooled pixels of all frames.
 
-        In closed form; a bin below the near limit is raised to it. Raises `DepthClipError` where no
-        frame has a valid pixel, and for forms that are not finite.
+        A bin below the near limit is raised to it. Raises `DepthClipError` if no frame has a valid
+        pixel, and for forms that are not finite.
         """
         if not self.count.any():
             raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
@@ -71,7 +72,7 @@ class ErrorForms:
         """Mean squared error (P, N') over the N' frames with valid pixels: one matrix product."""
         some = self.count > 0
         first, second = np.triu_indices(bins.shape[1])
-        # Each product of two different bins stands in the form twice.
+        # Each product of two different bins occurs twice in the form.
         coefficients = np.column_stack(
             [
                 self.gram[some][:, first, second] * np.where(first == second, 1, 2),
@@ -96,7 +97,7 @@ class ErrorForms:
                 "use sweep.sweep for others"
             )
         if not self.count.any():
-            raise DepthClipError("rmse is of no frame: none has a valid pixel")
+            raise DepthClipError("cannot compute RMSE: no frame has a valid pixel")
         return bins
 
 
@@ -106,15 +107,14 @@ def error_forms(
     temperature: float = TEMPERATURE,
     protocol: str | Protocol = "released",
 ) -> ErrorForms:
-    """The forms of N frames; ground_truths and similarities as in `sweep.sweep`, each frame read
-    once.
+    """The forms of N frames, each read once; arguments as in `sweep.sweep`.
 
-    Raises `DepthClipError` for a protocol that aligns: its error is no quadratic form in the bins.
+    Raises `DepthClipError` for a protocol that aligns: its error is not quadratic in the bins.
     """
     protocol = resolve_protocol(protocol)
     if protocol.align:
         raise DepthClipError(
-            "a protocol that aligns predictions has no quadratic form: use sweep.sweep"
+            "the error under a protocol that aligns is not a quadratic form: use sweep.sweep"
         )
     similarities = checked_similarities(similarities)
     n_frames, _, n_words = similarities.shape[:3]

@@ -1,7 +1,7 @@
-"""Depth maps of other systems, saved as files: read one by one, matched by name, scored alike.
+"""Saved depth maps of other systems: read one by one, matched by name, scored like ours.
 
 A folder of NAME.npy or 16-bit NAME.png, or one HDF5 file. Floating-point values are metres; 16-bit
-integers are stored units, `scale` of them to the metre. Zero, negative and NaN are no prediction.
+integers are in units of 1/scale metres. Zero, negative and NaN mean "no prediction".
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +22,9 @@ from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_
 from depthclip_core.files import replacing
 from depthclip_core.method.depth import upsample
 
-MILLIMETRES = 1000.0  # stored units to the metre; KITTI's PNG files have 256
+MILLIMETRES = 1000.0  # stored units per metre; KITTI's PNG files have 256
 COVERS = ("frame", "window", "region")
-DEEPEST = 100.0  # metres: what is deeper is in another unit
+DEEPEST = 100.0  # metres: deeper values must be in another unit
 SHOWN = 5  # how many wrong names an error lists
 
 
@@ -69,22 +69,22 @@ def open_predictions(
     scale: float = MILLIMETRES,
     covers: str = "",
 ) -> SavedPredictions:
-    """The saved depth maps of exactly these frames; nothing but names is read yet.
+    """The saved depth maps of exactly these frames; only names are read until a map is used.
 
     path: a folder of NAME.npy and 16-bit NAME.png; or an HDF5 file with a dataset (H, W) for each
         name, or with one dataset (N, H, W) and `names` beside it.
     covers: what a map shows: the "frame", DepthCLIP's "window", or the "region" of 426 × 560 pixels
-        that BTS and AdaBins cut out; empty: told by its aspect. It is resized to that bilinearly,
-        corners aligned; a pixel with a missing neighbour stays missing.
-    scale: stored units to the metre where maps are 16-bit integers.
-    Raises `DepthClipError` where names are missing, or there that are none of the frames'; and,
-    when a map is read, where its file is damaged or of another dtype or shape.
+        that BTS and AdaBins cut out; empty: decided by its aspect. Maps are resized to that
+        bilinearly, corners aligned; a pixel with a missing neighbour stays missing.
+    scale: stored units per metre of 16-bit integers.
+    Raises `DepthClipError` for missing or unknown names; and, when a map is read, for a damaged
+    file or a wrong dtype or shape.
     """
     path = Path(path).expanduser()
     if covers and covers not in COVERS:
         raise unknown_name("cover of the saved maps", covers, COVERS)
     if not 0 < scale < float("inf"):
-        raise DepthClipError(f"scale is stored units to the metre, 1000 or 256, not {scale}")
+        raise DepthClipError(f"scale is stored units per metre, such as 1000 or 256, not {scale}")
     if path.is_dir():
         found = _in_folder(path)
     elif path.is_file():
@@ -99,11 +99,11 @@ def open_predictions(
 def score_saved(
     frames: Sequence[Frame], maps: Sequence[np.ndarray], protocol: str | Protocol = "released"
 ) -> pd.DataFrame:
-    """Rows as from `scoring.score`, of depth maps in the order of the frames, read one by one.
+    """Rows as from `scoring.score` for depth maps in the order of the frames, read one by one.
 
-    A whole frame's map counts in the protocol's whole region; DepthCLIP's only in its window. Also
-    in a row: coverage, the share of the region's measured pixels that have a prediction.
-    Raises `DepthClipError` for a map without any of them.
+    A map of the whole frame is scored in the protocol's whole region, DepthCLIP's in its window.
+    Adds coverage, the share of the region's valid pixels that have a prediction.
+    Raises `DepthClipError` for a map that predicts none of them.
     """
     if len(frames) != len(maps):
         raise DepthClipError(f"{len(maps)} depth maps for {len(frames)} frames")
@@ -132,22 +132,19 @@ def save_predictions(
 ) -> list[Path]:
     """Write folder/NAME.npy, float32 metres, for each name and its depth map (H, W).
 
-    Raises `DepthClipError` for names that are there twice or cannot be a file's, for more or fewer
-    maps than names, and, unless `overwrite`, before it writes anything where a file is there
-    already.
+    Raises `DepthClipError` for duplicate names, names that are not file names, and more or fewer
+    maps than names; without `overwrite` also, before anything is written, for existing files.
     """
     folder = Path(folder).expanduser()
     paths = []
     for name in names:
         if Path(name).name != name:
-            raise DepthClipError(f"{name!r} cannot be a file's name")
+            raise DepthClipError(f"{name!r} is not a file name")
         paths.append(folder / f"{name}.npy")
         if paths.count(paths[-1]) > 1:
-            raise DepthClipError(f"the name {name!r} is there twice: each map needs its own")
+            raise DepthClipError(f"duplicate name {name!r}: each map needs its own")
     if not overwrite and (there := next((path for path in paths if path.exists()), None)):
-        raise DepthClipError(
-            f"{there} is there already: choose another folder, or pass overwrite=True"
-        )
+        raise DepthClipError(f"{there} exists: choose another folder, or pass overwrite=True")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         for path, depth in zip(paths, maps, strict=True):
@@ -159,7 +156,7 @@ def save_predictions(
 
 
 def _in_folder(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
-    """How to read each depth map of a folder, by name; other files are left alone."""
+    """A reader for each depth map of a folder, by name; other files are ignored."""
     found, files = {}, {}
     for file in sorted(folder.iterdir()):
         read = {".npy": _read_npy, ".png": _read_png}.get(file.suffix.lower())
@@ -171,22 +168,20 @@ def _in_folder(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
             )
         found[file.stem], files[file.stem] = partial(read, file), file.name
     if not found:
-        raise DepthClipError(f"no depth maps in {folder}: .npy and 16-bit .png are looked for")
+        raise DepthClipError(f"no depth maps (.npy or 16-bit .png) in {folder}")
     return found
 
 
 def _in_hdf5(path: Path) -> dict[str, Callable[[], np.ndarray]]:
-    """How to read each depth map of an HDF5 file, by name."""
+    """A reader for each depth map of an HDF5 file, by name."""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise DepthClipError(f"{path} is not HDF5 that can be read: {error}") from error
+        raise DepthClipError(f"cannot read {path} as HDF5: {error}") from error
     datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
     if not datasets:
         inside = ", ".join(file) or "nothing"
-        raise DepthClipError(
-            f"{path} has no dataset at its top, where maps are looked for: {inside}"
-        )
+        raise DepthClipError(f"{path} has no datasets at its top level, only: {inside}")
     if "names" not in datasets:
         return {name: partial(_from_hdf5, path, item) for name, item in datasets.items()}
     stacks = {name: item for name, item in datasets.items() if item.ndim == 3}
@@ -216,7 +211,7 @@ def _read_npy(file: Path) -> np.ndarray:
     try:
         return np.load(file, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DepthClipError(f"{file} is not an array that can be read: {error}") from error
+        raise DepthClipError(f"cannot read {file} as an array: {error}") from error
 
 
 def _read_png(file: Path) -> np.ndarray:
@@ -229,11 +224,11 @@ def _read_png(file: Path) -> np.ndarray:
                 )
             return np.asarray(image).astype(np.uint16)
     except (UnidentifiedImageError, OSError) as error:
-        raise DepthClipError(f"{file} is not a PNG that can be read: {error}") from error
+        raise DepthClipError(f"cannot read {file} as a PNG: {error}") from error
 
 
 def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
-    """Exactly one map for each frame, or an error that says which."""
+    """`DepthClipError` that lists missing and extra names, unless the names match."""
     missing = [name for name in wanted if name not in set(found)]
     extra = [name for name in found if name not in set(wanted)]
     if not missing and not extra:
@@ -261,7 +256,7 @@ def _metres(values: np.ndarray, scale: float, label: str) -> np.ndarray:
             f"{label} must be floating-point metres or 16-bit integers, got {values.dtype}"
         )
     if np.isinf(values).any():
-        raise DepthClipError(f"{label} holds infinite depths: where there is none, give 0 or NaN")
+        raise DepthClipError(f"{label} holds infinite depths: mark missing depth with 0 or NaN")
     if (deepest := np.nanmax(values, initial=0)) > DEEPEST:
         raise DepthClipError(
             f"{label} reaches {deepest:g} m: floating-point depths are metres; divide, or save "
@@ -271,13 +266,13 @@ def _metres(values: np.ndarray, scale: float, label: str) -> np.ndarray:
 
 
 def _shapes(protocol: Protocol) -> dict[str, tuple[int, int]]:
-    """Rows and columns of what a map may show."""
+    """The shape of each thing that a map may cover."""
     shapes = (protocol.frame, protocol.window.shape, EIGEN_CROP.shape)
     return dict(zip(COVERS, shapes, strict=True))
 
 
 def _covered(shape: tuple[int, int], protocol: Protocol, covers: str, label: str) -> str:
-    """What a map shows, as said, or by its aspect."""
+    """What a map covers: as given, or decided by its aspect."""
     if covers:
         return covers
     # By how many pixels the sides miss the aspect: less than one is rounding.
@@ -294,7 +289,7 @@ def _covered(shape: tuple[int, int], protocol: Protocol, covers: str, label: str
 
 
 def _resized(depth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Bilinear, corners aligned; where a pixel that it is made of is missing, 0."""
+    """Bilinear, corners aligned; 0 where a contributing pixel is missing."""
     if depth.shape == shape:
         return depth
     known = depth > 0

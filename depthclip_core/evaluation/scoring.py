@@ -86,7 +86,7 @@ def fit(
     temperature: float = TEMPERATURE,
     protocol: str | Protocol = "released",
 ) -> tuple[float, ...]:
-    """Bins in metres fitted on frames and their responses; see `fitting.fit_bins`."""
+    """Bins in metres fitted on frames and their similarities; see `fitting.fit_bins`."""
     frames, protocol = _checked(frames, len(similarities), protocol)
     return fit_bins(frames.ground_truths(), similarities, method, temperature, protocol)
 
@@ -98,7 +98,8 @@ def _checked(
     frames, found = as_dataset(frames), protocol_for(frames, protocol)
     if len(frames) != n_similarities:
         raise DepthClipError(
-            f"{n_similarities} similarities for {len(frames)} frames: re-run collect_responses"
+            f"similarities of {n_similarities} frames for {len(frames)} frames: "
+            "re-run collect_responses"
         )
     if len(frames) and (window := found.window) != frames[0].window:
         frames.ground_truth(0)  # photographs raise their own error: they have no depth

@@ -1,7 +1,7 @@
 """The best partition for a metric, a scene type and a list of words, found on training frames.
 
-Coarsely on a sample of each frame's pixels by differential evolution, which needs no gradient and
-so takes the deltas too; then exactly, on all pixels, for the finalists.
+First coarsely, on a sample of each frame's pixels, by differential evolution, which needs no
+gradient and so works for the deltas too; then exactly, on all pixels, for the finalists.
 """
 
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ POPULATION, GENERATIONS = 64, 60
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best partition and how it was chosen.
+    """The best partition, and the candidates that it was chosen from.
 
-    bins: K ascending depths, metres. train: its exact mean of the metric over the n_frames training
-    frames that it was chosen on. coarse: the same on the sampled pixels. candidates: the finalists,
+    bins: K ascending depths, metres. train: its exact mean metric over the n_frames training frames
+    that it was chosen on. coarse: the same on the sampled pixels. candidates: the finalists,
     best first, with their names, bins, exact and coarse scores.
     """
 
@@ -61,12 +61,12 @@ def search(
     seed: int = 0,
     limits: tuple[float, float] = (0.5, 10.0),
 ) -> Found:
-    """The ascending bins that are best on frames by a metric.
+    """The ascending bins with the best mean metric on some frames.
 
-    Give training frames: the score found is of the frames it was chosen on. What it is worth is its
-    score on test frames, by `sweep.sweep`.
-    frames, similarities: N frames with depth and their responses (N, V, K, h, w). metric: of
-    `metrics.METRICS`. scene: frames of that scene type only. n_pixels: sampled of each frame.
+    Give training frames, and score the result on test frames with `sweep.sweep`: its training score
+    is optimistic.
+    frames, similarities: N frames with depth, and (N, V, K, h, w). metric: of
+    `metrics.METRICS`. scene: use only frames of that scene type. n_pixels: sampled from each frame.
     finalists: how many partitions are scored exactly, beside the starting ones: the published, the
     words' medians and the least-squares bins, brought into ascending order and within limits
     (metres). The result is at least as good on these frames as each of them.
@@ -82,7 +82,7 @@ def search(
     if n_pixels < 1 or finalists < 1:
         raise DepthClipError("a search needs at least one pixel of each frame and one finalist")
     if len(frames) != len(similarities):
-        raise DepthClipError(f"{len(similarities)} similarities for {len(frames)} frames")
+        raise DepthClipError(f"similarities of {len(similarities)} frames for {len(frames)} frames")
     frames = as_dataset(frames)
     chosen = _of_scene(frames.scenes, scene)
     similarities = checked_similarities(similarities)[chosen]
@@ -93,7 +93,7 @@ def search(
         samples.append(_sample(cells, frames.ground_truth(position), protocol, n_pixels, rng))
     samples = [sample for sample in samples if sample is not None]
     if not samples:
-        raise DepthClipError("no partition is best: no frame has a valid pixel")
+        raise DepthClipError("cannot search: no frame has a valid pixel")
 
     def coarse(partitions: np.ndarray) -> np.ndarray:
         return np.mean([_score(*s, partitions, metric, protocol) for s in samples], axis=0)
@@ -144,14 +144,16 @@ def _of_scene(scenes: Sequence[str | None], scene: str | None) -> list[int]:
 def _sample(
     cells: np.ndarray, truth: np.ndarray, protocol: Protocol, n: int, rng: np.random.Generator
 ) -> tuple[PixelMaps, Truth] | None:
-    """Weights and depth of about n of a frame's valid pixels, one drawn from each n-th of them by
-    depth; None without any."""
+    """Weights and depth of n valid pixels of a frame, one drawn from each n-th of them by depth.
+
+    None without valid pixels.
+    """
     whole = counted(truth, protocol)
     if not whole.n_valid:
         return None
     valid = np.flatnonzero(whole.valid_mask)
     valid = valid[np.argsort(whole.depth.ravel()[valid], kind="stable")]
-    # A frame with fewer valid pixels than n gives some of them twice: all weigh the same still.
+    # A frame with fewer valid pixels than n gives some of them more than once.
     drawn = valid[((np.arange(n) + rng.random(n)) * len(valid) / n).astype(np.int64)]
     drawn = np.sort(drawn)
     maps = upsampled(cells, protocol)
@@ -176,9 +178,9 @@ def _starts(samples: Sequence[tuple[PixelMaps, Truth]]) -> dict[str, np.ndarray]
     weights = np.hstack([maps.columns.reshape(len(maps.columns), -1) for maps, _ in samples])
     depth = np.concatenate([truth.depth.ravel() for _, truth in samples])
     order = np.argsort(depth)
-    # A word that never answers takes the median of all.
-    answers = np.where(weights.sum(1, keepdims=True) > 1e-9, weights, 1)[:, order]
-    share = answers.cumsum(axis=1, dtype=np.float64)
+    # A word without weight gets the median of all.
+    weight = np.where(weights.sum(1, keepdims=True) > 1e-9, weights, 1)[:, order]
+    share = weight.cumsum(axis=1, dtype=np.float64)
     medians = depth[order][(share >= share[:, -1:] / 2).argmax(axis=1)]
     published = {name: np.array(b) for name, b in BINS.items() if len(b) == len(weights)}
     fitted = np.linalg.lstsq(weights.T.astype(np.float64), depth, rcond=1e-5)[0]

@@ -1,7 +1,7 @@
 """Many partitions, temperatures and protocols at once, exactly: a score for every setting.
 
-The network's answers are stored, bin weights do not depend on the bins, and a protocol is a choice
-of pixels: so a frame is read once and scored under all settings.
+Similarities are stored, bin weights do not depend on the bins, and a protocol is a choice of
+pixels: so a frame is read once and scored under all settings.
 """
 
 from collections import deque
@@ -49,7 +49,7 @@ class Sweep:
     n_pixels: np.ndarray
 
     def means(self) -> pd.DataFrame:
-        """A row for each setting, as `metrics.summarise`: mean over frames with valid pixels.
+        """A row per setting, like `metrics.summarise`: means over frames with valid pixels.
 
         Adds n_frames, how many were averaged, and n_empty, how many had no valid pixel.
         """
@@ -63,8 +63,8 @@ class Sweep:
     def rows(self, bins=None, temperature=None, protocol=None) -> pd.DataFrame:
         """A row for each frame of one setting, as from `metrics.evaluate`.
 
-        What is left out must be the same in all settings. Raises `DepthClipError` where not one
-        setting is meant.
+        A level that is left out must have one value. Raises `DepthClipError` unless exactly one
+        setting matches.
         """
         wanted = dict(zip(LEVELS, (bins, temperature, protocol), strict=True))
         chosen = np.ones(len(self.settings), dtype=bool)
@@ -97,23 +97,22 @@ def sweep(
 ) -> Sweep:
     """Score partitions × temperatures × protocols over frames, each frame read once.
 
-    ground_truths: ground truth (480, 640) of N frames, metres, holes 0, read as they are needed.
+    ground_truths: (480, 640) for each of N frames, metres, holes 0, read as needed.
     similarities: (N, V, K, h, w) as from `encoding.passes.collect_responses`; V = 1 view, or 2 with
-    the
-        mirror image, of which a protocol without flip takes the first.
+        the mirror image, of which a protocol without flip takes the first.
     bins: P partitions by name, or an array (P, K) of metres, each bin beyond the protocol's near
         limit of 1 mm. protocols: names or `Protocol`s. names: the frames'; else 0 … N − 1.
     metrics: of `metrics.METRICS`. device: "cpu", or a CUDA device. threads: how many frames are
-        scored at once on the CPU; else as many as torch has threads.
-    The scores are those of `metrics.evaluate` on the depth maps but for float32 rounding: 1e-5 (of
-    silog, in hundredths, 1e-3 unless its ratios hardly differ). Pixels whose ratio is a threshold
-    of delta to within 1e-6 may fall on either side of it where rounding moved the prediction.
+        scored at once on the CPU.
+    Scores equal `metrics.evaluate` on the depth maps up to float32 rounding: 1e-5 (1e-3 for silog,
+    which is in hundredths, unless its ratios hardly differ). A pixel whose ratio is within 1e-6 of
+    a threshold of delta may fall on either side of it if rounding moved the prediction.
     """
     similarities = checked_similarities(similarities).cpu()
     n_frames, _, n_words = similarities.shape[:3]
     labels, partitions = _partitions(bins, n_words)
     if names is not None and len(names) != n_frames:
-        raise DepthClipError(f"{len(names)} names for {n_frames} responses")
+        raise DepthClipError(f"{len(names)} names for similarities of {n_frames} frames")
     for what, some in (("metric", metrics), ("temperature", temperatures), ("protocol", protocols)):
         if not len(some):
             raise DepthClipError(f"a sweep needs at least one {what}")
@@ -125,8 +124,8 @@ def sweep(
     for protocol in resolved:
         if partitions.min() <= protocol.min_depth:
             raise DepthClipError(
-                f"a bin of {partitions.min()} m is no deeper than the {protocol.min_depth} m from "
-                "which a prediction counts: use scoring.score"
+                f"a bin of {partitions.min()} m does not exceed {protocol.min_depth} m, the least "
+                "prediction that counts: use scoring.score"
             )
     # Protocols that count the same pixels of the same prediction are scored once.
     two_views = similarities.shape[1] == 2
@@ -169,11 +168,13 @@ def _partitions(bins: object, n_words: int) -> tuple[list, np.ndarray]:
     try:
         partitions = np.array(list(bins.values()) if named else bins, dtype=np.float64)
     except (TypeError, ValueError):
-        raise DepthClipError("partitions must be numbers in metres, the same many each") from None
+        raise DepthClipError(
+            "partitions must be numbers in metres, the same number in each"
+        ) from None
     if partitions.ndim != 2 or not partitions.size or partitions.shape[1] != n_words:
         raise DepthClipError(
             f"partitions of shape {partitions.shape} for {n_words} words: "
-            "give one or more, each of one bin for each word"
+            "give one or more, each with one bin per word"
         )
     good = (np.isfinite(partitions) & (partitions > 0)).all(axis=1)
     if not good.all():
@@ -185,7 +186,7 @@ def _partitions(bins: object, n_words: int) -> tuple[list, np.ndarray]:
 
 
 def _in_threads(work: Callable, items: Iterable[tuple], threads: int) -> Iterator:
-    """work(*item) in order, of a few items ahead at a time; numpy leaves the others running."""
+    """work(*item) in order, a few items ahead at a time; the compiled sums run in parallel."""
     if threads == 1:
         yield from (work(*item) for item in items)
         return
@@ -213,7 +214,7 @@ def _score_frame(
     """
     values = np.full((len(settings), len(partitions), len(metrics)), np.nan)
     counts = np.zeros(len(settings), dtype=np.int64)
-    alike: dict[tuple[float, Protocol], list[int]] = {}  # but for how they align
+    alike: dict[tuple[float, Protocol], list[int]] = {}  # settings that differ only in alignment
     for index, (temperature, protocol) in enumerate(settings):
         alike.setdefault((temperature, replace(protocol, align=None)), []).append(index)
     counted_truths: dict[Protocol, Truth] = {}

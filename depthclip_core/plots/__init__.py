@@ -1,1 +1,1 @@
-"""Figures: functions of (ax, data) in one style. Nothing is computed here."""
+"""Figures: functions of (ax, data) in one style, without computation."""

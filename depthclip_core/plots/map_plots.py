@@ -90,7 +90,7 @@ def depth_bar(
 ):
     """The colour bar of a row of maps that share one scale.
 
-    extend: the ends beyond which there is more; empty: of depth the far one, of errors both.
+    extend: the open ends of the scale; empty: the far end for depth, both for errors.
     """
     ends = extend or ("max" if label == "depth (m)" else "both")
     return figure.colorbar(
@@ -105,8 +105,7 @@ def depth_limits(*maps: np.ndarray) -> tuple[float, float]:
 
 
 def error_limit(*errors: np.ndarray) -> float:
-    """The end of a scale of errors: the 98th percentile of their sizes, in half metres; NaN is
-    missing."""
+    """The end of the error scale: the 98th percentile of absolute errors, in half metres."""
     sizes = np.concatenate([np.abs(error[np.isfinite(error)]) for error in errors])
     return max(0.5, float(np.ceil(np.percentile(sizes, 98) * 2) / 2)) if sizes.size else 0.5
 

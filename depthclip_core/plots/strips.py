@@ -1,6 +1,6 @@
-"""Strips: frames one below the other, photograph, truth and predictions side by side.
+"""Strips: a row per frame with photograph, truth and predictions.
 
-All depths of a strip share one scale in metres; an error is prediction − truth.
+All depths of a strip share one scale in metres; errors are prediction − truth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from depthclip_core.plots.map_plots import (
 )
 from depthclip_core.plots.style import DEPTH_COLOURS
 
-SMOOTH = 9  # pixels: the truth's lines are drawn of its median over so many, or noise would be all
+SMOOTH = 9  # pixels of the median filter that keeps noise out of the truth's lines
 
 ASPECT = 0.75  # room for a map: height over width
 
@@ -151,7 +151,7 @@ def _names(strips: Sequence[Strip]) -> list[str]:
         raise DepthClipError("a strip needs one frame or more")
     names = list(strips[0].maps)
     if not names or any(list(strip.maps) != names for strip in strips):
-        raise DepthClipError("the strips have predictions of different names, or none")
+        raise DepthClipError("strips must have predictions, of the same names in each")
     return names
 
 

@@ -21,7 +21,7 @@ MISSING = "0.75"  # grey, of pixels without a value
 DEPTH_COLOURS = plt.get_cmap("viridis").with_extremes(bad=MISSING)
 ERROR_COLOURS = plt.get_cmap("RdBu_r").with_extremes(bad=MISSING)
 ANSWER_COLOURS = plt.get_cmap("cividis")
-MADE_BY = "the DepthCLIP workbook"  # in every figure's file, by which it is known
+MADE_BY = "the DepthCLIP workbook"  # written into every figure's file, to recognise it
 STYLE = resources.files("depthclip_core.plots").joinpath("style.mplstyle")
 FONT = "DejaVu Sans"  # the style's; matplotlib brings it, so it is the same on every machine
 NOT_DRAWN = "\N{WHITE SQUARE}"
@@ -32,11 +32,11 @@ MARKS = "osD^v"
 def use_style() -> None:
     """Take the workbook's style for all figures and tables of this process.
 
-    Text is shown as it is, whatever name a photograph or a scene has: `$` begins no formula, and
-    figures have a square for each character that their font lacks.
+    Text is shown verbatim, whatever a photograph or scene is called: `$` does not start a formula,
+    and characters that the font lacks are drawn as squares.
     """
     plt.style.use(str(STYLE))
-    # Each title, label, tick and legend entry is set by this, also by notebooks and by seaborn.
+    # All titles, labels, ticks and legends go through this, those of seaborn too.
     Text.set_text = _set_drawable_text
     pd.options.display.html.use_mathjax = False
 
@@ -52,7 +52,7 @@ def drawable(text: str) -> str:
 def save_figure(figure: Figure, notebook: str, name: str) -> Path:
     """Write <notebook>_<name>.png and .pdf into the folder of figures; returns the PNG's path.
 
-    Raises `DepthClipError` where a file of that name was not written by this function.
+    Raises `DepthClipError` if a file of that name was not written by this function.
     """
     folder = figures_folder()
     folder.mkdir(parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ def test_words_along_a_line_are_in_order():
     order = control_words.order_in_text(text)
     assert order["correlation"] == 1
     assert order["chance"] == pytest.approx(2 / 120)  # itself and its reverse
-    with pytest.raises(DepthClipError, match="no order to test"):
+    with pytest.raises(DepthClipError, match="cannot test the order"):
         control_words.order_in_text(text[:2])
 
 
@@ -167,7 +167,7 @@ def test_non_finite_vectors_and_depths_raise(value):
         control_words.order_in_images(depths, similarities)
     if not np.isnan(value):  # which is a cell without a known depth
         depths[0, 1, 1] = value
-        with pytest.raises(DepthClipError, match="one not known is NaN"):
+        with pytest.raises(DepthClipError, match="mark unknown depth with NaN"):
             control_words.order_in_images(depths, torch.rand(2, 1, 3, *GRID))
     text = torch.eye(4)
     text[1, 2] = value

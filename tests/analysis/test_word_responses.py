@@ -229,7 +229,7 @@ def test_infinite_or_negative_cell_depths_raise(world, value):
         lambda: word_responses.response_curves(weights, depths, WORDS),
         lambda: word_responses.rank_correlation(word_responses.winners(weights), depths),
     ):
-        with pytest.raises(dc.DepthClipError, match="infinite or negative: one not known is NaN"):
+        with pytest.raises(dc.DepthClipError, match="mark unknown depth with NaN"):
             call()
     with pytest.raises(dc.DepthClipError, match="ground truth holds NaN, infinite or negative"):
         word_responses.cell_depths([np.full((480, 640), value)], GRID)

@@ -70,5 +70,5 @@ def test_bad_ground_truth_raises(value):
     truth[0, 0] = 0
     assert counted(truth, PROTOCOL).n_valid == counted(np.full(FRAME, 2.0), PROTOCOL).n_valid
     truth[0, 0] = value  # outside the region, too
-    with pytest.raises(DepthClipError, match="NaN, infinite or negative values: give holes 0"):
+    with pytest.raises(DepthClipError, match="NaN, infinite or negative values: mark holes with 0"):
         counted(truth, PROTOCOL)

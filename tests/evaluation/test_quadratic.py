@@ -61,12 +61,12 @@ def test_bad_input_raises():
         forms.rmse([[1, 2, 3, 11]])
     with pytest.raises(dc.DepthClipError, match=r"\(P, 4\), got \(3,\)"):
         forms.rmse([1, 2, 3])
-    with pytest.raises(dc.DepthClipError, match="no quadratic form"):
+    with pytest.raises(dc.DepthClipError, match="not a quadratic form"):
         error_forms(truth, similarities, 0.1, SMALL["median True"])
-    with pytest.raises(dc.DepthClipError, match="3 responses for 2"):
+    with pytest.raises(dc.DepthClipError, match="3 frames for 2"):
         error_forms(truth[:2], similarities, 0.1, PROTOCOL)
     empty = error_forms(np.zeros_like(truth), similarities, 0.1, PROTOCOL)
-    with pytest.raises(dc.DepthClipError, match="none has a valid pixel"):
+    with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
         empty.rmse([[1, 2, 3, 4]])
     with pytest.raises(dc.DepthClipError, match="no frame has a valid pixel"):
         empty.least_squares()

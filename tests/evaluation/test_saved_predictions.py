@@ -192,23 +192,23 @@ def test_damaged_files_raise(tmp_path):
 def test_path_without_predictions_raises(tmp_path):
     with pytest.raises(DepthClipError, match="no saved predictions at"):
         open_predictions(tmp_path / "none", NAMES)
-    with pytest.raises(DepthClipError, match="no depth maps in"):
+    with pytest.raises(DepthClipError, match="no depth maps"):
         open_predictions(tmp_path, NAMES)
     (tmp_path / "a.h5").write_bytes(b"nothing")
-    with pytest.raises(DepthClipError, match="not HDF5"):
+    with pytest.raises(DepthClipError, match="as HDF5"):
         open_predictions(tmp_path / "a.h5", NAMES)
     with pytest.raises(DepthClipError, match="unknown cover of the saved maps 'frames'"):
         open_predictions(tmp_path, NAMES, covers="frames")
     with pytest.raises(DepthClipError, match="scale"):
         open_predictions(tmp_path, NAMES, scale=0)
-    with pytest.raises(DepthClipError, match="cannot be a file's name"):
+    with pytest.raises(DepthClipError, match="is not a file name"):
         save_predictions(tmp_path, ["../a"], [smooth((2, 2))])
 
 
 def test_saving_overwrites_only_when_told(tmp_path):
     one = np.ones((4, 5), np.float32)
     (tmp_path / "b.npy").write_bytes(b"mine")
-    with pytest.raises(DepthClipError, match=r"b\.npy is there already"):
+    with pytest.raises(DepthClipError, match=r"b\.npy exists"):
         save_predictions(tmp_path, ["a", "b"], [one, one])
     assert [path.name for path in tmp_path.iterdir()] == ["b.npy"]
     save_predictions(tmp_path, ["a", "b"], [one, 2 * one], overwrite=True)
@@ -218,7 +218,7 @@ def test_saving_overwrites_only_when_told(tmp_path):
 
 def test_saving_needs_one_map_per_name(tmp_path):
     one = np.ones((4, 5), np.float32)
-    with pytest.raises(DepthClipError, match="'a' is there twice"):
+    with pytest.raises(DepthClipError, match="duplicate name 'a'"):
         save_predictions(tmp_path, ["a", "a"], [one, one])
     assert not list(tmp_path.iterdir())
     for n_maps in (1, 3):
@@ -282,7 +282,7 @@ def test_wrong_units_and_nested_datasets_raise(tmp_path):
         open_predictions(tmp_path, ["a"])[0]
     with h5py.File(tmp_path / "maps.h5", "w") as file:
         file["inside/a"] = np.ones(FRAME, np.float32)
-    with pytest.raises(DepthClipError, match="no dataset at its top.*: inside"):
+    with pytest.raises(DepthClipError, match="no datasets at its top level, only: inside"):
         open_predictions(tmp_path / "maps.h5", ["a"])
 
 

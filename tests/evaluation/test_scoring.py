@@ -80,7 +80,7 @@ def test_correlation_pools_all_pixels(frames, similarities):
 
 
 def test_wrong_frames_and_photos_raise(frames, similarities):
-    with pytest.raises(dc.DepthClipError, match="10 similarities for 9 frames"):
+    with pytest.raises(dc.DepthClipError, match="similarities of 10 frames for 9 frames"):
         scoring.score(frames[:9], similarities["value"], METRES)
     photo = dc.Frame(name="a.jpg", rgb=frames[0].rgb)
     with pytest.raises(dc.DepthClipError, match="a.jpg has no depth"):

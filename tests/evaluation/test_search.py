@@ -112,7 +112,7 @@ def test_bad_input_raises(world, options, says):
     frames, _, similarities = world
     with pytest.raises(dc.DepthClipError, match=says):
         search(frames, similarities, **options)
-    with pytest.raises(dc.DepthClipError, match="6 similarities for 5 frames"):
+    with pytest.raises(dc.DepthClipError, match="similarities of 6 frames for 5 frames"):
         search(frames[:5], similarities)
     photos = [dc.Frame(f.name, f.rgb) for f in frames]
     with pytest.raises(dc.DepthClipError, match="0 has no depth"):

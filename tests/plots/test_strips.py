@@ -91,7 +91,7 @@ def test_contour_levels_avoid_bins():
 def test_bad_strips_raise():
     with pytest.raises(DepthClipError, match="one frame or more"):
         strips.depth_strip([], "sample")
-    with pytest.raises(DepthClipError, match="different names"):
+    with pytest.raises(DepthClipError, match="same names"):
         strips.contour_strip([strip(), strip(names=("theirs",))], [1], "sample")
-    with pytest.raises(DepthClipError, match="or none"):
+    with pytest.raises(DepthClipError, match="must have predictions"):
         strips.depth_strip([strip(names=())], "sample")
