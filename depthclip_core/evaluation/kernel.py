@@ -179,12 +179,13 @@ def term_sums(cells, maps, coefficients, shift, between, shares, depth, near, fa
     for band in range(0, n_rows, BAND):
         end = min(band + BAND, n_rows)
         for i in range(band, end + (end - band) % 2):
+            if i == end:
+                g[i - band], inverse[i - band], two[i - band], share[i - band] = ZERO, ZERO, 0, ZERO
+                continue
+            two[i - band], share[i - band] = between[i], shares[i]
             for j in range(n_columns):
-                g[i - band, j] = depth[i, j] if i < end else ZERO
-                inverse[i - band, j] = ONE / depth[i, j] if i < end else ZERO
-            for k in range(2):
-                two[i - band, k] = between[i, k] if i < end else 0
-                share[i - band, k] = shares[i, k] if i < end else ZERO
+                g[i - band, j] = depth[i, j]
+                inverse[i - band, j] = ONE / depth[i, j]
         for p in range(len(cells)):
             sums[:] = 0
             for top in range(band, end, group):
