@@ -21,13 +21,7 @@ from depthclip_core.clip.configurations import (
     read_configuration,
 )
 from depthclip_core.clip.library import create_model, get_tokenizer, quiet
-from depthclip_core.clip.towers import (
-    PRECISIONS,
-    Tower,
-    check_compiler,
-    heads_dtype,
-    make_tower,
-)
+from depthclip_core.clip.towers import PRECISIONS, Tower, check_compiler, heads_dtype, make_tower
 from depthclip_core.clip.weights import (
     check_file,
     check_finite,

@@ -143,9 +143,7 @@ def _vit_tokens(features: Features, visual: torch.nn.Module, attend: bool) -> Te
     else:  # attention replaced by the identity: every token keeps its own value
         attn = block.attn
         values = F.linear(
-            block.ln_1(tokens),
-            attn.in_proj_weight.chunk(3)[2],
-            attn.in_proj_bias.chunk(3)[2],
+            block.ln_1(tokens), attn.in_proj_weight.chunk(3)[2], attn.in_proj_bias.chunk(3)[2]
         )
         tokens = tokens + block.ls_1(attn.out_proj(values))
         tokens = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))

@@ -111,10 +111,7 @@ def can_pack(precision: str = "fp32") -> bool:
     """
     if precision == "fp16" or not torch.backends.mkldnn.is_available():
         return False
-    supported = {
-        "fp32": lambda: True,
-        "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
-    }
+    supported = {"fp32": lambda: True, "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported}
     return supported[precision]()
 
 
@@ -187,14 +184,7 @@ class PackedConv:
     def onto(self, residual: Tensor, x: Tensor) -> Tensor:
         """activation(residual + conv(x)), written over the residual."""
         return torch.ops.mkldnn._convolution_pointwise_.binary(
-            residual,
-            x,
-            self.pack(x.shape),
-            self.bias,
-            *self.geometry,
-            "add",
-            1.0,
-            *self.activation,
+            residual, x, self.pack(x.shape), self.bias, *self.geometry, "add", 1.0, *self.activation
         )
 
 

@@ -88,11 +88,7 @@ class EncodingJob:
     """A data set and an encoder, and the arrays of a store that depend on the two."""
 
     def __init__(
-        self,
-        frames: Sequence[Frame],
-        encoder: Encoder,
-        size: tuple[int, int] | None,
-        store: Store,
+        self, frames: Sequence[Frame], encoder: Encoder, size: tuple[int, int] | None, store: Store
     ):
         if not len(frames):
             raise DepthClipError("there are no frames to encode")
