@@ -70,9 +70,8 @@ def resolve_prompts(prompts: str | Sequence[str]) -> tuple[str, ...]:
     try:
         words = tuple(map(str.strip, prompts.split(",")) if isinstance(prompts, str) else prompts)
     except TypeError:
-        raise DepthClipError(
-            f"prompts must be a name or a list of words, got {prompts!r}"
-        ) from None
+        fault = f"prompts must be a name or a list of words, got {prompts!r}"
+        raise DepthClipError(fault) from None
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise DepthClipError(f"prompts must be one or more non-empty words, got {words!r}")
     return words
@@ -93,9 +92,8 @@ def resolve_bins(bins: str | Sequence[float], n_words: int) -> tuple[float, ...]
         try:
             depths = tuple(map(float, bins.split(",") if isinstance(bins, str) else bins))
         except (TypeError, ValueError):
-            raise DepthClipError(
-                f"bins must be a name or numbers in metres, got {bins!r}"
-            ) from None
+            fault = f"bins must be a name or numbers in metres, got {bins!r}"
+            raise DepthClipError(fault) from None
     if not all(0 < depth < float("inf") for depth in depths):
         raise DepthClipError(f"bins must be positive, finite metres, got {depths}")
     if len(depths) != n_words:

@@ -79,10 +79,8 @@ def read_configuration(name: str, quick_gelu: bool = False) -> Configuration:
         raise unknown_name("encoder", name, files)
     configuration = Configuration(name, content, quick_gelu or content.get("quick_gelu", False))
     if not configuration.has_dense_heads:
-        raise DepthClipError(
-            f"{name} has an image tower without dense heads: use one of CLIP's own ResNets or ViTs "
-            "(RN50, RN101, ViT-B-16 …)"
-        )
+        advice = "use one of CLIP's own ResNets or ViTs (RN50, RN101, ViT-B-16 …)"
+        raise DepthClipError(f"{name} has an image tower without dense heads: {advice}")
     return configuration
 
 

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
@@ -54,6 +55,7 @@ class _once(cached_property):
             return super().__get__(instance, owner)
 
 
+@dataclass(eq=False, repr=False)
 class Encoder:
     """A frozen CLIP: uint8 images → `Features`, sentences → unit vectors, on one device.
 
@@ -66,26 +68,21 @@ class Encoder:
     checksum: gives the sha256 of the weights file; None: that of the model's tensors is used.
     """
 
-    def __init__(
-        self,
-        build: Callable[[], torch.nn.Module],
-        configuration: Configuration,
-        weights: str,
-        device: torch.device,
-        precision: str = "fp32",
-        compiled: bool = False,
-        *,
-        checksum: Callable[[], str] | None = None,
-        from_openai: bool = False,
-    ):
-        self._build, self._lock, self._checksum = build, RLock(), checksum
-        self.configuration, self.name, self.weights = configuration, configuration.name, weights
-        self.stride, self.width = configuration.stride, configuration.width
-        self.image_side = configuration.image_side
-        self.device, self.precision, self.compiled = device, precision, compiled
-        self.from_openai = from_openai
+    build: Callable[[], torch.nn.Module]
+    configuration: Configuration
+    weights: str
+    device: torch.device
+    precision: str = "fp32"
+    compiled: bool = False
+    checksum: Callable[[], str] | None = None
+    from_openai: bool = False
+
+    def __post_init__(self):
+        self._lock, self.name = RLock(), self.configuration.name
+        self.stride, self.width = self.configuration.stride, self.configuration.width
+        self.image_side = self.configuration.image_side
         # Made once: sent with each batch they would make a GPU wait.
-        self._mean, self._std = (torch.tensor(v, device=device) for v in (MEAN, STD))
+        self._mean, self._std = (torch.tensor(v, device=self.device) for v in (MEAN, STD))
 
     def __repr__(self) -> str:
         return f"Encoder({self.name}, weights={self.weights}, {self.device}, {self.precision})"
@@ -93,7 +90,7 @@ class Encoder:
     @_once
     def model(self) -> torch.nn.Module:
         """The fp32 open_clip model."""
-        return self._build().eval().requires_grad_(False)
+        return self.build().eval().requires_grad_(False)
 
     @_once
     def tower(self) -> Tower:
@@ -118,7 +115,7 @@ class Encoder:
         """Which network this is: text vectors depend on nothing else."""
         return {
             "name": self.name,
-            "weights": self._checksum() if self._checksum else tensor_checksum(self.model),
+            "weights": self.checksum() if self.checksum else tensor_checksum(self.model),
             "configuration": self.configuration.checksum,
             "computation": COMPUTATION_VERSION,
         }
@@ -155,7 +152,7 @@ class Encoder:
 
         A cell is NaN if one of its channels is not finite, also if the released head drops that.
         """
-        vectors = heads.cell_vectors(features, self.tower.visual, head)
+        vectors = heads.resolve_head(head)(features, self.tower.visual)
         total = features.cells.sum(1, keepdim=True, dtype=torch.float32)
         return vectors.masked_fill_(~total.isfinite(), torch.nan)
 

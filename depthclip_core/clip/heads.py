@@ -82,11 +82,6 @@ def attention(features: Features, visual: torch.nn.Module) -> Tensor:
 HEADS = MappingProxyType({"released": released, "value": value, "attention": attention})
 
 
-def cell_vectors(features: Features, visual: torch.nn.Module, head: str) -> Tensor:
-    """`Features` → (B, D, h, w) fp32 by the named head; unknown names raise `DepthClipError`."""
-    return resolve_head(head)(features, visual)
-
-
 def resolve_head(head: object) -> Callable[[Features, torch.nn.Module], Tensor]:
     """The head of that name; `DepthClipError` for an unknown one."""
     if not isinstance(head, str) or head not in HEADS:

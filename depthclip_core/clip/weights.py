@@ -37,10 +37,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # each format fails in its own ways; to a user they are one
-        raise DepthClipError(
-            f"cannot read weights from {path}: it is damaged, or not what safetensors or "
-            "torch.save makes of a state dict"
-        ) from error
+        fault = "it is damaged, or not what safetensors or torch.save makes of a state dict"
+        raise DepthClipError(f"cannot read weights from {path}: {fault}") from error
     return _tensors(state, path)
 
 
