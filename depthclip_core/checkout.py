@@ -12,10 +12,8 @@ def commit() -> str:
     """The checkout's commit, marked if files differ from it; "unknown" without git."""
 
     def git(*words: str) -> str:
-        folder = Path(__file__).resolve().parents[1]
-        run = subprocess.run(
-            ["git", "-C", folder, *words], capture_output=True, text=True, timeout=10
-        )
+        command = ["git", "-C", Path(__file__).resolve().parents[1], *words]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=10)
         return run.stdout.strip() if run.returncode == 0 else ""
 
     try:

@@ -33,23 +33,18 @@ def device_name(device: torch.device) -> str:
     """The name of a card, or of this machine's processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    name = names[0] if names else platform.processor() or platform.machine()
-    return re.sub(r"\((R|TM)\)|\s+", " ", name).replace("  ", " ").strip()
+    name = _cpuinfo("model name") or platform.processor() or platform.machine()
+    return " ".join(re.sub(r"\((R|TM)\)", " ", name).split())
 
 
-def cpu_flags() -> set[str]:
-    """The processor's features as Linux names them; empty where they are not known."""
+def _cpuinfo(pattern: str) -> str:
+    """Linux's first entry about the processor whose name matches; empty where there is none."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return set()
-    of = [line.partition(":")[2] for line in lines if re.match(r"(flags|Features)\s*:", line)]
-    return set(of[0].split()) if of else set()
+        return ""
+    entry = re.search(rf"^({pattern})[ \t]*:(?P<value>.*)", text, re.MULTILINE)
+    return entry["value"] if entry else ""
 
 
 def has_bf16(flags: Set[str] | None = None) -> bool:
@@ -57,7 +52,7 @@ def has_bf16(flags: Set[str] | None = None) -> bool:
 
     flags: those of another processor than this one.
     """
-    flags = cpu_flags() if flags is None else flags
+    flags = set(_cpuinfo("flags|Features").split()) if flags is None else flags
     return not flags or bool(BF16_FLAGS & flags)
 
 

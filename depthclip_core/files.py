@@ -74,8 +74,7 @@ def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
                     if before == _state(file.fileno()):
                         new[str(path)] = entry
         except OSError as error:
-            reason = error.strerror or error
-            raise DepthClipError(f"cannot read {path}: {reason}") from error
+            raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
         digests.append(entry[2])
     if new:
         notes.add(new)

@@ -63,18 +63,15 @@ def resolve_prompts(prompts: str | Sequence[str]) -> tuple[str, ...]:
     prompts: a published name ("original", "prompt-1" …), a list of words, or text with commas
     ("near, far").
     """
-    if isinstance(prompts, str):
-        if "," not in prompts:
-            if prompts not in PROMPTS:
-                raise unknown_name("prompts", prompts, PROMPTS)
-            return PROMPTS[prompts]
-        prompts = [word.strip() for word in prompts.split(",")]
+    if isinstance(prompts, str) and "," not in prompts:
+        if prompts not in PROMPTS:
+            raise unknown_name("prompts", prompts, PROMPTS)
+        return PROMPTS[prompts]
     try:
-        words = tuple(prompts)
+        words = tuple(map(str.strip, prompts.split(",")) if isinstance(prompts, str) else prompts)
     except TypeError:
-        raise DepthClipError(
-            f"prompts must be a name or a list of words, got {prompts!r}"
-        ) from None
+        fault = f"prompts must be a name or a list of words, got {prompts!r}"
+        raise DepthClipError(fault) from None
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise DepthClipError(f"prompts must be one or more non-empty words, got {words!r}")
     return words
@@ -86,26 +83,22 @@ def resolve_bins(bins: str | Sequence[float], n_words: int) -> tuple[float, ...]
     bins: a published name ("original", "class-dependent-1" …), a list of numbers, or text with
     commas ("1, 1.5, 2").
     """
+    label = "the bins"
     if isinstance(bins, str) and "," not in bins:
         if bins not in BINS:
             raise unknown_name("bins", bins, BINS)
         depths, label = BINS[bins], f"bins {bins!r}"
     else:
-        label = "the bins"
         try:
-            values = bins.split(",") if isinstance(bins, str) else bins
-            depths = tuple(float(depth) for depth in values)
+            depths = tuple(map(float, bins.split(",") if isinstance(bins, str) else bins))
         except (TypeError, ValueError):
-            raise DepthClipError(
-                f"bins must be a name or numbers in metres, got {bins!r}"
-            ) from None
+            fault = f"bins must be a name or numbers in metres, got {bins!r}"
+            raise DepthClipError(fault) from None
     if not all(0 < depth < float("inf") for depth in depths):
         raise DepthClipError(f"bins must be positive, finite metres, got {depths}")
     if len(depths) != n_words:
-        raise DepthClipError(
-            f"{label} have {len(depths)} depths but there are {n_words} words: "
-            "give one bin for each word"
-        )
+        fault = f"{label} have {len(depths)} depths but there are {n_words} words"
+        raise DepthClipError(f"{fault}: give one bin for each word")
     return depths
 
 
@@ -116,9 +109,7 @@ def published_name(values: Sequence, published: Mapping[str, Sequence]) -> str:
 
 def data_folder() -> Path:
     """Where data sets lie: $DEPTHCLIP_DATA, else data/ of this checkout, else ./data."""
-    if chosen := os.environ.get("DEPTHCLIP_DATA"):
-        return Path(chosen).expanduser()
-    return (checkout_folder() or Path.cwd()) / "data"
+    return _folder("DEPTHCLIP_DATA") or (checkout_folder() or Path.cwd()) / "data"
 
 
 def checkout_folder() -> Path | None:
@@ -129,12 +120,14 @@ def checkout_folder() -> Path | None:
 
 def store_folder() -> Path:
     """Where what networks left is kept: $DEPTHCLIP_STORE, else store/ in the data folder."""
-    chosen = os.environ.get("DEPTHCLIP_STORE")
-    return Path(chosen).expanduser() if chosen else data_folder() / "store"
+    return _folder("DEPTHCLIP_STORE") or data_folder() / "store"
 
 
 def figures_folder() -> Path:
     """Where figures are saved: $DEPTHCLIP_FIGURES, else results/figures of the checkout or here."""
-    if chosen := os.environ.get("DEPTHCLIP_FIGURES"):
-        return Path(chosen).expanduser()
-    return (checkout_folder() or Path.cwd()) / "results" / "figures"
+    return _folder("DEPTHCLIP_FIGURES") or (checkout_folder() or Path.cwd()) / "results/figures"
+
+
+def _folder(variable: str) -> Path | None:
+    chosen = os.environ.get(variable)
+    return Path(chosen).expanduser() if chosen else None

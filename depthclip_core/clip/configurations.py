@@ -14,6 +14,7 @@ from types import ModuleType
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.sample.model import CONFIG as SAMPLE
 
+FOLDER = Path(find_spec("open_clip").submodule_search_locations[0])
 TABLES = "_open_clip_tables"  # open_clip's folder as a package whose own __init__ does not run
 
 
@@ -36,35 +37,31 @@ class Configuration:
 
     @property
     def width(self) -> int:
-        """D, the length of text and image vectors."""
+        """D, the length of text, image and cell vectors."""
         return self.content["embed_dim"]
 
     @property
     def stride(self) -> int:
         """Pixels from one cell to the next."""
-        return 32 if self._is_resnet else self._vision.get("patch_size", 16)
+        return 32 if self._is_resnet else self.content["vision_cfg"].get("patch_size", 16)
 
     @property
     def image_side(self) -> int:
         """Side in pixels of the square images that the model was trained on."""
-        size = self._vision.get("image_size", 224)
+        size = self.content["vision_cfg"].get("image_size", 224)
         return size if isinstance(size, int) else size[0]
 
     @property
     def has_dense_heads(self) -> bool:
         """Whether the image tower is a ModifiedResNet or a plain ViT, which the heads here need."""
-        vision = self._vision
+        vision = self.content["vision_cfg"]
         plain = vision.get("pool_type", "tok") == "tok"
         pooled = vision.get("attentional_pool") or vision.get("final_ln_after_pool")
         return not vision.get("timm_model_name") and (self._is_resnet or (plain and not pooled))
 
     @property
     def _is_resnet(self) -> bool:
-        return isinstance(self._vision.get("layers"), list)
-
-    @property
-    def _vision(self) -> dict:
-        return self.content["vision_cfg"]
+        return isinstance(self.content["vision_cfg"].get("layers"), list)
 
 
 def read_configuration(name: str, quick_gelu: bool = False) -> Configuration:
@@ -82,10 +79,8 @@ def read_configuration(name: str, quick_gelu: bool = False) -> Configuration:
         raise unknown_name("encoder", name, files)
     configuration = Configuration(name, content, quick_gelu or content.get("quick_gelu", False))
     if not configuration.has_dense_heads:
-        raise DepthClipError(
-            f"{name} has an image tower without dense heads: use one of CLIP's own ResNets or ViTs "
-            "(RN50, RN101, ViT-B-16 …)"
-        )
+        advice = "use one of CLIP's own ResNets or ViTs (RN50, RN101, ViT-B-16 …)"
+        raise DepthClipError(f"{name} has an image tower without dense heads: {advice}")
     return configuration
 
 
@@ -93,9 +88,8 @@ def pretrained_tags(name: str) -> dict[str, dict]:
     """open_clip's weights for a model, by tag: where they are, and how the model was trained."""
     if name == "sample":
         return {}
-    tables = _tables()
-    tags = tables.list_pretrained_tags_by_model(name)
-    return {tag: tables.get_pretrained_cfg(name, tag) for tag in tags}
+    tags = _tables().list_pretrained_tags_by_model(name)
+    return {tag: _tables().get_pretrained_cfg(name, tag) for tag in tags}
 
 
 def download_weights(entry: dict) -> Path:
@@ -113,7 +107,7 @@ def openai_checksums() -> dict[str, str]:
 @cache
 def _files() -> dict[str, Path]:
     """The JSON file of each model, the sample's first."""
-    paths = sorted((_folder() / "model_configs").glob("*.json"))
+    paths = sorted((FOLDER / "model_configs").glob("*.json"))
     return {"sample": SAMPLE} | {path.stem: path for path in paths}
 
 
@@ -121,10 +115,6 @@ def _files() -> dict[str, Path]:
 def _tables() -> ModuleType:
     """open_clip's module `pretrained`, which needs none of the packages that make networks."""
     package = ModuleType(TABLES)
-    package.__path__ = [str(_folder())]
+    package.__path__ = [str(FOLDER)]
     sys.modules[TABLES] = package
     return importlib.import_module(f"{TABLES}.pretrained")
-
-
-def _folder() -> Path:
-    return Path(find_spec("open_clip").submodule_search_locations[0])

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
@@ -21,13 +22,7 @@ from depthclip_core.clip.configurations import (
     read_configuration,
 )
 from depthclip_core.clip.library import create_model, get_tokenizer, quiet
-from depthclip_core.clip.towers import (
-    PRECISIONS,
-    Tower,
-    check_compiler,
-    heads_dtype,
-    make_tower,
-)
+from depthclip_core.clip.towers import PRECISIONS, Tower, check_compiler, heads_dtype, make_tower
 from depthclip_core.clip.weights import (
     check_file,
     check_finite,
@@ -60,35 +55,34 @@ class _once(cached_property):
             return super().__get__(instance, owner)
 
 
+@dataclass(eq=False, repr=False)
 class Encoder:
     """A frozen CLIP: uint8 images → `Features`, sentences → unit vectors, on one device.
 
     build: makes the fp32 open_clip model on the device. It is called once, when the network is
         first needed.
-    configuration, weights, device: what `load_encoder` resolved; name is the configuration's.
+    configuration, weights, device: what `load_encoder` resolved; name, stride, width (D) and
+        image_side are the configuration's.
     precision: of the image tower, "fp32", "bf16" or "fp16"; text and similarities are fp32 always.
     compiled: see `load_encoder`. from_openai: whether the weights are OpenAI's own.
     checksum: gives the sha256 of the weights file; None: that of the model's tensors is used.
     """
 
-    def __init__(
-        self,
-        build: Callable[[], torch.nn.Module],
-        configuration: Configuration,
-        weights: str,
-        device: torch.device,
-        precision: str = "fp32",
-        compiled: bool = False,
-        *,
-        checksum: Callable[[], str] | None = None,
-        from_openai: bool = False,
-    ):
-        self._build, self._lock, self._checksum = build, RLock(), checksum
-        self.configuration, self.name, self.weights = configuration, configuration.name, weights
-        self.device, self.precision, self.compiled = device, precision, compiled
-        self.from_openai = from_openai
+    build: Callable[[], torch.nn.Module]
+    configuration: Configuration
+    weights: str
+    device: torch.device
+    precision: str = "fp32"
+    compiled: bool = False
+    checksum: Callable[[], str] | None = None
+    from_openai: bool = False
+
+    def __post_init__(self):
+        self._lock, self.name = RLock(), self.configuration.name
+        self.stride, self.width = self.configuration.stride, self.configuration.width
+        self.image_side = self.configuration.image_side
         # Made once: sent with each batch they would make a GPU wait.
-        self._mean, self._std = (torch.tensor(v, device=device) for v in (MEAN, STD))
+        self._mean, self._std = (torch.tensor(v, device=self.device) for v in (MEAN, STD))
 
     def __repr__(self) -> str:
         return f"Encoder({self.name}, weights={self.weights}, {self.device}, {self.precision})"
@@ -96,7 +90,7 @@ class Encoder:
     @_once
     def model(self) -> torch.nn.Module:
         """The fp32 open_clip model."""
-        return self._build().eval().requires_grad_(False)
+        return self.build().eval().requires_grad_(False)
 
     @_once
     def tower(self) -> Tower:
@@ -116,27 +110,12 @@ class Encoder:
     def visual(self) -> torch.nn.Module:
         return self.model.visual
 
-    @property
-    def image_side(self) -> int:
-        """Side in pixels of the square images that the model was trained on."""
-        return self.configuration.image_side
-
-    @property
-    def stride(self) -> int:
-        """Pixels from one cell to the next."""
-        return self.configuration.stride
-
-    @property
-    def width(self) -> int:
-        """D, the length of text vectors and cell vectors."""
-        return self.configuration.width
-
     @_once
     def identity(self) -> dict:
         """Which network this is: text vectors depend on nothing else."""
         return {
             "name": self.name,
-            "weights": self._checksum() if self._checksum else tensor_checksum(self.model),
+            "weights": self.checksum() if self.checksum else tensor_checksum(self.model),
             "configuration": self.configuration.checksum,
             "computation": COMPUTATION_VERSION,
         }
@@ -144,20 +123,14 @@ class Encoder:
     @property
     def arithmetic(self) -> dict:
         """What image vectors depend on beside the network: constants and precisions."""
-        return {
-            "mean": MEAN,
-            "std": STD,
-            "precision": self.precision,
-            "heads": str(heads_dtype(self.precision, self.device)),
-        }
+        heads = str(heads_dtype(self.precision, self.device))
+        return {"mean": MEAN, "std": STD, "precision": self.precision, "heads": heads}
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of cells for an image of that many pixels: 416 x 544 → (13, 17)."""
         if min(height, width) < self.stride:
-            raise DepthClipError(
-                f"an image of {height} x {width} pixels is smaller than one cell of {self.name}, "
-                f"{self.stride} x {self.stride} pixels"
-            )
+            cell = f"one cell of {self.name}, {self.stride} x {self.stride} pixels"
+            raise DepthClipError(f"an image of {height} x {width} pixels is smaller than {cell}")
         return height // self.stride, width // self.stride
 
     def normalise(self, images: np.ndarray | Tensor) -> Tensor:
@@ -177,10 +150,9 @@ class Encoder:
     def cell_vectors(self, features: heads.Features, head: str) -> Tensor:
         """`Features` → (B, D, h, w) fp32 by a head of `heads.HEADS`.
 
-        A cell is NaN if one of its channels is not finite. A tower in fp16 may overflow, and the
-        released head, which drops every other channel, would hide it.
+        A cell is NaN if one of its channels is not finite, also if the released head drops that.
         """
-        vectors = heads.cell_vectors(features, self.tower.visual, head)
+        vectors = heads.resolve_head(head)(features, self.tower.visual)
         total = features.cells.sum(1, keepdim=True, dtype=torch.float32)
         return vectors.masked_fill_(~total.isfinite(), torch.nan)
 
@@ -198,7 +170,7 @@ class Encoder:
     def text_vectors(
         self, words: Sequence[str], templates: Sequence[str] = TEMPLATES, noun: str = OBJECT
     ) -> Tensor:
-        """K distance words → (K, D) fp32 unit vectors, each the mean over the templates' sentences.
+        """K distance words → (K, D) fp32 unit vectors, each the mean over its sentences.
 
         Templates hold the fields {object} and {distance}: "This {object} is {distance}".
         """
@@ -239,8 +211,8 @@ def load_encoder(
     compiled: let torch.compile build the tower, at the first image; on a CPU it needs a C++
         compiler, and seldom pays for data sets of less than a thousand frames.
     The network is built when it is first needed, or at once for weights that are new to the store.
-    Raises `DepthClipError` for unknown names, for files that cannot be read without running their
-    code, and for weights that do not fit the model or are not finite.
+    Raises `DepthClipError` for unknown names, files that cannot be read without running their code,
+    and weights that do not fit the model or are not finite.
     """
     device = resolve_device(device)
     precision = _resolve_precision(precision, device)
@@ -255,95 +227,82 @@ def load_encoder(
         shown = str(weights)
         if shown in ("own", "random", *tags):  # a file of such a name is none of these
             shown = os.path.join(".", shown)
-        return _from_file(path, configuration, shown, options)
+        check_file(path)
+        path = path.absolute()  # the working folder may change before the network is built
+        from_openai = _checksum(path) in openai_checksums().values()
+        return _from_file(path, configuration, shown, options | {"from_openai": from_openai})
     if weights:
         if weights not in tags:
             raise unknown_name(f"weights of {name}", weights, tags or ["a path to a state dict"])
         configuration = read_configuration(name, bool(tags[weights].get("quick_gelu")))
-        return _from_tag(weights, tags[weights], configuration, options)
+        path = _downloaded(weights, tags[weights], configuration)
+        options["from_openai"] = weights == "openai"
+        encoder = _from_file(path, configuration, weights, options, is_tag=True)
+        _notes().add({f"{name} {weights}": str(path)})
+        return encoder
     if name == "sample":
-        return _from_sample(configuration, options)
+        check_file(sample_model.WEIGHTS)
+
+        def build() -> torch.nn.Module:
+            model = create_model(configuration, device)
+            load_weights(model, sample_model.state_dict(), "sample", "this package")
+            return model
+
+        checksum = partial(_checksum, sample_model.WEIGHTS)
+        return Encoder(build, configuration, "own", **options, checksum=checksum)
     warnings.warn(f"{name} has random weights: its depths mean nothing", stacklevel=2)
     build = partial(create_model, configuration, device)
     return Encoder(build, configuration, "random", **options).built()
 
 
-def _from_sample(configuration: Configuration, options: dict) -> Encoder:
-    """The sample's CLIP with the weights of this package."""
-    check_file(sample_model.WEIGHTS)
+def _from_file(
+    path: Path, configuration: Configuration, weights: str, options: dict, is_tag: bool = False
+) -> Encoder:
+    """The encoder of a file, built at once unless this store has seen that its weights fit.
 
-    def build() -> torch.nn.Module:
-        model = create_model(configuration, options["device"])
-        load_weights(model, sample_model.state_dict(), "sample", "this package")
-        return model
-
-    checksum = partial(_checksum, sample_model.WEIGHTS)
-    return Encoder(build, configuration, "own", **options, checksum=checksum)
-
-
-def _from_file(path: Path, configuration: Configuration, weights: str, options: dict) -> Encoder:
-    """A model with the state dict of a file. weights: how the user named the file."""
-    check_file(path)
-    path = path.absolute()  # the working folder may change before the network is built
+    weights: how the user named the file; is_tag: as a tag, so that open_clip knows its format.
+    """
     digest = _checksum(path)
 
     def build() -> torch.nn.Module:
-        model = create_model(configuration, options["device"])
-        load_weights(model, read_state_dict(path), configuration.name, weights)
-        _check_unchanged(path, digest)
+        model = create_model(configuration, options["device"], str(path) if is_tag else None)
+        if is_tag:
+            check_finite(model, f"open_clip's {weights!r} weights of {configuration.name}")
+        else:
+            load_weights(model, read_state_dict(path), configuration.name, weights)
+        if _checksum(path) != digest:
+            raise DepthClipError(f"{path} has changed since its encoder was loaded: load it again")
         return model
 
-    from_openai = digest in openai_checksums().values()
-    options = options | {"checksum": lambda: digest, "from_openai": from_openai}
-    return _checked(Encoder(build, configuration, weights, **options), digest)
-
-
-def _from_tag(tag: str, entry: dict, configuration: Configuration, options: dict) -> Encoder:
-    """A model with weights that open_clip downloads, or has downloaded. entry: open_clip's."""
-    name, notes = configuration.name, _notes()
-    path = Path(str(notes.read().get(f"{name} {tag}", "")))
-    if not path.is_file() or not _seen(_checksum(path), configuration):
-        try:
-            with quiet():
-                path = download_weights(entry)
-        except Exception as error:  # whatever the download or the hub raises
-            raise DepthClipError(
-                f"cannot download the {tag!r} weights of {name} ({first_line(error)}): download "
-                "them where there is a network, and give their path as weights"
-            ) from error
-    digest = _checksum(path)
-
-    def build() -> torch.nn.Module:
-        model = create_model(configuration, options["device"], str(path))
-        check_finite(model, f"open_clip's {tag!r} weights of {name}")
-        _check_unchanged(path, digest)
-        return model
-
-    options = options | {"checksum": lambda: digest, "from_openai": tag == "openai"}
-    encoder = _checked(Encoder(build, configuration, tag, **options), digest)
-    notes.add({f"{name} {tag}": str(path)})
-    return encoder
-
-
-def _checked(encoder: Encoder, digest: str) -> Encoder:
-    """The encoder of a file, its network built unless this store has seen that the weights fit."""
-    if not _seen(digest, encoder.configuration):
+    encoder = Encoder(build, configuration, weights, **options, checksum=lambda: digest)
+    if not _fits(digest, configuration):
         encoder.built()
-        _notes().add({_mark(digest, encoder.configuration): True})
+        _notes().add({_mark(digest, configuration): True})
     return encoder
 
 
-def _seen(digest: str, configuration: Configuration) -> bool:
+def _downloaded(tag: str, entry: dict, configuration: Configuration) -> Path:
+    """The file of a tag, which open_clip downloads unless it has before. entry: open_clip's."""
+    path = Path(str(_notes().read().get(f"{configuration.name} {tag}", "")))
+    if path.is_file() and _fits(_checksum(path), configuration):
+        return path
+    try:
+        with quiet():
+            return download_weights(entry)
+    except Exception as error:  # whatever the download or the hub raises
+        raise DepthClipError(
+            f"cannot download the {tag!r} weights of {configuration.name} ({first_line(error)}): "
+            "download them where there is a network, and give their path as weights"
+        ) from error
+
+
+def _fits(digest: str, configuration: Configuration) -> bool:
+    """Whether this store has seen that a file's weights fit the model."""
     return _notes().read().get(_mark(digest, configuration)) is True
 
 
 def _mark(digest: str, configuration: Configuration) -> str:
     return f"{digest} {configuration.name} {configuration.checksum} {COMPUTATION_VERSION}"
-
-
-def _check_unchanged(path: Path, digest: str) -> None:
-    if _checksum(path) != digest:
-        raise DepthClipError(f"{path} has changed since its encoder was loaded: load it again")
 
 
 def _checksum(path: Path) -> str:
@@ -363,11 +322,9 @@ def _weights_path(weights: str | Path | None, tags: Mapping[str, dict]) -> Path 
         return None
     if weights in tags:
         if Path(weights).exists():
-            warnings.warn(
-                f"weights {weights!r} are open_clip's, not the file of that name: write "
-                f"'{os.path.join('.', weights)}' for the file",
-                stacklevel=3,
-            )
+            file = f"write '{os.path.join('.', weights)}' for the file"
+            says = f"weights {weights!r} are open_clip's, not the file of that name: {file}"
+            warnings.warn(says, stacklevel=3)
         return None
     try:
         path = Path(weights).expanduser()
@@ -384,8 +341,6 @@ def _resolve_precision(precision: str, device: torch.device) -> str:
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise unknown_name("precision", precision, ["auto", *PRECISIONS])
     if precision == "bf16" and device.type == "cpu" and not has_bf16():
-        warnings.warn(
-            "this processor has no bf16 instructions: precision bf16 is slower here than fp32",
-            stacklevel=3,
-        )
+        says = "this processor has no bf16 instructions: precision bf16 is slower here than fp32"
+        warnings.warn(says, stacklevel=3)
     return precision

@@ -48,7 +48,7 @@ def released(features: Features, visual: torch.nn.Module) -> Tensor:
     """L2-normalise each cell over its C channels, then keep D of them; no second normalisation."""
     cells = features.cells
     if is_vit(visual):
-        cells = _vit_tokens(features, visual, attend=True)
+        cells = _on_grid(_vit_tokens(features, visual, attend=True), features)
     return resize_channels(F.normalize(cells.float(), dim=1), visual.output_dim)
 
 
@@ -58,11 +58,12 @@ def value(features: Features, visual: torch.nn.Module) -> Tensor:
     A ViT's counterpart: in its last block each cell attends to itself only.
     """
     if is_vit(visual):
-        cells = _vit_tokens(features, visual, attend=False)
-        return F.normalize(_last(cells, lambda x: x @ visual.proj).float(), dim=1)
-    pool = visual.attnpool
-    cells = features.cells.to(pool.v_proj.weight.dtype)
-    return F.normalize(_last(cells, lambda x: pool.c_proj(pool.v_proj(x))).float(), dim=1)
+        tokens = _vit_tokens(features, visual, attend=False) @ visual.proj
+    else:
+        pool = visual.attnpool
+        tokens = _tokens(features).to(pool.v_proj.weight.dtype)
+        tokens = pool.c_proj(pool.v_proj(tokens))
+    return F.normalize(_on_grid(tokens, features).float(), dim=1)
 
 
 def attention(features: Features, visual: torch.nn.Module) -> Tensor:
@@ -72,20 +73,13 @@ def attention(features: Features, visual: torch.nn.Module) -> Tensor:
     last block, unchanged.
     """
     if is_vit(visual):
-        cells = _vit_tokens(features, visual, attend=True)
-        return F.normalize(_last(cells, lambda x: x @ visual.proj).float(), dim=1)
-    pooled = _attention_pool(features.cells, visual.attnpool)  # (B, 1 + h w, D)
-    batch, _, height, width = features.cells.shape
-    vectors = pooled[:, 1:].transpose(1, 2).reshape(batch, -1, height, width)
-    return F.normalize(vectors.float(), dim=1)
+        tokens = _vit_tokens(features, visual, attend=True) @ visual.proj
+    else:
+        tokens = _attention_pool(features, visual.attnpool)[:, 1:]
+    return F.normalize(_on_grid(tokens, features).float(), dim=1)
 
 
 HEADS = MappingProxyType({"released": released, "value": value, "attention": attention})
-
-
-def cell_vectors(features: Features, visual: torch.nn.Module, head: str) -> Tensor:
-    """`Features` → (B, D, h, w) fp32 by the named head; unknown names raise `DepthClipError`."""
-    return resolve_head(head)(features, visual)
 
 
 def resolve_head(head: object) -> Callable[[Features, torch.nn.Module], Tensor]:
@@ -101,7 +95,7 @@ def image_vectors(features: Features, visual: torch.nn.Module) -> Float[Tensor, 
         tokens = visual.transformer.resblocks[-1](_join(features))
         pooled = visual.ln_post(tokens)[:, 0] @ visual.proj
     else:
-        pooled = _attention_pool(features.cells, visual.attnpool)[:, 0]
+        pooled = _attention_pool(features, visual.attnpool)[:, 0]
     return F.normalize(pooled.float(), dim=-1)
 
 
@@ -114,16 +108,25 @@ def resize_positions(
         return embedding
     square = embedding[1:].float().T.reshape(1, -1, side, side)
     cells = F.interpolate(square, grid, mode=mode, align_corners=False)
-    cells = cells.flatten(2)[0].T.to(embedding.dtype)
-    return torch.cat([embedding[:1], cells])
+    return torch.cat([embedding[:1], cells.flatten(2)[0].T.to(embedding.dtype)])
 
 
-def _attention_pool(cells: Tensor, pool: torch.nn.Module) -> Tensor:
-    """CLIP's attention pool with every token a query: (B, C, h, w) → (B, 1 + h w, D)."""
-    cells = cells.to(pool.v_proj.weight.dtype)
-    tokens = cells.flatten(2).transpose(1, 2)  # (B, h w, C)
+def _tokens(features: Features) -> Tensor:
+    """The cells as a sequence, (B, h w, C)."""
+    return features.cells.flatten(2).transpose(1, 2)
+
+
+def _on_grid(tokens: Tensor, features: Features) -> Tensor:
+    """One token per cell, (B, h w, D), back on the grid: (B, D, h, w)."""
+    return tokens.transpose(1, 2).unflatten(-1, features.cells.shape[-2:])
+
+
+def _attention_pool(features: Features, pool: torch.nn.Module) -> Tensor:
+    """CLIP's attention pool with every token a query: (B, 1 + h w, D)."""
+    tokens = _tokens(features).to(pool.v_proj.weight.dtype)
     tokens = torch.cat([tokens.mean(1, keepdim=True), tokens], dim=1)
-    tokens = tokens + resize_positions(pool.positional_embedding, cells.shape[-2:]).to(cells.dtype)
+    positions = resize_positions(pool.positional_embedding, features.cells.shape[-2:])
+    tokens = tokens + positions.to(tokens.dtype)
 
     def split(x: Tensor) -> Tensor:  # (B, n, C) → (B, heads, n, C / heads)
         return x.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
@@ -135,29 +138,20 @@ def _attention_pool(cells: Tensor, pool: torch.nn.Module) -> Tensor:
 
 
 def _vit_tokens(features: Features, visual: torch.nn.Module, attend: bool) -> Tensor:
-    """The last block and final norm of a ViT: its cells, (B, C, h, w), before the projection."""
-    block = visual.transformer.resblocks[-1]
-    tokens = _join(features)
+    """The last block and final norm of a ViT: its cells, (B, h w, C), before the projection."""
+    block, tokens = visual.transformer.resblocks[-1], _join(features)
     if attend:
         tokens = block(tokens)
     else:  # attention replaced by the identity: every token keeps its own value
         attn = block.attn
         values = F.linear(
-            block.ln_1(tokens),
-            attn.in_proj_weight.chunk(3)[2],
-            attn.in_proj_bias.chunk(3)[2],
+            block.ln_1(tokens), attn.in_proj_weight.chunk(3)[2], attn.in_proj_bias.chunk(3)[2]
         )
         tokens = tokens + block.ls_1(attn.out_proj(values))
         tokens = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
-    cells = visual.ln_post(tokens)[:, 1:]  # (B, h w, C)
-    return cells.transpose(1, 2).reshape(features.cells.shape)
+    return visual.ln_post(tokens)[:, 1:]
 
 
 def _join(features: Features) -> Tensor:
     """Class token and cells as the input of a ViT's block: (B, 1 + h w, C)."""
-    return torch.cat([features.token[:, None], features.cells.flatten(2).transpose(1, 2)], dim=1)
-
-
-def _last(cells: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply a function of vectors to the channel axis of (B, C, h, w)."""
-    return function(cells.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return torch.cat([features.token[:, None], _tokens(features)], dim=1)

@@ -3,9 +3,8 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from types import ModuleType
 
@@ -41,16 +40,14 @@ def create_model(
     downloaded. Raises `DepthClipError` for a file that open_clip cannot read.
     """
     options = {"force_quick_gelu": configuration.quick_gelu, "pretrained": pretrained}
+    options |= {"device": device, "pretrained_text": False}
     try:
         with quiet(), _weights_only():
-            return load_open_clip().create_model(
-                configuration.name, device=device, pretrained_text=False, **options
-            )
+            return load_open_clip().create_model(configuration.name, **options)
     except Exception as error:  # whatever a file or a missing package makes open_clip raise
         source = f" from {pretrained}" if pretrained else ""
-        raise DepthClipError(
-            f"cannot build {configuration.name}{source}: {first_line(error)}"
-        ) from error
+        fault = f"cannot build {configuration.name}{source}"
+        raise DepthClipError(f"{fault}: {first_line(error)}") from error
 
 
 def get_tokenizer(name: str):
@@ -76,28 +73,26 @@ def quiet() -> Iterator[None]:
 def _weights_only() -> Iterator[None]:
     """Let torch.load unpickle tensors only, whatever environment variables would allow."""
     force, allow = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-    before = {name: os.environ.pop(name, None) for name in (force, allow)}
+    before = {name: os.environ.pop(name) for name in (force, allow) if name in os.environ}
     os.environ[force] = "1"
     try:
         yield
     finally:
         del os.environ[force]
-        os.environ.update({name: value for name, value in before.items() if value is not None})
+        os.environ.update(before)
 
 
 @contextmanager
 def light_imports() -> Iterator[None]:
     """Import open_clip without two packages that no network here needs: they take 5 s.
 
-    torchvision imports a function of `torch._dynamo`, torch's compiler. open_clip imports a few
-    functions of timm, which imports the compiler too, for towers that have no dense heads. While
-    the block runs, stand-ins offer these functions, unless the real modules are loaded already. A
-    function imports its real module when it is called, and whatever else is asked of a stand-in
-    comes from the real module. After the block, these modules are imported as ever.
+    torchvision imports a function of `torch._dynamo`, torch's compiler; open_clip imports a few of
+    timm, which imports the compiler too, for towers without dense heads. While the block runs,
+    stand-ins offer these functions, unless the real modules are loaded already.
     """
     stand_ins = [
-        _StandIn(name, functions)
-        for name, functions in STAND_INS.items()
+        _StandIn(name)
+        for name in STAND_INS
         if not {name, name.removesuffix(".utils"), name.removesuffix(".layers")} & {*sys.modules}
     ]
     sys.modules.update({stand_in.__name__: stand_in for stand_in in stand_ins})
@@ -109,26 +104,20 @@ def light_imports() -> Iterator[None]:
 
 
 class _StandIn(ModuleType):
-    """A module of which only some functions are offered, and those are imported when called."""
-
-    def __init__(self, name: str, functions: Sequence[str]):
-        super().__init__(name)
-        for function in functions:
-            setattr(self, function, partial(_call, name, function))
+    """A module whose functions in `STAND_INS` import the real module only when they are called."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):  # what the import system asks of any module
             raise AttributeError(name)
+        if name in STAND_INS[self.__name__]:
+            return lambda *args, **options: getattr(self.real(), name)(*args, **options)
+        return getattr(self.real(), name)
+
+    def real(self) -> ModuleType:
         self.leave()
-        return getattr(import_module(self.__name__), name)
+        return import_module(self.__name__)
 
     def leave(self) -> None:
         """Make way for the real module."""
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
-
-
-def _call(module: str, function: str, *arguments: object, **options: object) -> object:
-    if isinstance(stand_in := sys.modules.get(module), _StandIn):
-        stand_in.leave()
-    return getattr(import_module(module), function)(*arguments, **options)

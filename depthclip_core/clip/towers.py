@@ -1,7 +1,6 @@
 """CLIP's image towers, ready to run: batch norms folded, layout, packing and precision chosen.
 
-A tower computes what open_clip's own modules compute, to rounding. `resnet_cells` and `vit_cells`
-define it; everything else here is speed.
+`resnet_cells` and `vit_cells` define what a tower computes, to rounding; the rest is speed.
 """
 
 import shutil
@@ -35,19 +34,21 @@ class Tower(NamedTuple):
 def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tower:
     """The fastest form of an fp32 tower on its device, in "fp32", "bf16" or "fp16".
 
-    ResNets get their batch norms folded and run channels-last; on a CPU with oneDNN their
-    convolutions are packed once, with ReLU and residual sum inside. compiled: let torch.compile do
-    it instead, which on a CPU needs a C++ compiler and half a minute; `DepthClipError` without one.
+    ResNets get their batch norms folded and run channels-last; on a CPU with oneDNN they are
+    packed. compiled: let torch.compile do it instead, which on a CPU needs a C++ compiler and half
+    a minute; `DepthClipError` without one.
     """
     device, dtype = next(visual.parameters()).device, PRECISIONS[precision]
     if is_vit(visual):
-        own = visual if precision == "fp32" else deepcopy(visual).to(dtype)
-        network = _compile(vit_cells, device) if compiled else vit_cells
+        own, network = visual if precision == "fp32" else deepcopy(visual).to(dtype), vit_cells
     else:
         own = fold_batch_norms(visual).to(dtype=dtype, memory_format=torch.channels_last)
-        network = _compile(resnet_cells, device) if compiled else resnet_cells
+        network = resnet_cells
         if device.type == "cpu" and not compiled and can_pack(precision):
             own, network = PackedResNet(own), PackedResNet.__call__
+    if compiled:
+        check_compiler(device)
+        network = torch.compile(network, dynamic=False)
     of_heads = heads_dtype(precision, device)
 
     def features(images: Tensor) -> Features:
@@ -111,11 +112,7 @@ def can_pack(precision: str = "fp32") -> bool:
     """
     if precision == "fp16" or not torch.backends.mkldnn.is_available():
         return False
-    supported = {
-        "fp32": lambda: True,
-        "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
-    }
-    return supported[precision]()
+    return precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class PackedResNet:
@@ -125,18 +122,15 @@ class PackedResNet:
     """
 
     def __init__(self, visual: nn.Module):
-        self.stem = [PackedConv(getattr(visual, f"conv{i}"), "relu") for i in "123"]
-        self.pool = visual.avgpool
+        stem = [PackedConv(getattr(visual, f"conv{i}"), "relu") for i in "123"]
         layers = (visual.layer1, visual.layer2, visual.layer3, visual.layer4)
-        self.blocks = [PackedBlock(block) for layer in layers for block in layer]
+        blocks = [PackedBlock(block) for layer in layers for block in layer]
+        self.steps = [*stem, visual.avgpool, *blocks]
 
     def __call__(self, images: Tensor) -> Features:
         cells = images
-        for conv in self.stem:
-            cells = conv(cells)
-        cells = self.pool(cells)
-        for block in self.blocks:
-            cells = block(cells)
+        for step in self.steps:
+            cells = step(cells)
         return Features(cells)
 
 
@@ -144,19 +138,17 @@ class PackedBlock:
     """A bottleneck block. It overwrites its input where the input is the residual."""
 
     def __init__(self, block: nn.Module):
-        self.conv1, self.conv2 = PackedConv(block.conv1, "relu"), PackedConv(block.conv2, "relu")
-        self.conv3 = PackedConv(block.conv3, "relu")
-        self.pool, self.shortcut = block.avgpool, None
+        convs = (block.conv1, block.conv2, block.conv3)
+        self.conv1, self.conv2, self.conv3 = (PackedConv(conv, "relu") for conv in convs)
+        self.pool, self.shortcut = block.avgpool, []
         if block.downsample is not None:
-            pool, conv, _ = block.downsample
-            self.shortcut = (pool, PackedConv(conv, "none"))
+            self.shortcut = [block.downsample[0], PackedConv(block.downsample[1], "none")]
 
     def __call__(self, cells: Tensor) -> Tensor:
         new = self.pool(self.conv2(self.conv1(cells)))
-        if self.shortcut:
-            pool, conv = self.shortcut
-            cells = conv(pool(cells))
-        return self.conv3.onto(cells, new)
+        for step in self.shortcut:
+            cells = step(cells)
+        return self.conv3(new, cells)
 
 
 class PackedConv:
@@ -171,30 +163,17 @@ class PackedConv:
         self.shape, self.weight = None, self.plain
         self.activation = (activation, [], "")
 
-    def pack(self, shape: torch.Size) -> Tensor:
-        if shape != self.shape:
-            self.weight = torch.ops.mkldnn._reorder_convolution_weight(
-                self.plain, *self.geometry, list(shape)
-            )
-            self.shape = shape
-        return self.weight
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, self.pack(x.shape), self.bias, *self.geometry, *self.activation
-        )
-
-    def onto(self, residual: Tensor, x: Tensor) -> Tensor:
-        """activation(residual + conv(x)), written over the residual."""
-        return torch.ops.mkldnn._convolution_pointwise_.binary(
-            residual,
-            x,
-            self.pack(x.shape),
-            self.bias,
-            *self.geometry,
-            "add",
-            1.0,
-            *self.activation,
+    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """activation(conv(x)), or activation(residual + conv(x)) written over the residual."""
+        onednn = torch.ops.mkldnn
+        if x.shape != self.shape:
+            self.weight = onednn._reorder_convolution_weight(self.plain, *self.geometry, [*x.shape])
+            self.shape = x.shape
+        convolution = (self.weight, self.bias, *self.geometry)
+        if residual is None:
+            return onednn._convolution_pointwise(x, *convolution, *self.activation)
+        return onednn._convolution_pointwise_.binary(
+            residual, x, *convolution, "add", 1.0, *self.activation
         )
 
 
@@ -212,13 +191,5 @@ def _fold(owner: nn.Module, conv: str, norm: str) -> None:
 def check_compiler(device: torch.device) -> None:
     """Raise `DepthClipError` where torch.compile lacks its compiler."""
     if not has_compiler(device):
-        wanted = "g++" if device.type == "cpu" else "gcc"
-        raise DepthClipError(
-            f"compiled=True needs a compiler, and none is on the path: install one ({wanted}), or "
-            "leave compiled off"
-        )
-
-
-def _compile(network: Callable, device: torch.device) -> Callable:
-    check_compiler(device)
-    return torch.compile(network, dynamic=False)
+        advice = f"install {'g++' if device.type == 'cpu' else 'gcc'}, or leave compiled off"
+        raise DepthClipError(f"compiled=True needs a compiler, and none is on the path: {advice}")

@@ -22,11 +22,10 @@ NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI'
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors by name, on the CPU, from safetensors or a checkpoint. No code of the file is run.
+    """Tensors by name, on the CPU, from safetensors or a checkpoint; its content decides which.
 
-    A file's content decides its format, whatever its name. Loading a TorchScript archive runs code:
-    OpenAI's own are recognised by their sha256, and any other raises `DepthClipError`, as does a
-    file that cannot be read or holds no state dict.
+    No code of the file is run, but for TorchScript archives that are OpenAI's by their sha256. Any
+    other archive raises `DepthClipError`, as does a file without a readable state dict.
     """
     check_file(path)
     try:
@@ -38,10 +37,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # each format fails in its own ways; to a user they are one
-        raise DepthClipError(
-            f"cannot read weights from {path}: it is damaged, or not what safetensors or "
-            "torch.save makes of a state dict"
-        ) from error
+        fault = "it is damaged, or not what safetensors or torch.save makes of a state dict"
+        raise DepthClipError(f"cannot read weights from {path}: {fault}") from error
     return _tensors(state, path)
 
 
@@ -65,21 +62,18 @@ def load_weights(
     floats (quantised weights), and values that are not finite.
     """
     own = model.state_dict()
-    both = own.keys() & state.keys()
+    both = [(key, own[key], state[key]) for key in own.keys() & state.keys()]
     wrong = {
         "missing": own.keys() - state.keys(),
         "unknown": state.keys() - own.keys(),
-        "of another shape": {key for key in both if own[key].shape != state[key].shape},
+        "of another shape": {key for key, a, b in both if a.shape != b.shape},
         "of whole numbers": {
-            key for key in both if own[key].is_floating_point() > state[key].is_floating_point()
+            k for k, a, b in both if a.is_floating_point() > b.is_floating_point()
         },
     }
-    wrong = {fault: sorted(keys) for fault, keys in wrong.items() if keys}
-    if wrong:
-        faults = "; ".join(
-            f"{len(k)} tensors {fault}, such as {k[0]}" for fault, k in wrong.items()
-        )
-        raise DepthClipError(f"weights from {source} do not fit {name}: {faults}")
+    faults = [f"{len(k)} tensors {fault}, such as {min(k)}" for fault, k in wrong.items() if k]
+    if faults:
+        raise DepthClipError(f"weights from {source} do not fit {name}: {'; '.join(faults)}")
     model.load_state_dict(state)
     check_finite(model, f"weights from {source}")
 
@@ -146,9 +140,8 @@ def _openai_archive(content: bytes, path: Path) -> dict[str, Tensor]:
     """Tensors of OpenAI's TorchScript archive, loaded from the very bytes whose sha256 matched."""
     if hashlib.sha256(content).hexdigest() not in openai_checksums().values():
         read = f"torch.jit.load({str(path)!r}, 'cpu').state_dict()"
-        safe = str(path.with_suffix(".safetensors"))
-        if safe == str(path):
-            safe = str(path.with_name(f"{path.stem}-converted.safetensors"))
+        suffix = "-converted.safetensors" if path.suffix == ".safetensors" else ".safetensors"
+        safe = str(path.with_name(path.stem + suffix))
         raise DepthClipError(
             f"{path} is a TorchScript archive, which runs code when it is loaded, and not one of "
             f"OpenAI's: if you trust it, safetensors.torch.save_file({read}, {safe!r}) converts it"
@@ -159,7 +152,7 @@ def _openai_archive(content: bytes, path: Path) -> dict[str, Tensor]:
 def _tensors(state: object, path: Path) -> dict[str, Tensor]:
     """The state dict in a checkpoint, under the model's own names."""
     for _ in WRAPPERS:
-        inner = [state[key] for key in WRAPPERS if key in state] if isinstance(state, dict) else []
+        inner = [state.get(key) for key in WRAPPERS] if isinstance(state, dict) else []
         state = next((value for value in inner if isinstance(value, dict)), state)
     dense = isinstance(state, dict) and all(
         isinstance(key, str)
@@ -169,9 +162,7 @@ def _tensors(state: object, path: Path) -> dict[str, Tensor]:
         for key, value in state.items()
     )
     if not dense or not state:
-        raise DepthClipError(
-            f"{path} holds no state dict: save model.state_dict(), tensors by name"
-        )
+        raise DepthClipError(f"{path} holds no state dict: save model.state_dict()")
     # Prefixes of torch.compile and data parallelism.
     names = {key: re.sub(r"^(module\.)+", "", key.replace("_orig_mod.", "")) for key in state}
     if len(set(names.values())) < len(names):

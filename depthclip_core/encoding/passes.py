@@ -80,19 +80,16 @@ def encode(
     continues where an earlier one ended; a second process waits and finds the work done.
     """
     words = None if words is None else resolve_prompts(words)
-    job = EncodingJob(frames, encoder, size, store or Store())
-    _encode(job, [job.array(head, words) for head in _distinct(heads)], progress)
+    job, heads = EncodingJob(frames, encoder, size, store or Store()), _distinct(heads)
+    arrays = [job.similarities(h, words) if words else job.vectors(h) for h in heads]
+    _encode(job, arrays, progress)
 
 
 class EncodingJob:
     """A data set and an encoder, and the arrays of a store that depend on the two."""
 
     def __init__(
-        self,
-        frames: Sequence[Frame],
-        encoder: Encoder,
-        size: tuple[int, int] | None,
-        store: Store,
+        self, frames: Sequence[Frame], encoder: Encoder, size: tuple[int, int] | None, store: Store
     ):
         if not len(frames):
             raise DepthClipError("there are no frames to encode")
@@ -107,32 +104,20 @@ class EncodingJob:
             "window": [window.top, window.bottom, window.left, window.right],
             "size": list(self.size),
         }
-
-    def array(self, head: str, words: tuple[str, ...] | None) -> StoredArray:
-        return self.vectors(head) if words is None else self.similarities(head, words)
+        device, compiled = str(encoder.device), str(encoder.compiled)
+        self.provenance = {"device": device, "torch": torch.__version__, "compiled": compiled}
 
     def vectors(self, head: str) -> StoredArray:
         """(N, 2, D, h, w) fp32."""
-        resolve_head(head)
-        settings = {"kind": "vectors", "head": head, **self.origin}
-        return self.store.array(settings, len(self.frames))
+        return self._array(kind="vectors", head=head)
 
-    def similarities(self, head: str, words: tuple[str, ...]) -> StoredArray:
+    def similarities(self, head: str, words: Sequence[str]) -> StoredArray:
         """(N, 2, K, h, w) fp32."""
-        resolve_head(head)
-        settings = {
-            "kind": "similarities",
-            "head": head,
-            "words": list(words),
-            "templates": list(TEMPLATES),
-            "object": OBJECT,
-            **self.origin,
-        }
-        return self.store.array(settings, len(self.frames))
+        sentences = {"words": list(words), "templates": list(TEMPLATES), "object": OBJECT}
+        return self._array(kind="similarities", head=head, **sentences)
 
-    def text(self, words: Sequence[str]) -> Tensor:
-        """(K, D) fp32 on the encoder's device."""
-        return text_vectors(self.encoder, words, self.store)
+    def _array(self, **settings: object) -> StoredArray:
+        return self.store.array(settings | self.origin, len(self.frames))
 
 
 def _complete(
@@ -144,20 +129,16 @@ def _complete(
     _encode(job, [job.similarities(head, words) for head in direct], progress)
     others = [head for head in missing if head not in direct]
     _encode(job, [job.vectors(head) for head in others], progress)
+    text = text_vectors(job.encoder, words, job.store) if others else None
     for head in others:
-        _project(job, head, words, progress)
-
-
-def _project(job: EncodingJob, head: str, words: tuple[str, ...], progress: bool) -> None:
-    """Make a head's similarities from its stored vectors."""
-    array, text = job.similarities(head, words), job.text(words)
-    with _lock(array, progress):
-        for chunk in array.missing():
-            vectors = torch.from_numpy(_read(job, job.vectors(head), chunk, progress))
-            values = project(vectors.to(job.encoder.device), text).cpu().numpy()
-            if not np.isfinite(values.sum()):
-                raise not_finite(job.encoder, f"a {head} similarity")
-            array.write(chunk, values, **_provenance(job.encoder))
+        array = job.similarities(head, words)
+        with _lock(array, progress):
+            for chunk in array.missing():
+                vectors = torch.from_numpy(_read(job, job.vectors(head), chunk, progress))
+                values = project(vectors.to(job.encoder.device), text).cpu().numpy()
+                if not np.isfinite(values.sum()):
+                    raise not_finite(job.encoder, f"a {head} similarity")
+                array.write(chunk, values, **job.provenance)
 
 
 def _read_all(job: EncodingJob, array: StoredArray, progress: bool) -> Tensor:
@@ -174,33 +155,27 @@ def _read_all(job: EncodingJob, array: StoredArray, progress: bool) -> Tensor:
 
 def _read(job: EncodingJob, array: StoredArray, chunk: int, progress: bool) -> np.ndarray:
     """Read a chunk; warn and recompute if it is damaged or missing."""
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS + 1):
         try:
-            return _read_finite(array, chunk)
+            values = array.read(chunk)
+            break
         except (DamagedChunk, AbsentChunk) as fault:
+            if attempt == ATTEMPTS:
+                raise
             warnings.warn(f"{fault}; it is computed again", stacklevel=2)
-        with _lock(array, progress):  # another process may have repaired it before we got the lock
-            with suppress(AbsentChunk):
-                try:
-                    array.check(chunk)
-                except DamagedChunk:
-                    array.discard(chunk)
+        with _lock(array, progress), suppress(AbsentChunk):
+            try:
+                array.check(chunk)  # another process may have repaired it before we got the lock
+            except DamagedChunk:
+                array.discard(chunk)
         words = array.settings.get("words")
         if words is None:
             _encode(job, [array], progress)
         else:
             _complete(job, [array.settings["head"]], tuple(words), "similarities", progress)
-    return _read_finite(array, chunk)
-
-
-def _read_finite(array: StoredArray, chunk: int) -> np.ndarray:
-    """Read a chunk; `DepthClipError` if its values are not finite."""
-    values = array.read(chunk)
     if not np.isfinite(values.sum()):
-        raise DepthClipError(
-            f"{array.path(chunk)} holds NaN or infinite values: remove it, and run again to "
-            "compute it anew"
-        )
+        advice = "remove it, and run again to compute it anew"
+        raise DepthClipError(f"{array.path(chunk)} holds NaN or infinite values: {advice}")
     return values
 
 
@@ -214,18 +189,16 @@ def _encode(job: EncodingJob, arrays: Sequence[StoredArray], progress: bool) -> 
         chunks = sorted(set().union(*missing.values()))
         if not chunks:
             return
-        provenance = _provenance(job.encoder)
 
         def write(chunk: int, made: list[np.ndarray]) -> None:
             for array, values in zip(arrays, made, strict=True):
                 if chunk in missing[array.key]:
-                    array.write(chunk, values, **provenance)
+                    array.write(chunk, values, **job.provenance)
 
         total = sum(len(arrays[0].frames_of(chunk)) for chunk in chunks)
         writer = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="write"))
-        bar = stack.enter_context(
-            tqdm(total=total, desc="encoding", unit="frame", disable=not progress)
-        )
+        bar = tqdm(total=total, desc="encoding", unit="frame", disable=not progress)
+        stack.enter_context(bar)
         writing = None  # one chunk is written while the next is computed
         with torch.inference_mode():
             for chunk, made in _encoded_chunks(job, arrays, chunks, bar):
@@ -241,8 +214,8 @@ def _encoded_chunks(
     """Each chunk with its values for each array, (n, 2, D or K, h, w) fp32."""
     device = job.encoder.device
     heads = [array.settings["head"] for array in arrays]
-    words = [array.settings.get("words") for array in arrays]
-    texts = [None if of_array is None else job.text(of_array) for of_array in words]
+    words = arrays[0].settings.get("words")  # the same for all arrays of a pass
+    text = None if words is None else text_vectors(job.encoder, words, job.store)
 
     def read(chunk: int) -> Tensor:
         pixels = torch.from_numpy(job.frames.rgb_batch(arrays[0].frames_of(chunk)))
@@ -251,35 +224,26 @@ def _encoded_chunks(
     batch = default_batch_size(job.size, device.type)
     pictures = read_ahead(read, chunks, reading_threads(device.type))
     for chunk, pixels in zip(chunks, pictures, strict=True):
-        values, batch = _encoded(job, pixels, heads, texts, batch, bar)
-        sums = torch.stack([of_array.sum() for of_array in values])
-        made = [of_array.cpu().numpy() for of_array in values]
-        for total, head in zip(sums.tolist(), heads, strict=True):
+        values, batch = _encoded(job, pixels, heads, text, batch, bar)
+        for total, head in zip(torch.stack([v.sum() for v in values]).tolist(), heads, strict=True):
             if not math.isfinite(total):
                 raise not_finite(job.encoder, f"a {head} vector or similarity")
-        yield chunk, made
+        yield chunk, [of_array.cpu().numpy() for of_array in values]
 
 
 def _encoded(
-    job: EncodingJob,
-    pixels: Tensor,
-    heads: Sequence[str],
-    texts: Sequence[Tensor | None],
-    batch: int,
-    bar: tqdm,
+    job: EncodingJob, pixels: Tensor, heads: list[str], text: Tensor | None, batch: int, bar: tqdm
 ) -> tuple[list[Tensor], int]:
     """Frames through the network, in smaller batches where a GPU's memory is too small.
 
-    Returns for each head the vectors, or the similarities with its text, and the batch that fitted.
+    Returns for each head its vectors, or its similarities with the text; and the batch that fitted.
     """
     values: list[list[Tensor]] = [[] for _ in heads]
     start = 0
     while start < len(pixels):
         frames = pixels[start : start + batch]
         try:
-            vectors = head_vectors(
-                frames, job.encoder, list(dict.fromkeys(heads)), size=job.size, crop=job.frames.crop
-            )
+            vectors = head_vectors(frames, job.encoder, heads, size=job.size, crop=job.frames.crop)
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise DepthClipError(
@@ -289,7 +253,7 @@ def _encoded(
             torch.cuda.empty_cache()
             batch = batch // 2
             continue
-        for of_array, head, text in zip(values, heads, texts, strict=True):
+        for of_array, head in zip(values, heads, strict=True):
             of_array.append(vectors[head] if text is None else project(vectors[head], text))
         start += len(frames)
         bar.update(len(frames))
@@ -312,21 +276,14 @@ def _checked_size(size: Sequence[int]) -> tuple[int, int]:
     return rows, columns
 
 
-def _provenance(encoder: Encoder) -> dict[str, str]:
-    return {
-        "device": str(encoder.device),
-        "torch": torch.__version__,
-        "compiled": str(encoder.compiled),
-    }
-
-
 @contextmanager
 def _lock(array: StoredArray, progress: bool) -> Iterator[None]:
     """Hold the array's lock; say so if another process holds it, at once or when it takes long.
 
     Notebook tests compare stderr, so runs without progress bars stay silent for a while.
     """
-    alarm = Timer(0 if progress else SILENCE, _say_waiting)
+    says = "waiting: another process encodes the same frames"
+    alarm = Timer(0 if progress else SILENCE, print, [says], {"file": sys.stderr})
     alarm.daemon = True
     try:
         with array.lock(alarm.start):
@@ -334,7 +291,3 @@ def _lock(array: StoredArray, progress: bool) -> Iterator[None]:
             yield
     finally:
         alarm.cancel()
-
-
-def _say_waiting() -> None:
-    print("waiting: another process encodes the same frames", file=sys.stderr)

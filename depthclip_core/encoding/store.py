@@ -49,9 +49,6 @@ class Store:
     def __init__(self, folder: str | Path | None = None):
         self.folder = Path(folder).expanduser() if folder else store_folder()
 
-    def __repr__(self) -> str:
-        return f"Store({str(self.folder)!r})"
-
     def array(self, settings: Mapping[str, object], n_frames: int) -> "StoredArray":
         """The array for these settings, on disk or not, with n_frames along its first axis.
 
@@ -60,19 +57,14 @@ class Store:
         """
         if isinstance(n_frames, bool) or not hasattr(n_frames, "__index__") or n_frames < 0:
             raise DepthClipError(f"n_frames must be a whole number from 0, got {n_frames!r}")
-        if not isinstance(settings, Mapping):
-            raise DepthClipError(f"settings must be a mapping, got {settings!r}")
         plain = _plain(settings, "settings")
-        return StoredArray(self.folder / _key(plain), plain, int(n_frames))
+        canonical = json.dumps([FORMAT, CHUNK, plain], sort_keys=True, separators=(",", ":"))
+        key = hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return StoredArray(self.folder / key, plain, int(n_frames))
 
     def arrays(self) -> list["StoredArray"]:
         """The arrays on disk, last used first; those that cannot be read are marked `broken`."""
-        try:
-            folders = [entry for entry in self.folder.iterdir() if _KEY.fullmatch(entry.name)]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise DepthClipError(f"cannot read the store {self.folder}: {_said(error)}") from error
+        folders = [entry for entry in _entries(self.folder) if _KEY.fullmatch(entry.name)]
         found = [_on_disk(folder) for folder in folders if folder.is_dir()]
         return sorted(found, key=lambda array: array.last_used, reverse=True)
 
@@ -106,10 +98,8 @@ class StoredArray:
     def frames_of(self, chunk: int) -> range:
         """The frames of a chunk; the last chunk may be shorter than `CHUNK`."""
         if not 0 <= chunk < self.n_chunks:
-            raise DepthClipError(
-                f"no chunk {chunk} in {self.folder}: {self.n_frames} frames make "
-                f"{self.n_chunks} chunks"
-            )
+            made = f"{self.n_frames} frames make {self.n_chunks} chunks"
+            raise DepthClipError(f"no chunk {chunk} in {self.folder}: {made}")
         return range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.n_frames))
 
     def path(self, chunk: int) -> Path:
@@ -118,7 +108,7 @@ class StoredArray:
 
     def missing(self) -> list[int]:
         """The chunks without a file; existing files are not read."""
-        names = {path.name for path in self._files()}
+        names = {path.name for path in _entries(self.folder)}
         return [chunk for chunk in range(self.n_chunks) if self.path(chunk).name not in names]
 
     @property
@@ -129,7 +119,7 @@ class StoredArray:
     def size(self) -> int:
         """Bytes on disk."""
         size = 0
-        for path in self._files():
+        for path in _entries(self.folder):
             with suppress(FileNotFoundError):  # renamed or removed by another process
                 size += path.stat().st_size
         return size
@@ -153,10 +143,8 @@ class StoredArray:
         if values.dtype.kind not in "biufc":
             raise DepthClipError(f"values of a stored array must be numbers, got {values.dtype}")
         if values.shape[:1] != (len(frames),):
-            raise DepthClipError(
-                f"chunk {chunk} of {self.folder} has {len(frames)} frames, "
-                f"got values of shape {values.shape}"
-            )
+            size = f"has {len(frames)} frames, got values of shape {values.shape}"
+            raise DepthClipError(f"chunk {chunk} of {self.folder} {size}")
         with _writing(self.folder):
             try:
                 self._describe()
@@ -172,95 +160,12 @@ class StoredArray:
 
         Raises `AbsentChunk` (also a FileNotFoundError) or `DamagedChunk`, both `DepthClipError`.
         """
-        values = self._verified(chunk)
+        values = self.check(chunk)
         self._mark_used()
         return values
 
-    def check(self, chunk: int) -> None:
-        """Raise what `read` would raise, without counting as a use of the array."""
-        self._verified(chunk)
-
-    def discard(self, chunk: int) -> None:
-        """Remove a chunk if it exists."""
-        with _writing(self.folder):
-            self.path(chunk).unlink(missing_ok=True)
-
-    def temporaries(self) -> list[Path]:
-        """Files under a temporary name: being written, or left by a killed run."""
-        return [path for path in self._files() if _TEMPORARY_NAME.fullmatch(path.name)]
-
-    def discard_temporaries(self) -> None:
-        """Remove the temporaries; hold the `lock`, so that none is being written."""
-        with _writing(self.folder):
-            for path in self.temporaries():
-                path.unlink(missing_ok=True)
-
-    def remove(self) -> None:
-        """Remove the whole array; hold the `lock`.
-
-        Raises `DepthClipError` and removes nothing if the folder holds anybody else's files.
-        """
-        files = self._files()
-        others = [path.name for path in files if not _OWN_NAME.fullmatch(path.name)]
-        if others:
-            raise DepthClipError(
-                f"{self.folder} holds {others[0]}, which is not the store's: move it away"
-            )
-        if files and not any(map(_signed, files)):
-            raise DepthClipError(f"{self.folder} is not the store's: move it away")
-        with _writing(self.folder):
-            for path in files:
-                path.unlink(missing_ok=True)
-            self.folder.rmdir()
-
-    @contextmanager
-    def lock(
-        self, waiting: Callable[[], None] | None = None, patience: float = PATIENCE
-    ) -> Iterator[None]:
-        """Hold the array's lock, which one thread of one process holds at a time.
-
-        waiting: called once before waiting for another holder; raises to give up. patience: seconds
-        without a change in the array's folder after which waiting ends with a `DepthClipError`.
-        A lock ends with its process.
-        """
-        path = self.folder.with_name(f"{self.key}.lock")
-        with _locked(path, waiting, patience, lambda: sorted(p.name for p in self._files())):
-            try:
-                yield
-            finally:
-                if not self.folder.exists():
-                    with suppress(OSError):
-                        path.unlink()
-
-    def _files(self) -> list[Path]:
-        try:
-            return list(self.folder.iterdir())
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise DepthClipError(f"cannot read {self.folder}: {_said(error)}") from error
-
-    def _describe(self) -> None:
-        about = {"format": FORMAT, "n_frames": self.n_frames, "settings": self.settings}
-        content = json.dumps(about, indent=1, sort_keys=True).encode()
-        with suppress(OSError):
-            if (self.folder / ABOUT).read_bytes() == content:
-                return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(self.folder / ABOUT, content)
-
-    def _packed(self, frames: range, values: np.ndarray, provenance: Mapping) -> memoryview:
-        """A chunk as a sealed HDF5 file, in memory: HDF5 does not recover from a full disk."""
-        packed = BytesIO()
-        with h5py.File(packed, "w", userblock_size=SEAL) as file:
-            file.attrs.update({name: str(value) for name, value in provenance.items()})
-            stored = file.create_dataset("values", data=values)
-            stored.attrs["key"], stored.attrs["first"] = self.key, frames.start
-        content = packed.getbuffer()
-        content[:SEAL] = _seal(hashlib.sha256(content[SEAL:]).hexdigest())
-        return content
-
-    def _verified(self, chunk: int) -> np.ndarray:
+    def check(self, chunk: int) -> np.ndarray:
+        """As `read`, but it does not count as a use of the array."""
         frames, path = self.frames_of(chunk), self.path(chunk)
         try:
             # One open file throughout, so that nobody can replace the chunk between the steps.
@@ -286,17 +191,113 @@ class StoredArray:
         except Exception as error:  # h5py raises many kinds
             raise DamagedChunk(f"{path} is damaged: {_said(error)}") from error
 
+    def discard(self, chunk: int) -> None:
+        """Remove a chunk if it exists."""
+        with _writing(self.folder):
+            self.path(chunk).unlink(missing_ok=True)
+
+    def temporaries(self) -> list[Path]:
+        """Files under a temporary name: being written, or left by a killed run."""
+        return [path for path in _entries(self.folder) if _TEMPORARY_NAME.fullmatch(path.name)]
+
+    def discard_temporaries(self) -> None:
+        """Remove the temporaries; hold the `lock`, so that none is being written."""
+        with _writing(self.folder):
+            for path in self.temporaries():
+                path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the whole array; hold the `lock`.
+
+        Raises `DepthClipError` and removes nothing if the folder holds anybody else's files.
+        """
+        files = _entries(self.folder)
+        if others := [path.name for path in files if not _OWN_NAME.fullmatch(path.name)]:
+            fault = f"holds {others[0]}, which is not the store's"
+            raise DepthClipError(f"{self.folder} {fault}: move it away")
+        if files and not any(map(_signed, files)):
+            raise DepthClipError(f"{self.folder} is not the store's: move it away")
+        with _writing(self.folder):
+            for path in files:
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    @contextmanager
+    def lock(
+        self, waiting: Callable[[], None] | None = None, patience: float = PATIENCE
+    ) -> Iterator[None]:
+        """Hold the array's lock, which one thread of one process holds at a time.
+
+        waiting: called once before waiting for another holder; raises to give up. patience: seconds
+        without a change in the array's folder after which waiting ends with a `DepthClipError`.
+        A lock ends with its process.
+        """
+        path = self.folder.with_name(f"{self.key}.lock")
+        lock = FileLock(path)
+
+        def acquire(timeout: float) -> bool:
+            with _writing(path.parent), suppress(Timeout):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=timeout)
+            return lock.is_locked
+
+        if not acquire(0):
+            if waiting:
+                waiting()
+            seen, since = set(_entries(self.folder)), time.monotonic()
+            while not acquire(min(1.0, patience)):
+                if (now := set(_entries(self.folder))) != seen:
+                    seen, since = now, time.monotonic()
+                if time.monotonic() - since >= patience:
+                    fault = f"another process holds {path} and has written nothing for"
+                    advice = "end that process, or set DEPTHCLIP_STORE to another folder"
+                    raise DepthClipError(f"{fault} {patience:.0f} s: {advice}")
+        try:
+            yield
+        finally:
+            if not self.folder.exists():
+                with suppress(OSError):
+                    path.unlink()
+            lock.release()
+
+    def _describe(self) -> None:
+        about = {"format": FORMAT, "n_frames": self.n_frames, "settings": self.settings}
+        content = json.dumps(about, indent=1, sort_keys=True).encode()
+        with suppress(OSError):
+            if (self.folder / ABOUT).read_bytes() == content:
+                return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_whole(self.folder / ABOUT, content)
+
+    def _packed(self, frames: range, values: np.ndarray, provenance: Mapping) -> memoryview:
+        """A chunk as a sealed HDF5 file, in memory: HDF5 does not recover from a full disk."""
+        packed = BytesIO()
+        with h5py.File(packed, "w", userblock_size=SEAL) as file:
+            file.attrs.update({name: str(value) for name, value in provenance.items()})
+            stored = file.create_dataset("values", data=values)
+            stored.attrs["key"], stored.attrs["first"] = self.key, frames.start
+        content = packed.getbuffer()
+        content[:SEAL] = _seal(hashlib.sha256(content[SEAL:]).hexdigest())
+        return content
+
     def _mark_used(self) -> None:
         with suppress(OSError):
             os.utime(self.folder / ABOUT)
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing if it does not exist."""
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DepthClipError(f"cannot read the store folder {folder}: {_said(error)}") from error
+
+
 def _plain(value: object, where: str) -> object:
     """The value as JSON keeps it; `DepthClipError` if JSON would change it."""
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise DepthClipError(f"{where}: names must be text, got {key!r}")
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {str(key): _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
@@ -307,13 +308,8 @@ def _plain(value: object, where: str) -> object:
             return kind(value)
     raise DepthClipError(
         f"{where} is {value!r}: the settings of a stored array are text, finite numbers, bools, "
-        "None, and lists and mappings of them"
+        "None, and lists of them and mappings from text to them"
     )
-
-
-def _key(settings: dict) -> str:
-    canonical = json.dumps([FORMAT, CHUNK, settings], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _seal(sha256: str) -> bytes:
@@ -337,56 +333,23 @@ def _on_disk(folder: Path) -> StoredArray:
     """The array in a folder of a store; `broken` says why it cannot be used."""
     try:
         about = json.loads((folder / ABOUT).read_bytes())
-        if about["format"] != FORMAT:
-            why = f"it has format {about['format']}; this version reads format {FORMAT}"
-            return StoredArray(folder, {}, 0, why)
-        array = Store(folder.parent).array(about["settings"], about["n_frames"])
+        why = f"it has format {about['format']}; this version reads format {FORMAT}"
+        if about["format"] == FORMAT:
+            array = Store(folder.parent).array(about["settings"], about["n_frames"])
+            if array.key == folder.name:
+                return array
+            why = f"its {ABOUT} describes another array, {array.key}"
     except OSError as error:
-        return StoredArray(folder, {}, 0, f"its {ABOUT} cannot be read: {_said(error)}")
+        why = f"its {ABOUT} cannot be read: {_said(error)}"
     except (ValueError, KeyError, TypeError):
-        return StoredArray(folder, {}, 0, f"its {ABOUT} does not describe an array")
-    if array.key != folder.name:
-        return StoredArray(folder, {}, 0, f"its {ABOUT} describes another array, {array.key}")
-    return array
+        why = f"its {ABOUT} does not describe an array"
+    return StoredArray(folder, {}, 0, why)
 
 
 def _write_whole(path: Path, content: bytes | memoryview) -> None:
     """Replace a file at once; not forced to the disk, as checksums find what a power cut leaves."""
     with replacing(path) as new, open(new, "xb") as file:
         file.write(content)
-
-
-@contextmanager
-def _locked(
-    path: Path,
-    waiting: Callable[[], None] | None,
-    patience: float,
-    state: Callable[[], object] = lambda: None,
-) -> Iterator[None]:
-    """Hold a lock. Waiting ends with an error once `state` is the same for `patience` seconds."""
-    lock = FileLock(path)
-    with _writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-    if not lock.is_locked:
-        if waiting:
-            waiting()
-        seen, since = state(), time.monotonic()
-        while not lock.is_locked:
-            with _writing(path.parent), suppress(Timeout):
-                lock.acquire(timeout=min(1.0, patience))
-            if (now := state()) != seen:
-                seen, since = now, time.monotonic()
-            if not lock.is_locked and time.monotonic() - since >= patience:
-                raise DepthClipError(
-                    f"another process holds {path} and has written nothing for {patience:.0f} s: "
-                    "end that process, or set DEPTHCLIP_STORE to another folder"
-                )
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -69,8 +69,7 @@ def shrink(rgb: np.ndarray, side: int) -> np.ndarray:
 
     The shorter side becomes `side` pixels (bicubic). uint8 (H, W, 3) → (side, side, 3).
     """
-    picture = ImageOps.fit(Image.fromarray(rgb), (side, side), Image.Resampling.BICUBIC)
-    return np.array(picture)
+    return np.array(ImageOps.fit(Image.fromarray(rgb), (side, side), Image.Resampling.BICUBIC))
 
 
 @contextmanager

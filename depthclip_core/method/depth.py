@@ -15,10 +15,8 @@ def weighted_depth(
     weights: Float[Tensor, "B K h w"], bins: Sequence[float]
 ) -> Float[Tensor, "B h w"]:
     """Σ_k weight_k · bin_k, in metres, on the grid of cells."""
-    if len(bins) != weights.shape[1]:
-        raise DepthClipError(
-            f"{len(bins)} bins for weights of {weights.shape[1]} words: give one bin for each word"
-        )
+    if (words := weights.shape[1]) != len(bins):
+        raise DepthClipError(f"{len(bins)} bins for weights of {words} words: give one for each")
     depths = torch.as_tensor(bins, dtype=weights.dtype, device=weights.device)
     return torch.einsum("bkhw,k->bhw", weights, depths)
 
@@ -43,10 +41,8 @@ def place(
     depth: Float[Tensor, "B H W"], frame_shape: tuple[int, int], window: Window
 ) -> Float[Tensor, "B I J"]:
     """Depth of a window into a canvas of the frame's shape that is zero elsewhere."""
-    if tuple(depth.shape[-2:]) != window.shape:
-        raise DepthClipError(
-            f"depth of {tuple(depth.shape[-2:])} pixels does not fill a window of {window.shape}"
-        )
+    if (shape := tuple(depth.shape[-2:])) != window.shape:
+        raise DepthClipError(f"depth of {shape} pixels does not fill a window of {window.shape}")
     canvas = depth.new_zeros(depth.shape[0], *frame_shape)
     rows, columns = window.slices
     canvas[:, rows, columns] = depth

@@ -63,10 +63,13 @@ def predict_depth(
             raise DepthClipError(f"{argument} must be a number, got {value!r}")
     if crop is not None and not isinstance(crop, Window):
         raise DepthClipError(f"crop must be a settings.Window, got {crop!r}")
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size is not None and not (whole and batch_size > 0):
+        raise DepthClipError(f"batch_size must be a whole number from 1, got {batch_size!r}")
     frames, crop = _pixels(frames, crop)
     shape = network_window(frames.shape[1:3], crop).shape
     text = encoder.text_vectors(words)
-    batch_size = _checked_batch(batch_size) or default_batch_size(shape, encoder.device.type)
+    batch_size = batch_size or default_batch_size(shape, encoder.device.type)
     maps = [np.empty((0, *shape), dtype=np.float32)]
     for start in range(0, len(frames), batch_size):
         batch = frames[start : start + batch_size]
@@ -91,7 +94,6 @@ def respond(
     text: Tensor,
     heads: Sequence[str],
     flip: bool = True,
-    size: tuple[int, int] | None = None,
     crop: Window | None = None,
 ) -> dict[str, Tensor]:
     """Similarities of a batch of frames with K text vectors (K, D), one pass for all heads.
@@ -99,7 +101,7 @@ def respond(
     Returns for each head (B, V, K, h, w) fp32 on the encoder's device. The other arguments are
     those of `head_vectors`.
     """
-    vectors = head_vectors(frames, encoder, heads, flip, size, crop)
+    vectors = head_vectors(frames, encoder, heads, flip, crop=crop)
     return {head: project(of_head, text) for head, of_head in vectors.items()}
 
 
@@ -122,8 +124,6 @@ def head_vectors(
     columns of the network's input; None: the crop's own. Returns for each head (B, V, D, h, w) fp32
     on the encoder's device. The V views are the frame and, with flip, its mirror image.
     """
-    for head in heads:
-        resolve_head(head)
     frames = _checked(frames)
     rows, columns = network_window(frames.shape[1:3], crop).slices
     if isinstance(frames, np.ndarray):
@@ -189,19 +189,10 @@ def _checked(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
         except ValueError:
             raise DepthClipError("frames of several sizes cannot be used together") from None
         if frames.dtype.kind == "f":
-            raise DepthClipError(
-                f"frames must be uint8, 0 to 255, got {frames.dtype}: convert 0 to 1 by "
-                "(255 * frames).round().astype('uint8')"
-            )
+            how = "convert 0 to 1 by (255 * frames).round().astype('uint8')"
+            raise DepthClipError(f"frames must be uint8, 0 to 255, got {frames.dtype}: {how}")
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype not in (np.uint8, torch.uint8):
         raise DepthClipError(
             f"frames must be uint8 of shape (B, H, W, 3), got {frames.dtype} {tuple(frames.shape)}"
         )
     return frames
-
-
-def _checked_batch(batch_size: int | None) -> int | None:
-    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    if batch_size is not None and not (whole and batch_size > 0):
-        raise DepthClipError(f"batch_size must be a whole number from 1, got {batch_size!r}")
-    return batch_size

@@ -40,8 +40,6 @@ def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
     """What similarities are multiplied by; `DepthClipError` unless both are positive and finite."""
     largest = torch.finfo(torch.float32).max
     if not (0 < temperature < math.inf and 0 < logit_scale / temperature <= largest):
-        raise DepthClipError(
-            "temperature and logit scale must be positive and finite, "
-            f"got {temperature} and {logit_scale}"
-        )
+        got = f"{temperature} and {logit_scale}"
+        raise DepthClipError(f"temperature and logit scale must be positive and finite, got {got}")
     return logit_scale / temperature

@@ -123,7 +123,7 @@ def test_vit_attention_head_mixes_cells_and_value_head_does_not(vit):
 @pytest.mark.parametrize("grid", [(1, 1), (2, 2), (3, 5)])
 def test_heads_take_any_grid_of_either_tower(resnet, vit, head, grid):
     for visual, dim in ((resnet, 128), (vit, 32)):
-        vectors = heads.cell_vectors(features(visual, grid), visual, head)
+        vectors = heads.resolve_head(head)(features(visual, grid), visual)
         assert vectors.shape == (2, dim, *grid)
         assert vectors.dtype == torch.float32
         assert vectors.isfinite().all()
@@ -144,4 +144,4 @@ def test_resized_positions_keep_class_token_and_order():
 
 def test_unknown_head_is_one_clear_line(resnet):
     with pytest.raises(DepthClipError, match="did you mean 'value'"):
-        heads.cell_vectors(features(resnet), resnet, "values")
+        heads.resolve_head("values")

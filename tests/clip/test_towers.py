@@ -9,7 +9,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core.clip import towers
-from depthclip_core.clip.heads import HEADS, cell_vectors, image_vectors
+from depthclip_core.clip.heads import HEADS, image_vectors
 from depthclip_core.errors import DepthClipError
 
 
@@ -147,7 +147,7 @@ def test_real_architectures_run_on_nyus_window(name):
     dimension = encoder.text_vectors(["far"]).shape[1]
     assert encoder.grid(416, 544) == SIZES[name]
     for head in HEADS:
-        vectors = cell_vectors(features, encoder.tower.visual, head)
+        vectors = HEADS[head](features, encoder.tower.visual)
         assert vectors.shape == (1, dimension, *SIZES[name])
         assert vectors.isfinite().all()
         if head != "released":
