@@ -107,10 +107,7 @@ def depth_labels(edges: Sequence[float] = EDGES) -> list[str]:
 
 
 def counts_by_depth(
-    weights: np.ndarray,
-    depths: np.ndarray,
-    words: Sequence[str],
-    edges: Sequence[float] = EDGES,
+    weights: np.ndarray, depths: np.ndarray, words: Sequence[str], edges: Sequence[float] = EDGES
 ) -> pd.DataFrame:
     """How many cells each word wins (K rows) at each true depth (intervals between edges, metres).
 

@@ -25,7 +25,6 @@ from depthclip_core.settings import TEMPERATURE
 
 METHODS = ("median", "least-squares")
 STEP = 0.001  # metres, the resolution of the medians
-NOTHING = "bins cannot be fitted: no frame has a valid pixel"
 
 
 def fit_bins(
@@ -45,12 +44,9 @@ def fit_bins(
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    if method == "median":
-        return fit_medians(ground_truths, {"words": similarities}, temperature, protocol)["words"]
-    forms = error_forms(ground_truths, similarities, temperature, protocol)
-    if not forms.count.any():
-        raise DepthClipError(NOTHING)
-    return forms.least_squares()
+    if method == "least-squares":
+        return error_forms(ground_truths, similarities, temperature, protocol).least_squares()
+    return fit_medians(ground_truths, {"words": similarities}, temperature, protocol)["words"]
 
 
 def fit_medians(
@@ -82,18 +78,16 @@ def word_histograms(
     """
     protocol = resolve_protocol(protocol)
     similarities = {name: checked_similarities(each) for name, each in similarities.items()}
-    kinds = {(len(s), tuple(s.shape[-2:])) for s in similarities.values()}
+    kinds = {(len(s), *s.shape[-2:]) for s in similarities.values()}
     if len(kinds) != 1:
         raise DepthClipError("give similarities of the same frames and grid for every name")
-    ((n_frames, _),) = kinds
+    ((n_frames, *_),) = kinds
     for position, truth in paired(ground_truths, n_frames):
-        pixels = counted(truth, protocol)
-        yield {
-            name: _histogram(
-                cell_weights(each[position], temperature, protocol.flip), pixels, protocol
-            )
-            for name, each in similarities.items()
-        }
+        pixels, found = counted(truth, protocol), {}
+        for name, each in similarities.items():
+            cells = cell_weights(each[position], temperature, protocol.flip)
+            found[name] = _histogram(cells, pixels, protocol)
+        yield found
 
 
 def _histogram(cells: np.ndarray, truth: Truth, protocol: Protocol) -> np.ndarray:
@@ -114,7 +108,7 @@ def medians(histogram: np.ndarray | None) -> tuple[float, ...]:
     histogram: (K, D), sums of `word_histograms`; `DepthClipError` if it is empty or not finite.
     """
     if histogram is None or not histogram.any():
-        raise DepthClipError(NOTHING)
+        raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
     if not np.isfinite(histogram).all():
         raise DepthClipError("bins cannot be fitted: a histogram holds NaN or infinite values")
     silent = histogram.sum(1) < 1e-9

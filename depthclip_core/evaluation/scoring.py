@@ -29,10 +29,8 @@ def predictions(
     It is averaged with that of the mirror image if the protocol says so and there are two views.
     """
     protocol = resolve_protocol(protocol)
-    shape = protocol.window.shape
-    similarities = similarities if protocol.flip else similarities[:, :1]
-    for part in similarities.split(BATCH):
-        yield from depth_maps(part, bins, shape, temperature)
+    for part in similarities[:, : 1 + protocol.flip].split(BATCH):
+        yield from depth_maps(part, bins, protocol.window.shape, temperature)
 
 
 def score(
@@ -49,16 +47,9 @@ def score(
     frames, protocol = _checked(frames, len(similarities), protocol)
     names, ground_truths = frames.names, frames.ground_truths()
     if min(bins) > protocol.min_depth:
-        everything = sweep(
-            ground_truths,
-            similarities,
-            [bins],
-            [temperature],
-            [protocol],
-            names=names,
-            metrics=[*METRICS],
-        )
-        rows = everything.rows()
+        settings = ([bins], [temperature], [protocol])
+        found = sweep(ground_truths, similarities, *settings, names=names, metrics=[*METRICS])
+        rows = found.rows()
     else:  # which pixels count depends on the prediction
         maps = predictions(similarities, bins, temperature, protocol)
         pairs = zip(names, maps, ground_truths, strict=True)
@@ -97,10 +88,8 @@ def _checked(
     """The frames and their protocol, if there are similarities for each frame of its window."""
     frames, found = as_dataset(frames), protocol_for(frames, protocol)
     if len(frames) != n_similarities:
-        raise DepthClipError(
-            f"similarities of {n_similarities} frames for {len(frames)} frames: "
-            "re-run collect_responses"
-        )
+        numbers = f"{n_similarities} frames for {len(frames)} frames"
+        raise DepthClipError(f"similarities of {numbers}: re-run collect_responses")
     if len(frames) and (window := found.window) != frames[0].window:
         frames.ground_truth(0)  # photographs raise their own error: they have no depth
         raise DepthClipError(
