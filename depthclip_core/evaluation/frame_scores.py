@@ -88,15 +88,13 @@ def _cpu_sums(predictions: Predictions, terms: Sequence[Term]) -> dict[Term, np.
     from depthclip_core.evaluation import kernel
 
     maps, truth, (near, far) = predictions.maps, predictions.truth, predictions.limits
-    totals, square_logs = (
-        np.empty((len(predictions), len(kernel.SUMMED))),
-        np.empty(len(predictions)),
-    )
+    n, n_terms = len(predictions), len(kernel.SUMMED)
+    totals, square_logs = np.empty((n, n_terms)), np.empty(n)
     pixels, columns = (maps.between, maps.shares, truth.depth), np.ascontiguousarray(maps.columns)
     # A product of ratios must stay within the range of float32.
     group = min(kernel.GROUP, max(2, int(37 / math.log10(far / near)) // 2 * 2))
     fused = [term for term in terms if term in kernel.FUSED]
-    for start in range(0, len(predictions) if fused else 0, kernel.AT_ONCE):
+    for start in range(0, n if fused else 0, kernel.AT_ONCE):
         part = slice(start, start + kernel.AT_ONCE)
         coefficients, shift = predictions.coefficients[part], predictions.shift[part]
         cells = kernel.combined(coefficients, columns, shift)

@@ -13,14 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.pixels import (
-    cell_weights,
-    checked_similarities,
-    counted,
-    moments,
-    paired,
-    pixel_maps,
-)
+from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.settings import TEMPERATURE
 
@@ -106,14 +99,15 @@ def error_forms(
     protocol = resolve_protocol(protocol)
     if protocol.align:
         raise DepthClipError("an aligned error is not a quadratic form: use sweep.sweep")
-    similarities = checked_similarities(similarities)
+    similarities = pixels.checked_similarities(similarities)
     n_frames, _, n_words = similarities.shape[:3]
     gram, product = np.zeros((n_frames, n_words, n_words)), np.zeros((n_frames, n_words))
     square, count = np.zeros(n_frames), np.zeros(n_frames, dtype=np.int64)
-    for position, truth in paired(ground_truths, n_frames):
-        pixels = counted(truth, protocol)
-        cells = cell_weights(similarities[position], temperature, protocol.flip)
-        _, gram[position], product[position] = moments(pixel_maps(cells, protocol), pixels)
-        square[position] = np.square(pixels.depth, dtype=np.float64).sum()
-        count[position] = pixels.n_valid
+    for position, truth in pixels.paired(ground_truths, n_frames):
+        known = pixels.counted(truth, protocol)
+        cells = pixels.cell_weights(similarities[position], temperature, protocol.flip)
+        maps = pixels.pixel_maps(cells, protocol)
+        _, gram[position], product[position] = pixels.moments(maps, known)
+        square[position] = np.square(known.depth, dtype=np.float64).sum()
+        count[position] = known.n_valid
     return ErrorForms(gram, product, square, count, (protocol.min_depth, protocol.max_depth))

@@ -58,11 +58,11 @@ class SavedPredictions(Sequence):
         shapes = dict(zip(COVERS, shapes, strict=True))
         covered = self.covers or _nearest_aspect(metres.shape, shapes, label)
         depth = _resized(metres, shapes[covered])
-        if covered == "region":
-            whole = np.zeros(self.protocol.frame, np.float32)
-            whole[EIGEN_CROP.slices] = depth
-            return whole
-        return depth
+        if covered != "region":
+            return depth
+        whole = np.zeros(self.protocol.frame, np.float32)
+        whole[EIGEN_CROP.slices] = depth
+        return whole
 
 
 def open_predictions(
@@ -176,10 +176,8 @@ def _in_hdf5(path: Path) -> dict[str, Callable[[], np.ndarray]]:
         return {name: partial(_from_hdf5, path, item) for name, item in datasets.items()}
     stacks = {name: item for name, item in datasets.items() if item.ndim == 3}
     if len(stacks) != 1:
-        fault = (
-            f"{len(stacks)} datasets (N, H, W): one is wanted, got {', '.join(stacks) or 'none'}"
-        )
-        raise DepthClipError(f"{path} has `names` and {fault}")
+        fault = f"one dataset (N, H, W) is wanted beside `names`, got {', '.join(stacks) or 'none'}"
+        raise DepthClipError(f"{path} has {len(stacks)} datasets: {fault}")
     (stack,) = stacks.values()
     names = [n.decode() if isinstance(n, bytes) else str(n) for n in datasets["names"][:].ravel()]
     if len(names) != len(stack) or len(set(names)) != len(names):

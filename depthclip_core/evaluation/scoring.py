@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor
 
 from depthclip_core.datasets import Dataset, Frame, as_dataset
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.fitting import fit_bins
 from depthclip_core.evaluation.metrics import METRICS, evaluate, pooled_correlation
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
@@ -80,6 +80,13 @@ def fit(
     """Bins in metres fitted on frames and their similarities; see `fitting.fit_bins`."""
     frames, protocol = _checked(frames, len(similarities), protocol)
     return fit_bins(frames.ground_truths(), similarities, method, temperature, protocol)
+
+
+def positions_of(scenes: Sequence[str | None], scene: str) -> list[int]:
+    """The positions of a scene type's frames; an unknown type raises and names the known ones."""
+    if scene not in scenes:
+        raise unknown_name("scene", scene, sorted({str(name) for name in scenes}))
+    return [position for position, name in enumerate(scenes) if name == scene]
 
 
 def _checked(

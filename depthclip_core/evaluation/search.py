@@ -13,18 +13,12 @@ from scipy.optimize import differential_evolution
 from torch import Tensor
 
 from depthclip_core.datasets import Frame, as_dataset
-from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.frame_scores import align, scores
 from depthclip_core.evaluation.metrics import resolve_metric
-from depthclip_core.evaluation.pixels import (
-    PixelMaps,
-    Truth,
-    cell_weights,
-    checked_similarities,
-    counted,
-    pixel_maps,
-)
 from depthclip_core.evaluation.protocols import Protocol, protocol_for
+from depthclip_core.evaluation.scoring import positions_of
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import BINS, TEMPERATURE
 
@@ -83,13 +77,13 @@ def search(
         raise DepthClipError(f"similarities of {len(similarities)} frames for {len(frames)} frames")
     frames = as_dataset(frames)
     chosen = list(range(len(frames))) if scene is None else positions_of(frames.scenes, scene)
-    similarities = checked_similarities(similarities)[chosen]
+    similarities = pixels.checked_similarities(similarities)[chosen]
     rng = np.random.default_rng(seed)
     samples = []
     for views, position in zip(similarities, chosen, strict=True):
-        truth = counted(frames.ground_truth(position), protocol)
+        truth = pixels.counted(frames.ground_truth(position), protocol)
         if truth.n_valid:
-            cells = cell_weights(views, temperature, protocol.flip)
+            cells = pixels.cell_weights(views, temperature, protocol.flip)
             samples.append(_sample(cells, truth, protocol, n_pixels, rng))
     if not samples:
         raise DepthClipError("cannot search: no frame has a valid pixel")
@@ -124,28 +118,22 @@ def search(
     return Found(first["bins"], metric, first["train"], first["coarse"], len(samples), candidates)
 
 
-def positions_of(scenes: Sequence[str | None], scene: str) -> list[int]:
-    """The positions of a scene type's frames; an unknown type raises and names the known ones."""
-    if scene not in scenes:
-        raise unknown_name("scene", scene, sorted({str(name) for name in scenes}))
-    return [position for position, name in enumerate(scenes) if name == scene]
-
-
 def _sample(
-    cells: np.ndarray, truth: Truth, protocol: Protocol, n: int, rng: np.random.Generator
-) -> tuple[PixelMaps, Truth]:
+    cells: np.ndarray, truth: pixels.Truth, protocol: Protocol, n: int, rng: np.random.Generator
+) -> tuple[pixels.PixelMaps, pixels.Truth]:
     """Weights and depth of n valid pixels of a frame, one drawn from each n-th of them by depth."""
     valid = np.flatnonzero(truth.valid_mask)[np.argsort(truth.values, kind="stable")]
     # A frame with fewer valid pixels than n gives some of them more than once.
     drawn = np.sort(valid[((np.arange(n) + rng.random(n)) * len(valid) / n).astype(np.int64)])
-    weights = pixel_maps(cells, protocol).pixels.reshape(len(cells), -1)[:, drawn]
+    weights = pixels.pixel_maps(cells, protocol).pixels.reshape(len(cells), -1)[:, drawn]
     # One row of cells, which are the pixels themselves.
     between, shares = np.zeros((1, 2), dtype=np.int64), np.array([[1, 0]], dtype=np.float32)
     columns = np.ascontiguousarray(weights)[:, None]
-    return PixelMaps(columns, between, shares), Truth(truth.depth.ravel()[None, drawn])
+    depth = truth.depth.ravel()[None, drawn]
+    return pixels.PixelMaps(columns, between, shares), pixels.Truth(depth)
 
 
-def _starts(samples: Sequence[tuple[PixelMaps, Truth]]) -> dict[str, np.ndarray]:
+def _starts(samples: Sequence[tuple[pixels.PixelMaps, pixels.Truth]]) -> dict[str, np.ndarray]:
     """Partitions to start from, by name: published ones of as many words, and two fitted ones."""
     weights = np.hstack([maps.columns.reshape(len(maps.columns), -1) for maps, _ in samples])
     depth = np.concatenate([truth.depth.ravel() for _, truth in samples])

@@ -18,15 +18,9 @@ from tqdm.auto import tqdm
 
 from depthclip_core.devices import resolve_device
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.frame_scores import align, scores
 from depthclip_core.evaluation.metrics import resolve_metric
-from depthclip_core.evaluation.pixels import (
-    cell_weights,
-    checked_similarities,
-    counted,
-    paired,
-    pixel_maps,
-)
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.method.similarities import logit_factor
 from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE
@@ -108,7 +102,7 @@ def sweep(
     which is in hundredths, unless its ratios hardly differ). A pixel whose ratio is within 1e-6 of
     a threshold of delta may fall on either side of it if rounding moved the prediction.
     """
-    similarities = checked_similarities(similarities).cpu()
+    similarities = pixels.checked_similarities(similarities).cpu()
     n_frames, _, n_words = similarities.shape[:3]
     labels, partitions = _partitions(bins, n_words)
     if names is not None and len(names) != n_frames:
@@ -141,7 +135,7 @@ def sweep(
         return values[order], counts[order]
 
     threads = threads if device.startswith("cpu") else 1
-    results = _in_threads(one_frame, paired(ground_truths, n_frames), threads)
+    results = _in_threads(one_frame, pixels.paired(ground_truths, n_frames), threads)
     shape = (len(plan), len(partitions), n_frames, len(metrics))
     values, counts = np.empty(shape), np.empty((len(plan), n_frames), dtype=np.int64)
     bar = tqdm(results, "scoring", n_frames, unit="frame", disable=not progress)
@@ -211,19 +205,19 @@ def _score_frame(
     alike: dict[tuple[float, Protocol], list[int]] = {}  # settings that differ only in alignment
     for index, (temperature, protocol) in enumerate(settings):
         alike.setdefault((temperature, replace(protocol, align=None)), []).append(index)
-    pixels_of = cache(partial(counted, truth))
+    pixels_of = cache(partial(pixels.counted, truth))
     for (temperature, protocol), indices in alike.items():
-        pixels = pixels_of(replace(protocol, flip=True))
-        counts[indices] = pixels.n_valid
-        if not pixels.n_valid:
+        known = pixels_of(replace(protocol, flip=True))
+        counts[indices] = known.n_valid
+        if not known.n_valid:
             continue
-        cells = cell_weights(views, temperature, protocol.flip)
+        cells = pixels.cell_weights(views, temperature, protocol.flip)
         coefficients = partitions
         if len(partitions) < len(cells):  # fewer maps of depth than of weights
             cells = np.tensordot(partitions.astype(np.float32), cells, 1)
             coefficients = np.eye(len(partitions))
-        maps = pixel_maps(cells, protocol)
+        maps = pixels.pixel_maps(cells, protocol)
         for index in indices:
-            predictions = align(maps, coefficients, pixels, settings[index][1])
+            predictions = align(maps, coefficients, known, settings[index][1])
             values[index] = scores(predictions, metrics, device)
     return values, counts
