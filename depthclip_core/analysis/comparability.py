@@ -7,24 +7,18 @@ from depthclip_core.clip.encoders import Encoder
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.settings import TEMPERATURE
 
-PAPER_SETTINGS = {
-    "prompts": "original",
-    "bins": "original",
-    "temperature": TEMPERATURE,
-    "protocol": "released",
-}
+PAPER_SETTINGS = dict.fromkeys(("prompts", "bins"), "original")
+PAPER_SETTINGS |= {"temperature": TEMPERATURE, "protocol": "released"}
 
 
 def run_caption(frames: Sequence[Frame], encoder: Encoder, head: str | None = None) -> str:
     """One line for a notebook's first output: data, encoder, head, comparability."""
-    title = as_dataset(frames).title
     weights = {"own": "the sample's own CLIP", "random": f"{encoder.name} with random weights"}
-    shown = f"{title}: {len(frames)} frames, "
-    shown += weights.get(encoder.weights, f"{encoder.name}, weights {Path(encoder.weights).name}")
+    network = weights.get(encoder.weights, f"{encoder.name}, weights {Path(encoder.weights).name}")
+    shown = f"{as_dataset(frames).title}: {len(frames)} frames, {network}"
     shown += f", {head} head" if head else ""
-    if not_comparable(frames, encoder, head or "released"):
-        shown += ". Not the paper's setting, so not its numbers"
-    return shown
+    other = not_comparable(frames, encoder, head or "released")
+    return shown + (". Not the paper's setting, so not its numbers" if other else "")
 
 
 def not_comparable(
@@ -36,16 +30,9 @@ def not_comparable(
     user choose; each must be the paper's.
     """
     reasons = as_dataset(frames).unlike_published()
-    if not is_openai_rn50(encoder):
+    if not (encoder.name == "RN50" and encoder.from_openai):
         reasons.append("the encoder is not RN50 with OpenAI's weights")
     if head != "released":
         reasons.append(f"the head is {head!r}, not 'released'")
-    for name, value in settings.items():
-        if value != PAPER_SETTINGS[name]:
-            reasons.append(f"the {name} is {value!r}, not {PAPER_SETTINGS[name]!r}")
-    return reasons
-
-
-def is_openai_rn50(encoder: Encoder) -> bool:
-    """Whether the weights are OpenAI's RN50, by open_clip's tag or as the original file."""
-    return encoder.name == "RN50" and encoder.from_openai
+    pairs = ((name, value, PAPER_SETTINGS[name]) for name, value in settings.items())
+    return reasons + [f"the {n} is {ours!r}, not {own!r}" for n, ours, own in pairs if ours != own]

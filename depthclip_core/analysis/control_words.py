@@ -22,11 +22,8 @@ from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import checked_similarities
 from depthclip_core.settings import MAX_DEPTH, PROMPTS, published_name
 
-_data = tomllib.loads(
-    resources.files("depthclip_core.analysis")
-    .joinpath("control_words.toml")
-    .read_text(encoding="utf-8")
-)
+_file = resources.files("depthclip_core.analysis") / "control_words.toml"
+_data = tomllib.loads(_file.read_text(encoding="utf-8"))
 CONTROLS = MappingProxyType({name: tuple(words) for name, words in _data["words"].items()})
 VOCABULARIES = MappingProxyType({**PROMPTS, **CONTROLS})  # the paper's lists first
 QUARTILES = ("25 %", "median", "75 %")
@@ -89,14 +86,10 @@ def order_in_images(depths: np.ndarray, similarities: Tensor) -> pd.Series:
     depth, winner = _winners(depths, similarities)
     present = np.unique(winner)
     middles = [np.median(depth[winner == k]) for k in present]
-    return pd.Series(
-        {
-            "words": scipy.stats.spearmanr(present, middles).statistic
-            if len(present) > 2
-            else np.nan,
-            "cells": scipy.stats.spearmanr(winner, depth).statistic if len(present) > 1 else np.nan,
-        }
-    )
+    rank = scipy.stats.spearmanr
+    words = rank(present, middles).statistic if len(present) > 2 else np.nan
+    cells = rank(winner, depth).statistic if len(present) > 1 else np.nan
+    return pd.Series({"words": words, "cells": cells})
 
 
 def text_positions(text: Tensor) -> np.ndarray:
@@ -146,11 +139,10 @@ def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.Da
     "no telling".
     """
     table = intervals(rows - reference, seed)
-    higher = [METRICS[metric].higher_is_better for metric in table.index]
-    gain = np.where(higher, table["low"], -table["high"])  # the least that the rows may gain
-    loss = np.where(higher, table["high"], -table["low"])  # the most
-    verdict = np.select([gain > 0, loss < 0], ["better", "worse"], "no telling")
-    return table.assign(verdict=verdict)
+    signs = [METRICS[metric].sign for metric in table.index]
+    gains = table[["low", "high"]].mul(signs, axis=0)  # between the least and the most
+    clear = [gains.min(axis=1) > 0, gains.max(axis=1) < 0]
+    return table.assign(verdict=np.select(clear, ["better", "worse"], "no telling"))
 
 
 def _winners(depths: np.ndarray, similarities: Tensor) -> tuple[np.ndarray, np.ndarray]:

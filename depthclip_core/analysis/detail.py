@@ -15,6 +15,8 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import Truth, counted, interpolation, overlap_interpolation
 from depthclip_core.evaluation.protocols import Protocol, cells_of, protocol_for, resolve_protocol
 
+COLUMNS = ("pearson", "gradient_energy_ratio", "rmse", "grid_gradient_energy_ratio", "grid_rmse")
+
 
 def gradient_energy(depth: np.ndarray, known: np.ndarray) -> float:
     """Sum of squared differences of neighbouring pixels, m², where both are known.
@@ -60,38 +62,27 @@ def detail(
     frames, rows = as_dataset(frames), []
     for name, depth, truth in zip(frames.names, maps, frames.ground_truths(), strict=True):
         if depth.shape != protocol.window.shape:
-            raise DepthClipError(
-                f"the map of {name} has shape {depth.shape}, the window {protocol.window.shape}"
-            )
+            shapes = f"{depth.shape}, the window {protocol.window.shape}"
+            raise DepthClipError(f"the map of {name} has shape {shapes}")
         rows.append(_row(depth, counted(truth, protocol), grid, protocol))
     return pd.DataFrame(rows, index=frames.names)
 
 
 def _row(depth: np.ndarray, truth: Truth, grid: tuple[int, int], protocol: Protocol) -> dict:
-    columns = (
-        "pearson",
-        "gradient_energy_ratio",
-        "rmse",
-        "grid_gradient_energy_ratio",
-        "grid_rmse",
-    )
     if not truth.n_valid:
-        return dict.fromkeys(columns, np.nan)
-    window, overlap = protocol.window, protocol.overlap
-    p = depth[overlap.top - window.top :, overlap.left - window.left :]
-    p = p[: truth.depth.shape[0], : truth.depth.shape[1]]
-    rows, across = overlap_interpolation(grid, protocol)
-    best = rows @ _best_cells(truth, grid, protocol) @ across.T
-    energy = gradient_energy(truth.depth, truth.valid_mask)
+        return dict.fromkeys(COLUMNS, np.nan)
+    known, shown = truth.valid_mask, depth[protocol.seen]
+    down, across = overlap_interpolation(grid, protocol)
+    energy = gradient_energy(truth.depth, known)
     values = []
-    for shown in (p, best):
-        error = (shown - truth.depth)[truth.valid_mask].astype(np.float64)
-        ratio = gradient_energy(shown, truth.valid_mask) / energy if energy else np.nan
+    for part in (shown, down @ _best_cells(truth, grid, protocol) @ across.T):
+        error = (part - truth.depth)[known].astype(np.float64)
+        ratio = gradient_energy(part, known) / energy if energy else np.nan
         values += [ratio, float(np.sqrt(np.mean(error**2)))]
-    x, y = p[truth.valid_mask].astype(np.float64), truth.depth[truth.valid_mask].astype(np.float64)
+    x, y = shown[known].astype(np.float64), truth.values.astype(np.float64)
     spread = x.std() * y.std()
     pearson = np.mean((x - x.mean()) * (y - y.mean())) / spread if spread > 1e-9 else np.nan
-    return dict(zip(columns, [float(pearson), *values], strict=True))
+    return dict(zip(COLUMNS, [float(pearson), *values], strict=True))
 
 
 def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.ndarray:
@@ -109,8 +100,5 @@ def _best_cells(truth: Truth, grid: tuple[int, int], protocol: Protocol) -> np.n
 @lru_cache(maxsize=4)
 def _pairs(h: int, w: int, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Products of every two columns of both interpolation matrices, (H, h·h) and (W, w·w)."""
-    down, across = (matrix.astype(np.float64) for matrix in overlap_interpolation((h, w), protocol))
-    return tuple(
-        (matrix[:, :, None] * matrix[:, None, :]).reshape(len(matrix), -1)
-        for matrix in (down, across)
-    )
+    both = (matrix.astype(np.float64) for matrix in overlap_interpolation((h, w), protocol))
+    return tuple((m[:, :, None] * m[:, None, :]).reshape(len(m), -1) for m in both)

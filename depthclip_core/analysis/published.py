@@ -19,16 +19,17 @@ def results() -> pd.DataFrame:
 
 def partitions() -> pd.DataFrame:
     """The class-dependent bins: rows (scene, bins), six metrics; scene "all" is all frames."""
-    tables = PUBLISHED["partitions"]
-    rows = {(scene, bins): row for scene, table in tables.items() for bins, row in table.items()}
-    index = pd.MultiIndex.from_tuples(rows, names=("scene", "bins"))
-    return pd.DataFrame(list(rows.values()), index, list(PUBLISHED_METRICS))
+    tables = PUBLISHED["partitions"].items()
+    return _by_scene({(scene, b): row for scene, table in tables for b, row in table.items()})
 
 
 def gains() -> pd.DataFrame:
     """The "best partition's gain" rows as printed: rows (scene, bins), six metrics."""
-    printed = PUBLISHED["gains"]
-    rows = {(scene, gain["partition"]): gain["printed"] for scene, gain in printed.items()}
+    gains = PUBLISHED["gains"].items()
+    return _by_scene({(scene, gain["partition"]): gain["printed"] for scene, gain in gains})
+
+
+def _by_scene(rows: dict[tuple[str, str], list[float]]) -> pd.DataFrame:
     index = pd.MultiIndex.from_tuples(rows, names=("scene", "bins"))
     return pd.DataFrame(list(rows.values()), index, list(PUBLISHED_METRICS))
 

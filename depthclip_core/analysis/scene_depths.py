@@ -17,6 +17,7 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.fitting import medians, word_histograms
 from depthclip_core.evaluation.pixels import counted
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
+from depthclip_core.evaluation.scoring import positions_of
 from depthclip_core.settings import TEMPERATURE
 
 STEP = 0.01  # metres, the histograms' resolution
@@ -35,7 +36,7 @@ def depth_histograms(
     rows = []
     for truth in ground_truths:
         known = counted(truth, protocol)
-        place = np.minimum((known.depth[known.valid_mask] / STEP).astype(np.int64), size - 1)
+        place = np.minimum((known.values / STEP).astype(np.int64), size - 1)
         shares = np.bincount(place, minlength=size).astype(np.float64)
         rows.append(shares / known.n_valid if known.n_valid else np.full(size, np.nan))
     return pd.DataFrame(rows, columns=pd.Index((np.arange(size) + 0.5) * STEP, name="depth (m)"))
@@ -62,12 +63,9 @@ def quantiles(shares: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
     """
     below, middles = shares.to_numpy().cumsum(axis=1), shares.columns.to_numpy()
     total = below[:, -1:]
-    known = np.isfinite(total[:, 0]) & (total[:, 0] > 0)
-    found = {
-        level: np.where(known, middles[(below >= level * total).argmax(axis=1)], np.nan)
-        for level in levels
-    }
-    return pd.DataFrame(found, index=shares.index)
+    found = {level: middles[(below >= level * total).argmax(axis=1)] for level in levels}
+    known = np.isfinite(total) & (total > 0)
+    return pd.DataFrame(found, index=shares.index).where(np.repeat(known, len(found), axis=1))
 
 
 def distances(shares: pd.DataFrame) -> pd.DataFrame:
@@ -102,15 +100,6 @@ def distances_by_chance(
     return pd.DataFrame(np.quantile(found, level, axis=0), index, index.rename(None))
 
 
-def positions_of(scenes: Sequence[str], scene: str) -> list[int]:
-    """The positions of a scene type's frames; an unknown type raises and names the known ones."""
-    found = [position for position, name in enumerate(scenes) if name == scene]
-    if not found:
-        there = ", ".join(sorted({str(name) for name in scenes}))
-        raise DepthClipError(f"no frame of scene {scene!r}; there are: {there}")
-    return found
-
-
 def typical_frame(histograms: pd.DataFrame, scenes: Sequence[str], scene: str) -> int:
     """The position of the frame whose median depth is nearest to its scene type's."""
     images = histograms.iloc[positions_of(scenes, scene)].dropna()
@@ -133,16 +122,15 @@ def wanted_bins(
     Rows: "all", then the scene types by name. similarities: (N, V, K, h, w), as stored. Pixels of a
     scene's images are pooled; a word without weight in a scene gets the scene's median.
     """
-    if len(frames) != len(similarities) or len(frames) != len(scenes):
-        raise DepthClipError(
-            f"{len(similarities)} responses and {len(scenes)} scenes for {len(frames)} frames"
-        )
+    if not len(frames) == len(similarities) == len(scenes):
+        given = f"{len(similarities)} responses and {len(scenes)} scenes"
+        raise DepthClipError(f"{given} for {len(frames)} frames")
     ground_truths = as_dataset(frames).ground_truths()
     histograms = word_histograms(ground_truths, {"words": similarities}, temperature, protocol)
     totals = dict.fromkeys(["all", *sorted(set(scenes))], 0.0)
     for scene, histogram in zip(scenes, histograms, strict=True):
-        totals["all"] = totals["all"] + histogram["words"]
-        totals[scene] = totals[scene] + histogram["words"]
+        for name in ("all", scene):
+            totals[name] = totals[name] + histogram["words"]
     rows = {scene: medians(total) for scene, total in totals.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(words)).rename_axis("scene")
 

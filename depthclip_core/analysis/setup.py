@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from depthclip_core import settings
 from depthclip_core.analysis.comparability import not_comparable, run_caption
 from depthclip_core.clip.encoders import Encoder, load_encoder
 from depthclip_core.clip.heads import resolve_head
@@ -17,14 +18,6 @@ from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.protocols import resolve_protocol
 from depthclip_core.method.similarities import logit_factor
-from depthclip_core.settings import (
-    BINS,
-    PROMPTS,
-    TEMPERATURE,
-    published_name,
-    resolve_bins,
-    resolve_prompts,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +54,9 @@ class Run:
     @property
     def not_comparable(self) -> list[str]:
         """Why these numbers may not stand beside the paper's; empty where they may."""
-        return not_comparable(
-            self.frames,
-            self.encoder,
-            self.head or "released",
-            prompts=self.words_name,
-            bins=self.bins_name,
-            temperature=self.temperature,
-            protocol=self.protocol,
-        )
+        own = {"prompts": self.words_name, "bins": self.bins_name}
+        own |= {"temperature": self.temperature, "protocol": self.protocol}
+        return not_comparable(self.frames, self.encoder, self.head or "released", **own)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -85,11 +72,10 @@ class Run:
         """
         if self.head is None:
             raise DepthClipError("this run has no head of its own: use collect_responses")
-        chosen = self.words if words is None else words
+        words = self.words if words is None else words
         frames = self.frames if frames is None else frames
-        return collect_responses(frames, self.encoder, chosen, [self.head], progress=False)[
-            self.head
-        ]
+        found = collect_responses(frames, self.encoder, words, [self.head], progress=False)
+        return found[self.head]
 
     def text_vectors(self, words: str | Sequence[str]) -> Tensor:
         """Text vectors (K, D) of K words, from the store; see `Encoder.text_vectors`."""
@@ -106,7 +92,7 @@ def open_run(
     head: str | None = None,
     prompts: str | Sequence[str] = "original",
     bins: str | Sequence[float] = "original",
-    temperature: float = TEMPERATURE,
+    temperature: float = settings.TEMPERATURE,
     protocol: str = "released",
     device: str | torch.device = "auto",
 ) -> Run:
@@ -118,23 +104,16 @@ def open_run(
     """
     if head is not None:
         resolve_head(head)
-    words = resolve_prompts(prompts)
-    depths = resolve_bins(bins, len(words))
+    words = settings.resolve_prompts(prompts)
+    depths = settings.resolve_bins(bins, len(words))
     logit_factor(temperature)
     resolve_protocol(protocol)
-    return Run(
-        dataset,
-        data or None,
-        _open(dataset, split, data),
-        load_encoder(encoder, weights or None, device),
-        head,
-        words,
-        published_name(words, PROMPTS),
-        depths,
-        published_name(depths, BINS),
-        temperature,
-        protocol,
-    )
+    frames = _open(dataset, split, data)
+    network = load_encoder(encoder, weights or None, device)
+    words_name = settings.published_name(words, settings.PROMPTS)
+    bins_name = settings.published_name(depths, settings.BINS)
+    named = (words, words_name, depths, bins_name)
+    return Run(dataset, data or None, frames, network, head, *named, temperature, protocol)
 
 
 def _open(dataset: str, split: str, data: str | Path | None) -> Dataset:

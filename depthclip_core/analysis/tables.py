@@ -5,6 +5,7 @@ verdict; only a run in the paper's own setting is judged (`comparability.not_com
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -53,20 +54,13 @@ def scene_means(sweep: Sweep, scenes: Sequence[str | None]) -> pd.DataFrame:
     for level in LEVELS[1:]:
         if (n := sweep.settings.get_level_values(level).nunique()) > 1:
             raise DepthClipError(f"the sweep has {n} {level}s: make a table of each")
-    kinds = sorted({scene for scene in scenes if scene is not None} - {ALL})
-    of_kind = {ALL: np.full(len(scenes), True)}
-    of_kind |= {kind: np.array([scene == kind for scene in scenes]) for kind in kinds}
     partitions = sweep.settings.get_level_values("bins")
     tables = {}
-    for kind, mask in of_kind.items():
-        part = Sweep(
-            sweep.settings,
-            [name for name, chosen in zip(sweep.frames, mask, strict=True) if chosen],
-            sweep.metrics,
-            sweep.values[:, mask],
-            sweep.n_pixels[:, mask],
-        )
-        tables[kind] = part.means().set_axis(partitions).drop(columns="n_empty")
+    for kind in (ALL, *sorted(set(scenes) - {None, ALL})):
+        own = [i for i, scene in enumerate(scenes) if kind in (ALL, scene)]
+        scored = {"values": sweep.values[:, own], "n_pixels": sweep.n_pixels[:, own]}
+        means = replace(sweep, frames=own, **scored).means()
+        tables[kind] = means.set_axis(partitions).drop(columns="n_empty")
     table = pd.concat(tables, names=["scene", "bins"])
     return table.assign(few=table["n_frames"] < FEW)
 
@@ -78,14 +72,9 @@ def best_partitions(table: pd.DataFrame) -> pd.DataFrame:
     has no number.
     """
     metrics = [metric for metric in table.columns if metric in METRICS]
-    # The signs make lower better everywhere.
-    signed = table[metrics] * [-METRICS[metric].sign for metric in metrics]
-    kinds = list(dict.fromkeys(table.index.get_level_values("scene")))
-    best = {
-        kind: {m: column.idxmin() if column.notna().any() else "–" for m, column in rows.items()}
-        for kind, rows in ((kind, signed.loc[kind]) for kind in kinds)
-    }
-    return pd.DataFrame.from_dict(best, orient="index").rename_axis("scene")
+    # The signs make higher better everywhere.
+    by_scene = (table[metrics] * [METRICS[m].sign for m in metrics]).groupby("scene", sort=False)
+    return by_scene.agg(lambda column: column.idxmax()[1] if column.notna().any() else "–")
 
 
 def gains(
@@ -97,8 +86,7 @@ def gains(
     type; else the paper's choice, class-dependent 3 for bathrooms and 4 for classrooms, whichever
     is best here. A scene type that the table lacks has NaN, and n_frames 0.
     """
-    if named is None:
-        named = dict(published.gains().index)
+    named = dict(published.gains().index) if named is None else named
     metrics = [metric for metric in table.columns if metric in METRICS]
     partitions = table.index.get_level_values("bins").unique()
     for bins in (*named.values(), baseline):
@@ -106,10 +94,7 @@ def gains(
             raise unknown_name("bins", bins, partitions)
     rows = pd.MultiIndex.from_tuples(named.items(), names=["scene", "bins"])
     of_baseline = pd.MultiIndex.from_tuples([(scene, baseline) for scene in named])
-    values = (
-        table.reindex(rows)[metrics].to_numpy() - table.reindex(of_baseline)[metrics].to_numpy()
-    )
-    result = pd.DataFrame(values, rows, metrics)
+    result = table[metrics].reindex(rows) - table[metrics].reindex(of_baseline).to_numpy()
     if "n_frames" in table:
         result["n_frames"] = table["n_frames"].reindex(rows, fill_value=0)
         result["few"] = result["n_frames"] < FEW
@@ -133,16 +118,9 @@ def intervals(
     rows = rows.dropna()
     bounds = np.full((2, rows.shape[1]), np.nan)
     if len(rows) > 1:
-        drawn = scipy.stats.bootstrap(
-            (rows.to_numpy(dtype=float),),
-            np.mean,
-            n_resamples=draws,
-            batch=100,
-            axis=0,
-            confidence_level=level,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        )
+        options = {"n_resamples": draws, "batch": 100, "confidence_level": level}
+        options |= {"method": "percentile", "rng": np.random.default_rng(seed)}
+        drawn = scipy.stats.bootstrap((rows.to_numpy(dtype=float),), np.mean, **options)
         bounds = np.stack(drawn.confidence_interval)
     return pd.DataFrame({"mean": rows.mean(), "low": bounds[0], "high": bounds[1]})
 
@@ -182,10 +160,8 @@ def lower_bounds(
         if not len(scores):
             raise DepthClipError("cannot compute a lower bound: no frame has a valid pixel")
         variance = ((scores[:, 0] - scores[:, 1]) ** 2).mean(0) / 2  # of one frame's draw
-        tables[reading] = pd.DataFrame(
-            {"ours": scores.mean((0, 1)), "spread": np.sqrt(variance / len(scores))},
-            list(PUBLISHED_METRICS),
-        )
+        columns = {"ours": scores.mean((0, 1)), "spread": np.sqrt(variance / len(scores))}
+        tables[reading] = pd.DataFrame(columns, list(PUBLISHED_METRICS))
     return pd.concat(tables, names=["reading", "metric"])
 
 
@@ -208,25 +184,23 @@ def ledger(
     rows = published.partitions()
     named = dict(published.gains().index) | {ALL: "original"}
     printed = published.gains().reindex(pd.MultiIndex.from_tuples(named.items()))
-    metrics = list(PUBLISHED_METRICS)
-    table_1 = published.results()[metrics].astype(float)
+    table_1 = published.results()[list(PUBLISHED_METRICS)].astype(float)
     whole = partitions.loc[[(ALL, "original")]]
-    all_prompts = prompts.reindex(published.prompts().index).assign(
-        n_frames=int(whole["n_frames"].iloc[0])
-    )
+    n_frames, chance = int(whole["n_frames"].iloc[0]), table_1.loc["lower bound"]
+    all_prompts = prompts.reindex(published.prompts().index).assign(n_frames=n_frames)
     parts = [
         _long("Table 1", table_1.loc[["DepthCLIP"]], whole),
-        *(
-            _of_chance(table_1.loc["lower bound"], bounds.loc[reading], reading, whole)
-            for reading in READINGS
-        ),
+        *(_of_chance(chance, bounds.loc[r], f"lower bound, per {r}", n_frames) for r in READINGS),
         _long("partitions", rows, partitions.reindex(rows.index)),
         _long("gains", printed, gains(partitions, named).reindex(printed.index), OF_A_GAIN),
         _long("prompts", published.prompts(), all_prompts),
     ]
     table = pd.concat(parts, ignore_index=True)
     table.insert(6, "difference", table["ours"] - table["published"])
-    return table.assign(verdict=_verdicts(table, bool(not_comparable)))
+    near = table["difference"].abs() <= table["tolerance"] + 1e-9
+    cases = [table["published"].isna(), ~np.isfinite(table["ours"]), near]
+    judged = np.select(cases, ["not printed", "not measured", "agrees"], "differs")
+    return table.assign(verdict=np.where(bool(not_comparable), "not comparable", judged))
 
 
 def _long(
@@ -236,34 +210,22 @@ def _long(
     names = [", ".join(name) if isinstance(name, tuple) else name for name in printed.index]
     metrics = list(PUBLISHED_METRICS)
     frames = ours["n_frames"].fillna(0).astype(int)
-    return pd.DataFrame(
-        {
-            "table": title,
-            "row": np.repeat(names, len(metrics)),
-            "metric": np.tile(metrics, len(names)),
-            "frames": np.repeat(frames.to_numpy(), len(metrics)),
-            "published": printed[metrics].to_numpy(dtype=float).ravel(),
-            "ours": ours[metrics].to_numpy(dtype=float).ravel(),
-            "tolerance": times * np.concatenate([tolerances(n) for n in frames]),
-        }
-    )
+    columns = {
+        "table": title,
+        "row": np.repeat(names, len(metrics)),
+        "metric": np.tile(metrics, len(names)),
+        "frames": np.repeat(frames.to_numpy(), len(metrics)),
+        "published": printed[metrics].to_numpy(dtype=float).ravel(),
+        "ours": ours[metrics].to_numpy(dtype=float).ravel(),
+        "tolerance": times * np.concatenate([tolerances(n) for n in frames]),
+    }
+    return pd.DataFrame(columns)
 
 
-def _of_chance(
-    printed: pd.Series, bounds: pd.DataFrame, reading: str, whole: pd.DataFrame
-) -> pd.DataFrame:
+def _of_chance(printed: pd.Series, bounds: pd.DataFrame, row: str, n_frames: int) -> pd.DataFrame:
     """The lower bound's row in one reading. It knows no network: its tolerance is of the draw,
     theirs of one and ours of the mean of two."""
-    row = f"lower bound, per {reading}"
-    ours = bounds["ours"].to_frame(row).T.assign(n_frames=whole["n_frames"].iloc[0])
+    ours = bounds["ours"].to_frame(row).T.assign(n_frames=n_frames)
     part = _long("Table 1", printed.to_frame(row).T, ours)
     spread = bounds["spread"].reindex(part["metric"]).to_numpy()
     return part.assign(tolerance=ROUNDING + SIGMAS * np.sqrt(1.5) * spread)
-
-
-def _verdicts(table: pd.DataFrame, never: bool) -> np.ndarray:
-    """A verdict for each row; "agrees" needs both numbers, within the tolerance."""
-    near = table["difference"].abs() <= table["tolerance"] + 1e-9
-    cases = [table["published"].isna(), ~np.isfinite(table["ours"]), near]
-    judged = np.select(cases, ["not printed", "not measured", "agrees"], "differs")
-    return np.where(never, "not comparable", judged)

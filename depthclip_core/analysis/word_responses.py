@@ -37,23 +37,15 @@ def cell_depths(
     if statistic not in ("median", "mean"):
         raise DepthClipError(f"statistic is 'median' or 'mean', not {statistic!r}")
     protocol = resolve_protocol(protocol)
-    window, overlap = protocol.window, protocol.overlap
-    # The cell of each pixel of the window, then of those pixels that have both.
-    row = np.arange(window.shape[0]) * grid[0] // window.shape[0]
-    column = np.arange(window.shape[1]) * grid[1] // window.shape[1]
-    cell = row[:, None] * grid[1] + column
-    n_cells = grid[0] * grid[1]
+    # The cell of each pixel of the window.
+    row, column = (np.arange(n) * g // n for n, g in zip(protocol.window.shape, grid, strict=True))
+    cell, n_cells = row[:, None] * grid[1] + column, grid[0] * grid[1]
     enough = least * np.bincount(cell.ravel(), minlength=n_cells)
-    rows, columns = overlap.slices
-    inside = cell[
-        rows.start - window.top : rows.stop - window.top,
-        columns.start - window.left : columns.stop - window.left,
-    ]
     of_cells = scipy.ndimage.median if statistic == "median" else scipy.ndimage.mean
     out = []
     for truth in ground_truths:
         known = counted(truth, protocol)
-        depth, label = known.depth[known.valid_mask].astype(np.float64), inside[known.valid_mask]
+        depth, label = known.values.astype(np.float64), cell[protocol.seen][known.valid_mask]
         counts = np.bincount(label, minlength=n_cells)
         depths = np.full(n_cells, np.nan)
         use = np.flatnonzero((counts > 0) & (counts >= enough))
@@ -77,10 +69,8 @@ def mean_weights(
 def checked_cell(row: int, column: int, grid: tuple[int, int]) -> tuple[int, int]:
     """(row, column) of a cell, counted from 0; `DepthClipError` if it is outside the grid."""
     if not (0 <= row < grid[0] and 0 <= column < grid[1]):
-        raise DepthClipError(
-            f"no cell ({row}, {column}): the grid has rows 0 to {grid[0] - 1} "
-            f"and columns 0 to {grid[1] - 1}"
-        )
+        there = f"rows 0 to {grid[0] - 1} and columns 0 to {grid[1] - 1}"
+        raise DepthClipError(f"no cell ({row}, {column}): the grid has {there}")
     return row, column
 
 
@@ -107,10 +97,7 @@ def depth_labels(edges: Sequence[float] = EDGES) -> list[str]:
 
 
 def counts_by_depth(
-    weights: np.ndarray,
-    depths: np.ndarray,
-    words: Sequence[str],
-    edges: Sequence[float] = EDGES,
+    weights: np.ndarray, depths: np.ndarray, words: Sequence[str], edges: Sequence[float] = EDGES
 ) -> pd.DataFrame:
     """How many cells each word wins (K rows) at each true depth (intervals between edges, metres).
 
@@ -118,15 +105,11 @@ def counts_by_depth(
     """
     _checked(weights, depths, words)
     interval, won = _intervals(depths, edges), winners(weights)
-    counts = [
-        np.bincount(interval[(won == k) & (interval >= 0)], minlength=len(edges) - 1)
-        for k in range(len(words))
-    ]
-    return pd.DataFrame(
-        counts,
-        pd.Index(words, name="winning word"),
-        pd.Index(depth_labels(edges), name="true depth (m)"),
-    )
+    known = interval >= 0
+    counts = np.zeros((len(words), len(edges) - 1), dtype=np.int64)
+    np.add.at(counts, (won[known], interval[known]), 1)
+    columns = pd.Index(depth_labels(edges), name="true depth (m)")
+    return pd.DataFrame(counts, pd.Index(words, name="winning word"), columns)
 
 
 def response_curves(
@@ -185,15 +168,11 @@ def rank_correlation(
     single = np.array([_spearman([pair]) for pair in pairs])
     told = np.isfinite(single)
     again = _redraws(told.sum(), draws, seed) @ single[told] / max(1, told.sum())
-    cells = [len(d) for _, d in pairs]
+    mean, again = (single[told].mean(), again) if told.any() else (np.nan, [np.nan])
+    cells = np.array([len(d) for _, d in pairs], dtype=int)
     rows = {
-        "all cells": [together, *_ends(drawn), sum(cells), len(pairs)],
-        "within an image": [
-            single[told].mean() if told.any() else np.nan,
-            *_ends(again if told.any() else [np.nan]),
-            sum(c for c, t in zip(cells, told, strict=True) if t),
-            int(told.sum()),
-        ],
+        "all cells": [together, *_ends(drawn), cells.sum(), len(pairs)],
+        "within an image": [mean, *_ends(again), cells[told].sum(), told.sum()],
     }
     columns = ["spearman", "low", "high", "cells", "images"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -210,11 +189,9 @@ def _spearman(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    values = np.asarray(values, dtype=float)
     if not np.isfinite(values).any():
         return np.nan, np.nan
-    low, high = np.nanquantile(values, INTERVAL)
-    return float(low), float(high)
+    return tuple(np.nanquantile(values, INTERVAL))
 
 
 def _redraws(n_images: int, draws: int, seed: int) -> np.ndarray:
@@ -238,16 +215,14 @@ def _check_finite(what: str, values: np.ndarray) -> None:
 
 def _check_known(depths: np.ndarray) -> None:
     if np.isinf(depths).any() or (depths < 0).any():
-        raise DepthClipError(
-            "depths of cells are infinite or negative: mark unknown depth with NaN"
-        )
+        fault = "infinite or negative: mark unknown depth with NaN"
+        raise DepthClipError(f"depths of cells are {fault}")
 
 
 def _checked(weights: np.ndarray, depths: np.ndarray, words: Sequence[str]) -> None:
     n, k, *grid = weights.shape
     if depths.shape != (n, *grid) or k != len(words):
-        raise DepthClipError(
-            f"weights {weights.shape} do not fit depths {depths.shape} and {len(words)} words"
-        )
+        others = f"depths {depths.shape} and {len(words)} words"
+        raise DepthClipError(f"weights {weights.shape} do not fit {others}")
     _check_finite("weights", weights)
     _check_known(depths)

@@ -7,13 +7,7 @@ import pandas as pd
 import torch
 
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.evaluation.metrics import (
-    METRICS,
-    checked_depth,
-    evaluate,
-    finished,
-    terms_of,
-)
+from depthclip_core.evaluation.metrics import METRICS, checked_depth, evaluate, finished, terms_of
 from depthclip_core.evaluation.protocols import Protocol, cells_of, resolve_protocol
 from depthclip_core.method.depth import upsample
 from depthclip_core.settings import MAX_DEPTH
@@ -72,8 +66,8 @@ def lower_bound(
             "without alignment only): leave out drawn=False"
         )
     if len(closed) == len(METRICS):
-        truth = checked_depth("ground truth", ground_truth, {protocol.frame})
-        return _expected(truth, protocol, closed)
+        ground_truth = checked_depth("ground truth", ground_truth, {protocol.frame})
+        return _expected(ground_truth, protocol, closed)
     depth = random_depth(len(ground_truth), reading, seed=seed, grid=grid, protocol=protocol)
     rows = evaluate(depth, ground_truth, protocol)
     return rows.assign(**_expected(ground_truth, protocol, closed)[closed])
@@ -107,13 +101,10 @@ def best_constants(
     g, shares = _counted_depths(protocol)[seen], shares[:, seen].T
     # The values of a term, candidates × depths, in blocks that stay in the processor's cache.
     blocks = np.array_split(candidates[:, None], -(-candidates.size // CANDIDATES))
-    means = {
-        term: np.concatenate([term.of(block, g) @ shares for block in blocks])
-        for term in terms_of(METRICS)
-    }
+    terms = terms_of(METRICS)
+    means = {t: np.concatenate([t.of(block, g) @ shares for block in blocks]) for t in terms}
     mean = {name: values.mean(1) for name, values in finished(METRICS, means).items()}
-    best = {name: (METRICS[name].sign * values).argmax() for name, values in mean.items()}
-    return pd.Series({name: candidates[index] for name, index in best.items()})
+    return pd.Series({n: candidates[(METRICS[n].sign * m).argmax()] for n, m in mean.items()})
 
 
 def _counted_depths(protocol: Protocol) -> np.ndarray:
@@ -121,36 +112,27 @@ def _counted_depths(protocol: Protocol) -> np.ndarray:
     return np.arange(1, round(protocol.max_depth * 1000)) / 1000
 
 
+def _valid(truth: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """The depths of a frame's n pixels that count, (n,) metres."""
+    part = truth[protocol.overlap.slices]
+    return part[protocol.valid_depth_mask(part)]
+
+
 def _shares(truth: np.ndarray, protocol: Protocol) -> np.ndarray | None:
     """The share of a frame's valid pixels at each counted depth; None without valid pixels."""
     (truth,) = checked_depth("ground truth", [truth], {protocol.frame})
-    mask = protocol.valid_mask(truth, np.full(truth.shape, protocol.max_depth))
-    mask &= _inside(protocol.window, truth.shape)
-    if not mask.any():
-        return None
-    n = len(_counted_depths(protocol))
-    millimetres = np.rint(truth[mask] * 1000).astype(int).clip(1, n)
-    return np.bincount(millimetres - 1, minlength=n) / mask.sum()
+    g, n = _valid(truth, protocol), len(_counted_depths(protocol))
+    millimetres = np.rint(g * 1000).astype(int).clip(1, n)
+    return np.bincount(millimetres - 1, minlength=n) / g.size if g.size else None
 
 
 def _expected(ground_truth: np.ndarray, protocol: Protocol, metrics: list[str]) -> pd.DataFrame:
     """Closed-form scores of per-pixel noise, a row per frame."""
-    rows = []
-    inside = _inside(protocol.window, protocol.frame)
+    rows, terms = [], terms_of(metrics)
     # A draw below the near limit is no prediction and does not count.
     limits = protocol.min_depth, protocol.max_depth
     for truth in ground_truth:
-        mask = protocol.valid_mask(truth, np.full(protocol.frame, protocol.max_depth)) & inside
-        g = truth[mask].astype(np.float64)
-        means = {
-            term: term.mean_of_noise(g, *limits).mean() if g.size else np.nan
-            for term in terms_of(metrics)
-        }
+        g = _valid(truth, protocol).astype(np.float64)
+        means = {t: t.mean_of_noise(g, *limits).mean() if g.size else np.nan for t in terms}
         rows.append(finished(metrics, means) | {"n_pixels": g.size})
     return pd.DataFrame(rows, columns=[*metrics, "n_pixels"])
-
-
-def _inside(window, shape: tuple[int, int]) -> np.ndarray:
-    mask = np.zeros(shape, dtype=bool)
-    mask[window.slices] = True
-    return mask

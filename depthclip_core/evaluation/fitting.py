@@ -10,22 +10,13 @@ import numpy as np
 from torch import Tensor
 
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.evaluation.pixels import (
-    Truth,
-    cell_weights,
-    checked_similarities,
-    counted,
-    overlap_interpolation,
-    paired,
-    pixel_maps,
-)
+from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.evaluation.quadratic import error_forms
 from depthclip_core.settings import TEMPERATURE
 
 METHODS = ("median", "least-squares")
 STEP = 0.001  # metres, the resolution of the medians
-NOTHING = "bins cannot be fitted: no frame has a valid pixel"
 
 
 def fit_bins(
@@ -45,12 +36,9 @@ def fit_bins(
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    if method == "median":
-        return fit_medians(ground_truths, {"words": similarities}, temperature, protocol)["words"]
-    forms = error_forms(ground_truths, similarities, temperature, protocol)
-    if not forms.count.any():
-        raise DepthClipError(NOTHING)
-    return forms.least_squares()
+    if method == "least-squares":
+        return error_forms(ground_truths, similarities, temperature, protocol).least_squares()
+    return fit_medians(ground_truths, {"words": similarities}, temperature, protocol)["words"]
 
 
 def fit_medians(
@@ -81,28 +69,26 @@ def word_histograms(
     Sums of the word's weight over pixels, float64; arguments as in `fit_medians`.
     """
     protocol = resolve_protocol(protocol)
-    similarities = {name: checked_similarities(each) for name, each in similarities.items()}
-    kinds = {(len(s), tuple(s.shape[-2:])) for s in similarities.values()}
+    similarities = {name: pixels.checked_similarities(each) for name, each in similarities.items()}
+    kinds = {(len(s), *s.shape[-2:]) for s in similarities.values()}
     if len(kinds) != 1:
         raise DepthClipError("give similarities of the same frames and grid for every name")
-    ((n_frames, _),) = kinds
-    for position, truth in paired(ground_truths, n_frames):
-        pixels = counted(truth, protocol)
-        yield {
-            name: _histogram(
-                cell_weights(each[position], temperature, protocol.flip), pixels, protocol
-            )
-            for name, each in similarities.items()
-        }
+    ((n_frames, *_),) = kinds
+    for position, truth in pixels.paired(ground_truths, n_frames):
+        known, found = pixels.counted(truth, protocol), {}
+        for name, each in similarities.items():
+            cells = pixels.cell_weights(each[position], temperature, protocol.flip)
+            found[name] = _histogram(cells, known, protocol)
+        yield found
 
 
-def _histogram(cells: np.ndarray, truth: Truth, protocol: Protocol) -> np.ndarray:
+def _histogram(cells: np.ndarray, truth: pixels.Truth, protocol: Protocol) -> np.ndarray:
     """Sums of the weights of cells (K, h, w), upsampled, over the pixels of each depth: (K, D)."""
     from depthclip_core.evaluation.kernel import add_to_histogram  # it takes time to import
 
-    across = overlap_interpolation(cells.shape[1:], protocol)[1].astype(np.float64)
+    across = pixels.overlap_interpolation(cells.shape[1:], protocol)[1].astype(np.float64)
     columns = np.ascontiguousarray((cells @ across.T).transpose(1, 2, 0))  # (h, W, K)
-    maps = pixel_maps(cells, protocol)
+    maps = pixels.pixel_maps(cells, protocol)
     histogram = np.zeros((round(protocol.max_depth / STEP), len(cells)))
     add_to_histogram(columns, maps.between, maps.shares, truth.depth, STEP, histogram)
     return histogram.T
@@ -114,7 +100,7 @@ def medians(histogram: np.ndarray | None) -> tuple[float, ...]:
     histogram: (K, D), sums of `word_histograms`; `DepthClipError` if it is empty or not finite.
     """
     if histogram is None or not histogram.any():
-        raise DepthClipError(NOTHING)
+        raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
     if not np.isfinite(histogram).all():
         raise DepthClipError("bins cannot be fitted: a histogram holds NaN or infinite values")
     silent = histogram.sum(1) < 1e-9

@@ -10,7 +10,7 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import finished, terms_of
 from depthclip_core.evaluation.pixels import PixelMaps, Truth, moments
 from depthclip_core.evaluation.protocols import Protocol, least_squares_scale_shift
-from depthclip_core.evaluation.terms import Term
+from depthclip_core.evaluation.terms import ABS_LOG10, SQUARE_LOG, WITHIN, Term
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,9 @@ def _scales_and_shifts(
     if alignment is None or not truth.n_valid:
         return none + 1, none
     if alignment == "median":
-        pixels = maps.rows(0, maps.shape[1])[:, truth.valid_mask]
+        pixels = maps.pixels[:, truth.valid_mask]
         middles = [np.median(part @ pixels) for part in coefficients.astype(np.float32)]
-        return np.median(truth.depth[truth.valid_mask]) / np.array(middles), none
+        return np.median(truth.values) / np.array(middles), none
     n, mean_g = truth.n_valid, truth.depth.sum(dtype=np.float64) / truth.n_valid
     total, gram, product = (moment / n for moment in moments(maps, truth))
     mean_p = coefficients @ total
@@ -67,14 +67,9 @@ def _scales_and_shifts(
 
 def scores(predictions: Predictions, metrics: Sequence[str], device: str = "cpu") -> np.ndarray:
     """Metrics of each prediction, float64 (P, M); NaN without valid pixels."""
-    if not predictions.truth.n_valid:
+    n, terms = predictions.truth.n_valid, terms_of(metrics)
+    if not n:
         return np.full((len(predictions), len(metrics)), np.nan)
-    means = _means(predictions, terms_of(metrics), device)
-    return np.stack(list(finished(metrics, means).values()), axis=1)
-
-
-def _means(predictions: Predictions, terms: Sequence[Term], device: str) -> dict[Term, np.ndarray]:
-    """Mean of each term over the valid pixels, (P,): fused where that is written, else plain."""
     # Both take time to import, and few programs need both.
     if device.startswith("cpu"):
         sums = _cpu_sums(predictions, terms)
@@ -82,10 +77,10 @@ def _means(predictions: Predictions, terms: Sequence[Term], device: str) -> dict
         from depthclip_core.evaluation.gpu import fused_sums
 
         sums = fused_sums(predictions, terms, device)
-    n = predictions.truth.n_valid
     means = {term: total / n for term, total in sums.items()}
-    plain = [term for term in terms if term not in means]
-    return means | (_plain_means(predictions, plain) if plain else {})
+    if plain := [term for term in terms if term not in means]:
+        means |= _plain_means(predictions, plain)
+    return np.stack(list(finished(metrics, means).values()), axis=1)
 
 
 def _cpu_sums(predictions: Predictions, terms: Sequence[Term]) -> dict[Term, np.ndarray]:
@@ -93,41 +88,34 @@ def _cpu_sums(predictions: Predictions, terms: Sequence[Term]) -> dict[Term, np.
     from depthclip_core.evaluation import kernel
 
     maps, truth, (near, far) = predictions.maps, predictions.truth, predictions.limits
-    totals = np.empty((len(predictions), len(kernel.SUMMED)))
-    square_logs = np.empty(len(predictions))
-    steps = (maps.between, maps.shares)
-    columns = np.ascontiguousarray(maps.columns)
+    n, n_terms = len(predictions), len(kernel.SUMMED)
+    totals, square_logs = np.empty((n, n_terms)), np.empty(n)
+    pixels, columns = (maps.between, maps.shares, truth.depth), np.ascontiguousarray(maps.columns)
     # A product of ratios must stay within the range of float32.
     group = min(kernel.GROUP, max(2, int(37 / math.log10(far / near)) // 2 * 2))
     fused = [term for term in terms if term in kernel.FUSED]
-    for start in range(0, len(predictions) if fused else 0, kernel.AT_ONCE):
+    for start in range(0, n if fused else 0, kernel.AT_ONCE):
         part = slice(start, start + kernel.AT_ONCE)
         coefficients, shift = predictions.coefficients[part], predictions.shift[part]
         cells = kernel.combined(coefficients, columns, shift)
         if any(term in kernel.SUMMED for term in fused):
-            kernel.term_sums(
-                cells, columns, coefficients, shift, *steps, truth.depth,
-                near, far, group, totals[part],
-            )  # fmt: skip
-        if kernel.SQUARE_LOG in fused:
-            kernel.square_log_sums(cells, *steps, truth.depth, near, far, square_logs[part])
-    sums = dict(zip(kernel.SUMMED, totals.T, strict=True)) | {kernel.SQUARE_LOG: square_logs}
-    for term in kernel.WITHIN:  # a pixel that does not count was counted as near
+            words = (cells, columns, coefficients, shift)
+            kernel.term_sums(*words, *pixels, near, far, group, totals[part])
+        if SQUARE_LOG in fused:
+            kernel.square_log_sums(cells, *pixels, near, far, square_logs[part])
+    sums = dict(zip(kernel.SUMMED, totals.T, strict=True)) | {SQUARE_LOG: square_logs}
+    for term in WITHIN:  # a pixel that does not count was counted as near
         sums[term] -= truth.depth.size - truth.n_valid
-    sums[kernel.ABS_LOG10] /= math.log(10)
+    sums[ABS_LOG10] /= math.log(10)
     return {term: sums[term] for term in fused}
 
 
 def _plain_means(predictions: Predictions, terms: Sequence[Term]) -> dict[Term, np.ndarray]:
     """Means (P,) of any terms, by their own expressions, one prediction after the other."""
-    maps, truth = predictions.maps, predictions.truth
-    pixels = maps.rows(0, maps.shape[1])[:, truth.valid_mask]
-    g = truth.depth[truth.valid_mask].astype(np.float64)
-    means = np.empty((len(terms), len(predictions)))
-    for index, (part, shift) in enumerate(
-        zip(predictions.coefficients, predictions.shift, strict=True)
-    ):
+    truth, means = predictions.truth, []
+    pixels, g = predictions.maps.pixels[:, truth.valid_mask], truth.values.astype(np.float64)
+    for part, shift in zip(predictions.coefficients, predictions.shift, strict=True):
         depth = (part.astype(np.float32) @ pixels).astype(np.float64) + shift
         p = np.clip(depth, *predictions.limits)
-        means[:, index] = [term.of(p, g).mean() for term in terms]
-    return dict(zip(terms, means, strict=True))
+        means.append([term.of(p, g).mean() for term in terms])
+    return dict(zip(terms, np.array(means).T, strict=True))

@@ -13,10 +13,9 @@ BLOCK = 1 << 25  # values at once: about 1 GB with what is computed from them
 
 # Functions of q = prediction ÷ truth, of log q and d = q − 1 in float64, and of the truth g.
 FUSED = {
-    **{
-        term: lambda q, log, d, g, limit=1.25**power: torch.maximum(q, 1 / q) < limit
-        for power, term in enumerate(t.WITHIN, 1)
-    },
+    t.WITHIN[0]: lambda q, log, d, g: torch.maximum(q, 1 / q) < 1.25,
+    t.WITHIN[1]: lambda q, log, d, g: torch.maximum(q, 1 / q) < 1.25**2,
+    t.WITHIN[2]: lambda q, log, d, g: torch.maximum(q, 1 / q) < 1.25**3,
     t.ABS_REL: lambda q, log, d, g: d.abs(),
     t.SQ_REL: lambda q, log, d, g: d**2 * g,
     t.ABS_ERROR: lambda q, log, d, g: d.abs() * g,
@@ -31,15 +30,13 @@ def fused_sums(
     predictions: Predictions, terms: Sequence[t.Term], device: str
 ) -> dict[t.Term, np.ndarray]:
     """Sums (P,) of those of the terms that are in `FUSED`, over the valid pixels."""
-    maps, truth = predictions.maps, predictions.truth
-    valid = truth.valid_mask
+    truth = predictions.truth
 
     def there(array: np.ndarray) -> torch.Tensor:
         # float64 for the product: in float32 a GPU may be set to round it to TF32, of 10 bits.
         return torch.from_numpy(array).to(device=device, dtype=torch.float64)
 
-    g = there(truth.depth[valid])
-    maps = there(maps.rows(0, maps.shape[1])[:, valid])
+    g, maps = there(truth.values), there(predictions.maps.pixels[:, truth.valid_mask])
     maps = torch.cat([maps, torch.ones_like(g)[None]]) / g
     coefficients = there(np.column_stack([predictions.coefficients, predictions.shift]))
     low, high = (limit / g for limit in predictions.limits)

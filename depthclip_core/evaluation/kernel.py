@@ -14,16 +14,7 @@ import math
 import numpy as np
 from numba import njit
 
-from depthclip_core.evaluation.terms import (
-    ABS_ERROR,
-    ABS_LOG10,
-    ABS_REL,
-    LOG,
-    SQ_REL,
-    SQUARE_ERROR,
-    SQUARE_LOG,
-    WITHIN,
-)
+from depthclip_core.evaluation import terms as t
 
 BAND = 48  # rows of pixels, few enough to stay in the processor's cache for all predictions
 AT_ONCE = 64  # predictions that go through the bands together
@@ -32,17 +23,14 @@ TIE = np.float32(1e-6)  # float32 may err on a ratio that is so near to a thresh
 FACTORS = (1.25, 1.25**2, 1.25**3)
 F1, F2, F3 = (np.float32(factor) for factor in FACTORS)
 ZERO, ONE = np.float32(0), np.float32(1)
-FRACTION, EXPONENT_OF_ONE = (
-    np.int32(0x7FFFFF),
-    np.int32(0x3F800000),
-)  # bits of a float32; those of 1.0
+FRACTION, EXPONENT_OF_ONE = np.int32(0x7FFFFF), np.int32(0x3F800000)  # bits of a float32; of 1.0
 LN2 = math.log(2)
 LN2_32 = np.float32(LN2)
 ROOT_OF_HALF = np.sqrt(np.float32(0.5)).view(np.int32)
 C1, C3, C5, C7, C9 = (np.float32(2 / n) for n in (1, 3, 5, 7, 9))
 
-SUMMED = (*WITHIN, ABS_REL, ABS_ERROR, SQ_REL, SQUARE_ERROR, ABS_LOG10, LOG)
-FUSED = frozenset({*SUMMED, SQUARE_LOG})
+SUMMED = (*t.WITHIN, t.ABS_REL, t.ABS_ERROR, t.SQ_REL, t.SQUARE_ERROR, t.ABS_LOG10, t.LOG)
+FUSED = frozenset({*SUMMED, t.SQUARE_LOG})
 
 
 def compiled(signature: str):
@@ -81,12 +69,8 @@ def _tie(r, s):
 )
 def _add_rows(cells, between, shares, depth, inverse, near, far, sums, counts, products):
     """Add two rows of pixels to sums (4, W), counts (4, W) of near and tied, products (2, W)."""
-    a1, b1, a2, b2 = (
-        cells[between[0, 0]],
-        cells[between[0, 1]],
-        cells[between[1, 0]],
-        cells[between[1, 1]],
-    )
+    a1, b1 = cells[between[0, 0]], cells[between[0, 1]]
+    a2, b2 = cells[between[1, 0]], cells[between[1, 1]]
     u1, v1, u2, v2 = shares[0, 0], shares[0, 1], shares[1, 0], shares[1, 1]
     g1, g2, i1, i2 = depth[0], depth[1], inverse[0], inverse[1]
     rel, error, rel_square, square = sums[0], sums[1], sums[2], sums[3]

@@ -12,13 +12,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.evaluation import terms
+from depthclip_core.evaluation import terms as t
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol, scale_and_shift
 from depthclip_core.evaluation.terms import Term
-
-
-def _identity(mean):
-    return mean
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Metric:
     name: str
     label: str
     terms: tuple[Term, ...]
-    finish: Callable = _identity
+    finish: Callable = lambda mean: mean
     unit: str = ""
     higher_is_better: bool = False
 
@@ -55,7 +51,26 @@ class Metric:
         return 1 if self.higher_is_better else -1
 
 
-METRICS: dict[str, Metric] = {}
+def _spread(log, square_log):
+    """100 · standard deviation: the scale-invariant log error in KITTI's and BTS's units."""
+    return 100 * np.sqrt(np.maximum(square_log - log**2, 0))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("delta1", "δ < 1.25", t.WITHIN[:1], higher_is_better=True),
+        Metric("delta2", "δ < 1.25²", t.WITHIN[1:2], higher_is_better=True),
+        Metric("delta3", "δ < 1.25³", t.WITHIN[2:], higher_is_better=True),
+        Metric("abs_rel", "rel", (t.ABS_REL,)),
+        Metric("log10", "log10", (t.ABS_LOG10,)),
+        Metric("rmse", "rmse", (t.SQUARE_ERROR,), np.sqrt, "m"),
+        Metric("mae", "mae", (t.ABS_ERROR,), unit="m"),
+        Metric("sq_rel", "sq rel", (t.SQ_REL,), unit="m"),
+        Metric("rmse_log", "rmse log", (t.SQUARE_LOG,), np.sqrt),
+        Metric("silog", "silog", (t.LOG, t.SQUARE_LOG), _spread),
+    )
+}
 
 
 def register(metric: Metric) -> Metric:
@@ -71,26 +86,6 @@ def resolve_metric(name: str) -> Metric:
     if name not in METRICS:
         raise unknown_name("metric", name, METRICS)
     return METRICS[name]
-
-
-def _spread(log, square_log):
-    """100 · standard deviation: the scale-invariant log error in KITTI's and BTS's units."""
-    return 100 * np.sqrt(np.maximum(square_log - log**2, 0))
-
-
-for _metric in (
-    Metric("delta1", "δ < 1.25", terms.WITHIN[:1], higher_is_better=True),
-    Metric("delta2", "δ < 1.25²", terms.WITHIN[1:2], higher_is_better=True),
-    Metric("delta3", "δ < 1.25³", terms.WITHIN[2:], higher_is_better=True),
-    Metric("abs_rel", "rel", (terms.ABS_REL,)),
-    Metric("log10", "log10", (terms.ABS_LOG10,)),
-    Metric("rmse", "rmse", (terms.SQUARE_ERROR,), np.sqrt, "m"),
-    Metric("mae", "mae", (terms.ABS_ERROR,), unit="m"),
-    Metric("sq_rel", "sq rel", (terms.SQ_REL,), unit="m"),
-    Metric("rmse_log", "rmse log", (terms.SQUARE_LOG,), np.sqrt),
-    Metric("silog", "silog", (terms.LOG, terms.SQUARE_LOG), _spread),
-):
-    register(_metric)
 
 
 def evaluate(
@@ -114,11 +109,15 @@ def evaluate(
     ground_truth = checked_depth("ground truth", ground_truth, {protocol.frame})
     if len(depth) != len(ground_truth):
         raise DepthClipError(f"{len(depth)} predictions for {len(ground_truth)} ground truths")
-    if names is not None and len(names) != len(depth):
+    names = range(len(depth)) if names is None else list(names)
+    if len(names) != len(depth):
         raise DepthClipError(f"{len(names)} names for {len(depth)} predictions")
-    rows = [_score(*pair, protocol) for pair in zip(depth, ground_truth, strict=True)]
-    columns = [*METRICS, "n_pixels"]
-    return pd.DataFrame(rows, index=None if names is None else list(names), columns=columns)
+    rows, terms = [], terms_of(METRICS)
+    for pair in zip(depth, ground_truth, strict=True):
+        p, g = _valid_pixels(*pair, protocol)
+        means = {term: term.of(p, g).mean() if p.size else np.nan for term in terms}
+        rows.append(finished(METRICS, means) | {"n_pixels": p.size})
+    return pd.DataFrame(rows, names, [*METRICS, "n_pixels"])
 
 
 def summarise(rows: pd.DataFrame) -> pd.Series:
@@ -129,8 +128,8 @@ def summarise(rows: pd.DataFrame) -> pd.Series:
     """
     scored = rows[rows["n_pixels"] > 0]
     means = scored[[name for name in METRICS if name in rows]].mean(skipna=False)
-    counts = {"n_frames": len(scored), "n_empty": len(rows) - len(scored)}
-    return pd.concat([means, pd.Series(counts)])
+    counts = pd.Series({"n_frames": len(scored), "n_empty": len(rows) - len(scored)})
+    return pd.concat([means, counts])
 
 
 def pooled_correlation(
@@ -152,18 +151,7 @@ def pooled_correlation(
             step = pixels.mean(1) - mean
             moments += np.cov(pixels, bias=True) * m + np.outer(step, step) * n * m / (n + m)
             n, mean = n + m, mean + step * m / (n + m)
-    if not n:
-        return float("nan")
-    return float(moments[0, 1] / np.sqrt(moments[0, 0] * moments[1, 1]))
-
-
-def _score(depth: np.ndarray, ground_truth: np.ndarray, protocol: Protocol) -> dict[str, float]:
-    """All metrics of one frame."""
-    p, g = _valid_pixels(depth, ground_truth, protocol)
-    if not p.size:
-        return dict.fromkeys(METRICS, np.nan) | {"n_pixels": 0}
-    means = {term: term.of(p, g).mean() for term in terms_of(METRICS)}
-    return finished(METRICS, means) | {"n_pixels": p.size}
+    return float(moments[0, 1] / np.sqrt(moments[0, 0] * moments[1, 1])) if n else float("nan")
 
 
 def terms_of(names: Iterable[str]) -> list[Term]:
@@ -173,8 +161,7 @@ def terms_of(names: Iterable[str]) -> list[Term]:
 
 def finished(names: Iterable[str], means: Mapping[Term, ArrayLike]) -> dict[str, ArrayLike]:
     """The named metrics, from the mean of each of their terms: numbers or arrays."""
-    chosen = ((name, METRICS[name]) for name in names)
-    return {name: metric.finish(*(means[t] for t in metric.terms)) for name, metric in chosen}
+    return {n: METRICS[n].finish(*(means[term] for term in METRICS[n].terms)) for n in names}
 
 
 def _valid_pixels(
@@ -190,8 +177,7 @@ def _valid_pixels(
     if p.size and protocol.align:
         scale, shift = scale_and_shift(p, g, protocol.align)
         p = scale * p + shift
-    clamp = (protocol.min_depth, protocol.max_depth)
-    return np.clip(p, *clamp), np.clip(g, *clamp)
+    return tuple(np.clip(m, protocol.min_depth, protocol.max_depth) for m in (p, g))
 
 
 def checked_depth(what: str, array: object, shapes: set[tuple[int, int]]) -> np.ndarray:

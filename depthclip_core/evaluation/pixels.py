@@ -7,7 +7,7 @@ because a rectangle is faster to traverse than a list.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -23,15 +23,23 @@ TINY = 1e-30  # weights below do not affect a depth
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Ground truth at the H × W pixels of a protocol's overlap.
-
-    depth: float32 metres, 0 where a pixel does not count. valid_mask: which pixels count. n_valid:
-    how many do.
-    """
+    """Ground truth (H, W) of a protocol's overlap: float32 metres, 0 where none counts."""
 
     depth: np.ndarray
-    valid_mask: np.ndarray
-    n_valid: int
+
+    @cached_property
+    def valid_mask(self) -> np.ndarray:
+        """Which pixels count, (H, W)."""
+        return self.depth > 0
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """The depths of the n_valid pixels that count, (n_valid,)."""
+        return self.depth[self.valid_mask]
+
+    @property
+    def n_valid(self) -> int:
+        return self.values.size
 
 
 def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
@@ -50,34 +58,26 @@ def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
         )
     part = truth[protocol.overlap.slices]
     valid = protocol.valid_depth_mask(part)
-    depth = np.multiply(part, valid, dtype=np.float32, casting="same_kind", order="C")
-    return Truth(depth, valid, int(np.count_nonzero(valid)))
+    return Truth(np.multiply(part, valid, dtype=np.float32, casting="same_kind", order="C"))
 
 
 def paired(ground_truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, np.ndarray]]:
     """Ground truths with their positions; `DepthClipError` unless there are exactly n_frames."""
+    wrong = f"similarities of {n_frames} frames for {{}} ground truths: run collect_responses again"
     position = -1
     for position, truth in enumerate(ground_truths):
         if position >= n_frames:
-            raise DepthClipError(
-                f"similarities of {n_frames} frames for more ground truths: "
-                "run collect_responses again"
-            )
+            raise DepthClipError(wrong.format("more"))
         yield position, truth
     if position + 1 < n_frames:
-        raise DepthClipError(
-            f"similarities of {n_frames} frames for {position + 1} ground truths: "
-            "run collect_responses again"
-        )
+        raise DepthClipError(wrong.format(position + 1))
 
 
 def checked_similarities(similarities: Tensor) -> Tensor:
     """The same similarities; `DepthClipError` unless (N, V, K, h, w), V = 1 or 2, and finite."""
     if similarities.ndim != 5 or similarities.shape[1] not in (1, 2):
-        raise DepthClipError(
-            "similarities must be of shape (N, V, K, h, w) with V = 1 or 2 views, "
-            f"got {tuple(similarities.shape)}"
-        )
+        wanted = "of shape (N, V, K, h, w) with V = 1 or 2 views"
+        raise DepthClipError(f"similarities must be {wanted}, got {tuple(similarities.shape)}")
     # The sum is ten times faster to test, but may overflow although every value is finite.
     if not similarities.sum().isfinite():
         finite = similarities.isfinite().flatten(1).all(1)
@@ -107,16 +107,10 @@ def interpolation(n_cells: int, n_pixels: int) -> np.ndarray:
     return upsample(torch.eye(n_cells)[:, :, None], (n_pixels, 1))[:, :, 0].numpy().T.copy()
 
 
-def overlap_interpolation(
-    grid: tuple[int, int], protocol: Protocol
-) -> tuple[np.ndarray, np.ndarray]:
+def overlap_interpolation(grid: tuple[int, int], protocol: Protocol) -> list[np.ndarray]:
     """Matrices (H, h) and (W, w) of the upsampling, at the pixels of a `Truth`."""
-    window, overlap = protocol.window, protocol.overlap
-    down, across = (interpolation(*n) for n in zip(grid, window.shape, strict=True))
-    return (
-        down[overlap.top - window.top : overlap.bottom - window.top],
-        across[overlap.left - window.left : overlap.right - window.left],
-    )
+    sizes = zip(grid, protocol.window.shape, protocol.seen, strict=True)
+    return [interpolation(cells, pixels)[seen] for cells, pixels, seen in sizes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,15 +126,10 @@ class PixelMaps:
     shares: np.ndarray
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(B, H, W)."""
-        return len(self.columns), len(self.between), self.columns.shape[2]
-
-    def rows(self, top: int, bottom: int) -> np.ndarray:
-        """Rows top:bottom of all maps, float32 (B, bottom − top, W)."""
-        between, shares = self.between[top:bottom], self.shares[top:bottom, :, None]
-        above, below = (self.columns[:, between[:, k]] for k in (0, 1))
-        return above * shares[:, 0] + below * shares[:, 1]
+    def pixels(self) -> np.ndarray:
+        """All pixels of the maps, float32 (B, H, W)."""
+        above, below = (self.columns[:, self.between[:, k]] for k in (0, 1))
+        return above * self.shares[:, :1] + below * self.shares[:, 1:]
 
 
 def pixel_maps(cells: np.ndarray, protocol: Protocol) -> PixelMaps:

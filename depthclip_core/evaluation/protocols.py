@@ -15,13 +15,7 @@ import numpy as np
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.nyu import EIGEN_CROP, FRAME_SHAPE
 from depthclip_core.errors import unknown_name
-from depthclip_core.settings import (
-    MAX_DEPTH,
-    MIN_DEPTH,
-    RELEASED_WINDOW,
-    Window,
-    network_window,
-)
+from depthclip_core.settings import MAX_DEPTH, MIN_DEPTH, RELEASED_WINDOW, Window, network_window
 
 ALIGNMENTS = ("median", "least-squares")
 FLAT = 1e-6  # a smaller spread, relative to the mean, is float32 rounding
@@ -31,14 +25,12 @@ FLAT = 1e-6  # a smaller spread, relative to the mean, is float32 rounding
 class Protocol:
     """Metric depth scored per image. Depths in metres.
 
-    frame: shape of the ground truth. window: where a prediction of that shape is placed.
-    region: rows and columns that count. min_depth, max_depth: open range of valid ground truth,
-    and the range both sides are clamped to.
-    align: how a prediction is fitted to each frame's ground truth over the pixels that count: None,
-    "median" (scaled so that the medians agree) or "least-squares" (scaled and shifted). Pixels are
-    selected before, predictions clamped after.
-    flip: whether predictions of the image and its mirror image are averaged. That is up to the
-    predictor: `metrics.evaluate` takes maps as they are.
+    frame: shape of the ground truth. window: where a prediction of that shape is placed. region:
+    rows and columns that count. min_depth, max_depth: open range of valid ground truth, and the
+    range both sides are clamped to. align: how a prediction is fitted to each frame's ground truth
+    over the pixels that count, and before it is clamped: None, "median" (scaled so that the medians
+    agree) or "least-squares" (scaled and shifted). flip: whether the predictor averages predictions
+    of the image and its mirror image; `metrics.evaluate` takes maps as they are.
     """
 
     frame: tuple[int, int]
@@ -50,7 +42,7 @@ class Protocol:
     flip: bool = True
 
     def __post_init__(self) -> None:
-        if self.align is not None and self.align not in ALIGNMENTS:
+        if self.align not in (None, *ALIGNMENTS):
             raise unknown_name("alignment", self.align, ALIGNMENTS)
 
     @property
@@ -60,6 +52,12 @@ class Protocol:
         top, left = max(region.top, window.top), max(region.left, window.left)
         bottom, right = min(region.bottom, window.bottom), min(region.right, window.right)
         return Window(top, max(top, bottom), left, max(left, right))
+
+    @property
+    def seen(self) -> tuple[slice, slice]:
+        """The rows and columns of the overlap, counted from the window's corner."""
+        part, (top, left) = self.overlap, (self.window.top, self.window.left)
+        return slice(part.top - top, part.bottom - top), slice(part.left - left, part.right - left)
 
     def valid_depth_mask(self, ground_truth: np.ndarray) -> np.ndarray:
         """Mask of valid ground truth depths, of any shape.
@@ -89,9 +87,7 @@ def scale_and_shift(p: np.ndarray, g: np.ndarray, align: str | None) -> tuple[fl
     return float(scale), float(shift)
 
 
-def least_squares_scale_shift(
-    mean_p, mean_g, variance, covariance
-) -> tuple[np.ndarray, np.ndarray]:
+def least_squares_scale_shift(mean_p, mean_g, variance, covariance) -> tuple:
     """Scale and shift of least squares from moments of p and g: scalars or arrays of one shape.
 
     A constant prediction, up to rounding, becomes the mean of the truth.
@@ -106,9 +102,7 @@ _nyu = Protocol(FRAME_SHAPE, RELEASED_WINDOW, EIGEN_CROP, MIN_DEPTH, MAX_DEPTH)
 PROTOCOLS = MappingProxyType(
     {
         # DepthCLIP's evaluation, which it took from ASTransformer.
-        "released": Protocol(
-            FRAME_SHAPE, RELEASED_WINDOW, Window(45, 471, 46, 601), MIN_DEPTH, MAX_DEPTH
-        ),
+        "released": replace(_nyu, region=Window(45, 471, 46, 601)),
         "bts": replace(_nyu, flip=False),
         "adabins": _nyu,  # ZoeDepth's and metric Depth Anything's too
         "marigold": replace(_nyu, align="least-squares", flip=False),
@@ -137,14 +131,10 @@ def protocol_for(frames: Sequence[Frame], protocol: str | Protocol) -> Protocol:
     like_nyu = (dataset.frame_shape, dataset.crop) == (found.frame, found.window)
     if protocol is found or like_nyu or not (dataset.frame_shape and dataset.depth_cap):
         return found
-    shape = dataset.frame_shape
-    return replace(
-        found,
-        frame=shape,
-        window=network_window(shape, dataset.crop),
-        region=dataset.evaluation_crop or network_window(shape),
-        max_depth=dataset.depth_cap,
-    )
+    shape, far = dataset.frame_shape, dataset.depth_cap
+    region = dataset.evaluation_crop or network_window(shape)
+    window = network_window(shape, dataset.crop)
+    return replace(found, frame=shape, window=window, region=region, max_depth=far)
 
 
 def cells_of(protocol: str | Protocol) -> tuple[int, int]:

@@ -13,14 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.pixels import (
-    cell_weights,
-    checked_similarities,
-    counted,
-    moments,
-    paired,
-    pixel_maps,
-)
+from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.settings import TEMPERATURE
 
@@ -73,29 +66,21 @@ class ErrorForms:
         some = self.count > 0
         first, second = np.triu_indices(bins.shape[1])
         # Each product of two different bins occurs twice in the form.
-        coefficients = np.column_stack(
-            [
-                self.gram[some][:, first, second] * np.where(first == second, 1, 2),
-                -2 * self.product[some],
-                self.square[some],
-            ]
-        )
+        gram = self.gram[some][:, first, second] * np.where(first == second, 1, 2)
+        coefficients = np.column_stack([gram, -2 * self.product[some], self.square[some]])
         coefficients /= self.count[some, None]
         monomials = np.column_stack([bins[:, first] * bins[:, second], bins, np.ones(len(bins))])
         return np.maximum(monomials @ coefficients.T, 0)
 
     def _checked(self, bins: np.ndarray) -> np.ndarray:
         bins = np.asarray(bins, dtype=np.float64)
-        if bins.ndim != 2 or not bins.size or bins.shape[1] != self.product.shape[1]:
-            raise DepthClipError(
-                f"partitions must be of shape (P, {self.product.shape[1]}), got {bins.shape}"
-            )
+        n_words = self.product.shape[1]
+        if bins.ndim != 2 or not bins.size or bins.shape[1] != n_words:
+            raise DepthClipError(f"partitions must be of shape (P, {n_words}), got {bins.shape}")
         near, far = self.limits
         if not (bins.min() > near and bins.max() <= far):
-            raise DepthClipError(
-                f"bins must lie in ({near}, {far}] m, where nothing is clamped: "
-                "use sweep.sweep for others"
-            )
+            where = f"({near}, {far}] m, where nothing is clamped"
+            raise DepthClipError(f"bins must lie in {where}: use sweep.sweep for others")
         if not self.count.any():
             raise DepthClipError("cannot compute RMSE: no frame has a valid pixel")
         return bins
@@ -113,19 +98,16 @@ def error_forms(
     """
     protocol = resolve_protocol(protocol)
     if protocol.align:
-        raise DepthClipError(
-            "the error under a protocol that aligns is not a quadratic form: use sweep.sweep"
-        )
-    similarities = checked_similarities(similarities)
+        raise DepthClipError("an aligned error is not a quadratic form: use sweep.sweep")
+    similarities = pixels.checked_similarities(similarities)
     n_frames, _, n_words = similarities.shape[:3]
     gram, product = np.zeros((n_frames, n_words, n_words)), np.zeros((n_frames, n_words))
     square, count = np.zeros(n_frames), np.zeros(n_frames, dtype=np.int64)
-    for position, truth in paired(ground_truths, n_frames):
-        pixels = counted(truth, protocol)
-        maps = pixel_maps(
-            cell_weights(similarities[position], temperature, protocol.flip), protocol
-        )
-        _, gram[position], product[position] = moments(maps, pixels)
-        square[position] = np.square(pixels.depth, dtype=np.float64).sum()
-        count[position] = pixels.n_valid
+    for position, truth in pixels.paired(ground_truths, n_frames):
+        known = pixels.counted(truth, protocol)
+        cells = pixels.cell_weights(similarities[position], temperature, protocol.flip)
+        maps = pixels.pixel_maps(cells, protocol)
+        _, gram[position], product[position] = pixels.moments(maps, known)
+        square[position] = np.square(known.depth, dtype=np.float64).sum()
+        count[position] = known.n_valid
     return ErrorForms(gram, product, square, count, (protocol.min_depth, protocol.max_depth))

@@ -5,6 +5,7 @@ integers are in units of 1/scale metres. Zero, negative and NaN mean "no predict
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.nyu import EIGEN_CROP
@@ -28,6 +29,7 @@ DEEPEST = 100.0  # metres: deeper values must be in another unit
 SHOWN = 5  # how many wrong names an error lists
 
 
+@dataclass(frozen=True, eq=False)
 class SavedPredictions(Sequence):
     """Depth maps in the order of `names`, float32 metres, 0 where there is no prediction.
 
@@ -35,30 +37,32 @@ class SavedPredictions(Sequence):
     `open_predictions`, which makes these.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        readers: dict[str, Callable[[], np.ndarray]],
-        protocol: Protocol,
-        scale: float,
-        covers: str,
-    ):
-        self.path, self.names = path, list(readers)
-        self._readers, self._protocol, self._scale, self._covers = readers, protocol, scale, covers
+    path: Path
+    readers: dict[str, Callable[[], np.ndarray]]
+    protocol: Protocol
+    scale: float
+    covers: str
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.readers)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.readers)
 
     def __getitem__(self, position: int) -> np.ndarray:
         name = self.names[position]
         label = f"{self.path.name}: the depth map of {name!r}"
-        metres = _metres(self._readers[name](), self._scale, label)
-        covered = _covered(metres.shape, self._protocol, self._covers, label)
-        if covered == "region":
-            whole = np.zeros(self._protocol.frame, np.float32)
-            whole[EIGEN_CROP.slices] = _resized(metres, EIGEN_CROP.shape)
-            return whole
-        return _resized(metres, _shapes(self._protocol)[covered])
+        metres = _metres(self.readers[name](), self.scale, label)
+        shapes = (self.protocol.frame, self.protocol.window.shape, EIGEN_CROP.shape)
+        shapes = dict(zip(COVERS, shapes, strict=True))
+        covered = self.covers or _nearest_aspect(metres.shape, shapes, label)
+        depth = _resized(metres, shapes[covered])
+        if covered != "region":
+            return depth
+        whole = np.zeros(self.protocol.frame, np.float32)
+        whole[EIGEN_CROP.slices] = depth
+        return whole
 
 
 def open_predictions(
@@ -85,12 +89,9 @@ def open_predictions(
         raise unknown_name("cover of the saved maps", covers, COVERS)
     if not 0 < scale < float("inf"):
         raise DepthClipError(f"scale is stored units per metre, such as 1000 or 256, not {scale}")
-    if path.is_dir():
-        found = _in_folder(path)
-    elif path.is_file():
-        found = _in_hdf5(path)
-    else:
+    if not path.exists():
         raise DepthClipError(f"no saved predictions at {path}: give a folder or an HDF5 file")
+    found = _in_folder(path) if path.is_dir() else _in_hdf5(path)
     _check_names(path, list(found), list(names))
     readers = {name: found[name] for name in names}
     return SavedPredictions(path, readers, resolve_protocol(protocol), scale, covers)
@@ -108,27 +109,19 @@ def score_saved(
     if len(frames) != len(maps):
         raise DepthClipError(f"{len(maps)} depth maps for {len(frames)} frames")
     frames = as_dataset(frames)
-    names = frames.names
-    ground_truths = frames.ground_truths()
-    triples = zip(names, maps, ground_truths, strict=True)
     protocol, rows = protocol_for(frames, protocol), []
-    for name, depth, truth in triples:
+    for name, depth, truth in zip(frames.names, maps, frames.ground_truths(), strict=True):
         row = evaluate(depth[None], truth[None], protocol, [name])
         wanted = np.count_nonzero(protocol.valid_depth_mask(truth[protocol.region.slices]))
         if wanted and not row["n_pixels"].iloc[0]:
-            raise DepthClipError(
-                f"the depth map of {name!r} predicts none of the {wanted} pixels that count"
-            )
+            fault = f"predicts none of the {wanted} pixels that count"
+            raise DepthClipError(f"the depth map of {name!r} {fault}")
         rows.append(row.assign(coverage=row["n_pixels"] / wanted if wanted else np.nan))
     return pd.concat(rows).assign(scene=frames.scenes)
 
 
 def save_predictions(
-    folder: str | Path,
-    names: Sequence[str],
-    maps: Iterable[np.ndarray],
-    *,
-    overwrite: bool = False,
+    folder: str | Path, names: Sequence[str], maps: Iterable[np.ndarray], *, overwrite: bool = False
 ) -> list[Path]:
     """Write folder/NAME.npy, float32 metres, for each name and its depth map (H, W).
 
@@ -157,19 +150,16 @@ def save_predictions(
 
 def _in_folder(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
     """A reader for each depth map of a folder, by name; other files are ignored."""
-    found, files = {}, {}
+    found = {}
     for file in sorted(folder.iterdir()):
-        read = {".npy": _read_npy, ".png": _read_png}.get(file.suffix.lower())
-        if read is None or file.name.startswith("."):
+        if file.suffix.lower() not in (".npy", ".png") or file.name.startswith("."):
             continue
-        if file.stem in found:
-            raise DepthClipError(
-                f"{folder} has {files[file.stem]} and {file.name}: leave one of them"
-            )
-        found[file.stem], files[file.stem] = partial(read, file), file.name
+        if other := found.get(file.stem):
+            raise DepthClipError(f"{folder} has {other.name} and {file.name}: leave one of them")
+        found[file.stem] = file
     if not found:
         raise DepthClipError(f"no depth maps (.npy or 16-bit .png) in {folder}")
-    return found
+    return {name: partial(_from_file, file) for name, file in found.items()}
 
 
 def _in_hdf5(path: Path) -> dict[str, Callable[[], np.ndarray]]:
@@ -186,10 +176,8 @@ def _in_hdf5(path: Path) -> dict[str, Callable[[], np.ndarray]]:
         return {name: partial(_from_hdf5, path, item) for name, item in datasets.items()}
     stacks = {name: item for name, item in datasets.items() if item.ndim == 3}
     if len(stacks) != 1:
-        raise DepthClipError(
-            f"{path} has `names` and {len(stacks)} datasets (N, H, W): one is wanted, got "
-            f"{', '.join(stacks) or 'none'}"
-        )
+        fault = f"one dataset (N, H, W) is wanted beside `names`, got {', '.join(stacks) or 'none'}"
+        raise DepthClipError(f"{path} has {len(stacks)} datasets: {fault}")
     (stack,) = stacks.values()
     names = [n.decode() if isinstance(n, bytes) else str(n) for n in datasets["names"][:].ravel()]
     if len(names) != len(stack) or len(set(names)) != len(names):
@@ -207,24 +195,18 @@ def _from_hdf5(path: Path, item: h5py.Dataset, index: int | tuple = ()) -> np.nd
         raise DepthClipError(f"{path} is damaged at {item.name}: {error}") from error
 
 
-def _read_npy(file: Path) -> np.ndarray:
+def _from_file(file: Path) -> np.ndarray:
+    """The array of a .npy file, or of a grey .png of 16 bits."""
     try:
-        return np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DepthClipError(f"cannot read {file} as an array: {error}") from error
-
-
-def _read_png(file: Path) -> np.ndarray:
-    try:
+        if file.suffix.lower() == ".npy":
+            return np.load(file, allow_pickle=False)
         with Image.open(file) as image:
-            if not image.mode.startswith("I"):
-                raise DepthClipError(
-                    f"{file} is a picture of mode {image.mode}: depth is saved as grey PNG of "
-                    "16 bits"
-                )
-            return np.asarray(image).astype(np.uint16)
-    except (UnidentifiedImageError, OSError) as error:
-        raise DepthClipError(f"cannot read {file} as a PNG: {error}") from error
+            mode, pixels = image.mode, np.asarray(image)
+    except (ValueError, OSError, EOFError) as error:
+        raise DepthClipError(f"cannot read {file}: {error}") from error
+    if not mode.startswith("I"):
+        raise DepthClipError(f"{file} is a picture of mode {mode}: depth is grey PNG of 16 bits")
+    return pixels.astype(np.uint16)
 
 
 def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
@@ -238,11 +220,10 @@ def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
         for what, names in (("missing", missing), ("of no frame", extra))
         if names
     ]
-    bare = {name.lstrip("0") for name in missing} & {name.lstrip("0") for name in extra}
-    hint = ". They differ in leading zeros: rename them" if bare else ""
-    raise DepthClipError(
-        f"{path} has {len(found)} depth maps for {len(wanted)} frames; {'; '.join(parts)}{hint}"
-    )
+    if {name.lstrip("0") for name in missing} & {name.lstrip("0") for name in extra}:
+        parts[-1] += ". They differ in leading zeros: rename them"
+    fault = f"{len(found)} depth maps for {len(wanted)} frames; {'; '.join(parts)}"
+    raise DepthClipError(f"{path} has {fault}")
 
 
 def _metres(values: np.ndarray, scale: float, label: str) -> np.ndarray:
@@ -252,9 +233,8 @@ def _metres(values: np.ndarray, scale: float, label: str) -> np.ndarray:
     if values.dtype == np.uint16:
         return (values / scale).astype(np.float32)
     if values.dtype.kind != "f":
-        raise DepthClipError(
-            f"{label} must be floating-point metres or 16-bit integers, got {values.dtype}"
-        )
+        fault = f"floating-point metres or 16-bit integers, got {values.dtype}"
+        raise DepthClipError(f"{label} must be {fault}")
     if np.isinf(values).any():
         raise DepthClipError(f"{label} holds infinite depths: mark missing depth with 0 or NaN")
     if (deepest := np.nanmax(values, initial=0)) > DEEPEST:
@@ -265,25 +245,16 @@ def _metres(values: np.ndarray, scale: float, label: str) -> np.ndarray:
     return np.where(values > 0, values, 0).astype(np.float32)
 
 
-def _shapes(protocol: Protocol) -> dict[str, tuple[int, int]]:
-    """The shape of each thing that a map may cover."""
-    shapes = (protocol.frame, protocol.window.shape, EIGEN_CROP.shape)
-    return dict(zip(COVERS, shapes, strict=True))
-
-
-def _covered(shape: tuple[int, int], protocol: Protocol, covers: str, label: str) -> str:
-    """What a map covers: as given, or decided by its aspect."""
-    if covers:
-        return covers
+def _nearest_aspect(shape: tuple[int, int], shapes: dict[str, tuple], label: str) -> str:
+    """What a map of this shape covers, decided by its aspect."""
     # By how many pixels the sides miss the aspect: less than one is rounding.
-    shapes = _shapes(protocol)
     off = {what: abs(shape[0] * w - shape[1] * h) / max(h, w) for what, (h, w) in shapes.items()}
     nearest = min(off, key=off.get)
     if off[nearest] >= 1:
-        of = ", ".join(f"{what} {h} × {w}" for what, (h, w) in shapes.items())
+        known = ", ".join(f"{what} {h} × {w}" for what, (h, w) in shapes.items())
         raise DepthClipError(
-            f"{label} has {shape[0]} × {shape[1]} pixels, the aspect of none that is known ({of}): "
-            "say which of them it covers"
+            f"{label} has {shape[0]} × {shape[1]} pixels, the aspect of none that is known "
+            f"({known}): say which of them it covers"
         )
     return nearest
 

@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor
 
 from depthclip_core.datasets import Dataset, Frame, as_dataset
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.fitting import fit_bins
 from depthclip_core.evaluation.metrics import METRICS, evaluate, pooled_correlation
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
@@ -29,10 +29,8 @@ def predictions(
     It is averaged with that of the mirror image if the protocol says so and there are two views.
     """
     protocol = resolve_protocol(protocol)
-    shape = protocol.window.shape
-    similarities = similarities if protocol.flip else similarities[:, :1]
-    for part in similarities.split(BATCH):
-        yield from depth_maps(part, bins, shape, temperature)
+    for part in similarities[:, : 1 + protocol.flip].split(BATCH):
+        yield from depth_maps(part, bins, protocol.window.shape, temperature)
 
 
 def score(
@@ -49,16 +47,9 @@ def score(
     frames, protocol = _checked(frames, len(similarities), protocol)
     names, ground_truths = frames.names, frames.ground_truths()
     if min(bins) > protocol.min_depth:
-        everything = sweep(
-            ground_truths,
-            similarities,
-            [bins],
-            [temperature],
-            [protocol],
-            names=names,
-            metrics=[*METRICS],
-        )
-        rows = everything.rows()
+        settings = ([bins], [temperature], [protocol])
+        found = sweep(ground_truths, similarities, *settings, names=names, metrics=[*METRICS])
+        rows = found.rows()
     else:  # which pixels count depends on the prediction
         maps = predictions(similarities, bins, temperature, protocol)
         pairs = zip(names, maps, ground_truths, strict=True)
@@ -91,16 +82,21 @@ def fit(
     return fit_bins(frames.ground_truths(), similarities, method, temperature, protocol)
 
 
+def positions_of(scenes: Sequence[str | None], scene: str) -> list[int]:
+    """The positions of a scene type's frames; an unknown type raises and names the known ones."""
+    if scene not in scenes:
+        raise unknown_name("scene", scene, sorted({str(name) for name in scenes}))
+    return [position for position, name in enumerate(scenes) if name == scene]
+
+
 def _checked(
     frames: Sequence[Frame], n_similarities: int, protocol: str | Protocol
 ) -> tuple[Dataset, Protocol]:
     """The frames and their protocol, if there are similarities for each frame of its window."""
     frames, found = as_dataset(frames), protocol_for(frames, protocol)
     if len(frames) != n_similarities:
-        raise DepthClipError(
-            f"similarities of {n_similarities} frames for {len(frames)} frames: "
-            "re-run collect_responses"
-        )
+        numbers = f"{n_similarities} frames for {len(frames)} frames"
+        raise DepthClipError(f"similarities of {numbers}: re-run collect_responses")
     if len(frames) and (window := found.window) != frames[0].window:
         frames.ground_truth(0)  # photographs raise their own error: they have no depth
         raise DepthClipError(

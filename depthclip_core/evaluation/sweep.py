@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -17,16 +18,9 @@ from tqdm.auto import tqdm
 
 from depthclip_core.devices import resolve_device
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.frame_scores import align, scores
 from depthclip_core.evaluation.metrics import resolve_metric
-from depthclip_core.evaluation.pixels import (
-    Truth,
-    cell_weights,
-    checked_similarities,
-    counted,
-    paired,
-    pixel_maps,
-)
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.method.similarities import logit_factor
 from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE
@@ -108,7 +102,7 @@ def sweep(
     which is in hundredths, unless its ratios hardly differ). A pixel whose ratio is within 1e-6 of
     a threshold of delta may fall on either side of it if rounding moved the prediction.
     """
-    similarities = checked_similarities(similarities).cpu()
+    similarities = pixels.checked_similarities(similarities).cpu()
     n_frames, _, n_words = similarities.shape[:3]
     labels, partitions = _partitions(bins, n_words)
     if names is not None and len(names) != n_frames:
@@ -122,14 +116,12 @@ def sweep(
         logit_factor(temperature)
     resolved = [resolve_protocol(protocol) for protocol in protocols]
     for protocol in resolved:
-        if partitions.min() <= protocol.min_depth:
-            raise DepthClipError(
-                f"a bin of {partitions.min()} m does not exceed {protocol.min_depth} m, the least "
-                "prediction that counts: use scoring.score"
-            )
+        if (least := partitions.min()) <= protocol.min_depth:
+            limit = f"{protocol.min_depth} m, the least prediction that counts"
+            raise DepthClipError(f"a bin of {least} m does not exceed {limit}: use scoring.score")
     # Protocols that count the same pixels of the same prediction are scored once.
-    two_views = similarities.shape[1] == 2
-    seen = [replace(p, region=p.overlap, flip=p.flip and two_views) for p in resolved]
+    flips = similarities.shape[1] == 2
+    seen = [replace(p, region=p.overlap, flip=p.flip and flips) for p in resolved]
     plan = [(float(t), protocol) for t in temperatures for protocol in seen]
     distinct = list(dict.fromkeys(plan))
     order = [distinct.index(setting) for setting in plan]
@@ -142,9 +134,8 @@ def sweep(
         values, counts = _score_frame(truth, views, partitions, distinct, metrics, device)
         return values[order], counts[order]
 
-    results = _in_threads(
-        one_frame, paired(ground_truths, n_frames), threads if device.startswith("cpu") else 1
-    )
+    threads = threads if device.startswith("cpu") else 1
+    results = _in_threads(one_frame, pixels.paired(ground_truths, n_frames), threads)
     shape = (len(plan), len(partitions), n_frames, len(metrics))
     values, counts = np.empty(shape), np.empty((len(plan), n_frames), dtype=np.int64)
     bar = tqdm(results, "scoring", n_frames, unit="frame", disable=not progress)
@@ -163,26 +154,23 @@ def sweep(
 
 def _partitions(bins: object, n_words: int) -> tuple[list, np.ndarray]:
     """Names of the partitions and their bins, float64 (P, K), checked."""
-    named = isinstance(bins, Mapping)
-    labels = list(bins) if named else list(range(len(bins)))
+    if not isinstance(bins, Mapping):
+        bins = dict(enumerate(bins))
     try:
-        partitions = np.array(list(bins.values()) if named else bins, dtype=np.float64)
+        partitions = np.array(list(bins.values()), dtype=np.float64)
     except (TypeError, ValueError):
-        raise DepthClipError(
-            "partitions must be numbers in metres, the same number in each"
-        ) from None
+        fault = "partitions must be numbers in metres, the same number in each"
+        raise DepthClipError(fault) from None
     if partitions.ndim != 2 or not partitions.size or partitions.shape[1] != n_words:
         raise DepthClipError(
             f"partitions of shape {partitions.shape} for {n_words} words: "
             "give one or more, each with one bin per word"
         )
-    good = (np.isfinite(partitions) & (partitions > 0)).all(axis=1)
-    if not good.all():
-        bad = int(good.argmin())
-        raise DepthClipError(
-            f"bins must be positive, finite metres: partition {labels[bad]!r} is {partitions[bad]}"
-        )
-    return labels, partitions
+    for name, depths in zip(bins, partitions, strict=True):
+        if not (np.isfinite(depths) & (depths > 0)).all():
+            fault = f"partition {name!r} is {depths}"
+            raise DepthClipError(f"bins must be positive, finite metres: {fault}")
+    return list(bins), partitions
 
 
 def _in_threads(work: Callable, items: Iterable[tuple], threads: int) -> Iterator:
@@ -217,22 +205,19 @@ def _score_frame(
     alike: dict[tuple[float, Protocol], list[int]] = {}  # settings that differ only in alignment
     for index, (temperature, protocol) in enumerate(settings):
         alike.setdefault((temperature, replace(protocol, align=None)), []).append(index)
-    counted_truths: dict[Protocol, Truth] = {}
+    pixels_of = cache(partial(pixels.counted, truth))
     for (temperature, protocol), indices in alike.items():
-        where = replace(protocol, flip=True)
-        if where not in counted_truths:
-            counted_truths[where] = counted(truth, protocol)
-        pixels = counted_truths[where]
-        counts[indices] = pixels.n_valid
-        if not pixels.n_valid:
+        known = pixels_of(replace(protocol, flip=True))
+        counts[indices] = known.n_valid
+        if not known.n_valid:
             continue
-        cells = cell_weights(views, temperature, protocol.flip)
+        cells = pixels.cell_weights(views, temperature, protocol.flip)
         coefficients = partitions
         if len(partitions) < len(cells):  # fewer maps of depth than of weights
             cells = np.tensordot(partitions.astype(np.float32), cells, 1)
             coefficients = np.eye(len(partitions))
-        maps = pixel_maps(cells, protocol)
+        maps = pixels.pixel_maps(cells, protocol)
         for index in indices:
-            predictions = align(maps, coefficients, pixels, settings[index][1])
+            predictions = align(maps, coefficients, known, settings[index][1])
             values[index] = scores(predictions, metrics, device)
     return values, counts

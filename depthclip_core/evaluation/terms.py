@@ -36,12 +36,14 @@ def within(factor: float) -> Term:
     return Term(of, mean_of_noise)
 
 
-def _mean_error(g: np.ndarray, a: float, b: float) -> np.ndarray:
-    return ((g - a) ** 2 + (b - g) ** 2) / 2 / (b - a)
+def _mean_power(n: int) -> Callable:
+    """The mean of |p − g|ⁿ over p uniform in (a, b)."""
+    return lambda g, a, b: ((g - a) ** (n + 1) + (b - g) ** (n + 1)) / (n + 1) / (b - a)
 
 
-def _mean_square(g: np.ndarray, a: float, b: float) -> np.ndarray:
-    return ((b - g) ** 3 + (g - a) ** 3) / 3 / (b - a)
+def _integral_mean(integral: Callable) -> Callable:
+    """The mean over p uniform in (a, b) of a term, from its antiderivative in p."""
+    return lambda g, a, b: (integral(b, g) - integral(a, g)) / (b - a)
 
 
 def _log_integral(p: np.ndarray | float, g: np.ndarray) -> np.ndarray:
@@ -55,24 +57,17 @@ def _log_square_integral(p: float, g: np.ndarray) -> np.ndarray:
     return p * (log**2 - 2 * log + 2)
 
 
-def _mean_log(g: np.ndarray, a: float, b: float) -> np.ndarray:
-    return (_log_integral(b, g) - _log_integral(a, g)) / (b - a)
-
-
 def _mean_abs_log10(g: np.ndarray, a: float, b: float) -> np.ndarray:
     ends = _log_integral(a, g) + _log_integral(b, g)
     return (ends - 2 * _log_integral(g, g)) / np.log(10) / (b - a)
 
 
-def _mean_log_square(g: np.ndarray, a: float, b: float) -> np.ndarray:
-    return (_log_square_integral(b, g) - _log_square_integral(a, g)) / (b - a)
-
-
+_mean_error, _mean_square = _mean_power(1), _mean_power(2)
 WITHIN = tuple(within(1.25**power) for power in (1, 2, 3))
 ABS_REL = Term(lambda p, g: np.abs(p - g) / g, lambda g, a, b: _mean_error(g, a, b) / g)
 SQ_REL = Term(lambda p, g: (p - g) ** 2 / g, lambda g, a, b: _mean_square(g, a, b) / g)
 ABS_ERROR = Term(lambda p, g: np.abs(p - g), _mean_error)
 SQUARE_ERROR = Term(lambda p, g: (p - g) ** 2, _mean_square)
 ABS_LOG10 = Term(lambda p, g: np.abs(np.log10(p) - np.log10(g)), _mean_abs_log10)
-LOG = Term(lambda p, g: np.log(p) - np.log(g), _mean_log)
-SQUARE_LOG = Term(lambda p, g: (np.log(p) - np.log(g)) ** 2, _mean_log_square)
+LOG = Term(lambda p, g: np.log(p) - np.log(g), _integral_mean(_log_integral))
+SQUARE_LOG = Term(lambda p, g: (np.log(p) - np.log(g)) ** 2, _integral_mean(_log_square_integral))

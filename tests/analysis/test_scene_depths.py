@@ -110,7 +110,7 @@ def test_chance_separates_differing_scenes():
 
 def test_unknown_scene_raises_with_known_ones():
     assert scene_depths.positions_of(SCENES, "bathroom") == [1, 3]
-    with pytest.raises(dc.DepthClipError, match="no frame of scene 'attic'.*bathroom, office"):
+    with pytest.raises(dc.DepthClipError, match="unknown scene .attic.*bathroom, office"):
         scene_depths.positions_of(SCENES, "attic")
 
 
