@@ -5,7 +5,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, Optional, Union, get_args, get_origin
@@ -38,17 +39,11 @@ class Parameter:
 
         An int may stand for a float, a tuple or an array for a list, a path for a str.
         """
-        try:
-            return _accept(value, self.kind)
-        except (TypeError, ValueError):
-            raise self._error(value) from None
+        return self._checked(_accept, value)
 
     def from_text(self, text: str) -> object:
         """Parse a value: true or false, a number, None, a list as JSON or separated by commas."""
-        try:
-            return _read(text, self.kind)
-        except (TypeError, ValueError):
-            raise self._error(text) from None
+        return self._checked(_read, text)
 
     def values_from_text(self, text: str) -> list:
         """Parse several values of this parameter, separated by commas or as a JSON list."""
@@ -67,15 +62,17 @@ class Parameter:
             )
         return [self.from_text(part) for part in parts]
 
-    def _error(self, value: object) -> DepthClipError:
+    def _checked(self, read: Callable, value: object) -> object:
         if self.kind is None:
-            return DepthClipError(
+            raise DepthClipError(
                 f"parameter {self.name!r} has the type {self.declared}, which cannot be set here"
             )
+        with suppress(TypeError, ValueError):
+            return read(value, self.kind)
         if (choices := _choices(self.kind)) and isinstance(value, str) and "," not in value:
-            return unknown_name(f"value of parameter {self.name!r}:", value, choices)
+            raise unknown_name(f"value of parameter {self.name!r}:", value, choices)
         wanted = f"{', '.join(choices)}, or a list" if choices else self.declared
-        return DepthClipError(f"parameter {self.name!r} is {wanted}, got {value!r}")
+        raise DepthClipError(f"parameter {self.name!r} is {wanted}, got {value!r}")
 
 
 def declared_parameters(
@@ -111,26 +108,27 @@ def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
     return [cell for cell in cells if tag in cell.metadata.get("tags", [])]
 
 
-def _assignments(source: str, types: Mapping[str, Any]):
+def _assignments(source: str, types: Mapping[str, Any]) -> Iterator[Parameter]:
     """The `name: type = value` lines of a cell."""
     for line in ast.parse(source).body:
         match line:
-            case ast.AnnAssign(target=ast.Name(id=name), annotation=node, value=value) if value:
-                kind, declared = _kind(node, types), ast.unparse(node)
+            case ast.AnnAssign(
+                target=ast.Name(id=name), annotation=node, value=ast.expr() as value
+            ):
+                pass
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                kind = declared = None
+                node = None
             case _:
                 continue
         try:
             default = ast.literal_eval(value)
+            kind = Any if default is None else type(default)
         except ValueError:
-            default, literal = ast.unparse(value), False
-        else:
-            literal = True
-        if declared is None:  # no annotation: use the type of the default
-            kind = type(default) if literal and default is not None else Any
-            declared = getattr(kind, "__name__", "Any")
-        yield Parameter(name, kind, declared, default)
+            default, kind = ast.unparse(value), Any
+        if node:
+            yield Parameter(name, _kind(node, types), ast.unparse(node), default)
+        else:  # no annotation: use the type of the default
+            yield Parameter(name, kind, kind.__name__, default)
 
 
 def _kind(node: ast.expr, types: Mapping[str, Any]) -> Any:
@@ -161,81 +159,80 @@ def _accept(value: Any, kind: Any) -> Any:
         value = os.fspath(value)
     elif hasattr(value, "tolist"):  # from NumPy or torch
         value = value.tolist()
-    origin, inside = get_origin(kind), get_args(kind)
-    if kind is Any:
+    origin, inside = get_origin(kind) or kind, get_args(kind)
+    if origin is Any:
         json.dumps(value, allow_nan=False)
         return value
     if origin is Union:
-        for option in sorted(inside, key=lambda option: option is not type(value)):
-            try:
-                return _accept(value, option)
-            except (TypeError, ValueError):
-                continue
-    elif origin is Literal:
-        if any(type(value) is type(choice) and value == choice for choice in inside):
-            return value
-    elif kind is list or origin is list:
-        if isinstance(value, list | tuple):
-            return [_accept(item, inside[0] if inside else Any) for item in value]
-    elif kind is dict or origin is dict:
+        options = sorted(inside, key=lambda option: option is not type(value))
+        return _first(_accept, value, options)
+    if origin is Literal and any(type(value) is type(one) and value == one for one in inside):
+        return value
+    if origin is list and isinstance(value, list | tuple):
+        return [_accept(item, inside[0] if inside else Any) for item in value]
+    if origin is dict and isinstance(value, Mapping):
         keys, values = inside or (Any, Any)
-        if isinstance(value, Mapping):
-            return {_accept(k, keys): _accept(v, values) for k, v in value.items()}
-    elif kind is float and type(value) in (int, float) and math.isfinite(value):
+        return {_accept(k, keys): _accept(v, values) for k, v in value.items()}
+    if origin is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    elif kind is not None and type(value) is kind and kind is not float:
+    if origin in (str, int, bool, NoneType) and type(value) is origin:
         return value
     raise TypeError(f"{value!r} is not {kind}")
 
 
 def _read(text: str, kind: Any) -> Any:
     """Parse text as a value of this kind; TypeError or ValueError if it is not one."""
-    origin, inside = get_origin(kind), get_args(kind)
-    if kind is str:
+    origin, inside = get_origin(kind) or kind, get_args(kind)
+    as_json = text.lstrip().startswith("[")
+    if origin is str:
         return text
     if origin is Union:
-        # A misspelt choice is not a list of one.
-        single = _choices(kind) and "," not in text and not text.lstrip().startswith("[")
-        for option in sorted(inside, key=lambda option: option is str):  # any text is a str
-            if single and _is_list(option):
-                continue
-            try:
-                return _read(text, option)
-            except (TypeError, ValueError):
-                continue
-    elif origin is Literal:
-        for choice in inside:
-            if str(choice) == text:
-                return choice
-    elif (kind is list or origin is list) and not text.lstrip().startswith("["):
+        if (
+            _choices(kind) and "," not in text and not as_json
+        ):  # a misspelt choice is no list of one
+            inside = [option for option in inside if not _is_list(option)]
+        options = sorted(inside, key=lambda option: option is str)  # any text is a str
+        return _first(_read, text, options)
+    if origin is Literal and (chosen := [choice for choice in inside if str(choice) == text]):
+        return chosen[0]
+    if origin is list and not as_json:
         item = inside[0] if inside else Any
         return [_read(part.strip(), item) for part in text.split(",")] if text.strip() else []
-    elif kind in (list, dict) or origin in (list, dict):
+    if origin in (list, dict):
         return _accept(json.loads(text), kind)
-    elif kind is Any:
+    if origin is Any:
         try:
             return _accept(json.loads(text), Any)
         except json.JSONDecodeError:
             return text
-    elif kind is bool and text.lower() in ("true", "false"):
+    if origin is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
-    elif kind is int and re.fullmatch(r"[+-]?[0-9]+", text):
+    if origin is int and re.fullmatch(r"[+-]?[0-9]+", text):
         return int(text)
-    elif kind is float and "_" not in text:
+    if origin is float and "_" not in text:
         return _accept(float(text), float)
-    elif kind is NoneType and text in ("None", "null"):
+    if origin is NoneType and text in ("None", "null"):
         return None
     raise ValueError(f"{text!r} is not {kind}")
 
 
+def _first(read: Callable, value: object, kinds: Iterable[Any]) -> Any:
+    """Read the value as the first of these kinds that it is."""
+    for kind in kinds:
+        with suppress(TypeError, ValueError):
+            return read(value, kind)
+    raise ValueError(f"{value!r} is none of {kinds}")
+
+
+def _options(kind: Any) -> tuple:
+    return get_args(kind) if get_origin(kind) is Union else (kind,)
+
+
 def _choices(kind: Any) -> tuple:
     """The values that a kind names, alone or beside other types."""
-    if get_origin(kind) is Union:
-        return sum(map(_choices, get_args(kind)), ())
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    literals = [option for option in _options(kind) if get_origin(option) is Literal]
+    return sum(map(get_args, literals), ())
 
 
 def _is_list(kind: Any) -> bool:
-    if get_origin(kind) is Union:
-        return any(map(_is_list, get_args(kind)))
-    return kind is list or get_origin(kind) is list
+    return any(list in (option, get_origin(option)) for option in _options(kind))

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -48,16 +48,15 @@ def plan(
     if both := [name for name in parameters if name in grid]:
         raise DepthClipError(f"{both[0]!r} is both a parameter and in the grid: give it once")
     plans: dict[Path, Plan] = {}
+    how = "from_text" if text else "from_value"
     for path in paths:
         content = read_notebook(path)
         kernel_name = _checked_kernel(path, content, kernel)
-        declared = declared_parameters(content, path.name, types)
-        given = {
-            name: _value(path, declared, name, value, "from_text" if text else "from_value")
-            for name, value in parameters.items()
-        }
-        for chosen in _combinations(path, declared, grid, text):
-            values = given | chosen
+        known = declared_parameters(content, path.name, types)
+        given = {name: _value(path, known, name, value, how) for name, value in parameters.items()}
+        axes = [_axis(path, known, name, values, text) for name, values in grid.items()]
+        for combination in itertools.product(*axes):
+            chosen = dict(zip(grid, combination, strict=True))
             output = Path(out).absolute() / f"{_output_name(path, chosen)}.ipynb"
             if output in plans:
                 raise DepthClipError(
@@ -67,7 +66,8 @@ def plan(
             if output.exists() and any(output.samefile(other) for other in paths):
                 raise DepthClipError(f"{path} would be overwritten: choose another output folder")
             _check_own(output)
-            complete = {name: p.default for name, p in declared.items()} | values
+            values = given | chosen
+            complete = {name: p.default for name, p in known.items()} | values
             plans[output] = Plan(path, content, output, kernel_name, values, complete)
     return list(plans.values())
 
@@ -111,25 +111,21 @@ def _value(path: Path, declared: Mapping[str, Parameter], name: str, value: obje
         raise DepthClipError(f"{path.name}: {error}") from None
 
 
-def _combinations(
-    path: Path, declared: Mapping[str, Parameter], grid: Mapping[str, Sequence], text: bool
-) -> Iterator[dict[str, object]]:
-    """Every combination of the values in the grid."""
-    axes = []
-    for name, values in grid.items():
-        if text:
-            axis = _value(path, declared, name, values, "values_from_text")
-        elif isinstance(values, str) or not hasattr(values, "__iter__"):
-            raise DepthClipError(f"grid: {name!r} must be a list of values, got {values!r}")
-        else:
-            axis = [_value(path, declared, name, value, "from_value") for value in values]
-        if not axis:
-            raise DepthClipError(f"grid: {name!r} has no values")
-        if any(axis[i] == axis[j] for i, j in itertools.combinations(range(len(axis)), 2)):
-            raise DepthClipError(f"grid: {name!r} has the same value twice: {values}")
-        axes.append(axis)
-    for combination in itertools.product(*axes):
-        yield dict(zip(grid, combination, strict=True))
+def _axis(
+    path: Path, declared: Mapping[str, Parameter], name: str, values: Sequence, text: bool
+) -> list:
+    """The values of a parameter in the grid, checked or parsed."""
+    if text:
+        axis = _value(path, declared, name, values, "values_from_text")
+    elif isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise DepthClipError(f"grid: {name!r} must be a list of values, got {values!r}")
+    else:
+        axis = [_value(path, declared, name, value, "from_value") for value in values]
+    if not axis:
+        raise DepthClipError(f"grid: {name!r} has no values")
+    if any(value in axis[:i] for i, value in enumerate(axis)):
+        raise DepthClipError(f"grid: {name!r} has the same value twice: {values}")
+    return axis
 
 
 def _output_name(path: Path, chosen: Mapping[str, object]) -> str:

@@ -6,12 +6,14 @@ that timed out or a kernel that died as "completed".
 """
 
 import ast
+import hashlib
+import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -26,8 +28,8 @@ from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
 from depthclip_core.errors import DepthClipError, first_line
+from depthclip_core.files import replacing
 from depthclip_core.workbook.plans import Plan, plan, record_path
-from depthclip_core.workbook.records import record
 
 SILENT = logging.Logger("notebooks")  # what matters is reported as the outcome of a run
 SILENT.addHandler(logging.NullHandler())
@@ -43,15 +45,17 @@ class Run:
     cell; error: the first line of the error. All three are None if nothing failed.
     """
 
-    notebook: Path
-    output: Path
-    record: Path
-    parameters: dict[str, object]
+    plan: Plan
     outcome: str
     seconds: float
-    cell: int | None = None
-    source: str | None = None
-    error: str | None = None
+    cell: int | None
+    source: str | None
+    error: str | None
+
+    notebook = property(lambda self: self.plan.notebook)
+    output = property(lambda self: self.plan.output)
+    record = property(lambda self: record_path(self.output))
+    parameters = property(lambda self: self.plan.parameters)
 
     def __str__(self) -> str:
         if self.outcome == "ok":
@@ -64,13 +68,11 @@ class Run:
 class Progress:
     """How far a run has come; the thread that shows the progress reads it."""
 
+    plan: Plan
+    total: int  # cells
     number: int = 0
     cell: NotebookNode | None = None
     client: NotebookClient | None = None  # while its kernel runs
-
-
-class Stopped(Exception):
-    """The user interrupted the runs."""
 
 
 def run(
@@ -120,38 +122,31 @@ def run(
     environment = dict(os.environ)
     if workers > 1:  # otherwise every kernel would use every core
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-    watched = [Progress() for _ in plans]
+    watched = [Progress(plan, len(_code_cells(plan.content)) + bool(plan.given)) for plan in plans]
     stop = threading.Event()
 
-    def start(plan: Plan, watch: Progress) -> Run:
-        folder = figures or plan.output.parent / "figures" / plan.output.stem
+    def start(watch: Progress) -> Run:
+        output = watch.plan.output
+        folder = figures or output.parent / "figures" / output.stem
         variables = {**environment, "DEPTHCLIP_FIGURES": str(Path(folder).absolute())}
-        return _run_one(plan, watch, stop, timeout, variables, about or {}, facts or {})
+        ended = _run_one(watch, stop, timeout, variables, about or {}, facts or {})
+        watch.number = watch.total
+        return ended
 
-    totals = [len(_code_cells(plan.content)) + bool(plan.given) for plan in plans]
     bar = tqdm(
-        total=sum(totals),
+        total=sum(watch.total for watch in watched),
         disable=None if progress else True,  # None: shown in a terminal only
         bar_format="{desc} {bar} {n_fmt}/{total_fmt} cells, {elapsed}{postfix}",
     )
     with bar, ThreadPoolExecutor(workers) as pool:
-        futures = {
-            pool.submit(start, plan, watch): index
-            for index, (plan, watch) in enumerate(zip(plans, watched, strict=True))
-        }
+        futures = [pool.submit(start, watch) for watch in watched]
         waiting = set(futures)
         try:
             while waiting:
                 done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in done:
-                    watched[futures[future]].number = totals[futures[future]]
-                    if progress:
-                        bar.write(str(future.result()))
-                running = [
-                    f"{plan.output.stem} [{watch.number}]"
-                    for plan, watch in zip(plans, watched, strict=True)
-                    if watch.client
-                ]
+                for future in done if progress else ():
+                    bar.write(str(future.result()))
+                running = [f"{w.plan.output.stem} [{w.number}]" for w in watched if w.client]
                 bar.set_description_str(f"{len(plans) - len(waiting)}/{len(plans)} runs", False)
                 bar.set_postfix_str("; ".join(running), False)
                 bar.n = sum(watch.number for watch in watched)
@@ -161,8 +156,8 @@ def run(
             for future in futures:
                 future.cancel()
             while wait(futures, timeout=0.2).not_done:
-                for client in [watch.client for watch in watched]:
-                    _kill_kernel(client)
+                for watch in watched:
+                    _kill_kernel(watch.client)
             raise
     return [future.result() for future in futures]
 
@@ -180,7 +175,6 @@ def error_inside(notebook: NotebookNode) -> tuple[NotebookNode | None, str] | No
 
 
 def _run_one(
-    plan: Plan,
     watch: Progress,
     stop: threading.Event,
     timeout: float | None,
@@ -189,13 +183,14 @@ def _run_one(
     facts: Mapping[str, str],
 ) -> Run:
     """Run one notebook; save it as it goes, under its own name once it has ended in any way."""
+    plan = watch.plan
     part = plan.output.with_name(f".{plan.output.name}.part")
     started, clock = datetime.now().astimezone(), time.perf_counter()
     notebook, known = _prepared(plan, started), {}
 
     def begin(cell: NotebookNode, cell_index: int) -> None:
         if stop.is_set():
-            raise Stopped
+            raise CancelledError
         watch.number, watch.cell = watch.number + 1, cell
         cell.metadata.papermill["status"] = "running"
 
@@ -228,29 +223,39 @@ def _run_one(
             at, error = found
             error = error if at else f"in a widget: {error}"
     watch.client = None
-    cell = (at.execution_count or watch.number) if at else None
-    ended = Run(
-        notebook=plan.notebook,
-        output=plan.output,
-        record=record_path(plan.output),
-        parameters=plan.parameters,
-        outcome="ok" if not error else "interrupted" if stop.is_set() else "failed",
-        seconds=round(time.perf_counter() - clock, 3),
-        cell=cell,
-        source=first_statement(at.source) if at else None,
-        error=error,
-    )
+    seconds = round(time.perf_counter() - clock, 3)
     notebook.metadata.papermill |= {
         "end_time": datetime.now().astimezone().isoformat(),
-        "duration": ended.seconds,
+        "duration": seconds,
         "exception": bool(error),
     }
     nbformat.write(notebook, part)
     part.replace(plan.output)
-    failed = {"cell": ended.cell, "source": ended.source, "error": ended.error} if error else None
-    how = {"seconds": ended.seconds, "outcome": ended.outcome, "failed": failed}
+    outcome = "ok" if not error else "interrupted" if stop.is_set() else "failed"
+    failed = {"cell": None, "source": None, "error": error}
+    if at:
+        failed |= {"cell": at.execution_count or watch.number, "source": first_statement(at.source)}
+    how = {"seconds": seconds, "outcome": outcome, "failed": failed if error else None}
     record(plan, started, how | {name: known.get(name) for name in facts} | dict(about))
-    return ended
+    return Run(plan, outcome, seconds, **failed)
+
+
+def record(plan: Plan, started: datetime, ended: Mapping[str, object]) -> None:
+    """Write NAME.json beside the notebook of a run: what ran, where, and how it ended.
+
+    ended: what the run itself found out: seconds, outcome, `failed` (cell, source and error, or
+    None), and whatever else belongs into the record.
+    """
+    content = {
+        "notebook": str(plan.notebook),
+        "sha256": hashlib.sha256(nbformat.writes(plan.content).encode()).hexdigest(),
+        "parameters": plan.parameters,
+        "kernel": plan.kernel,
+        "started": started.isoformat(timespec="seconds"),
+        **ended,
+    }
+    with replacing(record_path(plan.output)) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _prepared(plan: Plan, started: datetime) -> NotebookNode:
@@ -268,9 +273,8 @@ def _prepared(plan: Plan, started: datetime) -> NotebookNode:
     if plan.given:
         for cell in notebook.cells:
             cell.metadata.setdefault("tags", [])  # papermill looks for them in every cell
-        notebook = parameterize_notebook(
-            notebook, plan.given, kernel_name=plan.kernel, language="python"
-        )
+        kernel = {"kernel_name": plan.kernel, "language": "python"}
+        notebook = parameterize_notebook(notebook, plan.given, **kernel)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -322,13 +326,8 @@ def _kill_kernel(client: NotebookClient | None) -> None:
 
 def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     """The cells that nbclient runs."""
-    return [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        and cell.source.strip()
-        and "skip-execution" not in cell.metadata.get("tags", [])
-    ]
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    return [cell for cell in cells if "skip-execution" not in cell.metadata.get("tags", [])]
 
 
 def _error_line(name: str, message: object) -> str:

@@ -7,63 +7,34 @@ from urllib.parse import unquote
 
 import nh3
 
-INLINE = set(
-    """
-    abbr b bdi br cite code data del dfn em i ins kbd mark q s samp small span strong sub sup time u
-    var wbr
-    """.split()
-)
-BLOCKS = (nh3.ALLOWED_TAGS | {"section"}) - INLINE
-MATH = set(
-    """
-    math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover
-    mmultiscripts mprescripts mtable mtr mtd mstyle mpadded mphantom menclose merror
-    """.split()
-)
-SVG = set(
-    """
-    svg g defs symbol use path rect circle ellipse line polyline polygon text tspan image clipPath
-    mask marker pattern linearGradient radialGradient stop
-    """.split()
-)
-WITHOUT_CONTENT = set(
-    """
-    script style template noscript iframe object title metadata desc foreignObject annotation-xml
-    """.split()
-)
-# Properties of SVG, as attributes or in a style; REFERRING may refer to an id.
-REFERRING = {"clip-path", "fill", "marker-end", "marker-mid", "marker-start", "mask", "stroke"}
-PAINT = REFERRING | set(
-    """
-    color fill-opacity fill-rule font font-family font-size font-style font-weight opacity
+MATH = """math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover
+    munderover mmultiscripts mprescripts mtable mtr mtd mstyle mpadded mphantom menclose
+    merror""".split()
+SVG = """svg g defs symbol use path rect circle ellipse line polyline polygon text tspan image
+    clipPath mask marker pattern linearGradient radialGradient stop""".split()
+INLINE = """abbr b bdi br cite code data del dfn em i ins kbd mark q s samp small span strong sub
+    sup time u var wbr""".split()
+INLINE_TAGS = {*INLINE, *MATH}
+TAGS = nh3.ALLOWED_TAGS | {"section", *INLINE, *MATH, *SVG}
+WITHOUT_CONTENT = """script style template noscript iframe object title metadata desc foreignObject
+    annotation-xml""".split()
+# Properties of SVG, as attributes or in a style; those in REFERRING may refer to an id.
+REFERRING = "clip-path fill marker-end marker-mid marker-start mask stroke".split()
+PAINT = """color fill-opacity fill-rule font font-family font-size font-style font-weight opacity
     stop-color stop-opacity stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin
-    stroke-miterlimit stroke-opacity stroke-width text-anchor visibility
-    """.split()
-)
-STYLES = PAINT | set(
-    """
-    background-color border border-bottom border-collapse border-color border-left border-right
-    border-style border-top border-width height max-height max-width min-height min-width padding
-    padding-bottom padding-left padding-right padding-top text-align text-decoration vertical-align
-    white-space width
-    """.split()
-)
-OF_MATH = set(
-    """
-    accent accentunder columnalign columnlines columnspacing columnspan depth display displaystyle
-    fence form height largeop linethickness lspace mathsize mathvariant maxsize minsize
-    movablelimits notation rowlines rowspacing rowspan rspace scriptlevel separator stretchy
-    symmetric voffset width
-    """.split()
-)
-OF_SVG = PAINT | set(
-    """
-    clipPathUnits cx cy d dominant-baseline dx dy fx fy gradientTransform gradientUnits height href
-    markerHeight markerUnits markerWidth maskUnits offset orient patternTransform patternUnits
-    points preserveAspectRatio r refX refY rotate rx ry spreadMethod textLength transform version
-    viewBox width x x1 x2 y y1 y2
-    """.split()
-)
+    stroke-miterlimit stroke-opacity stroke-width text-anchor visibility""".split()
+STYLES = """background-color border border-bottom border-collapse border-color border-left
+    border-right border-style border-top border-width height max-height max-width min-height
+    min-width padding padding-bottom padding-left padding-right padding-top text-align
+    text-decoration vertical-align white-space width""".split()
+OF_MATH = """accent accentunder columnalign columnlines columnspacing columnspan depth display
+    displaystyle fence form height largeop linethickness lspace mathsize mathvariant maxsize
+    minsize movablelimits notation rowlines rowspacing rowspan rspace scriptlevel separator
+    stretchy symmetric voffset width""".split()
+OF_SVG = """clipPathUnits cx cy d dominant-baseline dx dy fx fy gradientTransform gradientUnits
+    height href markerHeight markerUnits markerWidth maskUnits offset orient patternTransform
+    patternUnits points preserveAspectRatio r refX refY rotate rx ry spreadMethod textLength
+    transform version viewBox width x x1 x2 y y1 y2""".split()
 ATTRIBUTES = {
     **nh3.ALLOWED_ATTRIBUTES,
     "*": {"class", "dir", "id", "lang", "style", "title", "valign"},
@@ -71,8 +42,8 @@ ATTRIBUTES = {
     "li": {"value"},
     "ol": {"reversed", "start", "type"},
     "table": {"border"},
-    **dict.fromkeys(MATH, OF_MATH),
-    **dict.fromkeys(SVG, OF_SVG),
+    **{tag: set(OF_MATH) for tag in MATH},
+    **{tag: {*OF_SVG, *PAINT, *REFERRING} for tag in SVG},
 }
 
 PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml)[;,]", re.IGNORECASE)
@@ -102,23 +73,19 @@ def sanitised(html: str, name: str, names: Collection[str] = ()) -> str:
 
     return nh3.clean(
         html,
-        tags=INLINE | BLOCKS | MATH | SVG,
+        tags=TAGS,
         attributes=ATTRIBUTES,
         attribute_filter=kept,
-        clean_content_tags=WITHOUT_CONTENT,
-        filter_style_properties=STYLES,
+        clean_content_tags=set(WITHOUT_CONTENT),
+        filter_style_properties={*STYLES, *PAINT, *REFERRING},
         url_schemes={"http", "https", "mailto", "data"},
     )
 
 
 def sanitised_inline(html: str) -> str:
     """Keep only the words and formulae of a fragment, without links: for titles and the index."""
-    return nh3.clean(
-        html,
-        tags=INLINE | MATH,
-        attributes=dict.fromkeys(MATH, OF_MATH),
-        clean_content_tags=WITHOUT_CONTENT,
-    ).strip()
+    attributes = {tag: set(OF_MATH) for tag in MATH}
+    return nh3.clean(html, INLINE_TAGS, set(WITHOUT_CONTENT), attributes).strip()
 
 
 def _link(address: str, name: str, names: Collection[str]) -> str | None:

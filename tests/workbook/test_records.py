@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import nbformat
 
 from depthclip_core.workbook.plans import Plan, record_path
-from depthclip_core.workbook.records import record
+from depthclip_core.workbook.runs import record
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
 
