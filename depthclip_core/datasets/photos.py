@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from depthclip_core.datasets.base import Checksums, Dataset, Frame
+from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
 from depthclip_core.datasets.images import to_rgb
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import data_folder
@@ -39,9 +40,7 @@ class PhotoFrames(Dataset):
         self.long_side = long_side
 
     @classmethod
-    def open(
-        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
-    ) -> "PhotoFrames":
+    def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         return cls(data or data_folder() / "photos", **options)
 
     def __len__(self) -> int:
@@ -62,21 +61,9 @@ class PhotoFrames(Dataset):
             photo.thumbnail((self.long_side, self.long_side), Image.Resampling.LANCZOS)
         return Frame(name=path.name, rgb=np.array(photo))
 
-    @property
-    def names(self) -> list[str]:
-        return [path.name for path in self.files]
-
-    @property
-    def scenes(self) -> list[None]:
-        return [None] * len(self)
-
-    @property
-    def groups(self) -> list[None]:
-        return [None] * len(self)
+    def each(self, fact: str) -> list[str | None]:
+        return [path.name if fact == "name" else None for path in self.files]
 
     def identity(self, checksums: Checksums) -> dict:
-        return {
-            "title": self.title,
-            "files": checksums(self.files),
-            "long_side": self.long_side,
-        }
+        files = checksums(self.files)
+        return {"title": self.title, "files": files, "long_side": self.long_side}
