@@ -118,13 +118,11 @@ class Dataset(Sequence[Frame]):
     def rgb_batch(self, positions: Sequence[int]) -> np.ndarray:
         """RGB of some frames, uint8 (B, H, W, 3); `DepthClipError` where their sizes differ."""
         pictures = [self.rgb(position) for position in positions]
-        sizes = ["{} x {}".format(*picture.shape) for picture in pictures]
-        for position, size in zip(positions, sizes, strict=True):
-            if size != sizes[0]:
-                raise DepthClipError(
-                    f"frame {position} has {size} pixels and others {sizes[0]}: frames that are "
-                    "encoded together must have one size"
-                )
+        for position, picture in zip(positions, pictures, strict=True):
+            if picture.shape != pictures[0].shape:
+                size, usual = (" x ".join(map(str, p.shape[:2])) for p in (picture, pictures[0]))
+                what = f"frame {position} has {size} pixels and others {usual}"
+                raise DepthClipError(f"{what}: frames encoded together must have one size")
         return np.stack(pictures)
 
     def ground_truth(self, position: int) -> np.ndarray:

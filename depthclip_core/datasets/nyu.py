@@ -93,9 +93,8 @@ class NyuFrames(Dataset):
             return [f"the split is {self.split!r}, not 'test'"]
         if len(self) != NYU_TEST:
             return super().unlike_published()
-        if not self.released_preprocessing:
-            return ["the frames are not preprocessed as in the released code"]
-        return []
+        prepared = self.released_preprocessing
+        return [] if prepared else ["the frames are not preprocessed as in the released code"]
 
     def each(self, fact: str) -> list[str | None]:
         if fact == "name":
@@ -136,10 +135,9 @@ def whole_millimetres(depth: np.ndarray) -> np.ndarray:
     Raises `DepthClipError` for depth that uint16 cannot hold: negative, NaN, or 65.536 m and more.
     """
     if not ((depth >= 0) & (depth < 65.536)).all():
-        raise DepthClipError(
-            "depth in whole millimetres must lie between 0 and 65.535 m, got "
-            f"{depth.min():g} to {depth.max():g}"
-        )
+        found = f"{depth.min():g} to {depth.max():g}"
+        wanted = "depth in whole millimetres must lie between 0 and 65.535 m"
+        raise DepthClipError(f"{wanted}, got {found}")
     return (depth * 1000).astype(np.uint16).astype(np.float32) / 1000
 
 
@@ -188,7 +186,6 @@ def read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
     except Exception as error:  # scipy raises many kinds on a damaged file
         raise DepthClipError(f"cannot read {path}: {error}") from error
     if len(indices) and not 0 <= indices.min() <= indices.max() < n_frames:
-        raise DepthClipError(
-            f"{path} names frame {indices.max() + 1}, but the data set has {n_frames}"
-        )
+        last = indices.max() + 1
+        raise DepthClipError(f"{path} names frame {last}, but the data set has {n_frames}")
     return indices

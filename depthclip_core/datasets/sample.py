@@ -45,10 +45,8 @@ class SampleFrames(Dataset):
             packed = self.path.read_bytes()
         except OSError:
             raise DepthClipError(f"no file at {path}: reinstall the package") from None
-        if (
-            self.path == sample.FRAMES
-            and hashlib.sha256(packed).hexdigest() != sample.FRAMES_SHA256
-        ):
+        own = self.path == sample.FRAMES
+        if own and hashlib.sha256(packed).hexdigest() != sample.FRAMES_SHA256:
             raise DepthClipError(f"{path} is damaged: reinstall the package")
         try:
             # In memory, so that forked processes do not share one file position.
@@ -64,10 +62,8 @@ class SampleFrames(Dataset):
     @classmethod
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         if data:
-            raise DepthClipError(
-                f"the sample comes with the package and has no data folder: to open {data}, "
-                "choose dataset 'nyu' or 'photos'"
-            )
+            why = "the sample comes with the package and has no data folder"
+            raise DepthClipError(f"{why}: to open {data}, choose dataset 'nyu' or 'photos'")
         return cls(split, released_preprocessing=released_preprocessing, **options)
 
     def __len__(self) -> int:
