@@ -5,7 +5,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, overload
+from typing import Self
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import Window, network_window
 
 Checksums = Callable[[Sequence[Path]], list[str]]  # sha256 of the files' contents
+Place = str | Path | None  # a folder or file of data; None for its usual place
 
 
 class FrameIndexError(DepthClipError, IndexError):
@@ -72,13 +73,8 @@ class Dataset(Sequence[Frame]):
     _closed = False
 
     @classmethod
-    def open(
-        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
-    ) -> Self:
-        """The data set as `open_dataset` opens it, in the folder or file `data` or its usual place.
-
-        options: settings of this kind of data set alone.
-        """
+    def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
+        """The data set as `open_dataset` opens it. options: settings of this kind alone."""
         raise NotImplementedError
 
     def read_frame(self, index: int) -> Frame:
@@ -93,11 +89,7 @@ class Dataset(Sequence[Frame]):
         """Raw depth alone. Override it where that is cheaper than the whole frame."""
         return self.read_frame(index).raw_depth
 
-    @overload
-    def __getitem__(self, position: int) -> Frame: ...
-    @overload
-    def __getitem__(self, position: slice | Iterable[int]) -> "Dataset": ...
-    def __getitem__(self, position):
+    def __getitem__(self, position: int | slice | Iterable[int]) -> "Frame | Dataset":
         """The frame at a position; for a slice, a list of positions or N flags, a data set.
 
         Raises `FrameIndexError`, an `IndexError`, beyond the ends.
@@ -128,11 +120,9 @@ class Dataset(Sequence[Frame]):
         pictures = [self.rgb(position) for position in positions]
         for position, picture in zip(positions, pictures, strict=True):
             if picture.shape != pictures[0].shape:
-                sizes = [" x ".join(map(str, p.shape[:2])) for p in (picture, pictures[0])]
-                raise DepthClipError(
-                    f"frame {position} has {sizes[0]} pixels and others {sizes[1]}: frames that "
-                    "are encoded together must have one size"
-                )
+                size, usual = (" x ".join(map(str, p.shape[:2])) for p in (picture, pictures[0]))
+                what = f"frame {position} has {size} pixels and others {usual}"
+                raise DepthClipError(f"{what}: frames encoded together must have one size")
         return np.stack(pictures)
 
     def ground_truth(self, position: int) -> np.ndarray:
@@ -146,20 +136,24 @@ class Dataset(Sequence[Frame]):
         """The ground truth of each frame in order, read a little ahead of its use."""
         return read_ahead(self.ground_truth, range(len(self)))
 
+    def each(self, fact: str) -> list:
+        """The "name", "scene" or "group" of each frame. Override it to read no pixels."""
+        return [getattr(frame, fact) for frame in self]
+
     @property
     def names(self) -> list[str]:
         """The name of each frame."""
-        return [frame.name for frame in self]
+        return self.each("name")
 
     @property
     def scenes(self) -> list[str | None]:
         """The scene type of each frame."""
-        return [frame.scene for frame in self]
+        return self.each("scene")
 
     @property
     def groups(self) -> list[str | None]:
         """The room or drive of each frame: frames of one group are not independent."""
-        return [frame.group for frame in self]
+        return self.each("group")
 
     def identity(self, checksums: Checksums) -> dict:
         """What the RGB of these frames depends on: checksums of files, otherwise the pixels."""
@@ -191,9 +185,8 @@ class Dataset(Sequence[Frame]):
         try:
             index = operator.index(position)
         except TypeError:
-            raise DepthClipError(
-                f"a frame is chosen by its position, a whole number, not {position!r}"
-            ) from None
+            wanted = "a frame is chosen by its position, a whole number"
+            raise DepthClipError(f"{wanted}, not {position!r}") from None
         if not -len(self) <= index < len(self):
             raise FrameIndexError(f"frame {index} does not exist: {self.title} has {len(self)}")
         return index % len(self)
@@ -220,27 +213,15 @@ class Subset(Dataset):
     def read_raw_depth(self, index: int) -> np.ndarray | None:
         return self.whole.raw_depth(self.indices[index])
 
-    @property
-    def names(self) -> list[str]:
-        return self._of_whole(self.whole.names)
-
-    @property
-    def scenes(self) -> list[str | None]:
-        return self._of_whole(self.whole.scenes)
-
-    @property
-    def groups(self) -> list[str | None]:
-        return self._of_whole(self.whole.groups)
+    def each(self, fact: str) -> list:
+        values = getattr(self.whole, f"{fact}s")
+        return [values[index] for index in self.indices]
 
     def identity(self, checksums: Checksums) -> dict:
         return {"whole": self.whole.identity(checksums), "indices": list(map(int, self.indices))}
 
     def unlike_published(self) -> list[str]:
-        reasons = self.whole.unlike_published()
-        return reasons or ["these are some frames of the test split, not all"]
-
-    def _of_whole(self, values: Sequence) -> list:
-        return [values[index] for index in self.indices]
+        return self.whole.unlike_published() or ["these are some frames of the test split, not all"]
 
 
 class FrameList(Dataset):
@@ -263,16 +244,12 @@ class FrameList(Dataset):
 
 
 def as_dataset(frames: Sequence[Frame]) -> Dataset:
-    """A data set as it is, and a list of frames as a data set.
-
-    Raises `DepthClipError` for anything else.
-    """
+    """A data set as it is, a list of frames as a data set; `DepthClipError` for anything else."""
     if isinstance(frames, Dataset):
         return frames
     if not isinstance(frames, Sequence) or (len(frames) and not isinstance(frames[0], Frame)):
-        raise DepthClipError(
-            f"frames must be a data set or a list of Frame, not {type(frames).__name__}"
-        )
+        wanted = "frames must be a data set or a list of Frame"
+        raise DepthClipError(f"{wanted}, not {type(frames).__name__}")
     return FrameList(frames)
 
 
@@ -286,9 +263,7 @@ def checked_split(split: str, splits: Sequence[str]) -> str:
 def chosen_positions(text: str, n_frames: int) -> list[int]:
     """Positions from "0, 26, 38", counted round where there are fewer frames."""
     try:
-        positions = [int(part) for part in text.split(",")]
+        return [int(part) % n_frames for part in text.split(",")]
     except ValueError:
-        raise DepthClipError(
-            f"choose frames by whole numbers with commas, as in '0, 26', not {text!r}"
-        ) from None
-    return [position % n_frames for position in positions]
+        wanted = "choose frames by whole numbers with commas, as in '0, 26'"
+        raise DepthClipError(f"{wanted}, not {text!r}") from None

@@ -3,13 +3,14 @@
 import hashlib
 from io import BytesIO
 from pathlib import Path
+from typing import Self
 
 import h5py
 import numpy as np
 import scipy  # its parts load when they are used
 from PIL import Image
 
-from depthclip_core.datasets.base import Checksums, Dataset, Frame, checked_split
+from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place, checked_split
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import MAX_DEPTH, RELEASED_WINDOW, Window, data_folder
 from depthclip_core.text import printable
@@ -19,6 +20,7 @@ SPLITS = ("test", "train", "all")
 FRAME_SHAPE = (480, 640)
 CONTENT = Window(7, 474, 7, 632)  # outside lies a white border, which preprocessing blackens
 EIGEN_CROP = Window(45, 471, 41, 601)  # as BTS and its successors apply it to NYU
+TEXTS = {"scene": "sceneTypes", "group": "scenes"}  # the .mat's names of what we call so
 # The labelled set as its authors distribute it.
 NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654
 
@@ -45,12 +47,7 @@ class NyuFrames(Dataset):
     published_preprocessing = True
 
     def __init__(
-        self,
-        mat: Path,
-        splits: Path | None = None,
-        split: str = "test",
-        *,
-        released_preprocessing: bool = False,
+        self, mat: Path, splits: Place = None, split="test", *, released_preprocessing: bool = False
     ):
         self.split = checked_split(split, SPLITS)
         self.mat, self.released_preprocessing = Path(mat), released_preprocessing
@@ -61,9 +58,7 @@ class NyuFrames(Dataset):
         self.indices = read_split(splits, split, self.n_in_file)  # 0-based
 
     @classmethod
-    def open(
-        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
-    ) -> "NyuFrames":
+    def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         folder = Path(data or data_folder() / "nyu").expanduser()
         mat = folder if folder.suffix == ".mat" else folder / MAT_NAME
         return cls(mat, split=split, released_preprocessing=released_preprocessing, **options)
@@ -72,17 +67,11 @@ class NyuFrames(Dataset):
         return len(self.indices)
 
     def read_frame(self, index: int) -> Frame:
-        in_file = self.indices[index]
-        return Frame(
-            name=f"{in_file + 1:04d}",
-            rgb=self.read_rgb(index),
-            raw_depth=self.read_raw_depth(index),
-            depth=self._read("depths", in_file),
-            scene=self._text("sceneTypes", in_file),
-            group=self._text("scenes", in_file),
-            crop=self.crop,
-            content=self.content,
-        )
+        in_file, raw_depth = self.indices[index], self.read_raw_depth(index)
+        name, depth = f"{in_file + 1:04d}", self._read("depths", in_file)
+        places = {fact: self._text(key, in_file) for fact, key in TEXTS.items()}
+        windows = {"crop": self.crop, "content": self.content}
+        return Frame(name, self.read_rgb(index), raw_depth, depth, **places, **windows)
 
     def read_rgb(self, index: int) -> np.ndarray:
         rgb = self._read("images", self.indices[index])
@@ -94,12 +83,8 @@ class NyuFrames(Dataset):
 
     def identity(self, checksums: Checksums) -> dict:
         frames = hashlib.sha256(self.indices.astype(np.int64).tobytes()).hexdigest()[:16]
-        return {
-            "title": self.title,
-            "file": checksums([self.mat])[0],
-            "frames": frames,
-            "prepared": self.released_preprocessing,
-        }
+        facts = {"title": self.title, "file": checksums([self.mat])[0], "frames": frames}
+        return facts | {"prepared": self.released_preprocessing}
 
     def unlike_published(self) -> list[str]:
         if self.mat.stat().st_size != NYU_BYTES or self.n_in_file != NYU_FRAMES:
@@ -108,21 +93,13 @@ class NyuFrames(Dataset):
             return [f"the split is {self.split!r}, not 'test'"]
         if len(self) != NYU_TEST:
             return super().unlike_published()
-        if not self.released_preprocessing:
-            return ["the frames are not preprocessed as in the released code"]
-        return []
+        prepared = self.released_preprocessing
+        return [] if prepared else ["the frames are not preprocessed as in the released code"]
 
-    @property
-    def names(self) -> list[str]:
-        return [f"{index + 1:04d}" for index in self.indices]
-
-    @property
-    def scenes(self) -> list[str]:
-        return [self._text("sceneTypes", index) for index in self.indices]
-
-    @property
-    def groups(self) -> list[str | None]:
-        return [self._text("scenes", index) for index in self.indices]
+    def each(self, fact: str) -> list[str | None]:
+        if fact == "name":
+            return [f"{index + 1:04d}" for index in self.indices]
+        return [self._text(TEXTS[fact], index) for index in self.indices]
 
     def close(self) -> None:
         super().close()
@@ -158,10 +135,9 @@ def whole_millimetres(depth: np.ndarray) -> np.ndarray:
     Raises `DepthClipError` for depth that uint16 cannot hold: negative, NaN, or 65.536 m and more.
     """
     if not ((depth >= 0) & (depth < 65.536)).all():
-        raise DepthClipError(
-            "depth in whole millimetres must lie between 0 and 65.535 m, got "
-            f"{depth.min():g} to {depth.max():g}"
-        )
+        found = f"{depth.min():g} to {depth.max():g}"
+        wanted = "depth in whole millimetres must lie between 0 and 65.535 m"
+        raise DepthClipError(f"{wanted}, got {found}")
     return (depth * 1000).astype(np.uint16).astype(np.float32) / 1000
 
 
@@ -176,24 +152,24 @@ def _open_mat(path: Path) -> h5py.File:
         file = h5py.File(path, "r")
     except OSError as error:
         raise DepthClipError(f"{path} is truncated or not a MATLAB v7.3 file: {error}") from error
+    if fault := _layout_fault(file):
+        file.close()
+        raise DepthClipError(f"{path}: {fault}")
+    return file
+
+
+def _layout_fault(file: h5py.File) -> str | None:
+    """How the file departs from NYU's layout, if it does."""
     missing = {"images", "depths", "rawDepths", "sceneTypes"} - file.keys()
     if missing:
-        file.close()
-        raise DepthClipError(f"{path} has no {', '.join(sorted(missing))}: not NYU's labelled set")
-    height, width = FRAME_SHAPE
-    n = len(file["images"])
-    layout = {"images": (n, 3, width, height), "sceneTypes": (1, n)}
-    layout |= dict.fromkeys(("depths", "rawDepths"), (n, width, height))
-    for key, shape in layout.items():
+        return f"it has no {', '.join(sorted(missing))}: not NYU's labelled set"
+    n, (height, width) = len(file["images"]), FRAME_SHAPE
+    maps = dict.fromkeys(("depths", "rawDepths"), (n, width, height))
+    for key, shape in {"images": (n, 3, width, height), "sceneTypes": (1, n), **maps}.items():
         if file[key].shape != shape:
-            found = file[key].shape
-            file.close()
-            raise DepthClipError(f"{path}: {key} has shape {found}, NYU's layout wants {shape}")
-    if file["images"].dtype != np.uint8:
-        found = file["images"].dtype
-        file.close()
-        raise DepthClipError(f"{path}: images are {found}, NYU's are uint8")
-    return file
+            return f"{key} has shape {file[key].shape}, NYU's layout wants {shape}"
+    dtype = file["images"].dtype
+    return None if dtype == np.uint8 else f"images are {dtype}, NYU's are uint8"
 
 
 def read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
@@ -210,7 +186,6 @@ def read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
     except Exception as error:  # scipy raises many kinds on a damaged file
         raise DepthClipError(f"cannot read {path}: {error}") from error
     if len(indices) and not 0 <= indices.min() <= indices.max() < n_frames:
-        raise DepthClipError(
-            f"{path} names frame {indices.max() + 1}, but the data set has {n_frames}"
-        )
+        last = indices.max() + 1
+        raise DepthClipError(f"{path} names frame {last}, but the data set has {n_frames}")
     return indices

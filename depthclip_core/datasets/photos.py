@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from depthclip_core.datasets.base import Checksums, Dataset, Frame
-from depthclip_core.datasets.images import to_rgb
+from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import data_folder
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+LARGEST_16, LARGEST_32 = 2**16 - 1, 2**31 - 1  # of Pillow's integer modes
+OVERSHOOT = 0.1  # resampling filters overshoot the range
 
 
 class PhotoFrames(Dataset):
@@ -39,9 +41,7 @@ class PhotoFrames(Dataset):
         self.long_side = long_side
 
     @classmethod
-    def open(
-        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
-    ) -> "PhotoFrames":
+    def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         return cls(data or data_folder() / "photos", **options)
 
     def __len__(self) -> int:
@@ -62,21 +62,46 @@ class PhotoFrames(Dataset):
             photo.thumbnail((self.long_side, self.long_side), Image.Resampling.LANCZOS)
         return Frame(name=path.name, rgb=np.array(photo))
 
-    @property
-    def names(self) -> list[str]:
-        return [path.name for path in self.files]
-
-    @property
-    def scenes(self) -> list[None]:
-        return [None] * len(self)
-
-    @property
-    def groups(self) -> list[None]:
-        return [None] * len(self)
+    def each(self, fact: str) -> list[str | None]:
+        return [path.name if fact == "name" else None for path in self.files]
 
     def identity(self, checksums: Checksums) -> dict:
-        return {
-            "title": self.title,
-            "files": checksums(self.files),
-            "long_side": self.long_side,
-        }
+        files = checksums(self.files)
+        return {"title": self.title, "files": files, "long_side": self.long_side}
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """A picture of any mode as 8-bit RGB; transparent pixels are composited on white.
+
+    16-bit grey levels are divided by 257. 32-bit integers have the range of 16 bits if they fit
+    into it (Pillow reads PGM so), otherwise of 31. Floats have the range 0 to 1, 255 or 65535,
+    whichever is the first that holds them with a tolerance of a tenth. Raises `DepthClipError` for
+    floats beyond these ranges or not finite.
+    """
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        return _grey(picture).convert("RGB")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    if picture.mode == "La":  # the only mode that Pillow converts premultiplied grey to
+        picture = picture.convert("LA")
+    rgba = picture.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _grey(picture: Image.Image) -> Image.Image:
+    """Grey levels of 16 or 32 bits → L."""
+    levels, save_again = np.asarray(picture).astype(np.float64), "save it with 8 or 16 bits"
+    if not np.isfinite(levels).all():
+        raise DepthClipError(f"it has grey levels that are not finite: {save_again}")
+    ranges = (1, 255, LARGEST_16) if picture.mode == "F" else (LARGEST_16, LARGEST_32)
+    largest = levels.max(initial=0)
+    white = next((white for white in ranges if largest <= white * (1 + OVERSHOOT)), None)
+    if white is None:
+        reached = f"its grey levels reach {largest:g}, beyond any known range"
+        raise DepthClipError(f"{reached}: {save_again}")
+    grey = np.rint(255 * (levels / white).clip(0, 1)).astype(np.uint8)
+    transparent = picture.info.get("transparency")  # one grey level, in PNG
+    if isinstance(transparent, int):
+        grey = np.where(levels == transparent, np.uint8(255), grey)
+    return Image.fromarray(grey)

@@ -16,18 +16,16 @@ def read_ahead(
 
     At most workers + 1 results wait at a time. What `read` raises is raised here, in its turn.
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
-        waiting = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(read, item))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool, waiting = ThreadPoolExecutor(workers, thread_name_prefix="read"), deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(read, item))
+            if len(waiting) > workers:
                 yield waiting.popleft().result()
-        finally:  # also when the reader of these results stops early
-            for task in waiting:
-                task.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # also when the reader of these results stops early
+        pool.shutdown(cancel_futures=True)
 
 
 def reading_threads(device_type: str) -> int:

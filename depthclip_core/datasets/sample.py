@@ -2,17 +2,17 @@
 
 import csv
 import hashlib
-import os
-from functools import cache, partial
+from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Self
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from PIL import Image
 
 from depthclip_core import sample
-from depthclip_core.datasets.base import Checksums, Dataset, Frame, checked_split
+from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place, checked_split
 from depthclip_core.datasets.nyu import CONTENT, EIGEN_CROP, FRAME_SHAPE, SPLITS, preprocess_rgb
 from depthclip_core.errors import DepthClipError
 from depthclip_core.sample.sensor import measure
@@ -36,66 +36,55 @@ class SampleFrames(Dataset):
     evaluation_crop, depth_cap = EIGEN_CROP, MAX_DEPTH
 
     def __init__(
-        self,
-        split: str = "test",
-        *,
-        released_preprocessing: bool = False,
-        path: Path = sample.FRAMES,
+        self, split="test", *, released_preprocessing: bool = False, path: Path = sample.FRAMES
     ):
         self.split = checked_split(split, SPLITS)
         self.released_preprocessing, self.path = released_preprocessing, Path(path)
         self.title = f"sample, {split}"
-        if checksum(self.path) != sample.FRAMES_SHA256 and self.path == sample.FRAMES:
+        try:
+            packed = self.path.read_bytes()
+        except OSError:
+            raise DepthClipError(f"no file at {path}: reinstall the package") from None
+        own = self.path == sample.FRAMES
+        if own and hashlib.sha256(packed).hexdigest() != sample.FRAMES_SHA256:
             raise DepthClipError(f"{path} is damaged: reinstall the package")
         try:
             # In memory, so that forked processes do not share one file position.
-            self._file = ZipFile(BytesIO(self.path.read_bytes()))
+            self._file = ZipFile(BytesIO(packed))
             table = self._file.read(sample.TABLE).decode()
-        except (OSError, BadZipFile, KeyError) as error:
+        except (BadZipFile, KeyError) as error:
             raise DepthClipError(f"{path} does not hold the sample: {error}") from error
         # Small, 0.6 MB a frame, and read again and again.
         self._measured: dict[str, np.ndarray] = {}
-        rows = list(csv.DictReader(StringIO(table)))
+        rows = csv.DictReader(StringIO(table))
         self._rows = [row for row in rows if split in ("all", row["split"])]
 
     @classmethod
-    def open(
-        cls, split: str, data: str | Path | None, released_preprocessing: bool, **options: object
-    ) -> "SampleFrames":
+    def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         if data:
-            raise DepthClipError(
-                f"the sample comes with the package and has no data folder: to open {data}, "
-                "choose dataset 'nyu' or 'photos'"
-            )
+            why = "the sample comes with the package and has no data folder"
+            raise DepthClipError(f"{why}: to open {data}, choose dataset 'nyu' or 'photos'")
         return cls(split, released_preprocessing=released_preprocessing, **options)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def read_frame(self, index: int) -> Frame:
-        row = self._rows[index]
-        return Frame(
-            name=row["name"],
-            rgb=self.read_rgb(index),
-            raw_depth=self.read_raw_depth(index),
-            depth=metres(self._picture("depth", row["name"])),
-            scene=row["scene"],
-            group=row["room"],
-            crop=self.crop,
-            content=self.content,
-        )
+        row, raw_depth = self._rows[index], self.read_raw_depth(index)
+        name, depth = row["name"], metres(self._picture("depth", row["name"]))
+        places = {"scene": row["scene"], "group": row["room"]}
+        windows = {"crop": self.crop, "content": self.content}
+        return Frame(name, self.read_rgb(index), raw_depth, depth, **places, **windows)
 
     def read_rgb(self, index: int) -> np.ndarray:
         rgb = self._picture("rgb", self._rows[index]["name"])
         return preprocess_rgb(rgb) if self.released_preprocessing else rgb
 
     def read_raw_depth(self, index: int) -> np.ndarray:
-        row = self._rows[index]
-        name = row["name"]
+        row, name = self._rows[index], self._rows[index]["name"]
         if name not in self._measured:
             holes = self._picture("holes", name) > 0
-            measured = measure(self._picture("depth", name), holes, int(row["seed"]))
-            self._measured[name] = measured
+            self._measured[name] = measure(self._picture("depth", name), holes, int(row["seed"]))
         return metres(self._measured[name])
 
     def labels(self, position: int) -> np.ndarray:
@@ -106,24 +95,12 @@ class SampleFrames(Dataset):
     def object_names(self) -> list[str]:
         return self._file.read(sample.LABEL_NAMES).decode().split("\n")[:-1]
 
-    @property
-    def names(self) -> list[str]:
-        return [row["name"] for row in self._rows]
-
-    @property
-    def scenes(self) -> list[str]:
-        return [row["scene"] for row in self._rows]
-
-    @property
-    def groups(self) -> list[str]:
-        return [row["room"] for row in self._rows]
+    def each(self, fact: str) -> list[str]:
+        return [row["room" if fact == "group" else fact] for row in self._rows]
 
     def identity(self, checksums: Checksums) -> dict:
-        return {
-            "title": self.title,
-            "file": checksums([self.path])[0],
-            "prepared": self.released_preprocessing,
-        }
+        (file,) = checksums([self.path])
+        return {"title": self.title, "file": file, "prepared": self.released_preprocessing}
 
     def __reduce__(self) -> tuple:
         settings = {"released_preprocessing": self.released_preprocessing, "path": self.path}
@@ -141,18 +118,3 @@ class SampleFrames(Dataset):
 def metres(millimetres: np.ndarray) -> np.ndarray:
     """Whole millimetres → metres, float32."""
     return millimetres.astype(np.float32) / 1000
-
-
-def checksum(path: Path) -> str:
-    """sha256 of a file, computed once in a process unless the file changes."""
-    try:
-        about = os.stat(path)
-    except OSError:
-        raise DepthClipError(f"no file at {path}: reinstall the package") from None
-    return _checksum(path, about.st_size, about.st_mtime_ns)
-
-
-@cache
-def _checksum(path: Path, size: int, changed: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,38 +15,30 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from depthclip_core.plots.style import ANSWER_COLOURS, DEPTH_COLOURS, ERROR_COLOURS
+from depthclip_core.plots.style import ANSWER_COLOURS, DEPTH_COLOURS, ERROR_COLOURS, Cell, Limits
 from depthclip_core.settings import Window
 
 
 def show_photo(ax: Axes, rgb: np.ndarray, title: str = "") -> AxesImage:
     """A photograph (H, W, 3), without ticks."""
-    image = ax.imshow(rgb)
-    return _frameless(ax, image, title)
+    return _frameless(ax, ax.imshow(rgb), title)
 
 
-def show_grid(
-    ax: Axes, window: Window, grid: tuple[int, int], marked: Sequence[tuple[int, int]] = ()
-) -> None:
+def show_grid(ax: Axes, window: Window, grid: Cell, marked: Sequence[Cell] = ()) -> None:
     """The network's cells over a photograph, in its window; `marked` (row, column) outlined."""
     height, width = (side / n for side, n in zip(window.shape, grid, strict=True))
-    for row in range(grid[0] + 1):
-        y = window.top + row * height
-        ax.plot([window.left, window.right], [y, y], color="white", lw=0.5, alpha=0.7)
-    for column in range(grid[1] + 1):
-        x = window.left + column * width
-        ax.plot([x, x], [window.top, window.bottom], color="white", lw=0.5, alpha=0.7)
+    y = window.top + np.arange(grid[0] + 1) * height
+    x = window.left + np.arange(grid[1] + 1) * width
+    ax.plot([window.left, window.right], [y, y], color="white", lw=0.5, alpha=0.7)
+    ax.plot([x, x], [window.top, window.bottom], color="white", lw=0.5, alpha=0.7)
     for i, (row, column) in enumerate(marked):
         corner = (window.left + column * width, window.top + row * height)
         ax.add_patch(Rectangle(corner, width, height, fill=False, lw=2.2, ec=f"C{i + 1}"))
 
 
-def show_depth(
-    ax: Axes, depth: np.ndarray, limits: tuple[float, float], title: str = ""
-) -> AxesImage:
+def show_depth(ax: Axes, depth: np.ndarray, limits: Limits, title: str = "") -> AxesImage:
     """Depth (H, W) in metres; 0 and NaN are missing."""
-    shown = np.ma.masked_where(~(depth > 0), depth)
-    image = ax.imshow(shown, cmap=DEPTH_COLOURS, vmin=limits[0], vmax=limits[1])
+    image = ax.imshow(known(depth), cmap=DEPTH_COLOURS, vmin=limits[0], vmax=limits[1])
     return _frameless(ax, image, title)
 
 
@@ -56,16 +48,14 @@ def show_error(ax: Axes, error: np.ndarray, limit: float, title: str = "") -> Ax
     return _frameless(ax, image, title)
 
 
-def show_contours(
-    ax: Axes, depth: np.ndarray, levels: Sequence[float], limits: tuple[float, float]
-) -> None:
+def show_contours(ax: Axes, depth: np.ndarray, levels: Sequence[float], limits: Limits) -> None:
     """Lines of equal depth (H, W), each labelled in metres, over what the axes show already."""
-    known = np.ma.masked_where(~(depth > 0), depth)
-    inside = [level for level in levels if known.count() and known.min() < level < known.max()]
+    shown = known(depth)
+    inside = [level for level in levels if shown.count() and shown.min() < level < shown.max()]
     if not inside:
         return
     colours = {"cmap": DEPTH_COLOURS, "vmin": limits[0], "vmax": limits[1]}
-    lines = ax.contour(known, inside, linewidths=1.3, **colours)
+    lines = ax.contour(shown, inside, linewidths=1.3, **colours)
     lines.set_path_effects([withStroke(linewidth=2.6, foreground="white")])
     height, width = depth.shape
     for label in ax.clabel(lines, fmt="%g m", fontsize=7.5, colors="black"):
@@ -75,37 +65,36 @@ def show_contours(
             label.set_visible(False)  # it would be cut off
 
 
-def show_answers(ax: Axes, cells: np.ndarray, limits: tuple[float, float], title: str) -> AxesImage:
+def show_answers(ax: Axes, cells: np.ndarray, limits: Limits, title: str) -> AxesImage:
     """How a word answers at each cell (h, w)."""
     image = ax.imshow(cells, cmap=ANSWER_COLOURS, vmin=limits[0], vmax=limits[1])
     return _frameless(ax, image, title)
 
 
 def depth_bar(
-    figure: Figure,
-    image: ScalarMappable,
-    axes: Axes | Sequence[Axes],
-    label: str = "depth (m)",
-    extend: str = "",
-):
+    figure: Figure, image: ScalarMappable, axes: Axes | Sequence[Axes], label="depth (m)", extend=""
+) -> None:
     """The colour bar of a row of maps that share one scale.
 
     extend: the open ends of the scale; empty: the far end for depth, both for errors.
     """
-    ends = extend or ("max" if label == "depth (m)" else "both")
-    return figure.colorbar(
-        image, ax=axes, label=label, shrink=0.9, pad=0.01, extend=ends, extendfrac=0.03, aspect=30
-    )
+    ends = {"extend": extend or ("max" if label == "depth (m)" else "both"), "extendfrac": 0.03}
+    figure.colorbar(image, ax=axes, label=label, shrink=0.9, pad=0.01, aspect=30, **ends)
 
 
-def depth_limits(*maps: np.ndarray) -> tuple[float, float]:
+def known(depth: np.ndarray) -> np.ma.MaskedArray:
+    """Depth without what is missing, 0 and NaN."""
+    return np.ma.masked_where(~(depth > 0), depth)
+
+
+def depth_limits(*maps: np.ndarray) -> Limits:
     """One scale for several depth maps: 0 to the largest 99th percentile, in half metres."""
     tops = [np.percentile(m[m > 0], 99) for m in maps if (m > 0).any()]
     return 0.0, float(np.ceil(max(tops, default=10) * 2) / 2)
 
 
 def error_limit(*errors: np.ndarray) -> float:
-    """The end of the error scale: the 98th percentile of absolute errors, in half metres."""
+    """The end of a scale of errors, NaN where missing: their 98th percentile, in half metres."""
     sizes = np.concatenate([np.abs(error[np.isfinite(error)]) for error in errors])
     return max(0.5, float(np.ceil(np.percentile(sizes, 98) * 2) / 2)) if sizes.size else 0.5
 
@@ -135,7 +124,7 @@ def pipeline(
 
     rgb (H, W, 3); weights (K, h, w); depth and truth of the window's shape, metres.
     """
-    limits, grid = depth_limits(*(m for m in (depth, truth) if m is not None)), weights.shape[1:]
+    limits, grid = depth_limits(*[m for m in (depth, truth) if m is not None]), weights.shape[1:]
     figure = plt.figure(figsize=(11, 4.8))
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.9, 1])
     axes = top.subplots(1, 3 if truth is not None else 2)

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap
 from matplotlib.ticker import PercentFormatter
 
-from depthclip_core.plots.style import DEPTH_COLOURS, name_rows
+from depthclip_core.plots.style import DEPTH_COLOURS, Limits, heat_map, name_rows
 
 BOX = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles that a box shows: whiskers, box, middle
 
@@ -49,38 +48,18 @@ def show_densities(ax: Axes, shares: pd.DataFrame, step: float = 0.25) -> None:
 
 
 def show_table(
-    ax: Axes,
-    table: pd.DataFrame,
-    label: str,
-    limits: tuple[float, float],
-    colours: Colormap | str = DEPTH_COLOURS,
-    doubtful: pd.DataFrame | None = None,
+    ax: Axes, table: pd.DataFrame, label: str, limits: Limits, colours=DEPTH_COLOURS, doubtful=None
 ) -> None:
     """A table of numbers as a heat map on one scale, each number written in its place.
 
-    doubtful: where the number stands in brackets, a bool for each; rows of the table may lack.
+    doubtful: a table of bools: where the number stands in brackets; rows may lack.
     """
-    import seaborn as sns  # slow to import, and used here alone
-
     written = table.map("{:.2f}".format)
     if doubtful is not None:
         marks = doubtful.reindex(table.index, fill_value=False)
         written = written.mask(marks, "(" + written + ")")
-    sns.heatmap(
-        table,
-        ax=ax,
-        annot=written.to_numpy(dtype=object),
-        fmt="",
-        annot_kws={"size": 8},
-        vmin=limits[0],
-        vmax=limits[1],
-        cmap=colours,
-        linewidths=0.5,
-        cbar_kws={"label": label, "pad": 0.01},
-    )
-    ax.tick_params(length=0)
+    heat_map(ax, table, written, limits, colours, label)
     ax.set(xlabel="", ylabel="")
-    ax.set_yticklabels(ax.get_yticklabels(), rotation=0)
     ax.set_xticklabels(ax.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
 
 

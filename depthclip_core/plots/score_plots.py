@@ -20,13 +20,11 @@ def label(metric: str) -> str:
     return f"{METRICS[metric].title} {'↑' if METRICS[metric].higher_is_better else '↓'}"
 
 
-def show_scores(
-    ax: Axes, scores: pd.DataFrame, metric: str, title: str = "", baseline: str = "original"
-) -> None:
+def show_scores(ax: Axes, scores: pd.DataFrame, metric: str, title: str = "") -> None:
     """A metric of several partitions as dots, a row each; the best is filled.
 
     scores: rows partitions; columns mean, and low and high where intervals are known. A dashed line
-    stands at the baseline's mean, where it is one of the partitions.
+    stands at the mean of the original partition, where it is one of them.
     """
     best = (METRICS[metric].sign * scores["mean"]).idxmax()
     for row, (name, score) in enumerate(scores.iterrows()):
@@ -34,21 +32,18 @@ def show_scores(
             ax.plot([score["low"], score["high"]], [row, row], color="C0", lw=1.6, alpha=0.5)
         face = "C0" if name == best else "white"
         ax.scatter(score["mean"], row, s=30, facecolor=face, edgecolor="C0", zorder=3)
-    if baseline in scores.index:
-        ax.axvline(scores.loc[baseline, "mean"], color="0.5", lw=0.9, ls="--", zorder=0)
+    if "original" in scores.index:
+        ax.axvline(scores.loc["original", "mean"], color="0.5", lw=0.9, ls="--", zorder=0)
     name_rows(ax, list(scores.index))
     ax.set(title=title, xlabel=label(metric))
 
 
-def show_intervals(
-    ax: Axes, table: pd.DataFrame, reference: float | None = None, title: str = ""
-) -> None:
+def show_intervals(ax: Axes, table: pd.DataFrame, reference: float, title: str) -> None:
     """Means with intervals, a row each: columns mean, low and high; `reference` as a line."""
     y = np.arange(len(table))
     ax.hlines(y, table["low"], table["high"], color="C0", lw=2)
     ax.plot(table["mean"], y, "o", color="C0", ms=5)
-    if reference is not None:
-        ax.axvline(reference, color="C1", ls="--", lw=1.2, label="best constant")
+    ax.axvline(reference, color="C1", ls="--", lw=1.2, label="best constant")
     ax.set(yticks=y, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), title=title)
     ax.grid(axis="x", alpha=0.3)
 
@@ -61,13 +56,11 @@ def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends:
     for position, (reading, values) in enumerate(curves.items()):
         ax.plot(curves.index, values, color=f"C{position}", label=f"random {reading}")
     ax.axhline(printed, color="0.3", ls="--", lw=1.2, label="printed by the paper")
-    depth_of_room = "true depth, the same everywhere (m)"
-    ax.set(xlabel=depth_of_room, ylabel=label, xlim=(0, curves.index.max()), ylim=(0, ends))
+    ax.set(xlabel="true depth, the same everywhere (m)", xlim=(0, curves.index.max()))
+    ax.set(ylabel=label, ylim=(0, ends))
 
 
-def show_list_scores(
-    ax: Axes, scores: pd.DataFrame, reference: float, label: str, title: str = ""
-) -> None:
+def show_list_scores(ax: Axes, scores: pd.DataFrame, reference: float, label: str) -> None:
     """Scores of lists under several bins: rows (list, bins), columns mean, low and high.
 
     reference: a score to beat, drawn as a line.
@@ -82,7 +75,7 @@ def show_list_scores(
         ax.plot(rows["mean"], height, MARKS[i], color=f"C{i}", ms=4.5, label=f"{kind} bins")
     ax.axvline(reference, color="0.35", ls="--", lw=1, label="best constant")
     ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=label, title=title)
+    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=label)
 
 
 def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, title: str) -> Figure:
@@ -95,18 +88,16 @@ def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, titl
     columns = 3 if len(kinds) <= 9 else 4
     lines = -(-len(kinds) // columns)
     size = (2.6 * columns + 1, (0.2 * n_bins + 0.5) * lines + 0.7)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=size, sharex=True, sharey=True, squeeze=False
-    )
+    shared = {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plt.subplots(lines, columns, figsize=size, **shared)
     for ax, kind in zip(axes.flat, kinds, strict=False):
         show_scores(ax, scores.loc[kind], metric, f"{kind}, {n_frames[kind]} frames")
         ax.set_xlabel("")
         ax.tick_params(labelbottom=True)
     for ax in axes.flat[len(kinds) :]:
         ax.remove()
-    figure.supxlabel(
-        f"{label(metric)}; filled: the best of the panel, dashed: original", fontsize="medium"
-    )
+    legend = f"{label(metric)}; filled: the best of the panel, dashed: original"
+    figure.supxlabel(legend, fontsize="medium")
     figure.suptitle(title)
     return figure
 
@@ -119,19 +110,16 @@ def show_against(ax: Axes, ledger: pd.DataFrame, title: str = "", scale: str = "
     both = ledger[ledger["published"].notna() & ledger["ours"].notna()]
     for (metric, verdict), rows in both.groupby(["metric", "verdict"], sort=False):
         colour = VERDICT_COLOURS.get(verdict, NOT_JUDGED)
-        style = {"facecolor": "none", "edgecolor": colour, "marker": MARKERS[metric]}
+        style = {"fc": "none", "ec": colour, "marker": MARKERS[metric]}
         ax.scatter(rows["published"], rows["ours"], s=24, lw=1.1, **style)
     numbers = both[["published", "ours"]].to_numpy()
-    ends = (numbers.min(), numbers.max()) if numbers.size else (0.1, 1)
-    margin = 0.05 * (ends[1] - ends[0] or 1)
-    ends = (
-        (ends[0] / 1.2, ends[1] * 1.2) if scale == "log" else (ends[0] - margin, ends[1] + margin)
-    )
+    low, high = (numbers.min(), numbers.max()) if numbers.size else (0.1, 1)
+    margin = 0.05 * (high - low or 1)
+    ends = (low / 1.2, high * 1.2) if scale == "log" else (low - margin, high + margin)
     ax.plot(ends, ends, color="0.8", lw=1, zorder=0)
     for metric in [name for name in PUBLISHED_METRICS if name in set(both["metric"])]:
-        ax.scatter(
-            [], [], s=24, marker=MARKERS[metric], fc="none", ec="0.3", label=METRICS[metric].title
-        )
+        style = {"fc": "none", "ec": "0.3", "marker": MARKERS[metric]}
+        ax.scatter([], [], s=24, label=METRICS[metric].title, **style)
     if len(both):
         ax.legend(fontsize="small", handletextpad=0.2)
     ax.set(xscale=scale, yscale=scale, xlim=ends, ylim=ends, aspect="equal", title=title)
@@ -147,14 +135,10 @@ def ours_against_printed(ledger: pd.DataFrame, title: str) -> Figure:
     """Three panels of `show_against`: deltas, errors (logarithmic), gains. Colours are verdicts."""
     gain = ledger["table"] == "gains"
     delta = ledger["metric"].map(lambda name: METRICS[name].higher_is_better)
-    parts = {
-        "deltas": ledger[delta & ~gain],
-        "errors": ledger[~delta & ~gain],
-        "gains": ledger[gain],
-    }
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.9))
-    for ax, (name, part) in zip(axes, parts.items(), strict=True):
-        show_against(ax, part, name, "log" if name == "errors" else "linear")
+    show_against(axes[0], ledger[delta & ~gain], "deltas")
+    show_against(axes[1], ledger[~delta & ~gain], "errors", "log")
+    show_against(axes[2], ledger[gain], "gains")
     seen = [verdict for verdict in VERDICT_COLOURS if (ledger["verdict"] == verdict).any()]
     handles = [axes[0].scatter([], [], s=24, fc="none", ec=VERDICT_COLOURS[v]) for v in seen]
     names = [f"verdict: {verdict}" for verdict in seen]

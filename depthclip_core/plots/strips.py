@@ -3,6 +3,7 @@
 All depths of a strip share one scale in metres; errors are prediction − truth.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,18 +14,10 @@ from matplotlib.figure import Figure
 
 from depthclip_core.datasets.base import Frame
 from depthclip_core.errors import DepthClipError
-from depthclip_core.plots.map_plots import (
-    depth_bar,
-    depth_limits,
-    error_limit,
-    show_contours,
-    show_depth,
-    show_error,
-    show_photo,
-)
+from depthclip_core.plots import map_plots
 from depthclip_core.plots.style import DEPTH_COLOURS
 
-SMOOTH = 9  # pixels of the median filter that keeps noise out of the truth's lines
+SMOOTH = 9  # pixels of the median filter that keeps noise out of the lines of the truth
 
 ASPECT = 0.75  # room for a map: height over width
 
@@ -33,69 +26,63 @@ ASPECT = 0.75  # room for a map: height over width
 class Strip:
     """What is shown of a frame, cut to the network's window (H, W); depths in metres.
 
-    truth: as measured, holes 0, or None. filled: without holes, for lines of equal depth, or None.
-    maps: predictions by name.
+    truth: as measured. filled: without holes, for lines of equal depth. Both are 0 where unknown;
+    known: whether there is any truth. maps: predictions by name.
     """
 
     name: str
     rgb: np.ndarray
-    truth: np.ndarray | None
-    filled: np.ndarray | None
+    truth: np.ndarray
+    filled: np.ndarray
+    known: bool
     maps: Mapping[str, np.ndarray]
+
+    def errors(self) -> list[np.ndarray]:
+        """Prediction − truth of each map, metres; NaN where either is missing."""
+        maps = self.maps.values()
+        return [np.where((self.truth > 0) & (m > 0), m - self.truth, np.nan) for m in maps]
 
 
 def strip_of(frame: Frame, maps: Mapping[str, np.ndarray], note: str = "") -> Strip:
     """A frame with its predictions, each of the network's window or of the whole frame."""
-    window = frame.window
-    cut = {}
+    window, cut = frame.window, {}
     for name, depth in maps.items():
         if depth.shape not in {window.shape, frame.rgb.shape[:2]}:
-            raise DepthClipError(
-                f"{name} of frame {frame.name} has shape {depth.shape}: {window.shape} is shown"
-            )
+            found = f"{name} of frame {frame.name} has shape {depth.shape}"
+            raise DepthClipError(f"{found}: {window.shape} is shown")
         cut[name] = depth if depth.shape == window.shape else depth[window.slices]
     title = ", ".join(part for part in (note, frame.name, frame.scene) if part)
-    truth, filled = (
-        None if d is None else d[window.slices] for d in (frame.raw_depth, frame.depth)
-    )
-    return Strip(title, frame.rgb[window.slices], truth, filled, cut)
+    holes = np.zeros(frame.rgb.shape[:2])
+    depths = [holes if d is None else d for d in (frame.raw_depth, frame.depth)]
+    rgb, truth, filled = (whole[window.slices] for whole in (frame.rgb, *depths))
+    return Strip(title, rgb, truth, filled, frame.raw_depth is not None, cut)
 
 
-def depth_strip(
-    strips: Sequence[Strip],
-    title: str,
-    *,
-    errors: bool = False,
-    limits: tuple[float, float] | None = None,
-) -> Figure:
+def depth_strip(strips: Sequence[Strip], title: str, *, errors: bool = False) -> Figure:
     """Photograph, ground truth and each prediction, a row per frame; with errors, those beside.
 
     Strips have predictions of the same names; those without truth lack its column if all do.
     """
-    names = _names(strips)
-    known = any(strip.truth is not None for strip in strips)
-    depths = [depth for s in strips for depth in (s.truth, *s.maps.values()) if depth is not None]
-    limits = limits or depth_limits(*depths)
-    n_depths = len(names) + known
-    columns = 1 + n_depths + (len(names) if errors and known else 0)
-    figure, axes = _rows(len(strips), columns)
-    off = error_limit(*(e for s in strips for e in _errors(s).values())) if errors else 0.0
-    for line, strip in zip(axes, strips, strict=True):
-        show_photo(line[0], strip.rgb, strip.name)
-        missing = np.zeros(strip.rgb.shape[:2])
-        truth = missing if strip.truth is None else strip.truth
-        shown = ([truth] if known else []) + list(strip.maps.values())
-        for ax, depth in zip(line[1 : 1 + n_depths], shown, strict=True):
-            image = show_depth(ax, depth, limits)
-        for ax, error in zip(line[1 + n_depths :], _errors(strip).values(), strict=False):
-            of_error = show_error(ax, error, off)
-    heads = (["truth (grey: not measured)"] if known else []) + names
-    heads += [f"error: {name}" for name in names] if errors and known else []
+    names, known = _names(strips), any(strip.known for strip in strips)
+    errors = errors and known
+    heads = ["truth (grey: not measured)", *names] if known else list(names)
+    end = 1 + len(heads)  # of the columns of depth; those of errors follow
+    heads += [f"error: {name}" for name in names] if errors else []
+    shown = [[s.truth, *s.maps.values()] if known else list(s.maps.values()) for s in strips]
+    limits = map_plots.depth_limits(*itertools.chain(*shown))
+    off = map_plots.error_limit(*(e for s in strips for e in s.errors())) if errors else 0.0
+    figure, axes = _rows(len(strips), 1 + len(heads))
+    for line, strip, depths in zip(axes, strips, shown, strict=True):
+        map_plots.show_photo(line[0], strip.rgb, strip.name)
+        for ax, depth in zip(line[1:end], depths, strict=True):
+            image = map_plots.show_depth(ax, depth, limits)
+        for ax, error in zip(line[end:], strip.errors() if errors else (), strict=True):
+            of_error = map_plots.show_error(ax, error, off)
     for ax, head in zip(axes[0, 1:], heads, strict=True):
         ax.set_title(head)
-    depth_bar(figure, image, axes[:, 1 : 1 + n_depths])
-    if errors and known:
-        depth_bar(figure, of_error, axes[:, 1 + n_depths :], "prediction − truth (m)")
+    map_plots.depth_bar(figure, image, axes[:, 1:end])
+    if errors:
+        map_plots.depth_bar(figure, of_error, axes[:, end:], "prediction − truth (m)")
     figure.suptitle(title)
     return figure
 
@@ -119,30 +106,19 @@ def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) 
     figure, axes = _rows(len(strips), 1 + len(names), width=3.0)
     limits = (0.0, float(np.ceil(max(levels))))
     for line, strip in zip(axes, strips, strict=True):
-        filled = np.zeros(strip.rgb.shape[:2])
-        if strip.filled is not None:
-            filled = scipy.ndimage.median_filter(strip.filled, SMOOTH)
+        filled = scipy.ndimage.median_filter(strip.filled, SMOOTH)
+        grey = strip.rgb.mean(axis=2, keepdims=True).repeat(3, axis=2)
+        pale = (127 + grey / 2).astype(np.uint8)  # so that the lines stand out
         for ax, depth in zip(line, (filled, *strip.maps.values()), strict=True):
-            grey = strip.rgb.mean(axis=2, keepdims=True).repeat(3, axis=2)
-            pale = (127 + grey / 2).astype(np.uint8)  # so that the lines stand out
-            show_photo(ax, pale)
-            show_contours(ax, depth, levels, limits)
+            map_plots.show_photo(ax, pale)
+            map_plots.show_contours(ax, depth, levels, limits)
         line[0].set_title(strip.name)
     for ax, head in zip(axes[0], ("ground truth", *names), strict=True):
         ax.set_title(f"{ax.get_title('left')}: {head}".removeprefix(": "))
     colours = plt.cm.ScalarMappable(plt.Normalize(*limits), DEPTH_COLOURS)
-    depth_bar(figure, colours, axes, "depth of a line (m)", extend="neither")
+    map_plots.depth_bar(figure, colours, axes, "depth of a line (m)", extend="neither")
     figure.suptitle(title)
     return figure
-
-
-def _errors(strip: Strip) -> dict[str, np.ndarray]:
-    """Prediction − truth by name, metres; NaN where either is missing."""
-    truth = np.zeros(strip.rgb.shape[:2]) if strip.truth is None else strip.truth
-    return {
-        name: np.where((truth > 0) & (depth > 0), depth - truth, np.nan)
-        for name, depth in strip.maps.items()
-    }
 
 
 def _names(strips: Sequence[Strip]) -> list[str]:

@@ -27,6 +27,8 @@ FONT = "DejaVu Sans"  # the style's; matplotlib brings it, so it is the same on 
 NOT_DRAWN = "\N{WHITE SQUARE}"
 _set_text = Text.set_text
 MARKS = "osD^v"
+Limits = tuple[float, float]  # of a scale of colours or of an axis
+Cell = tuple[int, int]  # row and column
 
 
 def use_style() -> None:
@@ -74,6 +76,19 @@ def name_rows(ax: Axes, names: Sequence[str]) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="x", color="0.92")
     ax.set_axisbelow(True)
+
+
+def heat_map(
+    ax: Axes, table: pd.DataFrame, texts: pd.DataFrame, limits: Limits, colours, label: str, size=8
+) -> None:
+    """A table as coloured fields on a scale with a label, and in each a text, size in points."""
+    import seaborn as sns  # slow to import, and rarely used
+
+    bar, scale = {"label": label, "pad": 0.01}, {"vmin": limits[0], "vmax": limits[1]}
+    text = {"annot": texts.to_numpy(dtype=object), "fmt": "", "annot_kws": {"size": size}}
+    sns.heatmap(table, ax=ax, cmap=colours, linewidths=0.5, cbar_kws=bar, **scale, **text)
+    ax.tick_params(length=0)
+    ax.set_yticklabels(ax.get_yticklabels(), rotation=0)
 
 
 @cache

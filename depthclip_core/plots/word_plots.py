@@ -10,34 +10,28 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from depthclip_core.plots.map_plots import show_grid, show_photo
-from depthclip_core.plots.style import ANSWER_COLOURS, MARKS
+from depthclip_core.plots.style import ANSWER_COLOURS, MARKS, Cell, Limits, heat_map
 from depthclip_core.settings import Window
 
+Words, Metres, Cells = Sequence[str], Sequence[float], Sequence[Cell]
 
-def show_weights(
-    ax: Axes, weights: np.ndarray, words: Sequence[str], bins: Sequence[float], colour: str = "C0"
-) -> None:
-    """A cell's bin weights (K,) as bars, each with its word and the depth that it stands for."""
+
+def show_weights(ax: Axes, weights: np.ndarray, words: Words, bins: Metres, colour: str) -> float:
+    """A cell's bin weights (K,) as bars with their words and bins; returns its depth in metres."""
     ax.barh(range(len(words)), weights, color=colour)
     ax.set_yticks(range(len(words)), [f"{w}  {b:.2f} m" for w, b in zip(words, bins, strict=True)])
     ax.set(xlim=(0, 1), xlabel="bin weight")
     ax.invert_yaxis()
+    return float(np.dot(weights, bins))
 
 
 def bars_of_cells(
-    weights: np.ndarray,
-    words: Sequence[str],
-    bins: Sequence[float],
-    marked: Sequence[tuple[int, int]],
-    ground_truths: Sequence[float],
-    title: str,
+    weights: np.ndarray, words: Words, bins: Metres, marked: Cells, truths: Metres, title: str
 ) -> Figure:
     """Bar charts of the weights (K, h, w) of some cells, titled with predicted and true depth."""
     figure, axes = plt.subplots(1, len(marked), figsize=(4.6 * len(marked), 2.7), squeeze=False)
-    pairs = zip(axes[0], marked, ground_truths, strict=True)
-    for i, (ax, (row, column), truth) in enumerate(pairs):
-        show_weights(ax, weights[:, row, column], words, bins, colour=f"C{i + 1}")
-        depth = float(np.dot(weights[:, row, column], bins))
+    for i, (ax, (row, column), truth) in enumerate(zip(axes[0], marked, truths, strict=True)):
+        depth = show_weights(ax, weights[:, row, column], words, bins, f"C{i + 1}")
         known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
         ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
     figure.suptitle(title)
@@ -48,16 +42,16 @@ def semantic_bins(
     rgb: np.ndarray,
     window: Window,
     weights: np.ndarray,
-    words: Sequence[str],
-    bins: Sequence[float],
-    marked: Sequence[tuple[int, int]],
-    ground_truths: Sequence[float],
+    words: Words,
+    bins: Metres,
+    marked: Cells,
+    truths: Metres,
     title: str,
 ) -> Figure:
     """The slide "Semantic Bin Response": the photograph under its cells, and for each marked cell
     its patch, its bin weights, its depth as predicted and as measured.
 
-    rgb: (H, W, 3), whole. weights: (K, h, w). ground_truths: metres, NaN where not known.
+    rgb: (H, W, 3), whole. weights: (K, h, w). truths: metres, NaN where not known.
     """
     grid = weights.shape[1:]
     figure = plt.figure(figsize=(11, 1.9 * len(marked) + 0.4))
@@ -67,14 +61,13 @@ def semantic_bins(
     show_grid(photo, window, grid, marked)
     height, width = (side / n for side, n in zip(window.shape, grid, strict=True))
     shape = {"width_ratios": [1, 2.1], "squeeze": False}
-    rows = zip(right.subplots(len(marked), 2, **shape), marked, ground_truths, strict=True)
+    rows = zip(right.subplots(len(marked), 2, **shape), marked, truths, strict=True)
     for i, (axes, (row, column), truth) in enumerate(rows):
         top, start = window.top + row * height, window.left + column * width
         patch = rgb[round(top) : round(top + height), round(start) : round(start + width)]
         show_photo(axes[0], patch, f"cell ({row}, {column})")
         axes[0].spines[:].set(visible=True, color=f"C{i + 1}", linewidth=2.2)
-        show_weights(axes[1], weights[:, row, column], words, bins, colour=f"C{i + 1}")
-        predicted = float(np.dot(weights[:, row, column], bins))
+        predicted = show_weights(axes[1], weights[:, row, column], words, bins, f"C{i + 1}")
         known = "not known" if np.isnan(truth) else f"{truth:.2f} m"
         axes[1].set_title(f"predicted {predicted:.2f} m, true {known}")
     figure.suptitle(title)
@@ -83,37 +76,20 @@ def semantic_bins(
 
 def show_counts(ax: Axes, counts: pd.DataFrame) -> None:
     """Counts (words × depth intervals) as a heat map; colour is the share of the interval."""
-    import seaborn as sns  # slow to import, and used here alone
-
     shares = counts / counts.sum().replace(0, np.nan)
-    sns.heatmap(
-        shares,
-        ax=ax,
-        annot=counts.to_numpy(),
-        fmt="d",
-        annot_kws={"size": 7.5},
-        vmin=0,
-        vmax=1,
-        cmap=ANSWER_COLOURS,
-        linewidths=0.5,
-        cbar_kws={"label": "share of the depth's cells", "pad": 0.01},
-    )
-    ax.tick_params(length=0)
-    ax.set_yticklabels(ax.get_yticklabels(), rotation=0)
+    heat_map(ax, shares, counts, (0, 1), ANSWER_COLOURS, "share of the depth's cells", size=7.5)
     ax.set_xticklabels(ax.get_xticklabels(), rotation=0, size=8)
 
 
 def response_panels(curves: pd.DataFrame, bins: Sequence[float], title: str) -> Figure:
     """Mean weight of each word by true depth, a panel per word, with its interval and its bin.
 
-    The axis of depth is logarithmic: most words share the first few metres.
-
-    curves: as `word_responses.response_curves` gives them. The dashed line is what all words alike
-    have.
+    The axis of depth is logarithmic: most words share the first few metres. The dashed line is what
+    all words alike have. curves: as `word_responses.response_curves` gives them.
     """
     words = list(dict.fromkeys(curves["word"]))
-    size = (1.55 * len(words) + 0.6, 2.7)
-    figure, axes = plt.subplots(1, len(words), figsize=size, sharey=True, squeeze=False)
+    shape = {"figsize": (1.55 * len(words) + 0.6, 2.7), "squeeze": False}
+    figure, axes = plt.subplots(1, len(words), sharey=True, **shape)
     for ax, word, metres in zip(axes[0], words, bins, strict=True):
         curve = curves[curves["word"] == word]
         ax.axvline(metres, color="C1", lw=1.5, label="the word's bin")
@@ -133,21 +109,19 @@ def response_panels(curves: pd.DataFrame, bins: Sequence[float], title: str) -> 
 
 def show_entropies(ax: Axes, entropies: dict[str, np.ndarray], n_words: int) -> None:
     """Distribution of cells' entropies in bits, a line per name."""
-    import seaborn as sns  # slow to import, and used here alone
+    import seaborn as sns  # slow to import, and rarely used
 
     for (name, bits), dashes in zip(entropies.items(), ("-", "--", ":", "-."), strict=False):
         sns.ecdfplot(x=bits.ravel(), ax=ax, label=name, ls=dashes)
     most = np.log2(n_words)
     ax.axvline(most, color="0.5", lw=0.8, label=f"all {n_words} words alike")
-    ax.set(
-        xlim=(-0.06, most + 0.1), ylim=(0, 1.02), xlabel="entropy of a cell's bin weights (bits)"
-    )
-    ax.set_ylabel("share of cells with at most that")
+    ax.set(xlim=(-0.06, most + 0.1), xlabel="entropy of a cell's bin weights (bits)")
+    ax.set(ylim=(0, 1.02), ylabel="share of cells with at most that")
     ax.legend(loc="lower right", bbox_to_anchor=(0.95, 0))
 
 
 def show_similarities(
-    ax: Axes, matrix: np.ndarray, words: Sequence[str], limits: tuple[float, float], title: str
+    ax: Axes, matrix: np.ndarray, words: Words, limits: Limits, title: str
 ) -> AxesImage:
     """Cosine similarities (K, K) of words with each other, each written into its field."""
     image = ax.imshow(matrix, cmap=ANSWER_COLOURS, vmin=limits[0], vmax=limits[1])
@@ -169,9 +143,8 @@ def show_positions(ax: Axes, positions: pd.DataFrame, title: str) -> None:
     Beyond −1 and 2 a line leaves the picture: its list's ends are nearly one vector.
     """
     ranks = np.arange(1, len(positions) + 1)
-    ax.plot(
-        [1, len(positions)], [0, 1], color="0.45", lw=1.2, ls="--", zorder=0, label="even steps"
-    )
+    dashed = {"color": "0.45", "lw": 1.2, "ls": "--", "zorder": 0}
+    ax.plot([1, len(positions)], [0, 1], label="even steps", **dashed)
     for i, (name, column) in enumerate(positions.items()):
         ax.plot(ranks, column, f"{MARKS[i % len(MARKS)]}-", ms=4, lw=1.2, label=name)
     ax.set_xticks(ranks)
@@ -180,9 +153,8 @@ def show_positions(ax: Axes, positions: pd.DataFrame, title: str) -> None:
     ax.legend(fontsize=7.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
-def show_where(ax: Axes, table: pd.DataFrame, limits: tuple[float, float], title: str) -> None:
-    """True depth where each word wins (a table of `control_words.where_words_win`), first word on
-    top.
+def show_where(ax: Axes, table: pd.DataFrame, limits: Limits, title: str) -> None:
+    """True depth where each word wins, as `control_words.where_words_win` has it, first on top.
 
     Dots are medians, their area the share of cells; lines span the quartiles.
     """

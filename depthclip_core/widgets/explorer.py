@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -29,27 +30,19 @@ class Explorer(VBox):
     """
 
     def __init__(
-        self,
-        frames: Sequence[Frame],
-        picture: Picture,
-        controls: Sequence[Widget],
-        at: int,
-        title: str = "",
+        self, frames: Sequence[Frame], picture: Picture, controls: list[Widget], at: int, title: str
     ):
-        frames = self.frames = as_dataset(frames)
-        self.picture = picture
-        self.title = title or frames.title
-        scenes = [scene or "" for scene in frames.scenes]
-        self._of_scene = {ALL: list(range(len(frames)))}
-        for scene in sorted(set(scenes) - {""}):
-            self._of_scene[scene] = [i for i, s in enumerate(scenes) if s == scene]
-        named = zip(frames.names, scenes, strict=True)
-        self._labels = [", ".join(filter(None, pair)) for pair in named]
-        counts = [(f"{scene} ({len(which)})", scene) for scene, which in self._of_scene.items()]
+        self.frames, self.picture = as_dataset(frames), picture
+        self.title = title or self.frames.title
+        facts = zip(self.frames.names, self.frames.scenes, strict=True)
+        labels = [(", ".join(filter(None, pair)), i) for i, pair in enumerate(facts)]
+        self._options = {ALL: labels}  # of the frames' picker, by scene
+        for scene in sorted(set(self.frames.scenes) - {None, ""}):
+            places = [i for i, s in enumerate(self.frames.scenes) if s == scene]
+            self._options[scene] = [labels[i] for i in places]
+        counts = [(f"{scene} ({len(which)})", scene) for scene, which in self._options.items()]
         self.scene = Dropdown(options=counts, value=ALL, description="scene")
-        self.frame = Dropdown(
-            options=self._options(ALL), value=at % len(frames), description="frame"
-        )
+        self.frame = Dropdown(options=labels, value=at % len(labels), description="frame")
         # A fixed size keeps the page still and lets a click's position count the picture's pixels.
         size = Layout(width=f"{WIDTH}px", height=f"{HEIGHT}px", flex="0 0 auto", max_width="none")
         self.image = Image(format="png", layout=size)
@@ -75,21 +68,16 @@ class Explorer(VBox):
         self._window = network_window(self._rgb.shape[:2], self.frames.crop)
         view = self._window.slices
         self.truth = None if self._raw_depth is None else self._raw_depth[view]
-        title = ", ".join(filter(None, [self.title, self._labels[position]]))
+        title = ", ".join(filter(None, [self.title, self._options[ALL][position][0]]))
         self.picture.set_frame(self._rgb[view], self.truth, title)
         self._shown = position
         return True
 
     def _choose_scene(self) -> None:
-        options = self._options(self.scene.value)
-        positions = [position for _, position in options]
-        stays = self.frame.value if self.frame.value in positions else positions[0]
+        options, now = self._options[self.scene.value], self.frame.value
         with self._at_once():
             self.frame.options = options
-            self.frame.value = stays
-
-    def _options(self, scene: str) -> list[tuple[str, int]]:
-        return [(self._labels[position], position) for position in self._of_scene[scene]]
+            self.frame.value = now if now in [i for _, i in options] else options[0][1]
 
     def _on(self, control: Widget, action: Callable[[], None]) -> None:
         """Run an action when a button is clicked, or when another control's value changes."""
@@ -128,12 +116,14 @@ class Explorer(VBox):
 
     def _safely(self, action: Callable[[], None]) -> None:
         """Run an action and show its error, if any, above the picture."""
+        shown = ""
         try:
             action()
         except Exception as error:  # the kernel would swallow it
-            self.message.value = _in_red(error)
-        else:
-            self.message.value = ""
+            text = f"{type(error).__name__}: {error}"
+            text = str(error) if isinstance(error, DepthClipError) else text
+            shown = f'<span style="color: #b00020">{as_markup(" ".join(text.split()))}</span>'
+        self.message.value = shown
 
     @contextmanager
     def _held_back(self):
@@ -151,23 +141,20 @@ class Explorer(VBox):
             yield
         self.draw()
 
-    def _buttons(
-        self, presets: Mapping[str, Callable[[], None]], reset: Callable[[], None]
-    ) -> list[Button]:
-        """A button for each preset, and one that resets."""
-        self.presets = {name: Button(description=name) for name in presets}
-        self.reset = Button(description="reset")
-        for name, action in presets.items():
-            self._on(self.presets[name], action)
-        self._on(self.reset, reset)
-        return [*self.presets.values(), self.reset]
+    def _buttons(self, presets: Mapping, take: Callable, first: tuple) -> list[Button]:
+        """A button that takes each preset, and one that takes what was set at first."""
+        *buttons, self.reset = [Button(description=name) for name in (*presets, "reset")]
+        self.presets = dict(zip(presets, buttons, strict=True))
+        for name, values in presets.items():
+            self._on(self.presets[name], partial(take, values))
+        self._on(self.reset, partial(take, *first))
+        return [*buttons, self.reset]
 
     def _show_metrics(self, at_first: pd.Series, now: pd.Series) -> None:
         """Put the metrics of the initial and of the current settings into a table."""
         self.metrics = pd.DataFrame({"at first": at_first, "now": now}).T
-        self.metrics_table.value = self.metrics.to_html(
-            float_format="{:.3f}".format, na_rep="–", border=0
-        )
+        style = {"float_format": "{:.3f}".format, "na_rep": "–", "border": 0}
+        self.metrics_table.value = self.metrics.to_html(**style)
 
     def _scored(self, similarities: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
         """The paper's metrics of the shown frame; NaN without ground truth."""
@@ -192,11 +179,5 @@ def window_shape(frames: Sequence[Frame]) -> tuple[int, int]:
 def check_length(frames: Sequence[Frame], similarities: Tensor) -> None:
     """Raise `DepthClipError` unless there are similarities for each frame."""
     if len(frames) != len(similarities):
-        raise DepthClipError(
-            f"{len(similarities)} similarities for {len(frames)} frames: re-run collect_responses"
-        )
-
-
-def _in_red(error: Exception) -> str:
-    text = str(error) if isinstance(error, DepthClipError) else f"{type(error).__name__}: {error}"
-    return f'<span style="color: #b00020">{as_markup(" ".join(text.split()))}</span>'
+        counts = f"{len(similarities)} similarities for {len(frames)} frames"
+        raise DepthClipError(f"{counts}: re-run collect_responses")

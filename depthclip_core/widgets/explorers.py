@@ -5,22 +5,13 @@ figure that it shows, for pages where widgets do not run. Errors appear above th
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
+import pandas as pd
 import torch
 from ipyevents import Event
-from ipywidgets import (
-    HTML,
-    FloatLogSlider,
-    FloatSlider,
-    HBox,
-    IntSlider,
-    Layout,
-    Text,
-    VBox,
-    Widget,
-)
+from ipywidgets import HTML, FloatLogSlider, FloatSlider, HBox, IntSlider, Layout, Text, VBox
 from torch import Tensor
 
 from depthclip_core.analysis.word_responses import cell_depths, checked_cell
@@ -31,13 +22,7 @@ from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.pipeline import depth_maps, head_vectors, project
-from depthclip_core.settings import (
-    BINS,
-    PROMPTS,
-    TEMPERATURE,
-    resolve_bins,
-    resolve_prompts,
-)
+from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE, resolve_bins, resolve_prompts
 from depthclip_core.text import as_markup
 from depthclip_core.widgets.explorer import Explorer, check_length, window_shape
 from depthclip_core.widgets.pictures import BinPicture, CellPicture
@@ -71,15 +56,7 @@ class CellExplorer(Explorer):
         self.bins = resolve_bins(bins, len(self.words))
         self._build(frames, tuple(similarities.shape[-2:]), [], at, cell, title)
 
-    def _build(
-        self,
-        frames: Sequence[Frame],
-        grid: tuple[int, int],
-        controls: Sequence[Widget],
-        at: int,
-        cell: tuple[int, int] | None,
-        title: str = "",
-    ) -> None:
+    def _build(self, frames, grid, controls: list, at: int, cell, title: str) -> None:
         row, column = checked_cell(*(cell or (grid[0] * 3 // 4, grid[1] // 3)), grid)
         self.row = IntSlider(row, 0, grid[0] - 1, description="row", layout=WIDE)
         self.column = IntSlider(column, 0, grid[1] - 1, description="column", layout=WIDE)
@@ -133,11 +110,10 @@ class CellExplorer(Explorer):
         return float(cell_depths([masked], self.picture.grid)[0][row, column])
 
     def _clicked(self, event: Mapping) -> None:
-        cell = self.picture.cell_at(event["dataX"], event["dataY"])
-        if cell is not None:
+        if cell := self.picture.cell_at(event["dataX"], event["dataY"]):
             with self._at_once():
-                for slider, place in zip((self.row, self.column), cell, strict=True):
-                    self._put(slider, place)
+                self._put(self.row, cell[0])
+                self._put(self.column, cell[1])
 
 
 class WordExplorer(CellExplorer):
@@ -161,26 +137,27 @@ class WordExplorer(CellExplorer):
         cell: tuple[int, int] | None = None,
     ):
         self.encoder, self.head, self.temperature = encoder, head, temperature
-        self._store = store
-        self.words = self._first_words = resolve_prompts(words)
-        self.bins = self._first_bins = resolve_bins(bins, len(self.words))
-        self._stored = self._chunk = self._vectors_of = self._first_of = None
-        self._texts: dict[tuple[str, ...], Tensor] = {}
+        self.words = resolve_prompts(words)
+        self.bins = resolve_bins(bins, len(self.words))
+        self._first = self.words, self.bins
+        # In memory: of vectors and scores the last frame's, the last chunk, the text of all words.
+        self._texts = cache(partial(text_vectors, encoder, store=store))
+        self._vectors = lru_cache(1)(self._read_vectors)
+        self._first_score = lru_cache(1)(self._score_first)
+        self._stored = None
         if store or encoder.weights != "random":
             collect_responses(frames, encoder, self.words, [head], store=store, progress=False)
             self._stored = EncodingJob(frames, encoder, None, store or Store()).vectors(head)
-        wide = Layout(width="818px")
-        self.words_field = Text(_joined(self.words), description="words", continuous_update=False)
-        self.bins_field = Text(_joined(self.bins), description="bins (m)", continuous_update=False)
-        self.words_field.layout, self.bins_field.layout = wide, wide
+            self._chunk = lru_cache(1)(self._stored.read)
+        shared = {"continuous_update": False, "layout": Layout(width="818px")}
+        self.words_field = Text(_joined(self.words), description="words", **shared)
+        self.bins_field = Text(_joined(self.bins), description="bins (m)", **shared)
         self.metrics_table = HTML(layout=Layout(height="96px"))
-        presets = {name: partial(self._take, prompts) for name, prompts in PROMPTS.items()}
-        reset = partial(self._take, self._first_words, self._first_bins)
-        buttons = HBox(self._buttons(presets, reset))
+        buttons = HBox(self._buttons(PROMPTS, self._take, self._first))
         controls = [buttons, self.words_field, self.bins_field, self.metrics_table]
-        self._build(frames, encoder.grid(*window_shape(frames)), controls, at, cell)
-        for field in (self.words_field, self.bins_field):
-            self._on(field, self.draw)
+        self._build(frames, encoder.grid(*window_shape(frames)), controls, at, cell, "")
+        self._on(self.words_field, self.draw)
+        self._on(self.bins_field, self.draw)
 
     def _choice(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
         words = resolve_prompts([word.strip() for word in self.words_field.value.split(",")])
@@ -195,31 +172,24 @@ class WordExplorer(CellExplorer):
 
     def _predict(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
         super()._predict(words, bins)
-        if self._first_of != self._shown:
-            similarities = self._frame_similarities(self._first_words)
-            self._first_score = self._scored(similarities, self._first_bins, self.temperature)
-            self._first_of = self._shown
         now = self._scored(self._frame_similarities(words), bins, self.temperature)
-        self._show_metrics(self._first_score, now)
+        self._show_metrics(self._first_score(self._shown), now)
+
+    def _score_first(self, position: int) -> pd.Series:
+        """The shown frame's metrics with the words and bins that were given."""
+        words, bins = self._first
+        return self._scored(self._frame_similarities(words), bins, self.temperature)
 
     def _frame_similarities(self, words: tuple[str, ...]) -> Tensor:
-        if words not in self._texts:
-            self._texts[words] = text_vectors(self.encoder, words, self._store)
-        if self._vectors_of != self._shown:
-            self._vectors, self._vectors_of = self._read_vectors(self._shown), self._shown
-        return project(self._vectors, self._texts[words]).cpu()
+        return project(self._vectors(self._shown), self._texts(words)).cpu()
 
     def _read_vectors(self, position: int) -> Tensor:
         """The shown frame's head vectors (1, 2, D, h, w)."""
         if self._stored is None:
-            vectors = head_vectors(
-                self._rgb[None], self.encoder, [self.head], crop=self.frames.crop
-            )
-            return vectors[self.head]
+            crop = self.frames.crop
+            return head_vectors(self._rgb[None], self.encoder, [self.head], crop=crop)[self.head]
         chunk, place = divmod(position, CHUNK)
-        if self._chunk is None or self._chunk[0] != chunk:
-            self._chunk = chunk, torch.from_numpy(self._stored.read(chunk))
-        return self._chunk[1][place, None].to(self.encoder.device)
+        return torch.from_numpy(self._chunk(chunk)[place, None]).to(self.encoder.device)
 
 
 class BinExplorer(Explorer):
@@ -243,16 +213,10 @@ class BinExplorer(Explorer):
         self._similarities = similarities
         words = resolve_prompts(words)
         self._first = resolve_bins(bins, len(words)), temperature
+        # In a plain-text description, MathJax would look for formulae.
+        shared = {"min": NEAREST, "max": FARTHEST, "step": STEP, "description_allow_html": True}
         self.sliders = [
-            # In a plain-text description, MathJax would look for formulae.
-            FloatSlider(
-                metres,
-                min=NEAREST,
-                max=FARTHEST,
-                step=STEP,
-                description=as_markup(word),
-                description_allow_html=True,
-            )
+            FloatSlider(metres, description=as_markup(word), **shared)
             for word, metres in zip(words, self._first[0], strict=True)
         ]
         self.temperature = FloatLogSlider(temperature, min=-2, max=1, description="temperature")
@@ -260,12 +224,11 @@ class BinExplorer(Explorer):
             slider.layout, slider.style.description_width = WIDE, "130px"
         fitting = {name: metres for name, metres in BINS.items() if len(metres) == len(words)}
         self.metrics_table = HTML()
-        presets = {name: partial(self._take, metres) for name, metres in fitting.items()}
-        buttons = self._buttons(presets, partial(self._take, *self._first))
+        buttons = self._buttons(fitting, self._take, self._first)
         buttons = HBox(buttons, layout=Layout(flex_flow="row wrap"))
         right = VBox([buttons, self.metrics_table], layout=Layout(width="430px"))
         left = VBox([*self.sliders, self.temperature])
-        super().__init__(frames, BinPicture(window_shape(frames)), [HBox([left, right])], at)
+        super().__init__(frames, BinPicture(window_shape(frames)), [HBox([left, right])], at, "")
         self._wished = list(self._first[0])  # a bin that was pushed aside returns here
         for place, slider in enumerate(self.sliders):
             self._on(slider, partial(self._push, place))
@@ -277,15 +240,14 @@ class BinExplorer(Explorer):
         return tuple(slider.value for slider in self.sliders)
 
     def draw(self) -> None:
-        loaded = self._load()
-        similarities = self._similarities[self._shown][None]
+        loaded, similarities = self._load(), self._similarities[self.frame.value][None]
         if loaded:
             self._first_score = self._scored(similarities, *self._first)
-        now = self._scored(similarities, self.bins, self.temperature.value)
-        depth = depth_maps(similarities, self.bins, self.picture.shape, self.temperature.value)
-        self.depth = depth[0]
+        size, temperature = self.picture.shape, self.temperature.value
+        (self.depth,) = depth_maps(similarities, self.bins, size, temperature)
         self.picture.set_depth(self.depth)
         self.image.value = self.picture.png()
+        now = self._scored(similarities, self.bins, temperature)
         self._show_metrics(self._first_score, now)
 
     def _push(self, moved: int) -> None:
@@ -310,16 +272,13 @@ def ascending(bins: Sequence[float], moved: int) -> list[float]:
 
     Bins stay at least one slider step apart, so that a bin stops where the others need room.
     """
-    last = len(bins) - 1
-    bins = [
-        min(max(float(metres), NEAREST + k * STEP), FARTHEST - (last - k) * STEP)
-        for k, metres in enumerate(bins)
-    ]
+    room = STEP * np.arange(len(bins))
+    bins = np.clip(np.asarray(bins, float), NEAREST + room, FARTHEST - room[::-1])
     for k in range(moved + 1, len(bins)):
         bins[k] = max(bins[k], bins[k - 1] + STEP)
     for k in reversed(range(moved)):
         bins[k] = min(bins[k], bins[k + 1] - STEP)
-    return [round(metres, 6) for metres in bins]
+    return bins.round(6).tolist()
 
 
 def _joined(values: Sequence[object]) -> str:

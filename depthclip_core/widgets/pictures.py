@@ -18,13 +18,7 @@ from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from depthclip_core.plots.map_plots import (
-    depth_limits,
-    show_depth,
-    show_error,
-    show_grid,
-    show_photo,
-)
+from depthclip_core.plots import map_plots
 from depthclip_core.plots.style import STYLE, drawable
 from depthclip_core.plots.word_plots import show_weights
 from depthclip_core.settings import BINS, Window
@@ -47,9 +41,12 @@ Part = tuple[int, int, int, int]  # top, bottom, left, right
 
 
 class Picture:
-    """A figure that redraws only its changed parts, and its PNG."""
+    """A photograph, its true and its predicted depth; only what changed of it is drawn again.
 
-    def __init__(self):
+    shape: rows and columns of the network's window, in pixels. truth_top: where true depth begins.
+    """
+
+    def __init__(self, shape: tuple[int, int], truth_top: int):
         size = (WIDTH / DPI, HEIGHT / DPI)
         # Axes have fixed places. With layout="none", savefig would restore the style's own engine.
         self.figure = Figure(figsize=size, dpi=DPI, layout=PlaceHolderLayoutEngine(True, True))
@@ -58,28 +55,52 @@ class Picture:
         self._stale: set[Part] = set()  # parts to redraw
         self._moving: list[Artist] = []  # drawn every time, on top
         self._rest = None
+        self.shape, black, blank = shape, np.zeros((*shape, 3), np.uint8), np.ones(shape)
+        with mpl.rc_context(RC):
+            photo, depth = self._place(LEFT, TOP), self._place(LEFT, BOTTOM)
+            self._photo = map_plots.show_photo(photo, black)
+            self._depth = map_plots.show_depth(depth, blank, (0, 1), "predicted depth")
+            truth, title = self._place(RIGHT, truth_top), "true depth (grey: not measured)"
+            self._truth = map_plots.show_depth(truth, blank, (0, 1), title)
+            self._scale = self._colour_bar(self._truth, truth_top, "depth (m)", "max")
+
+    def set_frame(self, rgb: np.ndarray, truth: np.ndarray | None, title: str) -> None:
+        """rgb (H, W, 3) and truth (H, W), metres or None, of the window."""
+        self.truth = np.zeros(self.shape) if truth is None else truth
+        self._photo.set_data(rgb)
+        title = _short(title, LONGEST_TITLE)
+        self._photo.axes.set_title(title, loc="left", fontsize=TITLE_SIZE)
+        self._truth.set_data(map_plots.known(self.truth))
+        self._changed(self._photo.axes, self._truth.axes)
+
+    def _set_scale(self, other: np.ndarray) -> None:
+        """Fit the scale of both depth maps to the ground truth and other depths, metres."""
+        limits = map_plots.depth_limits(self.truth[::THIN, ::THIN], other)
+        if limits != self._truth.get_clim():
+            self._depth.set_clim(*limits)
+            self._truth.set_clim(*limits)
+            self._changed(self._truth.axes, self._scale)
 
     def png(self) -> bytes:
         """The current picture as a PNG file."""
-        with _in_style():
+        with mpl.rc_context(RC):
             if self._rest is None:
                 self._canvas.draw()  # leaves out animated artists
+                self._stale.clear()
             else:
                 self._canvas.restore_region(self._rest)
-            for part in self._stale if self._rest is not None else ():
-                top, bottom, left, right = part
+            for top, bottom, left, right in self._stale:
                 np.asarray(self._canvas.buffer_rgba())[top:bottom, left:right] = 255
-                for ax in self._parts[part]:
+                for ax in self._parts[top, bottom, left, right]:
                     ax.draw(self._canvas.get_renderer())
             if self._stale or self._rest is None:
                 self._rest = self._canvas.copy_from_bbox(self.figure.bbox)
                 self._stale.clear()
             for artist in self._moving:
                 self.figure.draw_artist(artist)
-        pixels = np.ascontiguousarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
-        file = BytesIO()
+        file, pixels = BytesIO(), np.asarray(self._canvas.buffer_rgba())[..., :3]
         # Speed matters more than size: a nearby browser shows the picture, and nobody keeps it.
-        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", compress_level=1)
         return file.getvalue()
 
     def _moves(self, *artists: Artist) -> None:
@@ -111,57 +132,36 @@ class Picture:
 class CellPicture(Picture):
     """A photograph with its grid of cells, the bars of a marked cell, predicted and true depth.
 
-    shape: rows and columns of the network's window, in pixels. grid: rows and columns of cells.
+    grid: rows and columns of cells.
     """
 
     def __init__(self, shape: tuple[int, int], grid: tuple[int, int]):
-        super().__init__()
-        self.shape, self.grid, blank = shape, grid, np.ones(shape)
-        with _in_style():
-            self.maps = [self._place(LEFT, TOP), self._place(LEFT, BOTTOM)]
-            self.maps.append(self._place(RIGHT, BOTTOM))
-            photo, predicted, true = self.maps
+        super().__init__(shape, BOTTOM)
+        self.grid, photo = grid, self._photo.axes
+        self.maps = [photo, self._depth.axes, self._truth.axes]
+        with mpl.rc_context(RC):
             self.bars = self._place(RIGHT + 200, TOP, (WIDTH - RIGHT - 214, MAP[1] - 40))
-            self._photo = show_photo(photo, np.zeros((*shape, 3), np.uint8))
             limits = photo.axis()
-            show_grid(photo, Window(0, shape[0], 0, shape[1]), grid)
+            map_plots.show_grid(photo, Window(0, shape[0], 0, shape[1]), grid)
             photo.axis(limits)  # without the margins that lines add
-            self._depth = show_depth(predicted, blank, (0, 1), "predicted depth")
-            self._truth = show_depth(true, blank, (0, 1), "true depth (grey: not measured)")
-            self._scale = self._colour_bar(self._truth, BOTTOM, "depth (m)", "max")
-            size = (shape[1] / grid[1], shape[0] / grid[0])
-            self._marks = [
-                ax.add_patch(Rectangle((0, 0), *size, fill=False, lw=2.2, ec=MARK))
-                for ax in self.maps
-            ]
+            size, look = (shape[1] / grid[1], shape[0] / grid[0]), {"lw": 2.2, "ec": MARK}
+            marks = [Rectangle((0, 0), *size, fill=False, **look) for _ in self.maps]
+            self._marks = [ax.add_patch(mark) for ax, mark in zip(self.maps, marks, strict=True)]
             where = (RIGHT / WIDTH, 1 - (TOP - 6) / HEIGHT)
             self._headline = photo.text(*where, "", transform=self.figure.transFigure)
             self._headline.set_fontsize(TITLE_SIZE)
         self._moves(*self._marks, self._headline)
 
-    def set_frame(self, rgb: np.ndarray, truth: np.ndarray | None, title: str) -> None:
-        """rgb (H, W, 3) and truth (H, W), metres or None, of the window."""
-        photo, _, true = self.maps
-        self._photo.set_data(rgb)
-        photo.set_title(_short(title, LONGEST_TITLE), loc="left", fontsize=TITLE_SIZE)
-        self.truth = np.zeros(self.shape) if truth is None else truth
-        self._truth.set_data(_known(self.truth))
-        self._changed(photo, true)
-
     def set_depth(self, depth: np.ndarray) -> None:
         """Show depth (H, W) in metres; it and the ground truth set the scale of both maps."""
-        self._depth.set_data(_known(depth))
-        limits = depth_limits(self.truth[::THIN, ::THIN], depth[::THIN, ::THIN])
-        if limits != self._truth.get_clim():
-            self._depth.set_clim(*limits)
-            self._truth.set_clim(*limits)
-            self._changed(self.maps[2], self._scale)
-        self._changed(self.maps[1])
+        self._depth.set_data(map_plots.known(depth))
+        self._set_scale(depth[::THIN, ::THIN])
+        self._changed(self._depth.axes)
 
     def set_words(self, words: Sequence[str], bins: Sequence[float]) -> None:
         """Label the bars again: one for each word, with its bin."""
         self._moving = [artist for artist in self._moving if artist.axes is not self.bars]
-        with _in_style():
+        with mpl.rc_context(RC):
             self.bars.clear()
             labels = [_short(word, LONGEST_LABEL) for word in words]
             show_weights(self.bars, np.zeros(len(words)), labels, bins, MARK)
@@ -190,49 +190,21 @@ class BinPicture(Picture):
     """A photograph and its true depth; below them, predicted depth and its error."""
 
     def __init__(self, shape: tuple[int, int]):
-        super().__init__()
-        self.shape, blank = shape, np.ones(shape)
-        with _in_style():
-            self._photo_ax = self._place(LEFT, TOP)
-            self._photo = show_photo(self._photo_ax, np.zeros((*shape, 3), np.uint8))
-            places = [(RIGHT, TOP), (LEFT, BOTTOM)]
-            titles = ["true depth (grey: not measured)", "predicted depth"]
-            self._truth, self._depth = (
-                show_depth(self._place(*place), blank, (0, 1), title)
-                for place, title in zip(places, titles, strict=True)
-            )
+        super().__init__(shape, TOP)
+        with mpl.rc_context(RC):
             ax, title = self._place(RIGHT, BOTTOM), "prediction − ground truth"
-            self._error = show_error(ax, blank, ERROR_LIMIT, title)
-            self._scale = self._colour_bar(self._truth, TOP, "depth (m)", "max")
+            self._error = map_plots.show_error(ax, np.ones(shape), ERROR_LIMIT, title)
             self._colour_bar(self._error, BOTTOM, "error (m)", "both")
         self._moves(self._depth, self._error)
 
     def set_frame(self, rgb: np.ndarray, truth: np.ndarray | None, title: str) -> None:
-        """rgb (H, W, 3) and truth (H, W), metres or None, of the window."""
-        self.truth = np.zeros(self.shape) if truth is None else truth
-        # The scale does not depend on the bins, so that moving them shows.
-        limits = depth_limits(self.truth[::THIN, ::THIN], np.array([FARTHEST_PUBLISHED]))
-        self._photo.set_data(rgb)
-        self._photo_ax.set_title(_short(title, LONGEST_TITLE), loc="left", fontsize=TITLE_SIZE)
-        self._truth.set_data(_known(self.truth))
-        if limits != self._truth.get_clim():
-            self._truth.set_clim(*limits)
-            self._depth.set_clim(*limits)
-            self._changed(self._scale)
-        self._changed(self._photo_ax, self._truth.axes)
+        super().set_frame(rgb, truth, title)
+        self._set_scale(np.array([FARTHEST_PUBLISHED]))  # whatever the bins, so that moves show
 
     def set_depth(self, depth: np.ndarray) -> None:
         """Show depth (H, W) in metres, and its error."""
-        self._depth.set_data(_known(depth))
+        self._depth.set_data(map_plots.known(depth))
         self._error.set_data(np.ma.masked_where(~(self.truth > 0), depth - self.truth))
-
-
-def _in_style():
-    return mpl.rc_context(RC)
-
-
-def _known(depth: np.ndarray) -> np.ma.MaskedArray:
-    return np.ma.masked_where(~(depth > 0), depth)
 
 
 def _short(text: str, longest: int) -> str:

@@ -146,7 +146,7 @@ def test_lab(tmp_path):
 
 
 def test_premultiplied_and_ycbcr(tmp_path):
-    from depthclip_core.datasets.images import to_rgb
+    from depthclip_core.datasets.photos import to_rgb
 
     half = Image.frombytes("RGBa", (1, 1), bytes([100, 0, 0, 128]))
     assert np.abs(np.array(to_rgb(half)).astype(int) - [227, 127, 127]).max() <= 1
