@@ -30,8 +30,8 @@ from depthclip_core.clip.library import load_open_clip
 from depthclip_core.clip.towers import resnet_cells
 from depthclip_core.sample import model as sample_model
 from depthclip_core.sample.world import captions
-from depthclip_core.sample.world.names import OBJECT_NAMES
 from depthclip_core.sample.world.render import render_view
+from depthclip_core.sample.world.scene import OBJECT_NAMES
 from depthclip_core.sample.world.ship import PRETRAIN_SEED_LIMIT
 from depthclip_core.sample.world.world import SCENE_TYPES
 

@@ -15,7 +15,7 @@ from depthclip_core.sample.world.camera import (
     pixel_rays,
 )
 from depthclip_core.sample.world.kinect import holes, photograph
-from depthclip_core.sample.world.names import OBJECT_NAMES, SceneObject
+from depthclip_core.sample.world.scene import OBJECT_NAMES, SceneObject
 from depthclip_core.sample.world.shading import add_mirrors, shade, trace, visibility
 from depthclip_core.sample.world.world import World, build_scene, scene_rng
 

@@ -52,36 +52,6 @@ class Room:
         self.hung: dict[str, list[Rectangle]] = {wall: [] for wall in WALL_YAW}
         self.lights: list[Light] = []
 
-    def shell(
-        self,
-        wall: Material,
-        floor: Material,
-        ceiling: Material,
-        accent: Material | None,
-        dado: Material | None,
-        skirting: Material,
-    ) -> None:
-        """Four walls, floor, ceiling and skirting.
-
-        The far wall takes the accent colour if there is one; the dado replaces the skirting.
-        """
-        s, w, deep, h, t = self.scene, self.w, self.l, self.h, 0.1
-        for name in WALL_YAW:
-            length = self.length(name)
-            m = accent if accent is not None and name == "far" else wall
-            o = s.thing("wall", m, *self.on_wall(name, length / 2, 0))
-            o.loose = False
-            o.box((0, t / 2, -t), (length + 2 * t, t, h + 2 * t))
-            if dado is not None:
-                o.box((0, -0.006, 0), (length, 0.012, 1.25), dado)
-                o.box((0, -0.011, 1.25), (length, 0.022, 0.05), mt.toned(dado, 0.7))
-            else:
-                o.box((0, -0.009, 0), (length, 0.018, 0.1), skirting)
-        for name, z, m in (("floor", -t, floor), ("ceiling", h, ceiling)):
-            o = s.thing(name, m, (w / 2, deep / 2, z))
-            o.loose = False
-            o.box((0, 0, 0), (w + 2 * t, deep + 2 * t, t))
-
     def length(self, wall: str) -> float:
         """A wall's length in metres."""
         return self.w if wall in ("far", "near") else self.l
@@ -188,6 +158,8 @@ class Room:
         along = place.along
         self.hung[place.wall].append((along - width / 2, along + width / 2, 0, height))
 
-    def thing_at(self, name: str, material: Material, spot: tuple[str, float], z: float) -> Thing:
+    def thing_at(
+        self, name: str, material: Material | str, spot: tuple[str, float], z: float, **more: bool
+    ) -> Thing:
         """A thing that hangs on a wall, its origin on the wall."""
-        return self.scene.thing(name, material, *self.on_wall(*spot, z))
+        return self.scene.thing(name, material, *self.on_wall(*spot, z), **more)

@@ -36,17 +36,16 @@ def book_row(
     for i in range(1, n):
         if same_series[i]:
             which[i], tall[i], deep[i] = which[i - 1], tall[i - 1], deep[i - 1]
-    books = s.thing("books", stock[which[0]], o.spot(*start), o.yaw)
-    books.loose = False
+    books = s.thing("books", stock[which[0]], o.spot(*start), o.yaw, loose=False)
     i = np.flatnonzero(keep)
     bases = np.stack([x[i], depth / 2 - deep[i] / 2 - 0.005, np.zeros(len(i))], -1)
     sizes = np.stack([thick[i] - 0.001, deep[i], tall[i]], -1)
-    books.boxes(bases, sizes, [stock[k] for k in which[i]])
+    books.box(bases, sizes, [stock[k] for k in which[i]])
 
 
 def book_stock(rng: np.random.Generator, n: int = 24) -> list[Material]:
     """Bindings: pairs of colours with bands and lettering."""
-    return [mt.two_tone(rng, "spine", mt.BINDINGS, "paper", gloss=0.08) for _ in range(n)]
+    return [mt.draw(rng, "spine") for _ in range(n)]
 
 
 def bookshelf(
@@ -63,11 +62,11 @@ def bookshelf(
     rng = s.rng
     o = s.thing("bookshelf", material, at, yaw)
     t = 0.025
-    o.boxes(left_right(w / 2 - t / 2), (t, d, h))
+    o.box(left_right(w / 2 - t / 2), (t, d, h))
     o.box((0, d / 2 - 0.008, 0), (w - 0.02, 0.012, h), mt.toned(material, 0.75))
     rows = max(2, round((h - 0.1) / 0.34))
     step = (h - 0.1 - t) / rows
-    o.boxes([(0, 0, 0.08 + i * step) for i in range(rows + 1)], (w - 2 * t, d - 0.01, t))
+    o.box([(0, 0, 0.08 + i * step) for i in range(rows + 1)], (w - 2 * t, d - 0.01, t))
     o.box((0, -d / 2 + 0.02, 0), (w - 2 * t, 0.015, 0.08))
     for i in range(rows):
         z, room = 0.08 + i * step + t, step - t
@@ -89,9 +88,9 @@ def shelf(s: Scene, at: Spot, yaw: float, size: Size, material: Material) -> Thi
     n = max(2, round(w / 0.42))
     t = 0.022
     xs = np.linspace(-w / 2 + t / 2, w / 2 - t / 2, n + 1)
-    o.boxes([(x, 0, 0.04) for x in xs], (t, d, h - 0.04))
+    o.box([(x, 0, 0.04) for x in xs], (t, d, h - 0.04))
     levels = (0.04, h / 2, h - t)
-    o.boxes([(0, 0, z) for z in levels], (w, d, t))
+    o.box([(0, 0, z) for z in levels], (w, d, t))
     o.box((0, d / 2 - 0.006, 0.04), (w, 0.01, h - 0.04), mt.toned(material, 0.8))
     stock = book_stock(rng, 12)
     room = h / 2 - 0.05
@@ -112,21 +111,19 @@ def clutter_box(s: Scene, at: Spot, yaw: float, size: Size) -> Thing:
     w, d, h = size
     r = rng.random()
     if r < 0.55:
-        m = mt.plain(rng, "smooth", ("tan", "brown", "white", "beige"), "cardboard", 0.8)
-        o = s.thing("box", m, at, yaw).box((0, 0, 0), size)
-        o.box((0, 0, h), (w * 0.16, d, 0.002), mt.toned(m, 1.25))
+        o = s.thing("box", "cardboard", at, yaw).box((0, 0, 0), size)
+        o.box((0, 0, h), (w * 0.16, d, 0.002), mt.toned(o.material, 1.25))
         label = (w * 0.35, 0.002, h * 0.35)
         return o.box((w * 0.2, -d / 2 - 0.001, h * 0.3), label, mt.paper(rng))
     if r < 0.8:
-        m = mt.plastic(rng)
-        name, lid = "bin", mt.plastic(rng)
+        o = s.thing("bin", "plastic", at, yaw)
+        lid = mt.draw(rng, "plastic")
     else:
-        m = mt.plain(rng, "weave", ("tan", "brown", "beige"), "wicker", 0.6)
-        name, lid = "basket", mt.toned(m, 0.4)
-    o = s.thing(name, m, at, yaw)
+        o = s.thing("basket", "wicker", at, yaw)
+        lid = mt.toned(o.material, 0.4)
     o.box((0, 0, 0), (w * 0.94, d * 0.94, h * 0.96))
-    o.boxes(left_right(w / 2 - 0.01, 0, h * 0.85), (0.02, d, h * 0.15))
-    o.boxes(front_back(d / 2 - 0.01, h * 0.85), (w, 0.02, h * 0.15))
+    o.box(left_right(w / 2 - 0.01, 0, h * 0.85), (0.02, d, h * 0.15))
+    o.box(front_back(d / 2 - 0.01, h * 0.85), (w, 0.02, h * 0.15))
     return o.box((0, 0, h * 0.96), (w * 0.9, d * 0.9, 0.004), mt.toned(lid, 0.5))
 
 

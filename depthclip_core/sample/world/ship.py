@@ -23,8 +23,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from depthclip_core.sample import ABOUT, COLUMNS, LABEL_NAMES, TABLE, member
-from depthclip_core.sample.world.names import OBJECT_NAMES
 from depthclip_core.sample.world.render import View, room_views
+from depthclip_core.sample.world.scene import OBJECT_NAMES
 from depthclip_core.sample.world.world import SCENE_TYPES
 
 PRETRAIN_SEED_LIMIT = 1_000_000  # the pretraining world's seeds are below this ...

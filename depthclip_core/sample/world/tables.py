@@ -14,7 +14,7 @@ def table(
     t = 0.05 if h < 0.55 else 0.06
     x, y = w / 2 - 0.07, d / 2 - 0.07
     o.box((0, 0, h - 0.035), (w, d, 0.035))
-    o.boxes(corners(x, y), (t, t, h - 0.035))
+    o.box(corners(x, y), (t, t, h - 0.035))
     return o.frame(x, y, h - 0.11, (w - 0.16, 0.02, 0.08), (0.02, d - 0.16, 0.08))
 
 
@@ -32,8 +32,8 @@ def school_desk(s: Scene, at: Spot, yaw: float, top: Material, steel: Material) 
     o = s.thing("school desk", top, at, yaw)
     o.box((0, 0, h - 0.025), (w, d, 0.025))
     o.box((0, 0.02, h - 0.15), (w - 0.14, d - 0.1, 0.115), steel)
-    o.boxes(left_right(w / 2 - 0.06, 0, 0.03), (0.05, 0.05, h - 0.05), steel)
-    return o.boxes(left_right(w / 2 - 0.06), (0.05, d - 0.04, 0.03), steel)
+    o.box(left_right(w / 2 - 0.06, 0, 0.03), (0.05, 0.05, h - 0.05), steel)
+    return o.box(left_right(w / 2 - 0.06), (0.05, d - 0.04, 0.03), steel)
 
 
 def desk(s: Scene, at: Spot, yaw: float, width: float, material: Material) -> Thing:
@@ -60,14 +60,14 @@ def drawers(
     w, d, h = size
     x0, y0, z0 = base
     o.box(base, size, material)
-    handle = handle or mt.metal(o.scene.rng)
+    handle = handle or mt.draw(o.scene.rng, "metal")
     fw, fh = w / columns, h / rows
     spots = [
         (x0 - w / 2 + (i + 0.5) * fw, y0 - d / 2 - 0.005, z0 + j * fh + 0.008)
         for i in range(columns)
         for j in range(rows)
     ]
-    o.boxes(spots, (fw - 0.016, 0.02, fh - 0.016), mt.toned(material, 1.12))
+    o.box(spots, (fw - 0.016, 0.02, fh - 0.016), mt.toned(material, 1.12))
     if fh > 0.45:  # a door: its handle is upright and near one edge
         grip, shift, up = (0.018, 0.03, 0.14), fw * 0.36, fh * 0.45
     else:
@@ -75,7 +75,7 @@ def drawers(
     handles = [
         (x + shift * (-1 if i % 2 else 1), y - 0.02, z + up) for i, (x, y, z) in enumerate(spots)
     ]
-    o.boxes(handles, grip, handle)
+    o.box(handles, grip, handle)
 
 
 def chest(
@@ -91,6 +91,6 @@ def chest(
     """A dresser, night stand, sideboard, wardrobe, cabinet or filing cabinet on short feet."""
     w, d, h = size
     o = s.thing(name, material, at, yaw)
-    o.boxes(corners(w / 2 - 0.04, d / 2 - 0.04), (0.05, 0.05, 0.07), mt.toned(material, 0.6))
+    o.box(corners(w / 2 - 0.04, d / 2 - 0.04), (0.05, 0.05, 0.07), mt.toned(material, 0.6))
     drawers(o, (0, 0, 0.06), (w, d, h - 0.085), rows, material, columns)
     return o.box((0, -0.01, h - 0.025), (w + 0.03, d + 0.03, 0.025))

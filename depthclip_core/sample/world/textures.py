@@ -10,19 +10,15 @@ from functools import lru_cache
 
 import numpy as np
 
+from depthclip_core.sample.world import DATA
+
 TEXELS = 1024
 TEXEL_M = 0.0025
 PERIOD_M = TEXELS * TEXEL_M
 SHADE_LOW, SHADE_SPAN = 0.2, 1.6
 MOTTLE = 0.09  # standard deviation of the mottle on every surface's shade
 
-# fmt: off
-KINDS: tuple[str, ...] = (
-    "plaster", "stripes_wall", "motif_wall", "brick", "planks", "parquet", "tile_small",
-    "tile_large", "checker", "carpet", "wood", "weave", "plaid", "stripes", "marble", "granite",
-    "spine", "leather", "smooth", "metal", "picture", "print", "rug", "leaf", "dots", "vinyl",
-)
-# fmt: on
+KINDS: tuple[str, ...] = tuple(DATA["patterns"])
 
 
 def kind_index(name: str) -> int:
