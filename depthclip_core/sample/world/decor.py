@@ -3,7 +3,7 @@
 import numpy as np
 
 from depthclip_core.sample.world import materials as mt
-from depthclip_core.sample.world.rooms import SIDES, Light, Room
+from depthclip_core.sample.world.rooms import SIDES, Light, Room, Walls
 from depthclip_core.sample.world.scene import left_right, turn_x
 
 
@@ -13,28 +13,25 @@ def door(room: Room, walls: tuple[str, ...]) -> None:
     spot = room.hang(1.0, 0, 2.15, walls)
     if spot is None or room.at_wall(*spot, 0.95, 0.45) is None:
         return
-    natural = rng.random() < 0.6
-    leaf = mt.wood(rng) if natural else mt.draw(rng, "paint", ("white", "cream", "brown"))
+    leaf = mt.wood(rng) if rng.random() < 0.6 else mt.draw(rng, "door")
     o = room.thing_at("door", leaf, spot, 0)
     trim = mt.toned(leaf, rng.uniform(0.8, 1.15))
     o.box((0, -0.012, 0.005), (0.84, 0.024, 2.03))
     o.box(left_right(0.46, -0.02), (0.08, 0.04, 2.1), trim)
     o.box((0, -0.02, 2.05), (1.0, 0.04, 0.09), trim)
-    two = rng.random() < 0.6
-    panels = ((0.2, 0.62), (1.05, 0.8)) if two else ((0.15, 0.4), (0.7, 0.4), (1.3, 0.6))
-    for z, height in panels:
+    two, three = ((0.2, 0.62), (1.05, 0.8)), ((0.15, 0.4), (0.7, 0.4), (1.3, 0.6))
+    for z, height in two if rng.random() < 0.6 else three:
         o.box(left_right(0.19, -0.028, z), (0.28, 0.012, height), mt.toned(leaf, 0.82))
     o.put("ball", (0.35, -0.06, 0.98), (0.06, 0.07, 0.06), "steel")
 
 
 def window(
-    room: Room,
-    daylight: float,
-    walls: tuple[str, ...] = SIDES,
-    width: float | None = None,
-    cloth: bool = True,
+    room: Room, daylight: float, walls: Walls = SIDES, width: float = 0, cloth: bool = True
 ) -> None:
-    """A window with panes, frame and sill, often curtains or blinds, and its light."""
+    """A window with panes, frame and sill, often curtains or blinds, and its light.
+
+    width: metres, by default random.
+    """
     rng = room.rng
     w = width or rng.uniform(0.9, 1.7)
     low, high = rng.uniform(0.8, 1.05), min(room.h - 0.2, rng.uniform(1.95, 2.3))
@@ -42,8 +39,7 @@ def window(
     if spot is None:
         return
     h = high - low
-    frame = mt.draw(rng, "paint", ("white", "white", "brown", "cream"))
-    o = room.thing_at("window", frame, spot, low)
+    o = room.thing_at("window", "window frame", spot, low)
     o.box((0, -0.008, 0), (w, 0.016, h), mt.outdoors(rng, daylight * rng.uniform(0.7, 1.6)))
     n = max(1, round(w / 0.6))
     o.box([(x, -0.025, 0) for x in np.linspace(-w / 2, w / 2, n + 1)], (0.06, 0.05, h))
@@ -62,10 +58,9 @@ def window(
         c.put("pole", (0, -0.11, top), (0.03, 0.03, 0.02), "metal")
         c.box((0, -0.11, top), (w + 0.5, 0.025, 0.025), mt.wood(rng))
     elif cloth and r < 0.75:
-        m = mt.draw(rng, "blinds")
+        blinds = room.thing_at("blinds", "blinds", spot, low)
         n = int(h * rng.uniform(0.3, 1.0) / 0.045)
-        slats = [(0, -0.07, h - 0.045 * (i + 1)) for i in range(n)]
-        room.thing_at("blinds", m, spot, low).box(slats, (w, 0.012, 0.034))
+        blinds.box([(0, -0.07, h - 0.045 * (i + 1)) for i in range(n)], (w, 0.012, 0.034))
     at, yaw = room.on_wall(*spot, low + h / 2)
     inward = np.array([np.sin(yaw), -np.cos(yaw), 0]) * 0.35
     cool = np.array([0.86, 0.95, 1.12]) * daylight * rng.uniform(0.5, 1.3) * w * h
@@ -84,8 +79,7 @@ def picture(room: Room, walls: tuple[str, ...]) -> None:
     if rng.random() >= 0.75:
         o.box((0, -0.003, 0), (w, 0.006, h))
         return
-    plain = rng.random() >= 0.6
-    edge = mt.draw(rng, "plastic", ("black", "white", "yellow")) if plain else mt.wood(rng)
+    edge = mt.wood(rng) if rng.random() < 0.6 else mt.draw(rng, "picture frame")
     k = rng.uniform(0.025, 0.06)
     o.box([(0, -0.015, 0), (0, -0.015, h - k)], (w, 0.03, k), edge)
     o.box(left_right(w / 2 - k / 2, -0.015), (k, 0.03, h), edge)
@@ -130,12 +124,11 @@ def clock(room: Room, walls: tuple[str, ...] = SIDES) -> None:
     rng = room.rng
     z = min(rng.uniform(1.9, 2.2), room.h - 0.4)
     if spot := room.hang(0.32, z, z + 0.3, walls):
-        rim = mt.draw(rng, "plastic", ("black", "red", "white", "brown"))
-        o = room.thing_at("clock", rim, spot, z + 0.15)
-        o.put("cylinder", (0, 0, 0), (0.3, 0.3, 0.04), turn=turn_x(np.pi / 2))
-        o.put("cylinder", (0, 0, 0), (0.26, 0.26, 0.043), "white plastic", turn_x(np.pi / 2))
+        o, upright = room.thing_at("clock", "clock", spot, z + 0.15), turn_x(np.pi / 2)
+        o.put("cylinder", (0, 0, 0), (0.3, 0.3, 0.04), turn=upright)
+        o.put("cylinder", (0, 0, 0), (0.26, 0.26, 0.043), "white plastic", upright)
         hands = [(0, -0.045, 0), (0.03, -0.045, 0)], [(0.012, 0.004, 0.1), (0.07, 0.004, 0.014)]
-        o.box(*hands, mt.draw(rng, "plastic", ("black",)))
+        o.box(*hands, "black plastic")
 
 
 def ceiling_lights(room: Room, kind: str, power: float = 1.0) -> None:

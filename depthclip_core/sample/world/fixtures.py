@@ -47,7 +47,7 @@ def basin(s: Scene, at: Spot, yaw: float, width: float, glaze: Material, front: 
         o.put("vase", (0, 0.05, 0), (0.24, 0.24, 0.72))
         o.put("bowl", (0, 0, 0.68), (0.56, 0.46, 0.18)).box((0, 0.19, 0.76), (0.5, 0.1, 0.1))
     else:
-        drawers(o, (0, 0.01, 0.08), (width, 0.48, 0.72), 1, front, max(2, int(width / 0.4)))
+        drawers(o, (0, 0.01, 0.08), (width, 0.48, 0.72), (max(2, int(width / 0.4)), 1), front)
         top = mt.draw(s.rng, "bathroom stone")
         o.box((0, 0, 0.8), (width + 0.03, 0.54, 0.035), top)
         o.put("bowl", (0, -0.02, 0.795), (0.46, 0.38, 0.09))
@@ -81,8 +81,8 @@ def counter(
     o, n = s.thing("counter", front, at, yaw), max(1, round(width / 0.5))
     o.box((0, 0.03, 0), (width, 0.52, 0.1), mt.toned(front, 0.3))
     handle = mt.draw(s.rng, "metal")
-    drawers(o, (0, 0.015, 0.1), (width, 0.56, 0.56), 1, front, n, handle)
-    drawers(o, (0, 0.015, 0.66), (width, 0.56, 0.2), 1, front, n, handle)
+    drawers(o, (0, 0.015, 0.1), (width, 0.56, 0.56), (n, 1), front, handle)
+    drawers(o, (0, 0.015, 0.66), (width, 0.56, 0.2), (n, 1), front, handle)
     o.box([(0, 0, 0.86), (0, 0.295, 0.9)], [(width, 0.62, 0.04), (width, 0.02, 0.08)], top)
     if sink:
         k = s.thing("sink", "steel", o.spot(0, -0.02, 0.9), yaw)
@@ -96,7 +96,7 @@ def counter(
 def wall_cabinet(s: Scene, at: Spot, yaw: float, width: float, front: Material) -> Thing:
     """A wall cupboard, 0.35 m deep; ``at`` is the middle of its bottom edge on the wall."""
     o = s.thing("cabinet", front, at, yaw)
-    drawers(o, (0, -0.175, 0), (width, 0.35, 0.7), 1, front, max(1, round(width / 0.45)))
+    drawers(o, (0, -0.175, 0), (width, 0.35, 0.7), (max(1, round(width / 0.45)), 1), front)
     return o
 
 

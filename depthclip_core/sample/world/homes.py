@@ -20,18 +20,18 @@ def bedroom(room: Room) -> None:
         room.block(p, width, 1.2)
         for side in (-1, 1):
             if q := room.at_wall(p.wall, p.along + side * (width / 2 + 0.4), 0.46, 0.42):
-                t = tables.chest(s, q.at, q.yaw, (0.44, 0.4, 0.55), 2, 1, m, "night stand")
+                t = tables.chest(s, "night stand", q.at, q.yaw, (0.44, 0.4, 0.55), (1, 2), m)
                 things.table_lamp(s, t.spot(0, 0.05, 0.55))
                 if rng.random() < 0.6:
                     things.clutter(s, t.spot(0.12, -0.12, 0.55), True)
     if (p := room.against(1.2, 0.6, ALL)) and rng.random() < 0.7:
         h = rng.uniform(1.8, min(2.2, room.h - 0.1))
         room.block(p, 1.2, h)
-        tables.chest(s, p.at, p.yaw, (1.2, 0.6, h), 1, 2, m, "wardrobe")
+        tables.chest(s, "wardrobe", p.at, p.yaw, (1.2, 0.6, h), (2, 1), m)
     if rng.random() < 0.8:
         size = (rng.uniform(0.9, 1.4), 0.48, rng.uniform(0.75, 1.1))
         if p := room.against(size[0], size[1], ALL):
-            o = tables.chest(s, p.at, p.yaw, size, 3, 2, m)
+            o = tables.chest(s, "dresser", p.at, p.yaw, size, (2, 3), m)
             room.block(p, size[0], size[2])
             furnish.on_top(room, o, size, int(rng.integers(1, 4)))
     if rng.random() < 0.5 and (p := room.against(1.1, 0.7, ALL, front=0.4)):
@@ -76,7 +76,7 @@ def living_room(room: Room) -> None:
             room.block(p, 0.9, 0.9)
     size = (rng.uniform(1.0, 1.5), 0.45, rng.uniform(0.45, 0.6))
     if p := room.against(size[0], 0.5, ALL):
-        k = tables.chest(s, p.at, p.yaw, size, 1, 3, m, "tv stand")
+        k = tables.chest(s, "tv stand", p.at, p.yaw, size, (3, 1), m)
         things.television(s, k.spot(0, 0, size[2]), p.yaw, rng.uniform(0.65, 1.05))
         room.block(p, size[0], 1.3)
     furnish.cases(room, 1, 3)
@@ -131,11 +131,11 @@ def dining_room(room: Room) -> None:
     (things.vase if rng.random() < 0.5 else things.fruit_bowl)(s, o.spot(0, 0, 0.75))
     size = (rng.uniform(1.2, 1.8), 0.45, rng.uniform(0.8, 0.95))
     if p := room.against(size[0], size[1]):
-        k = tables.chest(s, p.at, p.yaw, size, 2, 3, m, "sideboard")
+        k = tables.chest(s, "sideboard", p.at, p.yaw, size, (3, 2), m)
         room.block(p, size[0], size[2])
         furnish.on_top(room, k, size, 4)
     if (p := room.against(1.0, 0.45, ALL)) and rng.random() < 0.6:
         room.block(p, 1.0, 2.0)
-        tables.chest(s, p.at, p.yaw, (1.0, 0.45, 2.0), 2, 2, m, "cabinet")
+        tables.chest(s, "cabinet", p.at, p.yaw, (1.0, 0.45, 2.0), (2, 2), m)
     furnish.cases(room, 0, 1)
     furnish.plants(room, 0, 2)

@@ -50,18 +50,12 @@ def pick(rng: np.random.Generator, words: Sequence[str]) -> str:
     return words[int(rng.integers(len(words)))]
 
 
-def draw(
-    rng: np.random.Generator, name: str, colours: Sequence[str] = (), **changes: object
-) -> Material:
-    """A material of a kind in `world.toml`, drawn as the comment there says.
-
-    The colours and changes replace those of the kind.
-    """
+def draw(rng: np.random.Generator, name: str, **changes: object) -> Material:
+    """A material of a kind in `world.toml`, with changes, drawn as explained there."""
     row = {"colours": CLOTH, "contrast": None} | MATERIALS[name] | changes
-    kind, contrast, own = pick(rng, row.pop("pattern")), row.pop("contrast"), row.pop("colours")
+    kind, contrast, colours = pick(rng, row.pop("pattern")), row.pop("contrast"), row.pop("colours")
     if "first" in row:
         return make(kind, **row)
-    colours = colours or own
     colour = pick(rng, colours)
     if contrast:
         first = tint(rng, colour)

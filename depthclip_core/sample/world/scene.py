@@ -19,6 +19,7 @@ OBJECT_NAMES: tuple[str, ...] = tuple(DATA["objects"])
 
 Spot = tuple[float, float, float]
 Size = tuple[float, float, float]  # width, depth, height
+Finish = Material | str  # a material, or the name of a kind to draw it from
 
 # What the shader needs of a part besides geometry: its material, and its instance's 1-based number.
 COLOURS = [(name, "f4", 3) for name in ("first", "second")]
@@ -92,31 +93,28 @@ class Scene:
         self.arrays: list[tuple[np.ndarray, ...]] = []  # Geometry's triangles, normals, part, axes
 
     def thing(
-        self, name: str, material: Material | str, at: Spot, yaw: float = 0.0, loose: bool = True
+        self, name: str, finish: Finish, at: Spot, yaw: float = 0.0, loose: bool = True
     ) -> "Thing":
         """Start an instance with its local origin at ``at`` (metres), turned by ``yaw`` radians.
 
-        material: made, or the name of a kind to draw. loose: each part's pattern starts at a random
-        offset. Instance numbers are one byte: all instances after the 254th share number 255.
+        loose: each part's pattern starts at a random offset. Instance numbers are one byte: all
+        instances after the 254th share number 255.
         """
-        made = Thing(self, name, self.material(material), at, yaw, loose)
+        made = Thing(self, name, self.material(finish), at, yaw, loose)
         if len(self.things) < 255:
             self.things.append(made)
         return made
 
-    def material(self, material: Material | str) -> Material:
+    def material(self, finish: Finish) -> Material:
         """The material, drawn if it is the name of a kind."""
-        return draw(self.rng, material) if isinstance(material, str) else material
+        return draw(self.rng, finish) if isinstance(finish, str) else finish
 
     def geometry(self) -> Geometry:
         """Everything so far as arrays."""
-        arrays = [np.concatenate(a) for a in zip(*self.arrays, strict=True)]
-        kinds = (np.float32, np.float32, np.int32, np.float32)
-        return Geometry(
-            *(a.astype(kind) for a, kind in zip(arrays, kinds, strict=True)),
-            np.array(self.parts, PART).view(np.recarray),
-            tuple(t.described() for t in self.things),
-        )
+        columns = zip(*self.arrays, strict=True)
+        arrays = [np.concatenate(a).astype(k) for a, k in zip(columns, "ffif", strict=True)]
+        parts = np.array(self.parts, PART).view(np.recarray)
+        return Geometry(*arrays, parts, tuple(t.described() for t in self.things))
 
 
 class Thing:
@@ -148,7 +146,7 @@ class Thing:
         form: str,
         bases: Spot | Sequence[Spot] | np.ndarray,
         sizes: Size | Sequence[Size] | np.ndarray,
-        materials: list[Material] | Material | str | None = None,
+        materials: list[Material] | Finish | None = None,
         turn: np.ndarray = UPRIGHT,
     ) -> "Thing":
         """Add a shape at one or k bottom centres, each (3,); return this thing.
@@ -156,8 +154,7 @@ class Thing:
         Sizes and materials: one for all, or one for each; the thing's own material by default.
         """
         bases = np.array(bases, float).reshape(-1, 3)
-        k = len(bases)
-        if not k:
+        if not (k := len(bases)):
             return self
         sizes = np.broadcast_to(np.array(sizes, float), bases.shape)
         if not isinstance(materials, list):
@@ -167,8 +164,7 @@ class Thing:
         normals = template.normals[None] / np.maximum(sizes, 1e-4)[:, None, None]
         main_axis = np.abs(normals.sum(2)).argmax(-1)  # of each face, (k, t)
         # Texture axes lie in the face; on sides, the second one points up.
-        first = np.where(main_axis == 0, 1, 0)
-        second = np.where(main_axis == 2, 1, 2)
+        first, second = np.where(main_axis == 0, 1, 0), np.where(main_axis == 2, 1, 2)
         grain = np.array([m.grain for m in materials])
         spans = sizes / np.maximum(sizes.max(1, keepdims=True), 1e-9)
         rows = np.arange(k)[:, None]

@@ -9,7 +9,6 @@ from depthclip_core.sample.world.scene import (
     Spot,
     Thing,
     corners,
-    front_back,
     left_right,
     turn_x,
     turn_z,
@@ -67,7 +66,7 @@ def stool(s: Scene, at: Spot, frame: Material, seat: Material, height: float) ->
     o = s.thing("stool", seat, at, s.rng.uniform(0, 1))
     o.put("cylinder", (0, 0, height - 0.05), (0.34, 0.34, 0.05))
     o.put("pole", corners(0.11, 0.11), (0.032, 0.032, height - 0.05), frame)
-    return o.box(front_back(0.11, 0.18), (0.22, 0.02, 0.02), frame)
+    return o.box([(0, -0.11, 0.18), (0, 0.11, 0.18)], (0.22, 0.02, 0.02), frame)
 
 
 def sofa(

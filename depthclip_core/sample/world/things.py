@@ -19,7 +19,7 @@ def table_lamp(s: Scene, at: Spot) -> Thing:
 
 def floor_lamp(s: Scene, at: Spot) -> Thing:
     """A standing lamp, 1.6 m high."""
-    o = s.thing("lamp", mt.draw(s.rng, "metal", ("dark grey", "grey", "black")), at)
+    o = s.thing("lamp", "dark metal", at)
     o.put("cylinder", (0, 0, 0), (0.3, 0.3, 0.03)).put("pole", (0, 0, 0), (0.03, 0.03, 1.45))
     light = mt.draw(s.rng, "lamp", glow=s.rng.uniform(0.25, 1.0))
     return o.put("shade", (0, 0, 1.36), (0.42, 0.42, 0.28), light)
@@ -45,7 +45,7 @@ def vase(s: Scene, at: Spot) -> Thing:
     h = rng.uniform(0.16, 0.32)
     o.put("vase", (0, 0, 0), (h * 0.55, h * 0.55, h))
     if rng.random() < 0.6:
-        green = mt.draw(rng, "foliage", ("green",))
+        green = mt.draw(rng, "foliage", colours=["green"])
         o.put("leaves", (0, 0, h * 0.85), (0.26, 0.26, 0.22), green)
         bloom, normal = mt.draw(rng, "blossom"), rng.normal
         heads = [(normal(0, 0.07), normal(0, 0.07), h + rng.uniform(0.04, 0.2)) for _ in range(8)]
@@ -133,7 +133,7 @@ def television(s: Scene, at: Spot, yaw: float, width: float) -> Thing:
 
 def telephone(s: Scene, at: Spot) -> Thing:
     """A desk telephone."""
-    m = mt.draw(s.rng, "plastic", ("black", "white", "red", "beige"))
+    m = mt.draw(s.rng, "telephone")
     o = s.thing("telephone", m, at, s.rng.uniform(-0.6, 0.6)).box((0, 0, 0), (0.17, 0.2, 0.04))
     o.box((0.03, -0.02, 0.04), (0.08, 0.1, 0.01), mt.toned(m, 2))
     return o.put("cushion", (-0.055, 0, 0.04), (0.05, 0.21, 0.05))

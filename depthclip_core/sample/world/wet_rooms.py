@@ -47,7 +47,7 @@ def bathroom(room: Room) -> None:
             fixtures.towel(s, at, yaw, rng.uniform(0.35, 0.5), rng.uniform(0.4, 0.7))
     if rng.random() < 0.5 and (p := room.against(0.4, 0.32)):
         size = (0.4, 0.32, 0.8)
-        o = tables.chest(s, p.at, p.yaw, size, 2, 1, mt.wood(rng), "cabinet")
+        o = tables.chest(s, "cabinet", p.at, p.yaw, size, (1, 2), mt.wood(rng))
         furnish.on_top(room, o, size, 2, True)
     if rng.random() < 0.7 and (at := room.middle(0.6, 0.4)):
         furnish.rug(room, at[0], at[1], 0.7, 0.45)

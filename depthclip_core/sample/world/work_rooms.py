@@ -34,7 +34,7 @@ def bookstore(room: Room) -> None:
                 if room.claim(x, y, *((1.1, 0.75) if turn == 0 else (0.75, 1.1))):
                     for yaw in (turn, turn + np.pi):
                         at = (x + 0.17 * np.sin(yaw), y - 0.17 * np.cos(yaw), 0)
-                        shelves.bookshelf(s, at, yaw, (1.1, 0.32, low), m, stock)
+                        shelves.bookshelf(s, at, yaw, (1.1, 0.32, low), m, stock, 0.9)
             elif r < 0.7 and room.claim(x, y, 1.1, 0.8):
                 o = tables.table(s, (x, y, 0), rng.normal(0, 0.1), (1.1, 0.75, 0.72), m)
                 for i in range(-1, 2):
@@ -62,8 +62,8 @@ def classroom(room: Room) -> None:
     for _ in range(2):
         decor.window(room, 1.1, ("left",) if rng.random() < 0.7 else ("right",), 1.6)
     top = mt.wood(rng, ("tan", "cream", "orange", "white"))
-    steel = mt.draw(rng, "metal", ("dark grey", "grey", "black"))
-    shell = mt.draw(rng, "plastic", ("blue", "red", "orange", "dark grey", "green", "teal"))
+    steel = mt.draw(rng, "dark metal")
+    shell = mt.draw(rng, "school chair")
     if p := room.at_wall("far", room.w * rng.uniform(0.25, 0.75), 1.5, 0.8, gap=0.7):
         o = tables.desk(s, p.at, p.yaw + np.pi, 1.4, mt.wood(rng))
         furnish.on_top(room, o, (1.4, 0.7, 0.75), 3)
@@ -124,8 +124,8 @@ def office(room: Room) -> None:
     for _ in range(int(rng.integers(1, 3))):
         if p := room.against(0.47, 0.6, ALL):
             size = (0.46, 0.6, rng.uniform(0.7, 1.35))
-            grey, rows = mt.draw(rng, "filing cabinet"), int(size[2] / 0.33)
-            o = tables.chest(s, p.at, p.yaw, size, rows, 1, grey, "filing cabinet")
+            grey, grid = mt.draw(rng, "filing cabinet"), (1, int(size[2] / 0.33))
+            o = tables.chest(s, "filing cabinet", p.at, p.yaw, size, grid, grey)
             room.block(p, 0.47, size[2])
             furnish.on_top(room, o, size, 1)
     if rng.random() < 0.7:

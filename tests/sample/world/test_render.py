@@ -6,19 +6,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from depthclip_core.sample.world.camera import (
-    CX,
-    CY,
-    FX,
-    HEIGHT,
-    WIDTH,
-    compile_scene,
-    looking,
-    pixel_rays,
-)
+from depthclip_core.sample.world.camera import CX, CY, FX, HEIGHT, WIDTH, looking, pixel_rays
 from depthclip_core.sample.world.render import render_view, room_views
 from depthclip_core.sample.world.scene import OBJECT_NAMES, Scene
-from depthclip_core.sample.world.shading import trace
+from depthclip_core.sample.world.shading import compile_scene, trace
 from depthclip_core.sample.world.world import SCENE_TYPES
 
 SEED = 3
