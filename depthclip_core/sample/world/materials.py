@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from depthclip_core.sample.world import DATA
 from depthclip_core.sample.world.textures import kind_index
 
+T = TypeVar("T")
 Colour = Sequence[int] | np.ndarray  # sRGB, 0..255
 
 PALETTE, WOODS, MATERIALS = DATA["palette"], DATA["woods"], DATA["materials"]
@@ -45,9 +47,9 @@ def make(
     return Material(kind_index(kind), one, two, colour, word, **more)
 
 
-def pick(rng: np.random.Generator, words: Sequence[str]) -> str:
-    """One of the words; from a list of one, nothing is drawn."""
-    return words[int(rng.integers(len(words)))]
+def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    """One of the choices; with a single choice, no random number is drawn."""
+    return choices[int(rng.integers(len(choices)))]
 
 
 def draw(rng: np.random.Generator, name: str, **changes: object) -> Material:
