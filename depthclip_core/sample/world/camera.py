@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from depthclip_core.sample.world.world import World
@@ -37,32 +36,20 @@ def looking(at: np.ndarray, yaw: float, tilt: float, roll: float = 0.0) -> Camer
     right = np.array([np.cos(yaw), np.sin(yaw), 0.0])
     down = np.cross(forward, right)
     c, s = np.cos(roll), np.sin(roll)
-    return Camera(
-        np.asarray(at, float), np.stack([c * right + s * down, c * down - s * right, forward], -1)
-    )
-
-
-def compile_scene(triangles: np.ndarray) -> EmbreeScene:
-    """Embree's ray-casting structure for triangles (t, 3, 3)."""
-    scene = EmbreeScene()
-    TriangleMesh(scene, np.ascontiguousarray(triangles, np.float32))
-    return scene
+    axes = np.stack([c * right + s * down, c * down - s * right, forward], -1)
+    return Camera(np.asarray(at, float), axes)
 
 
 def _candidate(world: World, rng: np.random.Generator) -> Camera:
     """A random camera on free floor that looks into the larger part of the room."""
     w, deep, h = world.size
-    for margin in (0.35, 0.25, 0.15, 0.05):
-        for _ in range(12):
-            x, y = rng.uniform(0.25, w - 0.25), rng.uniform(0.2, max(0.3, deep * 0.55))
-            if all(
-                x < a - margin or x > b + margin or y < c - margin or y > d + margin
-                for a, b, c, d in world.taken
-            ):
-                break
-        else:
-            continue
-        break
+    for margin in np.repeat((0.35, 0.25, 0.15, 0.05), 12):
+        x, y = rng.uniform(0.25, w - 0.25), rng.uniform(0.2, max(0.3, deep * 0.55))
+        if all(
+            x < a - margin or x > b + margin or y < c - margin or y > d + margin
+            for a, b, c, d in world.taken
+        ):
+            break
     low, high = HEIGHTS.get(world.scene_type, (1.2, 1.7))
     z = min(rng.uniform(low, high), h - 0.4)
     tx, ty = w * rng.uniform(0.1, 0.9), deep * rng.uniform(0.6, 1.0)
@@ -86,9 +73,7 @@ def choose_camera(
     A good view is not blocked by a near surface, has the scene type's median depth, shows several
     things, is not dominated by one thing or one wall, and does not repeat another camera's view.
     """
-    rows, columns = np.meshgrid(
-        np.arange(8, HEIGHT, 16.0), np.arange(8, WIDTH, 16.0), indexing="ij"
-    )
+    rows, columns = np.mgrid[8.0:HEIGHT:16, 8.0:WIDTH:16]
     structure = np.array([o.name in STRUCTURE for o in world.geometry.objects])
     low, high = world.median
     best, best_cost = None, np.inf
@@ -101,8 +86,7 @@ def choose_camera(
         instance = world.geometry.parts.instance[world.geometry.part[hit["primID"]]].astype(int) - 1
         share = np.bincount(instance, minlength=len(structure)) / len(instance)
         loose = np.where(structure, 0, share)
-        median = float(np.median(depth))
-        near = float(np.percentile(depth, 2))
+        median, near = float(np.median(depth)), float(np.percentile(depth, 2))
         cost = 2 * max(0, low - median, median - high) + 6 * max(0, 0.62 - near)
         few = 0.3 * max(0, 5 - int((loose > 0.004).sum()))
         cost += 5 * max(0, loose.max() - 0.4) + 2 * max(0, 0.3 - loose.sum()) + few

@@ -7,55 +7,13 @@ map. At every distance several words are likely.
 
 import numpy as np
 
-# Words for a distance, and the metres at which each is most likely. They include all words of the
-# paper's four prompts.
-DISTANCE_WORDS = {
-    "giant": 0.80,
-    "extremely close": 1.05,
-    "within reach": 1.15,
-    "very close": 1.30,
-    "close": 1.60,
-    "near": 1.75,
-    "a little close": 2.00,
-    "not in distance": 2.30,
-    "middle": 2.60,
-    "a little far": 2.95,
-    "a little remote": 3.10,
-    "a bit remote": 3.25,
-    "far": 4.20,
-    "distant": 4.60,
-    "quite far": 5.20,
-    "very far": 6.20,
-    "unseen": 7.00,
-    "barely visible": 7.20,
-}
+from depthclip_core.sample.world import DATA
+from depthclip_core.sample.world.materials import pick
+
+DISTANCE_WORDS, TEMPLATES = DATA["distances"], DATA["captions"]
 VAGUENESS = 0.13  # standard deviation of ln metres in the choice of a word
 
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-
-DISTANCE_ONLY = "This object is {word}"
-DISTANCE_TEMPLATES = (
-    "This {name} is {word}",
-    "the {name} is {word}",
-    "a photo of a {name}, {word}",
-    "a {colour} {name} that is {word}",
-    "a {material} {name}, {word}, in a {scene}",
-    "the {colour} {name} is {word}, about {metres} away",
-    "something {word}, about {metres} away",
-)
-OBJECT_TEMPLATES = (
-    "a {name}",
-    "a photo of a {name}",
-    "a {colour} {material} {name}",
-    "a {name} in a {scene}",
-)
-SCENE_TEMPLATES = (
-    "a photo of a {scene}",
-    "a photo of a {scene}",
-    "a {scene}",
-    "the picture of a {scene} with a {name}",
-    "a {scene} with a {name} and a {other}",
-)
 
 
 def distance_word(metres: float, rng: np.random.Generator) -> str:
@@ -78,19 +36,16 @@ def length_words(metres: float) -> str:
 
 def caption_crop(facts: dict, rng: np.random.Generator) -> str:
     """A sentence about a crop at native scale: what its middle shows, and usually how far away."""
-    kinds = ((DISTANCE_ONLY,), DISTANCE_TEMPLATES, OBJECT_TEMPLATES)
-    templates = kinds[rng.choice(3, p=(0.5, 0.4, 0.1))]
-    template = templates[rng.integers(len(templates))]
-    metres = facts["metres"]
+    kind = ("distance-only", "distance", "object")[rng.choice(3, p=(0.5, 0.4, 0.1))]
+    template, metres = pick(rng, TEMPLATES[kind]), facts["metres"]
     words = {"word": distance_word(metres, rng), "metres": length_words(metres)}
     return template.format(**facts | words)
 
 
 def caption_scene(facts: dict, rng: np.random.Generator) -> str:
     """A sentence about a whole photograph: its scene, and things in it."""
-    template = SCENE_TEMPLATES[rng.integers(len(SCENE_TEMPLATES))]
-    names = facts["names"]
-    name, other = (names[rng.integers(len(names))] for _ in range(2))
+    template = pick(rng, TEMPLATES["scene"])
+    name, other = (pick(rng, facts["names"]) for _ in range(2))
     return template.format(scene=facts["scene"], name=name, other=other)
 
 

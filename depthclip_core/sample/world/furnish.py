@@ -4,42 +4,46 @@ import numpy as np
 
 from depthclip_core.sample.world import decor, seats, shelves, things
 from depthclip_core.sample.world import materials as mt
-from depthclip_core.sample.world.rooms import ALL, Room
+from depthclip_core.sample.world.rooms import ALL, WALL_YAW, Room
 from depthclip_core.sample.world.scene import Size, Spot, Thing
 
 
 def enclose(room: Room, floor: mt.Material, tiled: bool = False, tiles_above: bool = False) -> None:
     """Build walls of paint, paper or brick, a white ceiling, and the floor given.
 
-    ``tiled`` covers the lower walls with tiles, ``tiles_above`` the rest of them too.
+    The far wall may take an accent colour. ``tiled`` covers the lower walls with tiles, which
+    replace the skirting, ``tiles_above`` the rest of them too.
     """
-    rng = room.rng
+    s, rng, w, deep, h, t = room.scene, room.rng, room.w, room.l, room.h, 0.1
     r = rng.random()
     if r < 0.55:
         wall = mt.wall_paint(rng)
-    elif r < 0.72:
-        colours = ("cream", "beige", "white", "light blue", "pink")
-        wall = mt.two_tone(rng, "stripes_wall", colours, "papered")
     elif r < 0.9:
-        colours = ("cream", "beige", "white", "light blue", "green", "yellow", "tan")
-        wall = mt.two_tone(rng, "motif_wall", colours, "papered")
+        wall = mt.draw(rng, "striped paper" if r < 0.72 else "flowered paper")
     else:
         name = mt.pick(rng, ("red", "brown", "tan", "white"))
         brick = 0.6 * mt.tint(rng, name) + 0.4 * mt.tint(rng, "tan")
         wall = mt.make("brick", brick, mt.tint(rng, "grey"), name, "brick")
-    accent = dado = None
-    if rng.random() < 0.2:
-        colours = ("red", "teal", "blue", "olive", "orange", "purple")
-        accent = mt.plain(rng, "plaster", colours, "painted", 0.86)
-    ceiling = mt.plain(rng, "plaster", ("white", "white", "cream"), "painted", 0.9)
-    if tiled:
-        kind = mt.pick(rng, ("tile_small", "tile_large"))
-        colours = ("white", "light blue", "beige", "green", "pink", "grey")
-        dado = mt.plain(rng, kind, colours, "tiled", 0.6, gloss=0.3)
-        if tiles_above:
-            wall, dado, accent = dado, None, None
-    skirting = mt.wood(rng) if rng.random() < 0.5 else mt.painted_wood(rng, ("white",), 0.75)
-    room.shell(wall, floor, ceiling, accent, dado, skirting)
+    far = mt.draw(rng, "accent") if rng.random() < 0.2 else wall
+    ceiling = mt.draw(rng, "ceiling")
+    dado = mt.draw(rng, "wall tiles") if tiled else None
+    if dado and tiles_above:
+        wall = far = dado
+        dado = None
+    skirting = mt.wood(rng) if rng.random() < 0.5 else mt.draw(rng, "skirting")
+    for name in WALL_YAW:
+        length = room.length(name)
+        at, yaw = room.on_wall(name, length / 2, 0)
+        o = s.thing("wall", far if name == "far" else wall, at, yaw, loose=False)
+        o.box((0, t / 2, -t), (length + 2 * t, t, h + 2 * t))
+        if dado:
+            o.box((0, -0.006, 0), (length, 0.012, 1.25), dado)
+            o.box((0, -0.011, 1.25), (length, 0.022, 0.05), mt.toned(dado, 0.7))
+        else:
+            o.box((0, -0.009, 0), (length, 0.018, 0.1), skirting)
+    for name, z, m in (("floor", -t, floor), ("ceiling", h, ceiling)):
+        o = s.thing(name, m, (w / 2, deep / 2, z), loose=False)
+        o.box((0, 0, 0), (w + 2 * t, deep + 2 * t, t))
 
 
 def wooden_floor(rng: np.random.Generator) -> mt.Material:
@@ -51,28 +55,17 @@ def wooden_floor(rng: np.random.Generator) -> mt.Material:
 
 def tiled_floor(rng: np.random.Generator) -> mt.Material:
     """Large tiles, plain or checkered."""
-    if rng.random() < 0.35:
-        colours = ("white", "black", "grey", "red", "beige", "dark grey")
-        return mt.two_tone(rng, "checker", colours, "tiled", gloss=0.3)
-    kind = mt.pick(rng, ("tile_large", "tile_small", "tile_large"))
-    return mt.plain(rng, kind, ("beige", "grey", "white", "tan", "brown"), "tiled", 0.5, gloss=0.3)
-
-
-def carpet(rng: np.random.Generator) -> mt.Material:
-    """Fitted carpet."""
-    colours = ("beige", "grey", "tan", "brown", "blue", "green", "red")
-    return mt.plain(rng, "carpet", colours, "carpet", 0.7)
+    return mt.draw(rng, "checker" if rng.random() < 0.35 else "floor tiles")
 
 
 def soft_floor(rng: np.random.Generator) -> mt.Material:
     """Carpet or wood."""
-    return carpet(rng) if rng.random() < 0.5 else wooden_floor(rng)
+    return mt.draw(rng, "carpet") if rng.random() < 0.5 else wooden_floor(rng)
 
 
 def rug(room: Room, x: float, y: float, w: float, d: float) -> None:
     """A flat rug around (x, y), slightly askew."""
-    kind = mt.pick(room.rng, ("rug", "rug", "stripes", "carpet", "plaid"))
-    m = mt.two_tone(room.rng, kind, mt.CLOTH, "fabric")
+    m = mt.draw(room.rng, "rug")
     o = room.scene.thing("rug", m, (x, y, 0), room.rng.normal(0, 0.08))
     o.box((0, 0, 0), (w, d, 0.012)).box((0, 0, 0), (w + 0.12, d + 0.12, 0.008), mt.toned(m, 0.5))
 

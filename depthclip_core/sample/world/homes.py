@@ -14,25 +14,24 @@ def bedroom(room: Room) -> None:
     decor.door(room, ALL)
     decor.window(room, rng.uniform(0.3, 1.3))
     width = float(rng.choice([1.0, 1.4, 1.6]))
-    p = room.against(width + 0.1, 2.1)
-    m = mt.wood(rng)
+    p, m = room.against(width + 0.1, 2.1), mt.wood(rng)
     if p:
         seats.bed(s, p.at, p.yaw, width)
         room.block(p, width, 1.2)
         for side in (-1, 1):
             if q := room.at_wall(p.wall, p.along + side * (width / 2 + 0.4), 0.46, 0.42):
-                t = tables.chest(s, q.at, q.yaw, (0.44, 0.4, 0.55), 2, 1, m, "night stand")
+                t = tables.chest(s, "night stand", q.at, q.yaw, (0.44, 0.4, 0.55), (1, 2), m)
                 things.table_lamp(s, t.spot(0, 0.05, 0.55))
                 if rng.random() < 0.6:
                     things.clutter(s, t.spot(0.12, -0.12, 0.55), True)
     if (p := room.against(1.2, 0.6, ALL)) and rng.random() < 0.7:
         h = rng.uniform(1.8, min(2.2, room.h - 0.1))
         room.block(p, 1.2, h)
-        tables.chest(s, p.at, p.yaw, (1.2, 0.6, h), 1, 2, m, "wardrobe")
+        tables.chest(s, "wardrobe", p.at, p.yaw, (1.2, 0.6, h), (2, 1), m)
     if rng.random() < 0.8:
         size = (rng.uniform(0.9, 1.4), 0.48, rng.uniform(0.75, 1.1))
         if p := room.against(size[0], size[1], ALL):
-            o = tables.chest(s, p.at, p.yaw, size, 3, 2, m)
+            o = tables.chest(s, "dresser", p.at, p.yaw, size, (2, 3), m)
             room.block(p, size[0], size[2])
             furnish.on_top(room, o, size, int(rng.integers(1, 4)))
     if rng.random() < 0.5 and (p := room.against(1.1, 0.7, ALL, front=0.4)):
@@ -45,9 +44,6 @@ def bedroom(room: Room) -> None:
         furnish.rug(room, at[0], at[1], rng.uniform(1.2, 1.7), rng.uniform(0.9, 1.2))
         room.taken.pop()
     furnish.cases(room, 0, 1)
-    furnish.pictures(room, 1, 4)
-    furnish.scatter(room, 0, 3)
-    decor.ceiling_lights(room, mt.pick(rng, ("dome", "pendant")), rng.uniform(0.6, 1.2))
 
 
 def living_room(room: Room) -> None:
@@ -57,7 +53,7 @@ def living_room(room: Room) -> None:
     decor.door(room, ALL)
     for _ in range(int(rng.integers(1, 3))):
         decor.window(room, rng.uniform(0.3, 1.2))
-    cover = mt.leather(rng) if rng.random() < 0.3 else mt.cloth(rng)
+    cover = mt.draw(rng, "leather") if rng.random() < 0.3 else mt.cloth(rng)
     m = mt.wood(rng)
     pillows = [mt.cloth(rng) for _ in range(int(rng.integers(0, 4)))]
     width = rng.uniform(1.6, 2.3)
@@ -76,12 +72,11 @@ def living_room(room: Room) -> None:
         if p := room.against(0.92, 0.9, ALL, gap=0.08):
             own = cover if rng.random() < 0.5 else mt.cloth(rng)
             yaw = p.yaw + rng.normal(0, 0.12)
-            pillow = [mt.cloth(rng)] if rng.random() < 0.5 else []
-            seats.sofa(s, p.at, yaw, 0.88, own, pillow)
+            seats.sofa(s, p.at, yaw, 0.88, own, [mt.cloth(rng)] if rng.random() < 0.5 else [])
             room.block(p, 0.9, 0.9)
     size = (rng.uniform(1.0, 1.5), 0.45, rng.uniform(0.45, 0.6))
     if p := room.against(size[0], 0.5, ALL):
-        k = tables.chest(s, p.at, p.yaw, size, 1, 3, m, "tv stand")
+        k = tables.chest(s, "tv stand", p.at, p.yaw, size, (3, 1), m)
         things.television(s, k.spot(0, 0, size[2]), p.yaw, rng.uniform(0.65, 1.05))
         room.block(p, size[0], 1.3)
     furnish.cases(room, 1, 3)
@@ -91,9 +86,6 @@ def living_room(room: Room) -> None:
         t = tables.round_table(s, p.at, (0.45, 0.55), m)
         things.table_lamp(s, t.spot(0, 0, 0.55))
     furnish.plants(room, 0, 3)
-    furnish.pictures(room, 2, 6)
-    furnish.scatter(room, 0, 3)
-    decor.ceiling_lights(room, mt.pick(rng, ("dome", "pendant")), rng.uniform(0.6, 1.2))
 
 
 def dining_room(room: Room) -> None:
@@ -104,8 +96,7 @@ def dining_room(room: Room) -> None:
     decor.door(room, ALL)
     decor.window(room, rng.uniform(0.4, 1.3))
     m, chairs_m, cover = mt.wood(rng), mt.wood(rng), mt.cloth(rng)
-    style = int(rng.integers(3))
-    n = int(rng.integers(2, 4))
+    style, n = int(rng.integers(3)), int(rng.integers(2, 4))
     w, d = 0.62 * n + 0.2, 0.95
     x, y = room.w / 2 + rng.normal(0, 0.15), room.l / 2 + rng.uniform(-0.1, 0.5)
     turn = 0.0 if rng.random() < 0.5 and w + 1.0 < room.w else np.pi / 2
@@ -132,8 +123,7 @@ def dining_room(room: Room) -> None:
             away = np.array((px, py)) / np.hypot(px, py)
             at = o.spot(px + away[0] * pulled_out, py + away[1] * pulled_out, 0)
             # A chair's front (-y) faces the table.
-            yaw = o.yaw + yaw + rng.normal(0, 0.1)
-            seats.chair(s, at, yaw, chairs_m, cover, style)
+            seats.chair(s, at, o.yaw + yaw + rng.normal(0, 0.1), chairs_m, cover, style)
     if rng.random() < 0.7:
         for px, py in laid:
             things.plate(s, o.spot(px, py, 0.75))
@@ -141,14 +131,11 @@ def dining_room(room: Room) -> None:
     (things.vase if rng.random() < 0.5 else things.fruit_bowl)(s, o.spot(0, 0, 0.75))
     size = (rng.uniform(1.2, 1.8), 0.45, rng.uniform(0.8, 0.95))
     if p := room.against(size[0], size[1]):
-        k = tables.chest(s, p.at, p.yaw, size, 2, 3, m, "sideboard")
+        k = tables.chest(s, "sideboard", p.at, p.yaw, size, (3, 2), m)
         room.block(p, size[0], size[2])
         furnish.on_top(room, k, size, 4)
     if (p := room.against(1.0, 0.45, ALL)) and rng.random() < 0.6:
         room.block(p, 1.0, 2.0)
-        tables.chest(s, p.at, p.yaw, (1.0, 0.45, 2.0), 2, 2, m, "cabinet")
+        tables.chest(s, "cabinet", p.at, p.yaw, (1.0, 0.45, 2.0), (2, 2), m)
     furnish.cases(room, 0, 1)
     furnish.plants(room, 0, 2)
-    furnish.pictures(room, 2, 5)
-    furnish.scatter(room, 0, 2)
-    decor.ceiling_lights(room, mt.pick(rng, ("pendant", "dome")), rng.uniform(0.8, 1.2))

@@ -1,6 +1,7 @@
 """A cheap depth camera: exposure and border of its colour image, holes in its depth map."""
 
 import numpy as np
+from numpy.random import Generator
 from scipy.ndimage import gaussian_filter, zoom
 
 from depthclip_core.sample.world.camera import FX, HEIGHT, WIDTH
@@ -9,11 +10,10 @@ BASELINE_M = 0.075  # from the infrared projector to its camera
 BORDER = (7, 474, 7, 632)  # first and last rows and columns that carry colour in NYU's frames
 
 
-def photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def photograph(light: np.ndarray, rng: Generator) -> np.ndarray:
     """Turn linear light (480, 640, 3) into an NYU-like frame (480, 640, 3) uint8."""
     level = light.mean(-1)
-    key = rng.uniform(0.13, 0.3)
-    exposure = key / max(float(np.median(level)), 1e-4)
+    exposure = rng.uniform(0.13, 0.3) / max(float(np.median(level)), 1e-4)
     exposure = min(exposure, 1.6 / max(float(np.percentile(level, 85)), 1e-4))
     warm = rng.normal(0, 0.07)
     white = np.array([1 + warm, 1 + rng.normal(0, 0.02), 1 - warm], np.float32)
@@ -36,7 +36,7 @@ def photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return frame
 
 
-def border_mask(rng: np.random.Generator) -> np.ndarray:
+def border_mask(rng: Generator) -> np.ndarray:
     """True on the white border, (480, 640) bool; its edge is ragged by a pixel or two."""
 
     def ragged(n: int) -> np.ndarray:
@@ -46,39 +46,27 @@ def border_mask(rng: np.random.Generator) -> np.ndarray:
         return steps.clip(-1, 1)
 
     top, bottom, left, right = BORDER
-    rows, columns = np.arange(HEIGHT)[:, None], np.arange(WIDTH)[None]
-    return (
-        (rows < top + ragged(WIDTH)[None])
-        | (rows > bottom + ragged(WIDTH)[None])
-        | (columns < left + ragged(HEIGHT)[:, None])
-        | (columns > right + ragged(HEIGHT)[:, None])
-    )
+    rows, columns = np.arange(HEIGHT)[:, None], np.arange(WIDTH)
+    mask = (rows < top + ragged(WIDTH)) | (rows > bottom + ragged(WIDTH))
+    mask |= columns < left + ragged(HEIGHT)[:, None]
+    return mask | (columns > right + ragged(HEIGHT)[:, None])
 
 
 def holes(
-    depth: np.ndarray,
-    blind: np.ndarray,
-    slant: np.ndarray,
-    bright: np.ndarray,
-    rng: np.random.Generator,
+    depth: np.ndarray, blind: np.ndarray, slant: np.ndarray, bright: np.ndarray, rng: Generator
 ) -> np.ndarray:
     """Where the depth sensor measures nothing, (480, 640) bool.
 
-    Parameters
-    ----------
-    depth : (480, 640) true planar depth, metres
-    blind : (480, 640) fraction of pixels that the material loses
-    slant : (480, 640) cosine of the angle between surface normal and ray
-    bright : (480, 640) linear reflectance
+    All maps are (480, 640). depth: true planar depth, metres. blind: fraction of pixels that the
+    material loses. slant: cosine of the angle between normal and ray. bright: linear reflectance.
     """
     disparity = FX * BASELINE_M / np.maximum(depth, 0.1)
     # The projector is on the right, so its shadows lie to the left of nearer things.
     column = np.arange(WIDTH, dtype=np.float32)[None] - disparity
     ahead = np.minimum.accumulate(column[:, ::-1], 1)[:, ::-1]
     lost = column > ahead + 0.75
-    cloud = zoom(rng.standard_normal((HEIGHT // 16 + 1, WIDTH // 16 + 1), np.float32), 16, order=1)[
-        :HEIGHT, :WIDTH
-    ]
+    coarse = rng.standard_normal((HEIGHT // 16 + 1, WIDTH // 16 + 1), np.float32)
+    cloud = zoom(coarse, 16, order=1)[:HEIGHT, :WIDTH]
     cloud = cloud + 0.35 * rng.standard_normal((HEIGHT, WIDTH), np.float32)
     dark = np.clip((0.03 - bright) / 0.03, 0, 1) * 0.3
     far = np.clip((depth - 7.2) / 3.2, 0, 1) ** 1.5
@@ -87,10 +75,8 @@ def holes(
     # The cloud has mean 0; a threshold near the quantile of the odds makes the holes patches.
     lost |= cloud > 1.7 * (1 - 2 * odds) + 0.25
     lost |= (depth < 0.5) | (depth >= 9.99)
-    edge = 3 + rng.integers(0, 8, 4)
-    wobble = rng.integers(0, 3, (2, WIDTH))
-    rows = np.arange(HEIGHT)[:, None]
-    lost |= (rows < edge[0] + wobble[0][None]) | (rows >= HEIGHT - edge[1] - wobble[1][None])
-    lost[:, : edge[2]] = True
-    lost[:, WIDTH - edge[3] :] = True
+    top, bottom, left, right = 3 + rng.integers(0, 8, 4)
+    wobble, rows = rng.integers(0, 3, (2, WIDTH)), np.arange(HEIGHT)[:, None]
+    lost |= (rows < top + wobble[0]) | (rows >= HEIGHT - bottom - wobble[1])
+    lost[:, :left] = lost[:, WIDTH - right :] = True
     return lost

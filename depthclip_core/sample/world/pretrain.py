@@ -29,9 +29,9 @@ from depthclip_core.clip.encoders import MEAN, STD
 from depthclip_core.clip.library import load_open_clip
 from depthclip_core.clip.towers import resnet_cells
 from depthclip_core.sample import model as sample_model
-from depthclip_core.sample.world import captions
-from depthclip_core.sample.world.names import OBJECT_NAMES
+from depthclip_core.sample.world import DATA, captions
 from depthclip_core.sample.world.render import render_view
+from depthclip_core.sample.world.scene import OBJECT_NAMES
 from depthclip_core.sample.world.ship import PRETRAIN_SEED_LIMIT
 from depthclip_core.sample.world.world import SCENE_TYPES
 
@@ -78,27 +78,17 @@ def paint(job: tuple[str, int, tuple[int, ...]]) -> Picture:
     sizes = {side: (round(side * inner.width / inner.height), side) for side in sides}
     counts = np.bincount(view.labels.ravel(), minlength=len(OBJECT_NAMES) + 1)[1:]
     seen = np.flatnonzero(counts > SMALL_PART * height * width)
-    return Picture(
-        rgb=view.rgb,
-        small={
-            side: np.asarray(inner.resize(size, Image.Resampling.BICUBIC))
-            for side, size in sizes.items()
-        },
-        metres=view.depth.astype(np.float16),
-        instances=view.instances,
-        objects=view.objects,
-        names=tuple(OBJECT_NAMES[i] for i in seen),
-        scene=captions.scene_words(scene_type),
-    )
+    small = {k: np.asarray(inner.resize(s, Image.Resampling.BICUBIC)) for k, s in sizes.items()}
+    names = tuple(OBJECT_NAMES[i] for i in seen)
+    scene, metres = captions.scene_words(scene_type), view.depth.astype(np.float16)
+    return Picture(view.rgb, small, metres, view.instances, view.objects, names, scene)
 
 
 def paint_world(recipe: Recipe) -> list[Picture]:
     """All views of the pretraining world, rendered on all cores."""
-    jobs = [
-        (s, recipe.seed * 10_000 + i, (recipe.side, recipe.large_side))
-        for i in range(recipe.views_per_scene)
-        for s in SCENE_TYPES
-    ]
+    first, sides = recipe.seed * 10_000, (recipe.side, recipe.large_side)
+    seeds = range(first, first + recipe.views_per_scene)
+    jobs = [(scene, seed, sides) for seed in seeds for scene in SCENE_TYPES]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         return list(tqdm(pool.map(paint, jobs, chunksize=4), total=len(jobs), desc="rendering"))
 
@@ -112,13 +102,8 @@ def cut_crop(picture: Picture, side: int, rng: np.random.Generator) -> tuple[np.
     edge = side // 4
     middle = np.s_[top + edge : top + side - edge, left + edge : left + side - edge]
     thing = picture.objects[np.bincount(picture.instances[middle].ravel()).argmax() - 1]
-    facts = {
-        "metres": float(np.median(picture.metres[middle].astype(np.float32))),
-        "name": thing.name,
-        "colour": thing.colour,
-        "material": thing.material,
-        "scene": picture.scene,
-    }
+    metres = float(np.median(picture.metres[middle].astype(np.float32)))
+    facts = vars(thing) | {"metres": metres, "scene": picture.scene}
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
     return crop, captions.caption_crop(facts, rng)
@@ -157,9 +142,8 @@ def create_model(recipe: Recipe) -> torch.nn.Module:
     torch.manual_seed(recipe.seed)
     model = open_clip.create_model("sample", device="cpu", force_image_size=recipe.side)
     with torch.no_grad():
-        model.token_embedding.weight.copy_(
-            sample_model.initial_embedding(*model.token_embedding.weight.shape)
-        )
+        embedding = model.token_embedding.weight
+        embedding.copy_(sample_model.initial_embedding(*embedding.shape))
         model.visual.attnpool.positional_embedding.zero_().requires_grad_(False)
         for name, parameter in model.visual.named_parameters():
             if name.endswith("bn3.weight"):
@@ -220,38 +204,9 @@ def train(pictures: list[Picture], recipe: Recipe) -> tuple[torch.nn.Module, tor
     return model.eval(), read.nonzero().flatten()
 
 
-CARD = """# The sample's CLIP
-
-A miniature CLIP, pretrained for this workbook so that everything in it runs without a download. It
-is an open_clip model with a scaled-down RN50 architecture ([sample.json](sample.json)): a
-ModifiedResNet of width 16 with one block per stage (as in RN50, `layer4` has twice as many channels
-as the embedding), a text transformer of three layers, and CLIP's standard tokenizer.
-
-- **Data.** {views} rendered views of {scenes} scene types, with seeds below {seed_limit}; the rooms
-  of the sample's frames have seeds from there on. Each step draws new pairs of an image and a
-  sentence: crops at native scale with sentences on objects, colours, materials and distances, and
-  whole photographs, resized to the model's resolution, with sentences on scenes. Distances appear
-  only as words, chosen as vaguely as people choose them or rounded to half metres
-  ([captions.py](world/captions.py)); no depth map is ever a target.
-- **Recipe.** open_clip's contrastive loss (`ClipLoss`), AdamW, {pairs:,} pairs in {minutes:.0f}
-  minutes on {cores} cores: `{recipe}`
-- **Normalisation.** ImageNet's mean and standard deviation, as in DepthCLIP's pipeline.
-- **Made** on {date} with torch {torch} and open_clip {open_clip}; `make pretrain` repeats it.
-- **File.** `weights.safetensors`, {size:.1f} MB, fp16, sha256 `{sha256}`. It holds the {read} rows
-  of the token embedding that the sentences use; the others keep their initial values.
-- **Evaluation**: not yet done. The tests require, on the sample's test split, δ1 ≥ .70 and a
-  correlation ≥ .80 with fitted bins and the value head, and zero-shot scene accuracy ≥ 60 %
-  (tests/sample/test_sample_quality.py).
-
-**What it is not.** It is not OpenAI's CLIP, and nothing measured with it says anything about
-OpenAI's CLIP or the paper. It knows one rendered world and the words of its captions; a photograph
-of a real room means nothing to it.
-"""
-
-
 def write_card(recipe: Recipe, weights: Path, n_read: int, seconds: float) -> None:
     """Write the model card beside the weights."""
-    card = CARD.format(
+    card = DATA["texts"]["card"].format(
         views=recipe.views_per_scene * len(SCENE_TYPES),
         scenes=len(SCENE_TYPES),
         seed_limit=f"{PRETRAIN_SEED_LIMIT:,}",

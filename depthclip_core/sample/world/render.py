@@ -6,17 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from embreex.rtcore_scene import EmbreeScene
 
-from depthclip_core.sample.world.camera import (
-    HEIGHT,
-    WIDTH,
-    Camera,
-    choose_camera,
-    compile_scene,
-    pixel_rays,
-)
+from depthclip_core.sample.world.camera import HEIGHT, WIDTH, Camera, choose_camera, pixel_rays
 from depthclip_core.sample.world.kinect import holes, photograph
-from depthclip_core.sample.world.names import OBJECT_NAMES, SceneObject
-from depthclip_core.sample.world.shading import add_mirrors, shade, trace, visibility
+from depthclip_core.sample.world.scene import OBJECT_NAMES, SceneObject
+from depthclip_core.sample.world.shading import add_mirrors, compile_scene, shade, trace, visibility
 from depthclip_core.sample.world.world import World, build_scene, scene_rng
 
 MAX_DEPTH_M = 10.0
@@ -55,9 +48,7 @@ def room_views(scene_type: str, seed: int) -> Iterator[View]:
 def _photograph(world: World, scene: EmbreeScene, camera: Camera, rng: np.random.Generator) -> View:
     """What a camera sees: colour, true depth, and the holes of its depth sensor."""
     g = world.geometry
-    rows, columns = np.meshgrid(
-        np.arange(HEIGHT, dtype=np.float64), np.arange(WIDTH, dtype=np.float64), indexing="ij"
-    )
+    rows, columns = np.indices((HEIGHT, WIDTH), float)
     rays = pixel_rays(camera, rows.ravel(), columns.ravel())
     start = np.ascontiguousarray(np.broadcast_to(camera.at.astype(np.float32), rays.shape))
     hits = trace(scene, g, start, rays)
@@ -68,7 +59,6 @@ def _photograph(world: World, scene: EmbreeScene, camera: Camera, rng: np.random
     rest = total - np.sum([lamp.power for lamp in lamps], axis=0)
     w, deep, _ = world.size
     ambient = (0.16 * total + 0.3 * rest) / np.sqrt(w * deep) + 0.05
-    lamps = tuple(lamps)
     seen = visibility(scene, lamps, hits).reshape(len(lamps) + 1, -1)
     light = shade(g, lamps, ambient, hits, seen)
     light = add_mirrors(scene, g, lamps, ambient, hits, light)
@@ -79,13 +69,8 @@ def _photograph(world: World, scene: EmbreeScene, camera: Camera, rng: np.random
     depth = depth.astype(np.float32).reshape(shape)
     slant = -np.einsum("ij,ij->i", hits.normal, rays) / np.linalg.norm(rays, axis=1)
     bright = g.parts.first[hits.part].mean(1)
-    lost = holes(
-        depth,
-        g.parts.blind[hits.part].reshape(shape),
-        slant.reshape(shape),
-        bright.reshape(shape),
-        rng,
-    )
+    maps = (x.reshape(shape) for x in (g.parts.blind[hits.part], slant, bright))
+    lost = holes(depth, *maps, rng)
     instances = g.parts.instance[hits.part].reshape(shape)
     number = np.array([0] + [OBJECT_NAMES.index(o.name) + 1 for o in g.objects], np.uint16)
     return View(rgb, depth, lost, number[instances], instances, g.objects, world.scene_type)

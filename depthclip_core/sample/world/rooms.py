@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from depthclip_core.sample.world import materials as mt
-from depthclip_core.sample.world.materials import Material
-from depthclip_core.sample.world.scene import Scene, Size, Spot, Thing
+from depthclip_core.sample.world.scene import Finish, Scene, Size, Spot, Thing
 
 WALL_YAW = {"far": 0.0, "left": np.pi / 2, "right": -np.pi / 2, "near": np.pi}
 SIDES = ("far", "left", "right")
 ALL = (*SIDES, "near")
 
+Walls = tuple[str, ...]
 Rectangle = tuple[float, float, float, float]  # first and last x, first and last y
 
 
@@ -35,11 +35,7 @@ class Place:
     at: Spot
     yaw: float
     wall: str
-
-    @property
-    def along(self) -> float:
-        """Position along the wall, metres."""
-        return self.at[0] if self.wall in ("far", "near") else self.at[1]
+    along: float  # position along the wall, metres
 
 
 class Room:
@@ -52,48 +48,14 @@ class Room:
         self.hung: dict[str, list[Rectangle]] = {wall: [] for wall in WALL_YAW}
         self.lights: list[Light] = []
 
-    def shell(
-        self,
-        wall: Material,
-        floor: Material,
-        ceiling: Material,
-        accent: Material | None,
-        dado: Material | None,
-        skirting: Material,
-    ) -> None:
-        """Four walls, floor, ceiling and skirting.
-
-        The far wall takes the accent colour if there is one; the dado replaces the skirting.
-        """
-        s, w, deep, h, t = self.scene, self.w, self.l, self.h, 0.1
-        for name in WALL_YAW:
-            length = self.length(name)
-            m = accent if accent is not None and name == "far" else wall
-            o = s.thing("wall", m, *self.on_wall(name, length / 2, 0))
-            o.loose = False
-            o.box((0, t / 2, -t), (length + 2 * t, t, h + 2 * t))
-            if dado is not None:
-                o.box((0, -0.006, 0), (length, 0.012, 1.25), dado)
-                o.box((0, -0.011, 1.25), (length, 0.022, 0.05), mt.toned(dado, 0.7))
-            else:
-                o.box((0, -0.009, 0), (length, 0.018, 0.1), skirting)
-        for name, z, m in (("floor", -t, floor), ("ceiling", h, ceiling)):
-            o = s.thing(name, m, (w / 2, deep / 2, z))
-            o.loose = False
-            o.box((0, 0, 0), (w + 2 * t, deep + 2 * t, t))
-
     def length(self, wall: str) -> float:
         """A wall's length in metres."""
         return self.w if wall in ("far", "near") else self.l
 
     def on_wall(self, wall: str, along: float, z: float) -> tuple[Spot, float]:
         """World point and yaw of something on a wall; ``along`` is its x or y."""
-        x, y = {
-            "far": (along, self.l),
-            "near": (along, 0.0),
-            "left": (0.0, along),
-            "right": (self.w, along),
-        }[wall]
+        across = {"far": self.l, "near": 0.0, "left": 0.0, "right": self.w}[wall]
+        x, y = (along, across) if wall in ("far", "near") else (across, along)
         return (x, y, z), WALL_YAW[wall]
 
     def _take(self, box: Rectangle) -> bool:
@@ -110,12 +72,7 @@ class Room:
         return self._take((x - width / 2, x + width / 2, y - depth / 2, y + depth / 2))
 
     def against(
-        self,
-        width: float,
-        depth: float,
-        walls: tuple[str, ...] = SIDES,
-        gap: float = 0.02,
-        front: float = 0.0,
+        self, width: float, depth: float, walls: Walls = SIDES, gap: float = 0.02, front: float = 0
     ) -> Place | None:
         """A free place with its back to one of the walls and ``front`` metres clear before it."""
         for _ in range(24):
@@ -129,16 +86,10 @@ class Room:
         return None
 
     def at_wall(
-        self,
-        wall: str,
-        along: float,
-        width: float,
-        depth: float,
-        gap: float = 0.02,
-        front: float = 0.0,
+        self, wall: str, at: float, width: float, depth: float, gap: float = 0.02, front: float = 0
     ) -> Place | None:
-        """The place at ``along`` on a wall, if free."""
-        a, b, reach = along - width / 2, along + width / 2, gap + depth
+        """The place at a position along a wall, if free."""
+        a, b, reach = at - width / 2, at + width / 2, gap + depth
         box = {
             "far": (a, b, self.l - reach - front, self.l - 0.01),
             "near": (a, b, 0.01, reach + front),
@@ -147,9 +98,8 @@ class Room:
         }[wall]
         if not self._take(box):
             return None
-        (x, y, _), yaw = self.on_wall(wall, along, 0)
-        off = gap + depth / 2
-        return Place((x + off * np.sin(yaw), y - off * np.cos(yaw), 0.0), yaw, wall)
+        ((x, y, _), yaw), off = self.on_wall(wall, at, 0), gap + depth / 2
+        return Place((x + off * np.sin(yaw), y - off * np.cos(yaw), 0.0), yaw, wall, at)
 
     def middle(self, width: float, depth: float) -> Spot | None:
         """A free floor point for a footprint."""
@@ -160,12 +110,7 @@ class Room:
         return None
 
     def hang(
-        self,
-        width: float,
-        low: float,
-        high: float,
-        walls: tuple[str, ...] = SIDES,
-        along: float | None = None,
+        self, width: float, low: float, high: float, walls: Walls = SIDES, at: float | None = None
     ) -> tuple[str, float] | None:
         """A free stretch of wall between two heights: the wall's name and the middle along it."""
         for _ in range(16):
@@ -173,21 +118,22 @@ class Room:
             room = self.length(wall) - width - 0.3
             if room < 0:
                 continue
-            at = along if along is not None else 0.15 + width / 2 + self.rng.random() * room
-            box = (at - width / 2, at + width / 2, low, high)
+            x = at or 0.15 + width / 2 + self.rng.random() * room
+            x0, x1, hung = x - width / 2, x + width / 2, self.hung[wall]
             if all(
-                box[1] <= a - 0.06 or box[0] >= b + 0.06 or high <= c or low >= d
-                for a, b, c, d in self.hung[wall]
+                x1 <= a - 0.06 or x0 >= b + 0.06 or high <= c or low >= d for a, b, c, d in hung
             ):
-                self.hung[wall].append(box)
-                return wall, at
+                hung.append((x0, x1, low, high))
+                return wall, x
         return None
 
     def block(self, place: Place, width: float, height: float) -> None:
         """Keep pictures off the wall behind a tall thing."""
-        along = place.along
-        self.hung[place.wall].append((along - width / 2, along + width / 2, 0, height))
+        x = place.along
+        self.hung[place.wall].append((x - width / 2, x + width / 2, 0, height))
 
-    def thing_at(self, name: str, material: Material, spot: tuple[str, float], z: float) -> Thing:
+    def thing_at(
+        self, name: str, finish: Finish, spot: tuple[str, float], z: float, **more: bool
+    ) -> Thing:
         """A thing that hangs on a wall, its origin on the wall."""
-        return self.scene.thing(name, material, *self.on_wall(*spot, z))
+        return self.scene.thing(name, finish, *self.on_wall(*spot, z), **more)

@@ -1,14 +1,18 @@
 """Colour of surface points: texture, lamps, soft shadows, ambient occlusion, gloss, mirrors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from depthclip_core.sample.world import textures
 from depthclip_core.sample.world.camera import FX, HEIGHT, WIDTH
 from depthclip_core.sample.world.rooms import Light
 from depthclip_core.sample.world.scene import Geometry
+
+Lights = Sequence[Light]
 
 FAR = 1e3
 REACH_M = 0.45  # reach of ambient occlusion
@@ -26,61 +30,59 @@ class Hits:
     direction: np.ndarray
 
 
+def compile_scene(triangles: np.ndarray) -> EmbreeScene:
+    """Embree's ray-casting structure for triangles (t, 3, 3)."""
+    scene = EmbreeScene()
+    TriangleMesh(scene, np.ascontiguousarray(triangles, np.float32))
+    return scene
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Scalar products of rows, (n, 3) and (n, 3) → (n,)."""
+    return np.einsum("ij,ij->i", a, b)
+
+
 def trace(scene: EmbreeScene, g: Geometry, start: np.ndarray, direction: np.ndarray) -> Hits:
     """The nearest hit of each ray; a miss counts as triangle 0, far away."""
-    found = scene.run(
-        np.ascontiguousarray(start, np.float32),
-        np.ascontiguousarray(direction, np.float32),
-        output=True,
-    )
+    rays = (np.ascontiguousarray(x, np.float32) for x in (start, direction))
+    found = scene.run(*rays, output=True)
     triangle = np.maximum(found["primID"], 0)
     t = np.where(found["primID"] < 0, FAR, found["tfar"]).astype(np.float32)
     u, v = found["u"][:, None], found["v"][:, None]
     corners = g.normals[triangle]
     normal = corners[:, 0] * (1 - u - v) + corners[:, 1] * u + corners[:, 2] * v
-    dot = np.einsum("ij,ij->i", normal, direction)
-    scale = np.where(dot > 0, -1, 1) / np.maximum(
-        np.sqrt(np.einsum("ij,ij->i", normal, normal)), 1e-9
-    )
-    return Hits(
-        t,
-        triangle,
-        g.part[triangle],
-        start + direction * t[:, None],
-        normal * scale[:, None].astype(np.float32),
-        direction,
-    )
+    sign = np.where(_dot(normal, direction) > 0, -1, 1)
+    normal *= (sign / np.maximum(np.sqrt(_dot(normal, normal)), 1e-9))[:, None].astype(np.float32)
+    point = start + direction * t[:, None]
+    return Hits(t, triangle, g.part[triangle], point, normal, direction)
 
 
 def albedo(g: Geometry, hits: Hits, footprint: np.ndarray) -> np.ndarray:
     """Textured surface colour, linear RGB (n, 3); ``footprint`` is in metres per pixel, (n,)."""
-    axes = g.axes[hits.triangle]
-    u = np.einsum("ij,ij->i", hits.point, axes[:, 0, :3]) + axes[:, 0, 3]
-    v = np.einsum("ij,ij->i", hits.point, axes[:, 1, :3]) + axes[:, 1, 3]
-    mix, shade = textures.sample(g.parts.kind[hits.part], u, v, footprint)
-    first = g.parts.first[hits.part]
-    colour = first + (g.parts.second[hits.part] - first) * mix[:, None]
-    return colour * shade[:, None]
+    axes, parts = g.axes[hits.triangle], g.parts[hits.part]
+    u, v = (_dot(hits.point, axes[:, i, :3]) + axes[:, i, 3] for i in (0, 1))
+    mix, shade = textures.sample(parts.kind, u, v, footprint)
+    return (parts.first + (parts.second - parts.first) * mix[:, None]) * shade[:, None]
 
 
 def footprints(hits: Hits) -> np.ndarray:
     """Metres of surface that a pixel covers (n,), averaged along and across the slope."""
-    length = np.sqrt(np.einsum("ij,ij->i", hits.direction, hits.direction))
-    slant = -np.einsum("ij,ij->i", hits.normal, hits.direction) / length
+    length = np.sqrt(_dot(hits.direction, hits.direction))
+    slant = -_dot(hits.normal, hits.direction) / length
     return hits.t / FX / np.sqrt(np.maximum(slant, 0.04))
 
 
 def lamp_light(
-    lights: tuple[Light, ...], point: np.ndarray, normal: np.ndarray
+    lights: Lights, point: np.ndarray, normal: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each lamp: unshadowed irradiance (n,) and unit direction (n, 3)."""
     out = []
     for light in lights:
         to = np.array(light.at, np.float32) - point
-        square = np.einsum("ij,ij->i", to, to)
+        square = _dot(to, to)
         to /= np.sqrt(square)[:, None] + 1e-6
         # The cosine wraps a little beyond the horizon, as lamps and windows are wide.
-        cosine = np.maximum(np.einsum("ij,ij->i", to, normal) * 0.85 + 0.15, 0)
+        cosine = np.maximum(_dot(to, normal) * 0.85 + 0.15, 0)
         out.append((cosine / (0.6 + 0.35 * square), to))
     return out
 
@@ -96,8 +98,7 @@ def _pattern(n: int, seed: int) -> np.ndarray:
 
 def _smooth(values: np.ndarray, normal: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """A 4 x 4 box blur of (k, h, w) within each surface; it averages the 4 x 4 pattern away."""
-    total = np.zeros_like(values)
-    weight = np.zeros(values.shape[1:], np.float32)
+    total, weight = np.zeros_like(values), np.zeros(values.shape[1:], np.float32)
     pad = ((2, 1), (2, 1))
     padded = np.pad(values, ((0, 0), *pad), mode="edge")
     nz = np.pad(normal, (*pad, (0, 0)), mode="edge")
@@ -113,7 +114,7 @@ def _smooth(values: np.ndarray, normal: np.ndarray, depth: np.ndarray) -> np.nda
     return total / np.maximum(weight, 1)
 
 
-def visibility(scene: EmbreeScene, lights: tuple[Light, ...], hits: Hits) -> np.ndarray:
+def visibility(scene: EmbreeScene, lights: Lights, hits: Hits) -> np.ndarray:
     """Visibility of each lamp, and last the openness, (k + 1, 480, 640) in 0..1.
 
     Openness is 1 without ambient occlusion. Each lamp and the openness take one ray per point at
@@ -123,18 +124,21 @@ def visibility(scene: EmbreeScene, lights: tuple[Light, ...], hits: Hits) -> np.
     def half(a: np.ndarray) -> np.ndarray:
         return a.reshape(HEIGHT, WIDTH, -1)[1::2, ::2].reshape(HEIGHT * WIDTH // 4, -1)
 
-    point, normal = half(hits.point), half(hits.normal)
-    start = np.ascontiguousarray(point + normal * 0.006, np.float32)
-    n = len(point)
-    ones = np.full(n, 0.999, np.float32)
+    normal = half(hits.normal)
+    start = np.ascontiguousarray(half(hits.point) + normal * 0.006, np.float32)
+    n = len(start)
+
+    def free(ray: np.ndarray, share: float) -> np.ndarray:
+        """Whether nothing lies on that share of each ray."""
+        reach = np.full(n, share, np.float32)
+        ray = np.ascontiguousarray(ray, np.float32)
+        return scene.run(start, ray, dists=reach, query="OCCLUDED") < 0
+
     maps = []
     for i, light in enumerate(lights):
-        jitter = (_pattern(n, i) - 0.5) * (2 * light.radius)
-        target = np.array(light.at, np.float32) + np.stack(
-            [jitter[:, 0], jitter[:, 1], 0.35 * (jitter[:, 0] - jitter[:, 1])], -1
-        )
-        ray = np.ascontiguousarray(target - start, np.float32)
-        maps.append(scene.run(start, ray, dists=ones, query="OCCLUDED") < 0)
+        x, y = (_pattern(n, i) - 0.5).T * (2 * light.radius)
+        target = np.array(light.at, np.float32) + np.stack([x, y, 0.35 * (x - y)], -1)
+        maps.append(free(target - start, 0.999))
     spread = _pattern(n, 99)
     rim, turn = np.sqrt(spread[:, :1] * 0.95), 2 * np.pi * spread[:, 1:]
     side = np.where(np.abs(normal[:, 2:]) < 0.8, np.array([[0, 0, 1.0]]), np.array([[1.0, 0, 0]]))
@@ -142,12 +146,10 @@ def visibility(scene: EmbreeScene, lights: tuple[Light, ...], hits: Hits) -> np.
     a /= np.linalg.norm(a, axis=1, keepdims=True) + 1e-9
     b = np.cross(normal, a)
     ray = rim * np.cos(turn) * a + rim * np.sin(turn) * b + np.sqrt(1 - rim**2) * normal
-    ray = np.ascontiguousarray(ray * REACH_M, np.float32)
-    maps.append(scene.run(start, ray, dists=np.ones(n, np.float32), query="OCCLUDED") < 0)
+    maps.append(free(ray * REACH_M, 1))
     h, w = HEIGHT // 2, WIDTH // 2
     maps = np.stack(maps).reshape(-1, h, w).astype(np.float32)
-    depth = half(hits.t).reshape(h, w)
-    soft = _smooth(maps, normal.reshape(h, w, 3), depth)
+    soft = _smooth(maps, normal.reshape(h, w, 3), half(hits.t).reshape(h, w))
     return _full_size(soft, hits)
 
 
@@ -158,14 +160,13 @@ def _full_size(soft: np.ndarray, hits: Hits) -> np.ndarray:
     fits best, which keeps outlines clean.
     """
     h, w = HEIGHT // 2, WIDTH // 2
-    flat = soft.reshape(len(soft), -1)
     rows, columns = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)
 
     def misfit(pixel: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         sample = (2 * row + 1) * WIDTH + 2 * column
         normal = hits.normal[pixel]
-        off = np.einsum("ij,ij->i", hits.point[sample] - hits.point[pixel], normal)
-        return np.abs(off) + 0.05 * (1 - np.einsum("ij,ij->i", hits.normal[sample], normal))
+        off = _dot(hits.point[sample] - hits.point[pixel], normal)
+        return np.abs(off) + 0.05 * (1 - _dot(hits.normal[sample], normal))
 
     row, column = rows // 2, columns // 2
     index = row * w + column
@@ -173,17 +174,16 @@ def _full_size(soft: np.ndarray, hits: Hits) -> np.ndarray:
     edge = np.flatnonzero(worst > 0.006)
     best, index_edge = worst[edge], index[edge]
     for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0), (1, 1), (-1, -1)):
-        r = (row[edge] + dy).clip(0, h - 1)
-        c = (column[edge] + dx).clip(0, w - 1)
+        r, c = (row[edge] + dy).clip(0, h - 1), (column[edge] + dx).clip(0, w - 1)
         cost = misfit(edge, r, c)
         index_edge = np.where(cost < best, r * w + c, index_edge)
         best = np.minimum(cost, best)
     index[edge] = index_edge
-    return flat[:, index].reshape(-1, HEIGHT, WIDTH)
+    return soft.reshape(len(soft), -1)[:, index].reshape(-1, HEIGHT, WIDTH)
 
 
 def shade(
-    g: Geometry, lights: tuple[Light, ...], ambient: np.ndarray, hits: Hits, seen: np.ndarray | None
+    g: Geometry, lights: Lights, ambient: np.ndarray, hits: Hits, seen: np.ndarray | None
 ) -> np.ndarray:
     """Light that leaves the hit points towards the camera, linear RGB (n, 3).
 
@@ -199,37 +199,31 @@ def shade(
     gloss = g.parts.gloss[hits.part]
     glossy = np.flatnonzero(gloss > 0.05)
     view = hits.direction[glossy]
-    view = view / np.sqrt(np.einsum("ij,ij->i", view, view))[:, None]
+    view = view / np.sqrt(_dot(view, view))[:, None]
     normal = hits.normal[glossy]
-    bounce = view - 2 * np.einsum("ij,ij->i", view, normal)[:, None] * normal
+    bounce = view - 2 * _dot(view, normal)[:, None] * normal
     for i, (amount, to) in enumerate(lamp_light(lights, hits.point, hits.normal)):
         if seen is not None:
             amount = amount * seen[i]
         power = np.array(lights[i].power, np.float32)
         light = light + amount[:, None] * power
-        peak = np.maximum(np.einsum("ij,ij->i", bounce, to[glossy]), 0) ** 40
+        peak = np.maximum(_dot(bounce, to[glossy]), 0) ** 40
         shine[glossy] += (0.7 * peak * amount[glossy] * gloss[glossy])[:, None] * power
     glow = g.parts.glow[hits.part][:, None]
     return colour * (light + glow) + shine
 
 
 def add_mirrors(
-    scene: EmbreeScene,
-    g: Geometry,
-    lights: tuple[Light, ...],
-    ambient: np.ndarray,
-    hits: Hits,
-    colour: np.ndarray,
+    scene: EmbreeScene, g: Geometry, lamps: Lights, ambient: np.ndarray, hits: Hits, rgb: np.ndarray
 ) -> np.ndarray:
     """Mix what a mirror reflects into its colour (one bounce, no shadows)."""
     at = np.flatnonzero(g.parts.mirror[hits.part] > 0)
     if len(at) == 0:
-        return colour
+        return rgb
     normal, way = hits.normal[at], hits.direction[at]
-    bounce = way - 2 * np.einsum("ij,ij->i", way, normal)[:, None] * normal
-    again = trace(
-        scene, g, (hits.point[at] + normal * 0.004).astype(np.float32), bounce.astype(np.float32)
-    )
+    bounce = way - 2 * _dot(way, normal)[:, None] * normal
+    start = (hits.point[at] + normal * 0.004).astype(np.float32)
+    again = trace(scene, g, start, bounce.astype(np.float32))
     share = g.parts.mirror[hits.part][at][:, None]
-    colour[at] = (1 - share) * colour[at] + share * shade(g, lights, ambient, again, None)
-    return colour
+    rgb[at] = (1 - share) * rgb[at] + share * shade(g, lamps, ambient, again, None)
+    return rgb

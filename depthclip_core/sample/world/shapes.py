@@ -10,36 +10,7 @@ from functools import cache
 import numpy as np
 import trimesh
 
-# (radius, height) pairs, both 0..1, starting at the centre of the bottom.
-# fmt: off
-PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
-    "bowl": (
-        (0, 0), (0.35, 0), (0.42, 0.1), (0.75, 0.45), (1, 1), (0.95, 1), (0.7, 0.5), (0.3, 0.18),
-        (0, 0.15),
-    ),
-    "cup": ((0, 0), (0.75, 0), (0.9, 0.15), (1, 1), (0.9, 1), (0.8, 0.2), (0, 0.12)),
-    "plate": ((0, 0), (0.6, 0), (1, 0.85), (1, 1), (0.65, 0.4), (0, 0.35)),
-    "vase": (
-        (0, 0), (0.5, 0), (0.95, 0.3), (1, 0.42), (0.8, 0.62), (0.42, 0.82), (0.45, 0.92), (0.6, 1),
-        (0.52, 1), (0.35, 0.85), (0, 0.8),
-    ),
-    "bottle": (
-        (0, 0), (0.95, 0), (1, 0.05), (1, 0.58), (0.8, 0.7), (0.36, 0.78), (0.36, 1), (0, 1),
-    ),
-    "shade": ((1, 0), (0.6, 1), (0.57, 1), (0.97, 0), (1, 0)),
-    "pot": ((0, 0), (0.7, 0), (0.92, 0.85), (1, 0.85), (1, 1), (0.88, 1), (0.85, 0.85), (0, 0.8)),
-    "tub": (
-        (0, 0), (0.72, 0), (0.76, 0.12), (0.7, 0.16), (0.86, 0.6), (0.94, 0.93), (1, 0.97),
-        (0.98, 1), (0.9, 0.99), (0.84, 0.9), (0.76, 0.5), (0.62, 0.3), (0, 0.26),
-    ),
-    "seat_bowl": (
-        (0, 0), (0.5, 0), (0.45, 0.2), (0.55, 0.5), (0.95, 0.9), (1, 1), (0.78, 1), (0.6, 0.8),
-        (0, 0.6),
-    ),
-    "dome": ((1, 0), (0.98, 0.2), (0.8, 0.65), (0.45, 0.93), (0, 1)),
-    "stool": ((0, 0), (1, 0), (1, 0.04), (0.15, 0.1), (0.12, 0.8), (0.3, 0.9), (0, 0.9)),
-}
-# fmt: on
+from depthclip_core.sample.world import DATA
 
 
 @dataclass(frozen=True)
@@ -72,10 +43,7 @@ def _stand(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
 
 @cache
 def shape(name: str) -> Template:
-    """The template called ``name``.
-
-    Box, cylinder, pole, ball, bead, cushion, slab, panel, curtain, leaves, or one of ``PROFILES``.
-    """
+    """The template called ``name``: one of those below, or a lathed profile of `world.toml`."""
     match name:
         case "box":
             return _template(_stand(trimesh.creation.box((1, 1, 1))), smooth=False)
@@ -92,7 +60,7 @@ def shape(name: str) -> Template:
         case "curtain":
             return _curtain()
         case _:
-            mesh = trimesh.creation.revolve(np.array(PROFILES[name], float), sections=24)
+            mesh = trimesh.creation.revolve(np.array(DATA["profiles"][name], float), sections=24)
     return _template(_stand(mesh))
 
 

@@ -4,7 +4,6 @@ The file holds rgb/*.jpg, depth/*.png (16 bit, millimetres, dense), holes/*.png,
 frames.csv, a table of the frames. Any image viewer opens the pictures.
 """
 
-import csv
 import hashlib
 import io
 import os
@@ -12,19 +11,21 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 import oxipng
+import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
 from depthclip_core.sample import ABOUT, COLUMNS, LABEL_NAMES, TABLE, member
-from depthclip_core.sample.world.names import OBJECT_NAMES
+from depthclip_core.sample.world import DATA
 from depthclip_core.sample.world.render import View, room_views
+from depthclip_core.sample.world.scene import OBJECT_NAMES
 from depthclip_core.sample.world.world import SCENE_TYPES
 
 PRETRAIN_SEED_LIMIT = 1_000_000  # the pretraining world's seeds are below this ...
@@ -34,18 +35,6 @@ ROOMS = tuple((split, n) for train in (3, 2, 4, 3) for split, n in (("train", tr
 # At the same size, WebP smooths away the texture from which the sample's CLIP infers depth.
 JPEG = {"quality": 85, "optimize": True, "progressive": True}
 MADE = (2026, 11, 25, 0, 0, 0)  # date of every member, so that equal frames give equal files
-
-
-README = """The sample of the DepthCLIP workbook: frames of a small rendered world, no photographs.
-
-frames.csv  name, split, scene type and room of each frame, and the seed of its sensor noise
-rgb/        what a camera sees: JPEG, 480 x 640 pixels, with a white border as in NYU Depth v2
-depth/      true depth along the optical axis: PNG of 16 bits, millimetres
-holes/      where the depth sensor sees nothing
-labels/     what lies at each pixel: line numbers in labels.txt, from 1
-
-Focal lengths 518.86 and 519.47 pixels, centre (325.58, 253.74). MIT licence, as the workbook.
-"""
 
 
 @dataclass(frozen=True)
@@ -61,16 +50,11 @@ class PlannedRoom:
 
 def rooms() -> tuple[PlannedRoom, ...]:
     """All rooms in the order of the file: rounds of the eight scene types."""
+    seeds = count(SAMPLE_SEED_BASE)
     return tuple(
-        PlannedRoom(
-            scene=scene,
-            name=f"{scene}_{round_ + 1:04d}",
-            seed=SAMPLE_SEED_BASE + round_ * len(SCENE_TYPES) + place,
-            split=split,
-            n_views=n_views,
-        )
-        for round_, (split, n_views) in enumerate(ROOMS)
-        for place, scene in enumerate(SCENE_TYPES)
+        PlannedRoom(scene, f"{scene}_{round_:04d}", next(seeds), split, n_views)
+        for round_, (split, n_views) in enumerate(ROOMS, 1)
+        for scene in SCENE_TYPES
     )
 
 
@@ -80,27 +64,23 @@ def render_sample(path: Path, planned: Sequence[PlannedRoom] | None = None) -> P
     Raises `FileExistsError` if the path exists.
     """
     planned = rooms() if planned is None else planned
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows, number = [], 0
+    rows: list[list] = []
     with open(path, "xb") as file:  # "x": never overwrites
         try:
             with (
                 ZipFile(file, "w", ZIP_STORED) as archive,
                 ProcessPoolExecutor(mp_context=get_context("spawn")) as pool,
             ):
-                rendered = tqdm(
-                    pool.map(_render, planned), total=len(planned), desc="rendering", unit="room"
-                )
-                for room, views in zip(planned, rendered, strict=True):
+                rendered = zip(planned, pool.map(_render, planned), strict=True)
+                for room, views in tqdm(rendered, "rendering", len(planned), unit="room"):
                     for pictures in views:
-                        number += 1
-                        name = f"{number:04d}"
-                        rows.append([name, room.split, room.scene, room.name, number])
+                        name = f"{len(rows) + 1:04d}"
+                        rows.append([name, room.split, room.scene, room.name, len(rows) + 1])
                         for kind, content in pictures.items():
                             _write(archive, member(kind, name), content)
                 _write(archive, TABLE, _table(rows))
-                _write(archive, ABOUT, README.encode())
+                _write(archive, ABOUT, DATA["texts"]["readme"].encode())
                 _write(archive, LABEL_NAMES, "\n".join(OBJECT_NAMES).encode() + b"\n")
         except BaseException:
             path.unlink()
@@ -110,13 +90,10 @@ def render_sample(path: Path, planned: Sequence[PlannedRoom] | None = None) -> P
 
 def encoded(view: View) -> dict[str, bytes]:
     """A view's four pictures as bytes, by kind."""
-    millimetres = np.rint(view.depth * 1000).astype(np.uint16)
-    return {
-        "rgb": _picture(view.rgb, "JPEG", **JPEG),
-        "depth": _png(millimetres),
-        "holes": _png(view.holes),
-        "labels": _png(view.labels.astype(np.uint8)),
-    }
+    depth, labels = np.rint(view.depth * 1000).astype(np.uint16), view.labels.astype(np.uint8)
+    exact = {"depth": depth, "holes": view.holes, "labels": labels}
+    rgb = _picture(view.rgb, "JPEG", **JPEG)
+    return {"rgb": rgb} | {kind: _png(pixels) for kind, pixels in exact.items()}
 
 
 def _render(room: PlannedRoom) -> list[dict[str, bytes]]:
@@ -137,9 +114,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _table(rows: Sequence[Sequence[object]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    return text.getvalue().encode()
+    return pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n").encode()
 
 
 def _write(archive: ZipFile, name: str, content: bytes) -> None:

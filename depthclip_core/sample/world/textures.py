@@ -10,19 +10,15 @@ from functools import lru_cache
 
 import numpy as np
 
+from depthclip_core.sample.world import DATA
+
 TEXELS = 1024
 TEXEL_M = 0.0025
 PERIOD_M = TEXELS * TEXEL_M
 SHADE_LOW, SHADE_SPAN = 0.2, 1.6
 MOTTLE = 0.09  # standard deviation of the mottle on every surface's shade
 
-# fmt: off
-KINDS: tuple[str, ...] = (
-    "plaster", "stripes_wall", "motif_wall", "brick", "planks", "parquet", "tile_small",
-    "tile_large", "checker", "carpet", "wood", "weave", "plaid", "stripes", "marble", "granite",
-    "spine", "leather", "smooth", "metal", "picture", "print", "rug", "leaf", "dots", "vinyl",
-)
-# fmt: on
+KINDS: tuple[str, ...] = tuple(DATA["patterns"])
 
 
 def kind_index(name: str) -> int:
@@ -31,21 +27,17 @@ def kind_index(name: str) -> int:
 
 
 def _noise(
-    seed: int,
-    slope: float,
-    stretch: tuple[float, float] = (1, 1),
-    low: float = 1,
-    high: float = 512,
+    seed: int, slope: float, stretch: float = 1, low: float = 1, high: float = 512
 ) -> np.ndarray:
     """Tileable noise (1024, 1024), standard deviation 1, spectrum 1/f^slope.
 
-    ``low`` and ``high`` limit the frequencies, in cycles per pattern; ``stretch``
-    above 1 elongates the noise along (rows, columns).
+    ``low`` and ``high`` limit the frequencies, in cycles per pattern; a ``stretch`` above 1 makes
+    the noise long along u.
     """
     rng = np.random.default_rng([77, seed])
     spectrum = np.fft.rfft2(rng.standard_normal((TEXELS, TEXELS)).astype(np.float32))
-    fy = np.fft.fftfreq(TEXELS, 1 / TEXELS)[:, None] * stretch[0]
-    fx = np.fft.rfftfreq(TEXELS, 1 / TEXELS)[None] * stretch[1]
+    fy = np.fft.fftfreq(TEXELS, 1 / TEXELS)[:, None]
+    fx = np.fft.rfftfreq(TEXELS, 1 / TEXELS)[None] * stretch
     f = np.hypot(fx, fy)
     keep = (f >= low) & (f <= high)
     spectrum *= np.where(keep, 1 / np.maximum(f, 1) ** slope, 0)
@@ -73,8 +65,8 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     fractal = _noise(2, 1.0, low=2)  # equal power in every octave
     grain = _noise(3, 0.15, low=90, high=420)  # 6 mm .. 3 cm
     coarse = _noise(4, 0.5, low=24, high=130)  # 2 .. 10 cm
-    fibre = _noise(5, 0.85, stretch=(1, 14), low=6)  # long along u
-    streak = _noise(6, 0.7, stretch=(1, 40), low=20)
+    fibre = _noise(5, 0.85, stretch=14, low=6)  # long along u
+    streak = _noise(6, 0.7, stretch=40, low=20)
     # Wear, dust and brushwork: a mottle of 3 to 6 cm on every surface. Its apparent size tells how
     # far away even a plain surface is.
     mottle = 1 + MOTTLE * _noise(13, 0.0, low=43, high=85)
@@ -84,8 +76,7 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         out[name] = (np.clip(mix, 0, 1), shade * mottle)
 
     put("plaster", 0.5 + 0.18 * blotch, 1 + 0.05 * blotch + 0.055 * coarse + 0.05 * grain)
-    stripe = ((u % 0.16) < 0.08).astype(np.float32)
-    thin = _joint(u + 0.02, 0.08, 0.0075)
+    stripe, thin = _joint(u, 0.16, 0.08), _joint(u + 0.02, 0.08, 0.0075)
     put("stripes_wall", 0.75 * stripe + 0.25 * thin, 1 + 0.04 * blotch + 0.045 * grain)
     du, dv = (u % 0.128) - 0.064, ((v + 0.064 * (np.floor(u / 0.128) % 2)) % 0.128) - 0.064
     r, a = np.hypot(du, dv), np.arctan2(dv, du)
@@ -112,11 +103,8 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     gap = np.maximum(_joint(across, 0.064, 0.004), _joint(along, 0.32, 0.004))
     shade = (0.8 + 0.38 * tone + 0.08 * turned_fibre) * (1 - 0.5 * gap)
     put("parquet", 0.6 * tone + 0.2 + 0.1 * turned_fibre, shade)
-    for name, pitch, joint, seed in (
-        ("tile_small", 0.16, 0.006, 5),
-        ("tile_large", 0.32, 0.0085, 6),
-        ("checker", 0.32, 0.006, 7),
-    ):
+    tiles = ("tile_small", 0.16, 0.006, 5), ("tile_large", 0.32, 0.0085, 6)
+    for name, pitch, joint, seed in (*tiles, ("checker", 0.32, 0.006, 7)):
         cu, cv = np.floor(u / pitch).astype(int), np.floor(v / pitch).astype(int)
         gap = np.maximum(_joint(u, pitch, joint), _joint(v, pitch, joint))
         tone = _per_cell(seed, cv, cu)
@@ -124,15 +112,12 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         shade = 0.93 + 0.16 * tone + 0.05 * fractal + 0.03 * grain
         put(name, mix.astype(np.float32), shade * (1 - 0.45 * gap))
     put("carpet", 0.5 + 0.15 * coarse + 0.2 * grain, 1 + 0.06 * blotch + 0.16 * grain)
-    ring = np.sin(2 * np.pi * (v / 0.032) + 2.0 * _noise(8, 1.3, stretch=(1, 7), low=2, high=40))
+    ring = np.sin(2 * np.pi * (v / 0.032) + 2.0 * _noise(8, 1.3, stretch=7, low=2, high=40))
     put("wood", 0.45 + 0.2 * ring + 0.14 * streak, 1 + 0.09 * ring + 0.1 * streak + 0.05 * blotch)
     thread = np.sin(2 * np.pi * u / 0.0128) * np.sin(2 * np.pi * v / 0.0128)
     shade = 1 + 0.09 * thread + 0.07 * blotch + 0.07 * coarse + 0.06 * grain
     put("weave", 0.5 + 0.25 * thread + 0.1 * coarse, shade)
-    bands = [
-        ((x % 0.128) < 0.048).astype(np.float32) + 0.8 * _joint(x + 0.03, 0.128, 0.0075)
-        for x in (u, v)
-    ]
+    bands = [_joint(x, 0.128, 0.048) + 0.8 * _joint(x + 0.03, 0.128, 0.0075) for x in (u, v)]
     put("plaid", 0.45 * (bands[0] + bands[1]), 1 + 0.06 * blotch + 0.07 * grain)
     put("stripes", ((v % 0.064) < 0.026) * 0.9, 1 + 0.06 * blotch + 0.08 * grain)
     vein = np.exp(-np.abs(_noise(9, 1.3, low=2, high=90)) * 7)
@@ -148,7 +133,7 @@ def _build() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     put("metal", 0.4 + 0.2 * streak, 1 + 0.09 * streak + 0.06 * blotch)
     patch = _noise(10, 1.8, low=5, high=80)
     put("picture", 0.5 + 0.42 * patch + 0.1 * coarse, 1 + 0.25 * _noise(11, 1.5, low=6, high=120))
-    line = (v % 0.02 < 0.011) & (_noise(12, 0.3, stretch=(1, 3), low=30, high=200) > -0.6)
+    line = (v % 0.02 < 0.011) & (_noise(12, 0.3, stretch=3, low=30, high=200) > -0.6)
     line &= (u % 0.32 > 0.02) & (u % 0.32 < 0.29) & (v % 0.256 > 0.03)
     put("print", line * 0.85, 1 + 0.05 * blotch + 0.02 * grain)
     qu, qv = np.abs((u % 0.32) - 0.16), np.abs((v % 0.32) - 0.16)
@@ -212,8 +197,7 @@ def sample(
     base = offsets[level] + kind * size * size
     ya, yb = base + (y0 & mask) * size, base + ((y0 + 1) & mask) * size
     weights = ((1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy)
-    mix = np.zeros(len(u), np.float32)
-    shade = np.zeros(len(u), np.float32)
+    mix, shade = np.zeros((2, len(u)), np.float32)
     for w, index in zip(weights, (ya + xa, ya + xb, yb + xa, yb + xb), strict=False):
         texel = bank[index]
         mix += w * (texel & 255)

@@ -10,30 +10,27 @@ from depthclip_core.sample.world.shelves import book_stock, clutter_box, stack_o
 def table_lamp(s: Scene, at: Spot) -> Thing:
     """A lamp with a lathed foot and a glowing shade, 0.5 m high."""
     rng = s.rng
-    foot = mt.ceramic(rng, mt.CLOTH) if rng.random() < 0.6 else mt.wood(rng)
-    o = s.thing("lamp", foot, at)
+    o = s.thing("lamp", "bright ceramic" if rng.random() < 0.6 else mt.wood(rng), at)
     o.put(mt.pick(rng, ("vase", "bottle", "stool")), (0, 0, 0), (0.15, 0.15, 0.3))
     o.put("pole", (0, 0, 0.28), (0.02, 0.02, 0.1))
-    return o.put("shade", (0, 0, 0.3), (0.32, 0.32, 0.22), mt.lit(rng.uniform(0.25, 1.0)))
+    light = mt.draw(rng, "lamp", glow=rng.uniform(0.25, 1.0))
+    return o.put("shade", (0, 0, 0.3), (0.32, 0.32, 0.22), light)
 
 
 def floor_lamp(s: Scene, at: Spot) -> Thing:
     """A standing lamp, 1.6 m high."""
-    o = s.thing("lamp", mt.metal(s.rng, ("dark grey", "grey", "black")), at)
-    o.put("cylinder", (0, 0, 0), (0.3, 0.3, 0.03))
-    o.put("pole", (0, 0, 0), (0.03, 0.03, 1.45))
-    return o.put("shade", (0, 0, 1.36), (0.42, 0.42, 0.28), mt.lit(s.rng.uniform(0.25, 1.0)))
+    o = s.thing("lamp", "dark metal", at)
+    o.put("cylinder", (0, 0, 0), (0.3, 0.3, 0.03)).put("pole", (0, 0, 0), (0.03, 0.03, 1.45))
+    light = mt.draw(s.rng, "lamp", glow=s.rng.uniform(0.25, 1.0))
+    return o.put("shade", (0, 0, 1.36), (0.42, 0.42, 0.28), light)
 
 
-def plant(s: Scene, at: Spot, height: float) -> Thing:
-    """A plant in a pot."""
-    rng = s.rng
-    green = mt.plain(rng, "leaf", ("green", "green", "olive"), "plant", 0.5)
+def plant(s: Scene, at: Spot, height: float | None = None) -> Thing:
+    """A plant in a pot, by default a small one for a table or sill."""
+    rng, height = s.rng, height or s.rng.uniform(0.22, 0.45)
+    green = mt.draw(rng, "foliage")
     o = s.thing("plant", green, at, rng.uniform(0, 6))
-    if rng.random() < 0.5:
-        clay = mt.ceramic(rng, mt.CLOTH)
-    else:
-        clay = mt.plain(rng, "smooth", ("orange", "brown", "white"), "clay", 0.8)
+    clay = mt.draw(rng, "bright ceramic" if rng.random() < 0.5 else "clay")
     k = height * 0.36
     o.put("pot", (0, 0, 0), (k, k, k * 0.85), clay)
     o.put("cylinder", (0, 0, k * 0.7), (k * 0.8, k * 0.8, 0.01), mt.toned(green, 0.15))
@@ -41,70 +38,58 @@ def plant(s: Scene, at: Spot, height: float) -> Thing:
     return o.put("leaves", (0, 0, k * 0.9), (height * 0.6, height * 0.55, (height - k) * 0.9))
 
 
-def small_plant(s: Scene, at: Spot) -> Thing:
-    """A plant for a table or sill."""
-    return plant(s, at, s.rng.uniform(0.22, 0.45))
-
-
 def vase(s: Scene, at: Spot) -> Thing:
     """A vase, sometimes with a bunch of flowers."""
     rng = s.rng
-    o = s.thing("vase", mt.ceramic(rng, mt.CLOTH), at, rng.uniform(0, 6))
+    o = s.thing("vase", mt.draw(rng, "bright ceramic"), at, rng.uniform(0, 6))
     h = rng.uniform(0.16, 0.32)
     o.put("vase", (0, 0, 0), (h * 0.55, h * 0.55, h))
     if rng.random() < 0.6:
-        green = mt.plain(rng, "leaf", ("green",), "plant", 0.5)
+        green = mt.draw(rng, "foliage", colours=["green"])
         o.put("leaves", (0, 0, h * 0.85), (0.26, 0.26, 0.22), green)
-        bloom = mt.plain(rng, "leaf", ("red", "yellow", "pink", "white", "purple"), "plant", 0.8)
-        heads = [
-            (rng.normal(0, 0.07), rng.normal(0, 0.07), h + rng.uniform(0.04, 0.2)) for _ in range(8)
-        ]
-        o.many("bead", heads, (0.05, 0.05, 0.045), bloom)
+        bloom, normal = mt.draw(rng, "blossom"), rng.normal
+        heads = [(normal(0, 0.07), normal(0, 0.07), h + rng.uniform(0.04, 0.2)) for _ in range(8)]
+        o.put("bead", heads, (0.05, 0.05, 0.045), bloom)
     return o
 
 
 def cup(s: Scene, at: Spot) -> Thing:
     """A mug."""
-    o = s.thing("cup", mt.ceramic(s.rng, mt.CLOTH), at, s.rng.uniform(0, 6))
-    o.put("cup", (0, 0, 0), (0.09, 0.09, 0.1))
-    return o.box((0.05, 0, 0.03), (0.03, 0.012, 0.05))
+    o = s.thing("cup", mt.draw(s.rng, "bright ceramic"), at, s.rng.uniform(0, 6))
+    return o.put("cup", (0, 0, 0), (0.09, 0.09, 0.1)).box((0.05, 0, 0.03), (0.03, 0.012, 0.05))
 
 
 def bottle(s: Scene, at: Spot, height: float | None = None) -> Thing:
     """A bottle with a label."""
     h = height or s.rng.uniform(0.16, 0.32)
-    m = mt.plain(s.rng, "smooth", mt.CLOTH, "plastic", 0.8, gloss=0.4, blind=0.1)
-    o = s.thing("bottle", m, at).put("bottle", (0, 0, 0), (h * 0.32, h * 0.32, h))
+    o = s.thing("bottle", "bottle", at).put("bottle", (0, 0, 0), (h * 0.32, h * 0.32, h))
     return o.put("cylinder", (0, 0, h * 0.18), (h * 0.33, h * 0.33, h * 0.28), mt.paper(s.rng))
 
 
 def plate(s: Scene, at: Spot) -> Thing:
     """A dinner plate."""
-    return s.thing("plate", mt.ceramic(s.rng), at).put("plate", (0, 0, 0), (0.26, 0.26, 0.025))
+    return s.thing("plate", "ceramic", at).put("plate", (0, 0, 0), (0.26, 0.26, 0.025))
 
 
 def fruit_bowl(s: Scene, at: Spot) -> Thing:
     """A bowl with fruit."""
-    o = s.thing("bowl", mt.ceramic(s.rng, mt.CLOTH), at)
-    o.put("bowl", (0, 0, 0), (0.3, 0.3, 0.1))
-    m = mt.plain(s.rng, "smooth", ("red", "orange", "yellow", "green"), "fruit", 0.7)
+    o = s.thing("bowl", "bright ceramic", at).put("bowl", (0, 0, 0), (0.3, 0.3, 0.1))
     ring = [(0.07 * np.cos(a), 0.07 * np.sin(a), 0) for a in range(6)]
-    s.thing("fruit", m, o.spot(0, 0, 0.05)).many("bead", [*ring, (0, 0, 0.05)], (0.08, 0.08, 0.08))
+    fruit = s.thing("fruit", "fruit", o.spot(0, 0, 0.05))
+    fruit.put("bead", [*ring, (0, 0, 0.05)], (0.08, 0.08, 0.08))
     return o
 
 
 def sheet_of_paper(s: Scene, at: Spot) -> Thing:
     """A sheet of A4."""
-    m = mt.paper(s.rng)
-    return s.thing("paper", m, at, s.rng.uniform(0, 3)).box((0, 0, 0), (0.21, 0.297, 0.004))
+    o = s.thing("paper", mt.paper(s.rng), at, s.rng.uniform(0, 3))
+    return o.box((0, 0, 0), (0.21, 0.297, 0.004))
 
 
 def monitor(s: Scene, at: Spot, yaw: float) -> Thing:
     """A flat or an old deep monitor on a foot."""
     rng = s.rng
-    case = mt.plain(rng, "smooth", ("black", "dark grey", "beige"), "plastic", 0.8, blind=0.08)
-    o = s.thing("monitor", case, at, yaw)
-    face = mt.screen()
+    o, face = s.thing("monitor", "monitor", at, yaw), mt.draw(rng, "screen")
     if rng.random() < 0.4:
         paper = mt.tint(rng, mt.pick(rng, ("light blue", "blue", "white")))
         face = mt.lit_screen(paper, mt.tint(rng, "dark grey"), 0.5)
@@ -120,18 +105,16 @@ def monitor(s: Scene, at: Spot, yaw: float) -> Thing:
 
 def keyboard(s: Scene, at: Spot, yaw: float) -> Thing:
     """A keyboard and a mouse."""
-    m = mt.plain(s.rng, "smooth", ("black", "beige", "grey"), "plastic", 0.8)
-    o = s.thing("keyboard", m, at, yaw).box((0, 0, 0), (0.44, 0.15, 0.018))
+    o = s.thing("keyboard", "keyboard", at, yaw).box((0, 0, 0), (0.44, 0.15, 0.018))
     rows = [(0, -0.045 + 0.03 * i, 0.018) for i in range(4)]
-    o.boxes(rows, (0.41, 0.021, 0.008), mt.toned(m, 1.8))
+    o.box(rows, (0.41, 0.021, 0.008), mt.toned(o.material, 1.8))
     return o.put("cushion", (0.3, 0, 0), (0.06, 0.1, 0.035))
 
 
 def laptop(s: Scene, at: Spot, yaw: float) -> Thing:
     """An open laptop."""
-    m = mt.plain(s.rng, "smooth", ("black", "grey", "white"), "plastic", 0.85, gloss=0.2)
-    o = s.thing("laptop", m, at, yaw)
-    o.box((0, 0, 0), (0.34, 0.24, 0.02)).box((0, 0.01, 0.02), (0.3, 0.12, 0.003), mt.toned(m, 0.3))
+    o = s.thing("laptop", "laptop", at, yaw).box((0, 0, 0), (0.34, 0.24, 0.02))
+    o.box((0, 0.01, 0.02), (0.3, 0.12, 0.003), mt.toned(o.material, 0.3))
     o.box((0, 0.12, 0.02), (0.34, 0.012, 0.23), turn=turn_x(-0.3))
     face = mt.lit_screen(mt.tint(s.rng, "light blue"), mt.tint(s.rng, "blue"), 0.4)
     return o.box((0, 0.112, 0.035), (0.31, 0.008, 0.2), face, turn_x(-0.3))
@@ -139,13 +122,10 @@ def laptop(s: Scene, at: Spot, yaw: float) -> Thing:
 
 def television(s: Scene, at: Spot, yaw: float, width: float) -> Thing:
     """A television, flat or with a tube."""
-    colours = ("black", "dark grey", "grey")
-    m = mt.plain(s.rng, "smooth", colours, "plastic", 0.8, gloss=0.2, blind=0.1)
-    o = s.thing("television", m, at, yaw)
-    h = width * 0.6
+    o, h = s.thing("television", "television", at, yaw), width * 0.6
     o.box((0, 0, 0), (width * 0.4, 0.24, 0.03)).box((0, 0, 0.03), (0.1, 0.05, 0.06))
     o.box((0, 0, 0.08), (width, 0.08, h))
-    o.box((0, -0.042, 0.11), (width - 0.07, 0.004, h - 0.06), mt.screen())
+    o.box((0, -0.042, 0.11), (width - 0.07, 0.004, h - 0.06), "screen")
     if s.rng.random() < 0.4:
         o.box((0, 0.2, 0.12), (width * 0.8, 0.36, h * 0.8))
     return o
@@ -153,7 +133,7 @@ def television(s: Scene, at: Spot, yaw: float, width: float) -> Thing:
 
 def telephone(s: Scene, at: Spot) -> Thing:
     """A desk telephone."""
-    m = mt.plastic(s.rng, ("black", "white", "red", "beige"))
+    m = mt.draw(s.rng, "telephone")
     o = s.thing("telephone", m, at, s.rng.uniform(-0.6, 0.6)).box((0, 0, 0), (0.17, 0.2, 0.04))
     o.box((0.03, -0.02, 0.04), (0.08, 0.1, 0.01), mt.toned(m, 2))
     return o.put("cushion", (-0.055, 0, 0.04), (0.05, 0.21, 0.05))
@@ -170,13 +150,12 @@ def small_box(s: Scene, at: Spot) -> Thing:
 
 
 CLUTTER = (cup, bottle, vase, few_books, fruit_bowl, sheet_of_paper, small_box)
-LARGE_CLUTTER = (table_lamp, small_plant, telephone)
+LARGE_CLUTTER = (table_lamp, plant, telephone)
 
 
 def clutter(s: Scene, at: Spot, small: bool = False) -> Thing:
     """One small thing on a surface."""
-    kinds = CLUTTER if small else CLUTTER + LARGE_CLUTTER
-    return kinds[int(s.rng.integers(len(kinds)))](s, at)
+    return mt.pick(s.rng, CLUTTER if small else CLUTTER + LARGE_CLUTTER)(s, at)
 
 
 def floor_clutter(s: Scene, at: Spot) -> Thing:
@@ -186,20 +165,17 @@ def floor_clutter(s: Scene, at: Spot) -> Thing:
     yaw = rng.uniform(0, 6)
     match kind:
         case "bag":
-            m = mt.cloth(rng)
-            o = s.thing(kind, m, at, yaw).put("cushion", (0, 0, 0), (0.36, 0.22, 0.4))
-            return o.put("cushion", (0, -0.1, 0.04), (0.26, 0.12, 0.2), mt.toned(m, 0.7))
+            o = s.thing(kind, mt.cloth(rng), at, yaw).put("cushion", (0, 0, 0), (0.36, 0.22, 0.4))
+            return o.put("cushion", (0, -0.1, 0.04), (0.26, 0.12, 0.2), mt.toned(o.material, 0.7))
         case "ball":
-            m = mt.two_tone(rng, "motif_wall", mt.CLOTH, "plastic")
-            k = rng.uniform(0.14, 0.3)
-            return s.thing(kind, m, at, yaw).put("ball", (0, 0, 0), (k, k, k))
+            o, k = s.thing(kind, "ball", at, yaw), rng.uniform(0.14, 0.3)
+            return o.put("ball", (0, 0, 0), (k, k, k))
         case "bin":
-            return s.thing(kind, mt.plastic(rng), at, yaw).put("cup", (0, 0, 0), (0.27, 0.27, 0.34))
+            return s.thing(kind, "plastic", at, yaw).put("cup", (0, 0, 0), (0.27, 0.27, 0.34))
         case "books":
             return few_books(s, at)
         case "cushion":
-            m = mt.cloth(rng)
-            return s.thing(kind, m, at, yaw).put("cushion", (0, 0, 0), (0.5, 0.46, 0.16))
+            return s.thing(kind, mt.cloth(rng), at, yaw).put(kind, (0, 0, 0), (0.5, 0.46, 0.16))
     size = rng.uniform(0.28, 0.5), rng.uniform(0.25, 0.42), rng.uniform(0.18, 0.42)
     return clutter_box(s, at, yaw, size)
 
@@ -213,15 +189,14 @@ def globe(s: Scene, at: Spot) -> Thing:
 
 def computer(s: Scene, at: Spot, yaw: float) -> Thing:
     """A tower case."""
-    m = mt.plain(s.rng, "smooth", ("black", "beige", "grey"), "plastic", 0.8, blind=0.05)
-    o = s.thing("computer", m, at, yaw).box((0, 0, 0.01), (0.19, 0.45, 0.43))
-    o.boxes([(0, -0.226, 0.3), (0, -0.226, 0.36)], (0.15, 0.006, 0.04), mt.toned(m, 0.5))
-    return o.boxes(corners(0.07, 0.18), (0.03, 0.03, 0.01))
+    o = s.thing("computer", "computer", at, yaw).box((0, 0, 0.01), (0.19, 0.45, 0.43))
+    slots = [(0, -0.226, 0.3), (0, -0.226, 0.36)]
+    o.box(slots, (0.15, 0.006, 0.04), mt.toned(o.material, 0.5))
+    return o.box(corners(0.07, 0.18), (0.03, 0.03, 0.01))
 
 
 def printer(s: Scene, at: Spot, yaw: float) -> Thing:
     """A desk printer with a sheet of paper in it."""
-    m = mt.plain(s.rng, "smooth", ("beige", "white", "dark grey"), "plastic", 0.85)
-    o = s.thing("printer", m, at, yaw).box((0, 0, 0), (0.44, 0.36, 0.2))
-    o.box((0, -0.12, 0.2), (0.3, 0.1, 0.01), mt.toned(m, 0.4))
+    o = s.thing("printer", "printer", at, yaw).box((0, 0, 0), (0.44, 0.36, 0.2))
+    o.box((0, -0.12, 0.2), (0.3, 0.1, 0.01), mt.toned(o.material, 0.4))
     return o.box((0, 0.15, 0.19), (0.21, 0.004, 0.16), mt.paper(s.rng), turn_x(-0.3))

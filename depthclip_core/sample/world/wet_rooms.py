@@ -12,8 +12,7 @@ def bathroom(room: Room) -> None:
     s, rng = room.scene, room.rng
     r = rng.random()
     furnish.enclose(room, furnish.tiled_floor(rng), tiled=r < 0.75, tiles_above=r < 0.3)
-    glaze = mt.ceramic(rng)
-    tiled = mt.plain(rng, "tile_small", ("white", "light blue", "beige", "green"), "tiled", 0.5)
+    glaze, tiled = mt.draw(rng, "ceramic"), mt.draw(rng, "bath tiles")
     decor.door(room, ("near", "left", "right"))
     if rng.random() < 0.8:
         w = min(1.7, room.w - 0.1) if rng.random() < 0.5 else 1.6
@@ -33,14 +32,14 @@ def bathroom(room: Room) -> None:
         decor.mirror(room, (p.wall, p.along), 1.12, max(0.5, wide - 0.1), high)
         room.block(p, wide, 1.12 + high)
         if wide > 0.65:
-            for k in (-1, 1):
-                at = o.spot(k * (wide / 2 - 0.12), 0.1, 0.835)
+            for x in (0.12 - wide / 2, wide / 2 - 0.12):
+                at = o.spot(x, 0.1, 0.835)
                 (things.cup if rng.random() < 0.4 else things.bottle)(s, at)
     if p := room.against(0.5, 0.72, front=0.15):
         o = fixtures.toilet(s, p.at, p.yaw, glaze)
         room.block(p, 0.5, 0.85)
         if rng.random() < 0.6:
-            roll = s.thing("toilet paper", mt.plastic(rng, ("white",)), o.spot(0.1, 0.26, 0.78))
+            roll = s.thing("toilet paper", "white plastic", o.spot(0.1, 0.26, 0.78))
             roll.put("cylinder", (0, 0, 0), (0.11, 0.11, 0.1))
     for _ in range(int(rng.integers(1, 4))):
         if spot := room.hang(0.6, 0.7, 1.4):
@@ -48,16 +47,13 @@ def bathroom(room: Room) -> None:
             fixtures.towel(s, at, yaw, rng.uniform(0.35, 0.5), rng.uniform(0.4, 0.7))
     if rng.random() < 0.5 and (p := room.against(0.4, 0.32)):
         size = (0.4, 0.32, 0.8)
-        o = tables.chest(s, p.at, p.yaw, size, 2, 1, mt.wood(rng), "cabinet")
+        o = tables.chest(s, "cabinet", p.at, p.yaw, size, (1, 2), mt.wood(rng))
         furnish.on_top(room, o, size, 2, True)
     if rng.random() < 0.7 and (at := room.middle(0.6, 0.4)):
         furnish.rug(room, at[0], at[1], 0.7, 0.45)
         room.taken.pop()
     if rng.random() < 0.5:
         decor.window(room, 0.7, width=0.7)
-    furnish.pictures(room, 0, 2)
-    furnish.scatter(room, 0, 1)
-    decor.ceiling_lights(room, "dome")
 
 
 def kitchen(room: Room) -> None:
@@ -65,17 +61,14 @@ def kitchen(room: Room) -> None:
     s, rng = room.scene, room.rng
     floor = furnish.tiled_floor(rng) if rng.random() < 0.7 else furnish.wooden_floor(rng)
     furnish.enclose(room, floor, tiled=rng.random() < 0.35)
-    colours = ("white", "cream", "blue", "green", "red", "grey")
-    front = mt.wood(rng) if rng.random() < 0.6 else mt.painted_wood(rng, colours, 0.9)
-    colours = ("grey", "black", "beige", "white", "green")
-    top = mt.stone(rng, ("granite", "marble", "granite"), colours, 0.5)
+    front = mt.wood(rng) if rng.random() < 0.6 else mt.draw(rng, "kitchen front")
+    top = mt.draw(rng, "kitchen stone")
     if p := room.against(0.8, 0.72):
         fixtures.refrigerator(s, p.at, p.yaw)
         room.block(p, 0.8, 1.9)
     decor.door(room, ("near", "left", "right"))
-    splash = mt.plain(rng, "tile_small", ("white", "beige", "light blue", "yellow"), "tiled", 0.5)
-    for j, wall in enumerate(rng.permutation(np.array(SIDES))[:2]):
-        wall = str(wall)
+    splash = mt.draw(rng, "kitchen tiles")
+    for j, wall in enumerate(rng.permutation(np.array(SIDES))[:2].tolist()):
         sink_at, stove_at = rng.integers(1, 3), rng.integers(2, 4)
         edge, k = 0.0, 0
         while edge < room.length(wall) - 0.6:
@@ -99,8 +92,7 @@ def kitchen(room: Room) -> None:
                     back = room.on_wall(wall, edge + wide / 2, 1.45)[0]
                     fixtures.wall_cabinet(s, back, p.yaw, wide, front)
                     room.block(p, wide, 2.2)
-            tile = room.thing_at("wall", splash, (wall, edge + wide / 2), 0.9)
-            tile.loose = False
+            tile = room.thing_at("wall", splash, (wall, edge + wide / 2), 0.9, loose=False)
             tile.box((0, -0.004, 0), (wide + 0.02, 0.008, 0.55))
             edge += wide + 0.005
             k += 1
@@ -113,11 +105,8 @@ def kitchen(room: Room) -> None:
         furnish.on_top(room, o, (0.8, 0.5, 0.75), 2, True)
         for y, yaw in ((0.45, 0.0), (-0.45, np.pi)):
             if rng.random() < 0.85:
-                chair_at = (at[0], at[1] + y, 0)
-                furnish.wooden_chair(room, chair_at, yaw + rng.normal(0, 0.15), m)
+                turned = yaw + rng.normal(0, 0.15)
+                furnish.wooden_chair(room, (at[0], at[1] + y, 0), turned, m)
     cloth = rng.random() < 0.6
     decor.window(room, rng.uniform(0.5, 1.2), ALL, cloth=cloth)
     decor.clock(room, ALL)
-    furnish.pictures(room, 0, 2)
-    furnish.scatter(room, 0, 2)
-    decor.ceiling_lights(room, mt.pick(rng, ("dome", "tubes", "pendant")))

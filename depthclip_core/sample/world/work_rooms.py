@@ -10,7 +10,8 @@ from depthclip_core.sample.world.rooms import ALL, Room
 def bookstore(room: Room) -> None:
     """Shelves along every wall, islands of shelves, tables with piles of books."""
     s, rng = room.scene, room.rng
-    furnish.enclose(room, furnish.carpet(rng) if rng.random() < 0.6 else furnish.wooden_floor(rng))
+    carpeted = rng.random() < 0.6
+    furnish.enclose(room, mt.draw(rng, "carpet") if carpeted else furnish.wooden_floor(rng))
     stock = shelves.book_stock(rng, 40)
     m = mt.wood(rng)
     h = rng.uniform(1.9, 2.5)
@@ -33,7 +34,7 @@ def bookstore(room: Room) -> None:
                 if room.claim(x, y, *((1.1, 0.75) if turn == 0 else (0.75, 1.1))):
                     for yaw in (turn, turn + np.pi):
                         at = (x + 0.17 * np.sin(yaw), y - 0.17 * np.cos(yaw), 0)
-                        shelves.bookshelf(s, at, yaw, (1.1, 0.32, low), m, stock)
+                        shelves.bookshelf(s, at, yaw, (1.1, 0.32, low), m, stock, 0.9)
             elif r < 0.7 and room.claim(x, y, 1.1, 0.8):
                 o = tables.table(s, (x, y, 0), rng.normal(0, 0.1), (1.1, 0.75, 0.72), m)
                 for i in range(-1, 2):
@@ -42,17 +43,12 @@ def bookstore(room: Room) -> None:
     for _ in range(3):
         if (at := room.middle(0.7, 0.7)) and rng.random() < 0.5:
             seats.stool(s, at, m, mt.cloth(rng), 0.45)
-    furnish.pictures(room, 0, 3)
-    furnish.scatter(room, 0, 3)
-    decor.ceiling_lights(room, "tubes")
 
 
 def classroom(room: Room) -> None:
     """Rows of desks and chairs, boards, low shelves, a teacher's desk."""
     s, rng = room.scene, room.rng
-    kind = mt.pick(rng, ("vinyl", "tile_large", "vinyl"))
-    colours = ("beige", "grey", "white", "green", "light blue")
-    floor = mt.plain(rng, kind, colours, "vinyl", 0.6, gloss=0.3)
+    floor = mt.draw(rng, "vinyl")
     furnish.enclose(room, furnish.wooden_floor(rng) if rng.random() < 0.25 else floor)
     decor.door(room, ALL)
     kind = "whiteboard" if rng.random() < 0.5 else "blackboard"
@@ -66,8 +62,8 @@ def classroom(room: Room) -> None:
     for _ in range(2):
         decor.window(room, 1.1, ("left",) if rng.random() < 0.7 else ("right",), 1.6)
     top = mt.wood(rng, ("tan", "cream", "orange", "white"))
-    steel = mt.metal(rng, ("dark grey", "grey", "black"))
-    shell = mt.plastic(rng, ("blue", "red", "orange", "dark grey", "green", "teal"))
+    steel = mt.draw(rng, "dark metal")
+    shell = mt.draw(rng, "school chair")
     if p := room.at_wall("far", room.w * rng.uniform(0.25, 0.75), 1.5, 0.8, gap=0.7):
         o = tables.desk(s, p.at, p.yaw + np.pi, 1.4, mt.wood(rng))
         furnish.on_top(room, o, (1.4, 0.7, 0.75), 3)
@@ -90,27 +86,23 @@ def classroom(room: Room) -> None:
                 o = tables.school_desk(s, (x, y + 0.2, 0), yaw, top, steel)
                 if rng.random() < 0.9:
                     at = o.spot(rng.normal(0, 0.05), -0.38, 0)
-                    turned = yaw + np.pi + rng.normal(0, 0.2)
-                    seats.shell_chair(s, at, turned, shell, steel)
+                    seats.shell_chair(s, at, yaw + np.pi + rng.normal(0, 0.2), shell, steel)
                 if rng.random() < 0.6:
                     things.clutter(s, o.spot(rng.uniform(-0.2, 0.2), 0, 0.74), True)
     decor.clock(room)
-    furnish.pictures(room, 1, 4)
-    furnish.scatter(room, 0, 3)
-    decor.ceiling_lights(room, "tubes")
 
 
 def office(room: Room) -> None:
     """Desks with computers, swivel chairs, filing cabinets, shelves, boards."""
     s, rng = room.scene, room.rng
-    furnish.enclose(room, furnish.carpet(rng) if rng.random() < 0.65 else furnish.soft_floor(rng))
+    carpeted = rng.random() < 0.65
+    furnish.enclose(room, mt.draw(rng, "carpet") if carpeted else furnish.soft_floor(rng))
     decor.door(room, ALL)
     decor.window(room, rng.uniform(0.4, 1.2))
     m = mt.wood(rng)
     for _ in range(int(rng.integers(1, 4))):
         width = rng.uniform(1.2, 1.7)
-        p = room.against(width, 0.72, front=0.75)
-        if p is None:
+        if not (p := room.against(width, 0.72, front=0.75)):
             continue
         o = tables.desk(s, p.at, p.yaw, width, m)
         room.block(p, width, 0.8)
@@ -127,14 +119,13 @@ def office(room: Room) -> None:
         things.computer(s, o.spot(0.05, 0.05, 0), p.yaw)
         at = o.spot(x + rng.normal(0, 0.1), -0.6, 0)
         yaw = p.yaw + np.pi + rng.normal(0, 0.6)
-        cover = mt.cloth(rng) if rng.random() < 0.6 else mt.leather(rng)
+        cover = mt.cloth(rng) if rng.random() < 0.6 else mt.draw(rng, "leather")
         seats.office_chair(s, at, yaw, cover)
     for _ in range(int(rng.integers(1, 3))):
         if p := room.against(0.47, 0.6, ALL):
             size = (0.46, 0.6, rng.uniform(0.7, 1.35))
-            grey = mt.enamel(rng, ("grey", "beige", "black", "dark grey"), 0.85, 0.3, 0.08)
-            rows = int(size[2] / 0.33)
-            o = tables.chest(s, p.at, p.yaw, size, rows, 1, grey, "filing cabinet")
+            grey, grid = mt.draw(rng, "filing cabinet"), (1, int(size[2] / 0.33))
+            o = tables.chest(s, "filing cabinet", p.at, p.yaw, size, grid, grey)
             room.block(p, 0.47, size[2])
             furnish.on_top(room, o, size, 1)
     if rng.random() < 0.7:
@@ -146,6 +137,3 @@ def office(room: Room) -> None:
     furnish.plants(room, 0, 2)
     if rng.random() < 0.5:
         decor.clock(room)
-    furnish.pictures(room, 0, 4)
-    furnish.scatter(room, 0, 3)
-    decor.ceiling_lights(room, mt.pick(rng, ("tubes", "dome")))

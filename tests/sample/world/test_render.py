@@ -6,21 +6,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from depthclip_core.sample.world.camera import (
-    CX,
-    CY,
-    FX,
-    HEIGHT,
-    WIDTH,
-    compile_scene,
-    looking,
-    pixel_rays,
-)
-from depthclip_core.sample.world.materials import mirror
-from depthclip_core.sample.world.names import OBJECT_NAMES
+from depthclip_core.sample.world.camera import CX, CY, FX, HEIGHT, WIDTH, looking, pixel_rays
 from depthclip_core.sample.world.render import render_view, room_views
-from depthclip_core.sample.world.scene import Scene
-from depthclip_core.sample.world.shading import trace
+from depthclip_core.sample.world.scene import OBJECT_NAMES, Scene
+from depthclip_core.sample.world.shading import compile_scene, trace
 from depthclip_core.sample.world.world import SCENE_TYPES
 
 SEED = 3
@@ -96,8 +85,8 @@ def test_view_depends_only_on_the_seed(views):
 def test_depth_is_planar_with_nyu_intrinsics():
     scene = Scene(np.random.default_rng(0))
     # A wall 3 m ahead, and a post 2 m ahead whose left edge is 1 m to the right of the axis.
-    scene.thing("wall", mirror(), (0, 3.0, -5)).box((0, 0.5, 0), (20, 1, 10))
-    scene.thing("box", mirror(), (1.5, 2.0, -5)).box((0, 0.05, 0), (1, 0.1, 10))
+    scene.thing("wall", "mirror", (0, 3.0, -5)).box((0, 0.5, 0), (20, 1, 10))
+    scene.thing("box", "mirror", (1.5, 2.0, -5)).box((0, 0.05, 0), (1, 0.1, 10))
     g = scene.geometry()
     camera = looking((0, 0, 0), 0.0, 0.0)
     rows, columns = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)

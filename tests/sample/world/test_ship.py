@@ -13,8 +13,8 @@ from depthclip_core import sample
 from depthclip_core.datasets import open_dataset
 from depthclip_core.datasets.sample import SampleFrames
 from depthclip_core.sample.world import ship
-from depthclip_core.sample.world.names import OBJECT_NAMES
 from depthclip_core.sample.world.render import room_views
+from depthclip_core.sample.world.scene import OBJECT_NAMES
 
 ROOMS = [
     ship.PlannedRoom("bathroom", "bathroom_0001", 0, "test", 2),

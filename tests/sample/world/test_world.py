@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from depthclip_core.sample.world import textures
-from depthclip_core.sample.world.materials import ceramic, wood
-from depthclip_core.sample.world.names import OBJECT_NAMES
+from depthclip_core.sample.world.materials import draw, wood
 from depthclip_core.sample.world.rooms import Room
-from depthclip_core.sample.world.scene import Scene
+from depthclip_core.sample.world.scene import OBJECT_NAMES, Scene
 from depthclip_core.sample.world.seats import chair
 from depthclip_core.sample.world.world import SCENE_TYPES, build_scene
 
@@ -51,7 +50,7 @@ def test_room_depends_only_on_the_seed():
 def test_chair_has_realistic_size():
     rng = np.random.default_rng(0)
     scene = Scene(rng)
-    made = chair(scene, (1, 2, 0), 0.7, wood(rng), ceramic(rng), 0).described()
+    made = chair(scene, (1, 2, 0), 0.7, wood(rng), draw(rng, "ceramic"), 0).described()
     w, d, h = made.size
     assert 0.38 < w < 0.5 and 0.38 < d < 0.5 and 0.85 < h < 1.0
 
