@@ -143,8 +143,8 @@ def save_predictions(
         for path, depth in zip(paths, maps, strict=True):
             with replacing(path) as part, open(part, "xb") as file:
                 np.save(file, np.asarray(depth, dtype=np.float32))
-    except ValueError as error:
-        raise DepthClipError(f"{len(paths)} names, but {error}") from None
+    except ValueError:
+        raise DepthClipError(f"there are not as many maps as the {len(paths)} names") from None
     return paths
 
 

@@ -26,11 +26,18 @@ def show_weights(ax: Axes, weights: np.ndarray, words: Words, bins: Metres, colo
 
 
 def bars_of_cells(
-    weights: np.ndarray, words: Words, bins: Metres, marked: Cells, truths: Metres, title: str
+    weights: np.ndarray,
+    words: Words,
+    bins: Metres,
+    marked: Cells,
+    ground_truths: Metres,
+    title: str,
 ) -> Figure:
     """Bar charts of the weights (K, h, w) of some cells, titled with predicted and true depth."""
     figure, axes = plt.subplots(1, len(marked), figsize=(4.6 * len(marked), 2.7), squeeze=False)
-    for i, (ax, (row, column), truth) in enumerate(zip(axes[0], marked, truths, strict=True)):
+    for i, (ax, (row, column), truth) in enumerate(
+        zip(axes[0], marked, ground_truths, strict=True)
+    ):
         depth = show_weights(ax, weights[:, row, column], words, bins, f"C{i + 1}")
         known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
         ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
@@ -45,13 +52,13 @@ def semantic_bins(
     words: Words,
     bins: Metres,
     marked: Cells,
-    truths: Metres,
+    ground_truths: Metres,
     title: str,
 ) -> Figure:
     """The slide "Semantic Bin Response": the photograph under its cells, and for each marked cell
     its patch, its bin weights, its depth as predicted and as measured.
 
-    rgb: (H, W, 3), whole. weights: (K, h, w). truths: metres, NaN where not known.
+    rgb: (H, W, 3), whole. weights: (K, h, w). ground_truths: metres, NaN where not known.
     """
     grid = weights.shape[1:]
     figure = plt.figure(figsize=(11, 1.9 * len(marked) + 0.4))
@@ -61,7 +68,7 @@ def semantic_bins(
     show_grid(photo, window, grid, marked)
     height, width = (side / n for side, n in zip(window.shape, grid, strict=True))
     shape = {"width_ratios": [1, 2.1], "squeeze": False}
-    rows = zip(right.subplots(len(marked), 2, **shape), marked, truths, strict=True)
+    rows = zip(right.subplots(len(marked), 2, **shape), marked, ground_truths, strict=True)
     for i, (axes, (row, column), truth) in enumerate(rows):
         top, start = window.top + row * height, window.left + column * width
         patch = rgb[round(top) : round(top + height), round(start) : round(start + width)]

@@ -222,7 +222,7 @@ def test_saving_needs_one_map_per_name(tmp_path):
         save_predictions(tmp_path, ["a", "a"], [one, one])
     assert not list(tmp_path.iterdir())
     for n_maps in (1, 3):
-        with pytest.raises(DepthClipError, match="2 names, but"):
+        with pytest.raises(DepthClipError, match="not as many maps as the 2 names"):
             save_predictions(tmp_path / str(n_maps), ["a", "b"], [one] * n_maps)
 
 
