@@ -95,8 +95,7 @@ def run_notebooks(
         str | None, typer.Option("-k", "--kernel", help="Use this kernel for all notebooks.")
     ] = None,
     figures: Annotated[
-        Path | None,
-        typer.Option(help="Folder for all figures.", show_default="OUT/figures/RUN"),
+        Path | None, typer.Option(help="Folder for all figures.", show_default="OUT/figures/RUN")
     ] = None,
 ) -> None:
     """Run notebooks, as papermill does, with parameters that are checked before anything runs.

@@ -84,13 +84,11 @@ def prune(
     keys: Keys = None,
     folder: Folder = None,
     unused_days: Annotated[
-        float | None,
-        typer.Option(min=0, help="Also remove arrays unused for this many days."),
+        float | None, typer.Option(min=0, help="Also remove arrays unused for this many days.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove every array.")] = False,
     damaged: Annotated[
-        bool,
-        typer.Option("--damaged", help="Also remove damaged chunks; reads everything."),
+        bool, typer.Option("--damaged", help="Also remove damaged chunks; reads everything.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")] = False,
 ) -> None:
