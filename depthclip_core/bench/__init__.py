@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import pandas as pd
 from tqdm.auto import tqdm
 
 from depthclip_core.bench import machine, passes, questions, waiting
@@ -22,27 +21,24 @@ def run(
     encoder: str = "RN50",
     device: str = "auto",
     frames: tuple[int, ...] = (64, 654, 5_000, 50_000),
-    partitions: tuple[int, ...] = (1, 5, 50, 500),
-    ablation_frames: int = 8,
     rounds: int = 9,
 ) -> dict:
     """Measure this machine: minutes, with nothing else running. Returns a row, ready to be saved.
 
-    encoder: of the passes, with random weights; of the released loop's kind, an RN50. frames,
-    partitions: how many, where cost is watched as they grow.
+    encoder: of the passes, with random weights; of the released loop's kind, an RN50. frames: how
+    many, where cost is watched as they grow.
     """
     where = resolve_device(device)
     row = {"format": FORMAT, "encoder": encoder, "machine": machine.describe(where)}
+    partitions, few_rounds = (1, 5, 50, 500), max(3, rounds // 3)
     steps = {
         "passes": lambda: passes.passes(encoder, where, rounds),
         "roofline": lambda: passes.roofline(encoder, where, row["passes"]),
         "stages": lambda: passes.stages(encoder, where, rounds),
         "precision": lambda: passes.precision_drift(where),
-        "ablation": lambda: questions.ablation(encoder, where, ablation_frames),
+        "ablation": lambda: questions.ablation(encoder, where, n_frames=8),
         "frames": lambda: questions.growth_of_frames(where, frames),
-        "partitions": lambda: questions.growth_of_partitions(
-            where, partitions, max(3, rounds // 3)
-        ),
+        "partitions": lambda: questions.growth_of_partitions(where, partitions, few_rounds),
         "million": questions.million_partitions,
         "waiting": waiting.waits,
     }
@@ -58,9 +54,7 @@ def save(row: dict, folder: Path | None = None) -> Path:
     folder = folder or rows_folder()
     folder.mkdir(parents=True, exist_ok=True)
     about = row["machine"]
-    name = (
-        f"{about['device']} {about['cores']} cores" if about["kind"] == "cpu" else about["device"]
-    )
+    name = about["device"] + (f" {about['cores']} cores" if about["kind"] == "cpu" else "")
     path = folder / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".json")
     if path.exists() and path.stem not in load(folder):
         raise DepthClipError(f"{path} is not a machine's row: move it away")
@@ -87,38 +81,23 @@ def rows_folder() -> Path:
     return (checkout_folder() or data_folder().parent) / "data" / "benchmarks"
 
 
-def summary(rows: dict[str, dict]) -> pd.DataFrame:
-    """The README's table: a row for each machine and pass."""
-    lines = []
+def markdown(rows: dict[str, dict]) -> str:
+    """The README's table, in Markdown: a row for each machine and pass."""
+    columns = ["machine", "pass", "seconds per image", "× released", "share of peak"]
+    lines = [columns, ["---"] * len(columns)]
     for row in rows.values():
         about = row["machine"]
         kind = f"{about['cores']} cores" if about["kind"] == "cpu" else "GPU"
-        shares = {line["pass"]: line["share"] for line in row["roofline"]}
+        shares = {one["pass"]: f"{one['share']:.0%}" for one in row["roofline"]}
         for one in row["passes"]:
-            lines.append(
-                {
-                    "machine": f"{about['device']}, {kind}",
-                    "pass": one["pass"],
-                    "seconds per image": f"{one['seconds']:.3g}",
-                    "× released": f"{one['speedup']:.2f}",
-                    "share of peak": f"{shares[one['pass']]:.0%}",
-                }
-            )
-    return pd.DataFrame(lines)
-
-
-def markdown(rows: dict[str, dict]) -> str:
-    """`summary` as a Markdown table."""
-    table = summary(rows)
-    cells = [map(as_markup, row) for row in table.to_numpy()]
-    lines = [list(table.columns), ["---"] * len(table.columns), *cells]
+            numbers = f"{one['seconds']:.3g}", f"{one['speedup']:.2f}", shares[one["pass"]]
+            lines.append(map(as_markup, (f"{about['device']}, {kind}", one["pass"], *numbers)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def write_readme(readme: Path, rows: dict[str, dict]) -> None:
     """Put the table between a README's two `benchmark` marks; `DepthClipError` without them."""
-    text = readme.read_text(encoding="utf-8")
-    before, start, rest = text.partition(MARKS[0])
+    before, start, rest = readme.read_text(encoding="utf-8").partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not end:
         raise DepthClipError(f"{readme} has no marks {MARKS[0]} and {MARKS[1]} for the table")

@@ -48,7 +48,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def compare(
-    functions: Mapping[str, Callable[[], object]], device: torch.device, rounds: int = 9
+    functions: Mapping[str, Callable[[], object]], device: torch.device, rounds: int
 ) -> pd.DataFrame:
     """Seconds of each function: every round runs each of them once, after a round to warm up.
 
@@ -65,9 +65,8 @@ def compare(
             function()
             synchronise(device)
             row[index] = time.perf_counter() - start
-    ratios = times[:, :1] / times
     columns = {}
-    for label, values in (("seconds", times), ("speedup", ratios)):
+    for label, values in (("seconds", times), ("speedup", times[:, :1] / times)):
         low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
         columns |= {label: middle, f"{label}_low": low, f"{label}_high": high}
     return pd.DataFrame(columns, index=list(functions))
@@ -79,9 +78,7 @@ def matrix_peak(
     """Operations per second of a large square matrix product, the best over sides and rounds."""
     best = 0.0
     for side in sides or ((4096, 8192, 16384) if device.type == "cuda" else (1024, 2048, 4096)):
-        left, right = (
-            torch.randn(side, side, device=device).to(PRECISIONS[precision]) for _ in range(2)
-        )
+        left, right = torch.randn(2, side, side, device=device).to(PRECISIONS[precision])
         with exact_gpu(device):
             for _ in range(rounds):
                 synchronise(device)
@@ -92,24 +89,20 @@ def matrix_peak(
     return best
 
 
-def resident() -> int:
-    """Bytes of memory that this process occupies."""
-    return psutil.Process().memory_info().rss
-
-
 @contextmanager
-def memory_growth(every: float = 0.02, since: int | None = None):
-    """Measure the growth of resident memory in a block: yields a dict, with "bytes" at its end.
+def memory_growth(every: float = 0.02):
+    """Measure the growth of resident memory in a block: yields a dict, with "bytes" at its end."""
+    result, stop = {}, threading.Event()
 
-    since: the bytes to count growth from; None: those that are resident now.
-    """
-    process, result, stop = psutil.Process(), {}, threading.Event()
-    before = resident() if since is None else since
-    peak = [before]
+    def resident() -> int:
+        return psutil.Process().memory_info().rss
+
+    peak = before = resident()
 
     def watch() -> None:
+        nonlocal peak
         while not stop.wait(every):
-            peak[0] = max(peak[0], process.memory_info().rss)
+            peak = max(peak, resident())
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -118,4 +111,4 @@ def memory_growth(every: float = 0.02, since: int | None = None):
     finally:
         stop.set()
         watcher.join()
-        result["bytes"] = max(peak[0], process.memory_info().rss) - before
+        result["bytes"] = max(peak, resident()) - before

@@ -1,7 +1,10 @@
 """What a network pass costs, against the released loop and the machine's peak, and by stage."""
 
+import itertools
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -12,13 +15,14 @@ from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, matrix_peak
 from depthclip_core.clip.configurations import pretrained_tags, read_configuration
 from depthclip_core.clip.encoders import Encoder, load_encoder
+from depthclip_core.clip.heads import HEADS
 from depthclip_core.clip.library import create_model
 from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import depth_maps, predict_depth, project, respond
-from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW
+from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW, Window
 
 WORDS = PROMPTS["original"]
 METRES = BINS["original"]
@@ -52,6 +56,11 @@ def seeded_encoder(
     return Encoder(lambda: model, configuration, "random", device, precision, compiled).built()
 
 
+def released_precision(device: torch.device) -> str:
+    """The precision that the released code computes in on this kind of device."""
+    return "fp32" if device.type == "cpu" else "fp16"
+
+
 def precisions(device: torch.device) -> list[str]:
     """The precisions that this device computes fast, the exact one first."""
     if device.type == "cuda":
@@ -64,67 +73,62 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
     frames = open_dataset("sample", "test")
     batch = 1 if device.type == "cpu" else CHUNK
     rgb = frames.rgb_batch(range(batch))
-    fast = precisions(device)
-    released = seeded_encoder(name, device, "fp32")
-    as_released = "fp32" if device.type == "cpu" else "fp16"
+    released, as_released = seeded_encoder(name, device, "fp32"), released_precision(device)
     visual = released.visual.to(PRECISIONS[as_released])
-    text = released.text_vectors(WORDS)
-    bins = torch.tensor(METRES, device=device)
+    text, bins = released.text_vectors(WORDS), torch.tensor(METRES, device=device)
 
     def loop() -> torch.Tensor:
         return torch.stack([plain.released_depth(picture, visual, text, bins) for picture in rgb])
 
     functions, built = {"released": loop}, {}
-    kinds = [(precision, False) for precision in fast]
-    if has_compiler(device):
-        kinds += [(precision, True) for precision in fast]
-    for precision, compiled in kinds:
+    ways = (False, True) if has_compiler(device) else (False,)
+    for compiled, precision in itertools.product(ways, precisions(device)):
         label = f"ours, {precision}" + (", compiled" if compiled else "")
         encoder = seeded_encoder(name, device, precision, compiled)
-        words = encoder.text_vectors(WORDS)
+        functions[label] = partial(_ours, rgb, encoder, encoder.text_vectors(WORDS))
         start = time.perf_counter()
-        functions[label] = _ours(rgb, encoder, words)
         functions[label]()
         built[label] = time.perf_counter() - start
     with torch.inference_mode():
         table = compare(functions, device, rounds)
         maps = {label: np.asarray(torch.as_tensor(f()).cpu()) for label, f in functions.items()}
-    table[["seconds", "seconds_low", "seconds_high"]] /= batch
+    table[[*SECONDS]] /= batch
     work = operations(name) * 2  # image and mirror image
-    rows = []
-    for label, row in table.iterrows():
-        difference = np.abs(maps[label] - maps["released"])
-        precision = as_released if label == "released" else label.split(", ")[1]
-        rows.append(
-            {
-                "pass": label,
-                "precision": precision,
-                "batch": 1 if label == "released" else batch,
-                **row,
-                "gflops": work / row["seconds"] / 1e9,
-                "first_call": built.get(label),
-                "difference_mean": float(difference.mean()),
-                "difference_max": float(difference.max()),
-            }
-        )
-    return rows
+    difference = {label: np.abs(depth - maps["released"]) for label, depth in maps.items()}
+    return [
+        {
+            "pass": label,
+            "precision": as_released if label == "released" else label.split(", ")[1],
+            "batch": 1 if label == "released" else batch,
+            **row,
+            "gflops": work / row["seconds"] / 1e9,
+            "first_call": built.get(label),
+            "difference_mean": float(difference[label].mean()),
+            "difference_max": float(difference[label].max()),
+        }
+        for label, row in table.iterrows()
+    ]
 
 
-def _ours(rgb: np.ndarray, encoder: Encoder, text: torch.Tensor) -> Callable[[], np.ndarray]:
-    def run() -> np.ndarray:
-        similarities = respond(rgb, encoder, text, ["released"], crop=RELEASED_WINDOW)["released"]
-        return depth_maps(similarities, METRES, RELEASED_WINDOW.shape)
+def _ours(rgb: np.ndarray, encoder: Encoder, text: torch.Tensor) -> np.ndarray:
+    similarities = respond(rgb, encoder, text, ["released"], crop=RELEASED_WINDOW)["released"]
+    return depth_maps(similarities, METRES, RELEASED_WINDOW.shape)
 
-    return run
+
+def responses(rgb: np.ndarray, encoder: Encoder, head: str, crop: Window) -> torch.Tensor:
+    """Similarities with `WORDS` (N, 2, K, h, w) fp32 on the CPU, of one frame after the other."""
+    with torch.inference_mode():
+        text = encoder.text_vectors(WORDS)
+        of_frames = [respond(one[None], encoder, text, [head], crop=crop)[head] for one in rgb]
+        return torch.cat(of_frames).cpu()
 
 
 def operations(name: str) -> float:
     """Multiplications and additions of one view's pass up to the heads, at 416 x 544 pixels."""
     visual = create_model(read_configuration(name), CPU).visual
-    height, width = RELEASED_WINDOW.shape
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         resnet_cells(visual, torch.zeros(1, 3, 64, 64))  # they grow with the area
-    return float(counter.get_total_flops()) * (height * width) / 64**2
+    return float(counter.get_total_flops()) * math.prod(RELEASED_WINDOW.shape) / 64**2
 
 
 def roofline(name: str, device: torch.device, rows: Sequence[dict]) -> list[dict]:
@@ -146,13 +150,17 @@ def roofline(name: str, device: torch.device, rows: Sequence[dict]) -> list[dict
 def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
     """Milliseconds per frame of each stage, from disk to metrics."""
     frames = open_dataset("sample", "test", released_preprocessing=True)
-    encoder = seeded_encoder(name, device, "fp32" if device.type == "cpu" else "fp16")
+    encoder = seeded_encoder(name, device, released_precision(device))
     batch = 1 if device.type == "cpu" else CHUNK
     rgb = frames.rgb_batch(range(batch))
     rows, columns = RELEASED_WINDOW.slices
     truth = frames.ground_truth(0)
     with torch.inference_mode(), TemporaryDirectory() as folder:
-        images = encoder.normalise(np.repeat(rgb[:, rows, columns], 2, axis=0))
+
+        def prepare() -> torch.Tensor:
+            return encoder.normalise(np.repeat(rgb[:, rows, columns], 2, axis=0))
+
+        images = prepare()
         features = encoder.features(images)
         vectors = encoder.cell_vectors(features, "released").unflatten(0, (batch, 2))
         text = encoder.text_vectors(WORDS)
@@ -162,13 +170,9 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
         kept = vectors.cpu().numpy()
         functions = {
             "read and prepare (JPEG)": lambda: frames.rgb_batch(range(batch)),
-            "crop, flip, normalise": lambda: encoder.normalise(
-                np.repeat(rgb[:, rows, columns], 2, axis=0)
-            ),
+            "crop, flip, normalise": prepare,
             "network": lambda: encoder.features(images),
-            "released head": lambda: encoder.cell_vectors(features, "released"),
-            "value head": lambda: encoder.cell_vectors(features, "value"),
-            "attention head": lambda: encoder.cell_vectors(features, "attention"),
+            **{f"{h} head": partial(encoder.cell_vectors, features, h) for h in HEADS},
             "similarities": lambda: project(vectors, text),
             "vectors into the store": lambda: array.write(0, kept),
             "vectors from the store": lambda: array.read(0),
@@ -191,17 +195,10 @@ def precision_drift(device: torch.device) -> list[dict]:
     rows, exact = [], {}
     for precision in precisions(device):
         encoder = load_encoder("sample", device=device, precision=precision)
-        for head in ("released", "value", "attention"):
+        for head in HEADS:
             maps = predict_depth(rgb, encoder, head=head, crop=frames.crop)
-            with torch.inference_mode():
-                text = encoder.text_vectors(WORDS)
-                similarities = [
-                    respond(p[None], encoder, text, [head], crop=frames.crop)[head].cpu()
-                    for p in rgb
-                ]
-            means = (
-                sweep(ground_truths, torch.cat(similarities), {"original": METRES}).means().iloc[0]
-            )
+            similarities = responses(rgb, encoder, head, frames.crop)
+            means = sweep(ground_truths, similarities, {"original": METRES}).means().iloc[0]
             exact.setdefault(head, (maps, means))
             difference = np.abs(maps - exact[head][0])
             moved = (means - exact[head][1])[list(PUBLISHED_METRICS)].abs()

@@ -12,47 +12,46 @@ PLAIN = FuncFormatter(lambda value, _: f"{value:,.12g}")
 
 def show_passes(ax: Axes, passes: pd.DataFrame) -> None:
     """Seconds per image of each pass, quartiles as whiskers, and its speed-up in words."""
-    places = np.arange(len(passes))
-    seconds = passes["seconds"]
+    seconds, places = passes["seconds"], _name_rows(ax, passes)
     spread = [seconds - passes["seconds_low"], passes["seconds_high"] - seconds]
     colours = ["0.6" if name == "released" else "C0" for name in passes.index]
     ax.barh(places, seconds, xerr=spread, color=colours, error_kw={"lw": 1.2})
     for place, end, ratio in zip(places, passes["seconds_high"], passes["speedup"], strict=True):
         ax.text(end + seconds.max() * 0.015, place, f"{ratio:.2f} ×", va="center")
-    ax.set_yticks(places, passes.index)
     ax.set(xlim=(0, seconds.max() * 1.18), xlabel="seconds per image, with its mirror image")
-    ax.invert_yaxis()
 
 
 def show_roofline(ax: Axes, roofline: pd.DataFrame) -> None:
     """What share of its precision's measured matrix peak each pass reaches, and both in words."""
-    places = np.arange(len(roofline))
+    places = _name_rows(ax, roofline)
     ax.barh(places, roofline["share"], color="C0")
     for place, (_, row) in zip(places, roofline.iterrows(), strict=True):
         reached = f"{row['gflops']:,.0f} of {row['peak_gflops']:,.0f} GFLOP/s, {row['precision']}"
         ax.text(0.01, place, reached, va="center", color="white", fontsize=8)
-    ax.set_yticks(places, roofline.index)
     ax.axvline(1, color="C1", lw=1.5)
     ax.set(xlim=(0, 1.02), xlabel="share of the measured matrix peak")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.invert_yaxis()
 
 
 def show_stages(ax: Axes, stages: pd.DataFrame) -> None:
     """Milliseconds per frame of each stage on a logarithmic scale: medians, quartiles as lines."""
-    places = np.arange(len(stages))
-    middle = stages["milliseconds"]
+    middle, places = stages["milliseconds"], _name_rows(ax, stages)
     ax.hlines(places, stages["milliseconds_low"], stages["milliseconds_high"], color="C0", lw=2)
     ax.plot(middle, places, "o", color="C0", ms=6)
-    ends = zip(places, middle, stages["milliseconds_high"], strict=True)
-    for place, value, end in ends:
+    for place, value, end in zip(places, middle, stages["milliseconds_high"], strict=True):
         ax.text(end * 1.2, place, f"{value:.3g}", va="center")
-    ax.set_yticks(places, stages.index)
     ax.set(xscale="log", xlabel="milliseconds per frame")
     ax.xaxis.set_major_formatter(PLAIN)
     ax.set_xlim(middle.min() / 3, middle.max() * 4)
     ax.grid(axis="x", alpha=0.3)
+
+
+def _name_rows(ax: Axes, table: pd.DataFrame) -> np.ndarray:
+    """Write the table's index along the y axis, the first row on top: the rows' positions."""
+    places = np.arange(len(table))
+    ax.set_yticks(places, table.index)
     ax.invert_yaxis()
+    return places
 
 
 def show_growth(

@@ -1,11 +1,11 @@
 """What whole questions cost: the paper's ablation, ever more frames, ever more partitions."""
 
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -14,9 +14,10 @@ import torch
 
 from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, memory_growth
-from depthclip_core.bench.passes import METRES, WORDS, seeded_encoder
+from depthclip_core.bench.passes import METRES, WORDS, released_precision, responses, seeded_encoder
 from depthclip_core.clip.encoders import load_encoder
 from depthclip_core.clip.heads import HEADS
+from depthclip_core.clip.towers import PRECISIONS
 from depthclip_core.datasets import Dataset, Frame, open_dataset
 from depthclip_core.datasets.base import Checksums
 from depthclip_core.encoding.passes import collect_responses, encode
@@ -24,7 +25,6 @@ from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.quadratic import error_forms
 from depthclip_core.evaluation.sweep import sweep
-from depthclip_core.method.pipeline import respond
 from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW, TEMPERATURE
 
@@ -56,45 +56,39 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
     """
     frames = open_dataset("sample", "test")
     n_frames = min(n_frames, len(frames))
-    precision = "fp32" if device.type == "cpu" else "fp16"
+    precision = released_precision(device)
     encoder = seeded_encoder(name, device, precision)
     settings = [("original", bins) for bins in BINS] + [(p, "original") for p in list(PROMPTS)[1:]]
     pictures = [frames.rgb(position) for position in range(n_frames)]
     ground_truths = [frames.raw_depth(position) for position in range(n_frames)]
-    visual = seeded_encoder(name, device, "fp32").visual
-    visual = visual.half() if precision == "fp16" else visual
+    visual = seeded_encoder(name, device, "fp32").visual.to(PRECISIONS[precision])
 
     start, released = time.perf_counter(), {}
     with torch.inference_mode():
         for prompts, bins in settings:
             text = encoder.text_vectors(PROMPTS[prompts])
             metres = torch.tensor(BINS[bins], device=device)
-            rows = [
-                plain.released_scores(
-                    plain.released_depth(picture, visual, text, metres).cpu().numpy(), truth
-                )
-                for picture, truth in zip(pictures, ground_truths, strict=True)
-            ]
+            depths = [plain.released_depth(p, visual, text, metres).cpu().numpy() for p in pictures]
+            rows = map(plain.released_scores, depths, ground_truths)
             released[prompts, bins] = pd.DataFrame(rows).mean()
     released_seconds = time.perf_counter() - start
 
     start, ours = time.perf_counter(), {}
     few = [Frame(str(i), picture, crop=frames.crop) for i, picture in enumerate(pictures)]
     with TemporaryDirectory() as folder:
-        options = {"store": Store(folder), "progress": False}
+        store = Store(folder)
+
+        def collect(prompts: str) -> torch.Tensor:
+            return collect_responses(few, encoder, prompts, store=store, progress=False)["released"]
+
         for prompts in PROMPTS:
-            similarities = collect_responses(few, encoder, prompts, ["released"], **options)[
-                "released"
-            ]
+            similarities = collect(prompts)
             bins = dict(BINS) if prompts == "original" else {"original": METRES}
             means = sweep(ground_truths, similarities, bins).means()[list(PUBLISHED_METRICS)]
             ours |= {(prompts, row[0]): mean for row, mean in means.iterrows()}
         first_seconds = time.perf_counter() - start
         start = time.perf_counter()
-        similarities = collect_responses(few, encoder, "original", ["released"], **options)[
-            "released"
-        ]
-        sweep(ground_truths, similarities, dict(BINS))
+        sweep(ground_truths, collect("original"), dict(BINS))
     again_seconds = time.perf_counter() - start
     return {
         "frames": n_frames,
@@ -113,28 +107,24 @@ def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
     With the sample's CLIP at 96 x 128 pixels, so that large numbers take minutes, and similarities
     kept; then, for its memory, RN50 at the window's own size with the vectors of three heads.
     """
-    small = {"encoder": "sample", "size": (96, 128), "heads": ["value"], "words": WORDS}
-    large = {"encoder": "RN50", "size": None, "heads": list(HEADS), "words": None}
+    small = {"network": "sample", "size": (96, 128), "heads": ["value"], "words": WORDS}
+    large = {"network": "RN50", "size": None, "heads": list(HEADS), "words": None}
     tasks = [(count, small) for count in counts] + [(4 * CHUNK, large)]
     return [encode_alone(device=str(device), count=count, **task) for count, task in tasks]
 
 
 def encode_alone(**task: object) -> dict:
     """What `_encode_generated` returns in a fresh process: nothing before counts as its memory."""
-    command = [sys.executable, "-m", "depthclip_core.bench.questions", json.dumps(task)]
-    ran = subprocess.run(command, capture_output=True, text=True)
-    if ran.returncode:
-        raise DepthClipError(f"encoding {task['count']} frames failed: {ran.stderr.strip()[-300:]}")
-    return json.loads(ran.stdout.splitlines()[-1])
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_encode_generated, **task).result()
 
 
-def _encode_generated(device: str, count: int, encoder: str, size, heads, words) -> dict:
-    name = encoder
-    if name == "sample":
-        encoder = load_encoder(name, device=device)
+def _encode_generated(device: str, count: int, network: str, size, heads, words) -> dict:
+    where = torch.device(device)
+    if network == "sample":
+        encoder = load_encoder(network, device=device)
     else:
-        where = torch.device(device)
-        encoder = seeded_encoder(name, where, "fp32" if where.type == "cpu" else "fp16")
+        encoder = seeded_encoder(network, where, released_precision(where))
     with TemporaryDirectory() as folder:
         store = Store(folder)
         # One frame for warmth: what the network itself needs is not the data set's.
@@ -143,18 +133,11 @@ def _encode_generated(device: str, count: int, encoder: str, size, heads, words)
         encoder.features(images)
         start = time.perf_counter()
         with memory_growth() as memory:
-            encode(
-                GeneratedFrames(count),
-                encoder,
-                heads,
-                words,
-                size=size,
-                store=store,
-                progress=False,
-            )
+            frames = GeneratedFrames(count)
+            encode(frames, encoder, heads, words, size=size, store=store, progress=False)
         seconds = time.perf_counter() - start
         return {
-            "network": name,
+            "network": network,
             "frames": count,
             "seconds": seconds,
             "frames_per_second": count / seconds,
@@ -173,21 +156,13 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
     ground_truths = [torch.from_numpy(frames.ground_truth(i)) for i in range(n_frames)]
     arrays = [truth.numpy() for truth in ground_truths]
     encoder = load_encoder("sample", device="cpu")
-    with torch.inference_mode():
-        text = encoder.text_vectors(WORDS)
-        pictures = frames.rgb_batch(range(n_frames))
-        similarities = torch.cat(
-            [
-                respond(p[None], encoder, text, ["value"], crop=frames.crop)["value"]
-                for p in pictures
-            ]
-        )
-        weights = bin_weights(similarities.flatten(0, 1), TEMPERATURE).unflatten(0, (n_frames, 2))
-        cells = (weights[:, 0] + weights[:, 1].flip(-1)) / 2
+    similarities = responses(frames.rgb_batch(range(n_frames)), encoder, "value", frames.crop)
+    weights = bin_weights(similarities.flatten(0, 1), TEMPERATURE).unflatten(0, (n_frames, 2))
+    cells = (weights[:, 0] + weights[:, 1].flip(-1)) / 2
     rows, threads = [], torch.get_num_threads()
     torch.set_num_threads(1)
     for count in counts:
-        bins = np.sort(np.random.default_rng(0).uniform(0.5, 9.5, (count, len(WORDS))))
+        bins = _random_bins(count)
         partitions = torch.from_numpy(bins.astype(np.float32))
 
         def straight(partitions: torch.Tensor = partitions) -> None:
@@ -195,14 +170,10 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
                 for truth, cell in zip(ground_truths, cells, strict=True):
                     plain.vectorised_scores(cell, parts, truth)
 
-        def ours(bins: np.ndarray = bins) -> None:
-            sweep(arrays, similarities, bins, device=device)
-
+        ours = partial(sweep, arrays, similarities, bins, device=device)
         ways = {"plain torch": straight, "ours": ours}
         if device.type == "cpu" and (os.cpu_count() or 1) > 1:
-            ways["ours, two threads"] = lambda bins=bins: sweep(
-                arrays, similarities, bins, threads=2
-            )
+            ways["ours, two threads"] = partial(sweep, arrays, similarities, bins, threads=2)
         table = compare(ways, device, rounds)
         rate = count * n_frames / table["seconds"]
         rows.append(
@@ -210,14 +181,17 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
                 "partitions": count,
                 "plain_per_second": rate["plain torch"],
                 "ours_per_second": rate["ours"],
-                "speedup": table.loc["ours", "speedup"],
-                "speedup_low": table.loc["ours", "speedup_low"],
-                "speedup_high": table.loc["ours", "speedup_high"],
+                **table.loc["ours", ["speedup", "speedup_low", "speedup_high"]],
                 "two_threads": rate.get("ours, two threads", np.nan) / rate["ours"],
             }
         )
     torch.set_num_threads(threads)
     return rows
+
+
+def _random_bins(n_partitions: int) -> np.ndarray:
+    """Rising bins (n_partitions, 7) in metres, always the same."""
+    return np.sort(np.random.default_rng(0).uniform(0.5, 9.5, (n_partitions, len(WORDS))))
 
 
 def million_partitions(n_partitions: int = 1_000_000) -> dict:
@@ -226,16 +200,14 @@ def million_partitions(n_partitions: int = 1_000_000) -> dict:
     encoder = load_encoder("sample")
     similarities = collect_responses(frames, encoder, WORDS, ["value"], progress=False)["value"]
     start = time.perf_counter()
-    ground_truths = frames.ground_truths()
-    forms = error_forms(ground_truths, similarities)
+    forms = error_forms(frames.ground_truths(), similarities)
     build = time.perf_counter() - start
-    bins = np.sort(np.random.default_rng(0).uniform(0.5, 9.5, (n_partitions, len(WORDS))))
+    bins = _random_bins(n_partitions)
     start = time.perf_counter()
     rmse = forms.rmse(bins)
     seconds = time.perf_counter() - start
     few = np.linspace(0, n_partitions - 1, 5).astype(int)
-    ground_truths = frames.ground_truths()
-    exact = sweep(ground_truths, similarities, bins[few], metrics=("rmse",)).means()
+    exact = sweep(frames.ground_truths(), similarities, bins[few], metrics=("rmse",)).means()
     difference = np.abs(exact["rmse"].to_numpy() - rmse[few]).max()
     if difference > 1e-6:
         raise DepthClipError(f"the quadratic forms are {difference} m off what pixels say")
@@ -246,7 +218,3 @@ def million_partitions(n_partitions: int = 1_000_000) -> dict:
         "rmse_seconds": seconds,
         "difference_m": float(difference),
     }
-
-
-if __name__ == "__main__":
-    print(json.dumps(_encode_generated(**json.loads(sys.argv[1]))))

@@ -4,46 +4,40 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from depthclip_core.settings import checkout_folder
 
-MADE_BY_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+LEFT_OUT = "OMP_NUM_THREADS DEPTHCLIP_FIGURES MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES".split()
 
 
-def waits(workers: int = 2) -> list[dict]:
+def waits() -> list[dict]:
     """Run each command of a checkout in a process of its own, and measure it.
 
     Returns a row for each, as `timed` does, with `what` was run; no rows outside a checkout.
-    Notebooks run `workers` at a time, first with an empty store, then with what that left.
+    Notebooks run two at a time, first with an empty store, then with what that left.
     """
     root = checkout_folder()
     if root is None:
         return []
     with TemporaryDirectory(prefix="depthclip-waiting-") as folder:
-        left_out = {"OMP_NUM_THREADS", "DEPTHCLIP_FIGURES", *MADE_BY_MAKE}
-        environment = {name: value for name, value in os.environ.items() if name not in left_out}
+        environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
         environment["DEPTHCLIP_STORE"] = f"{folder}/store"
-        return [
-            {"what": what, **timed(command, root, environment)}
-            for what, command in commands(root, folder, workers).items()
-        ]
+        asked = commands(root, folder).items()
+        return [{"what": what, **timed(command, root, environment)} for what, command in asked]
 
 
-def commands(root: Path, folder: str, workers: int) -> dict[str, list[str]]:
+def commands(root: Path, folder: str) -> dict[str, list[str]]:
     """What a user of the checkout in `root` runs; results go into `folder`."""
     readme = (root / "README.md").read_text(encoding="utf-8")
     python, depthclip = [sys.executable, "-c"], [sys.executable, "-m", "depthclip_core.cli"]
     notebooks = [str(path.relative_to(root)) for path in sorted(root.glob("notebooks/0*.ipynb"))]
-    run = [*depthclip, "run", *notebooks, "--workers", str(workers), "--kernel", "python3"]
+    run = [*depthclip, "run", *notebooks, "--workers", "2", "--kernel", "python3"]
+    explorers = "import depthclip_core.widgets.explorers"
     chosen = {
-        "import depthclip_core.widgets.explorers": [
-            *python,
-            "import depthclip_core.widgets.explorers",
-        ],
+        explorers: [*python, explorers],
         "depthclip --help": [*depthclip, "--help"],
         "README, five lines": [*python, re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1]],
         "all notebooks, first run": [*run, "--out", f"{folder}/first"],
@@ -56,19 +50,9 @@ def commands(root: Path, folder: str, workers: int) -> dict[str, list[str]]:
 
 def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> dict:
     """Run a command: its seconds, CPU seconds (with those of its children) and exit status."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return {
-        "seconds": time.perf_counter() - start,
-        "cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "status": process.returncode,
-    }
+    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    before = os.times()
+    status = subprocess.run(command, cwd=folder, env=environment, **silent).returncode
+    after = os.times()
+    cpu_seconds = sum(after[2:4]) - sum(before[2:4])  # of children, as user and as system
+    return {"seconds": after.elapsed - before.elapsed, "cpu_seconds": cpu_seconds, "status": status}

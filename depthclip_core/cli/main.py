@@ -21,10 +21,10 @@ app = typer.Typer(
 app.add_typer(store_app, name="store", help="What network passes left on disk.")
 
 # Evaluated in the kernel, once it has loaded torch: the device that the notebook runs on.
-DEVICE = (
-    "(lambda devices: devices.device_name(devices.resolve_device(device)))"
+FACTS = {
+    "device": "(lambda devices: devices.device_name(devices.resolve_device(device)))"
     "(__import__('sys').modules['depthclip_core.devices'])"
-)
+}
 
 Notebooks = Annotated[list[Path], typer.Argument(help="Notebooks to run.")]
 Parameters = Annotated[
@@ -71,12 +71,12 @@ class WithPairs(TyperCommand):
             joined.append(argument)
             if argument == "--":
                 return super().parse_args(ctx, [*joined, *rest])
-            if argument in self.PAIRS and rest and "=" in rest[0]:
-                joined.append(rest.pop(0))
-            elif argument in self.PAIRS and len(rest) > 1:
-                joined.append(f"{rest.pop(0)}={rest.pop(0)}")
-            elif argument in self.PAIRS:
-                raise DepthClipError(f"{argument} needs a name and a value")
+            if argument in self.PAIRS:
+                n = 1 if rest and "=" in rest[0] else 2
+                if len(rest) < n:
+                    raise DepthClipError(f"{argument} needs a name and a value")
+                joined.append("=".join(rest[:n]))
+                rest = rest[n:]
         return super().parse_args(ctx, joined)
 
 
@@ -105,24 +105,15 @@ def run_notebooks(
     """
     from depthclip_core.checkout import commit, versions
     from depthclip_core.choices import CHOICES
-    from depthclip_core.workbook import runs  # seconds, for which no other command should wait
+    from depthclip_core.workbook import plans, runs  # seconds, only for this command
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # kernels end with this process
+    given, several = pairs(parameter), pairs(grid)
+    about = {"commit": commit(), "versions": versions()}
     try:
+        made = plans.plan(notebooks, given, several, out, kernel=kernel, text=True, types=CHOICES)
         ended = runs.run(
-            notebooks,
-            pairs(parameter),
-            pairs(grid),
-            out,
-            workers,
-            timeout=timeout,
-            kernel=kernel,
-            figures=figures,
-            text=True,
-            progress=True,
-            types=CHOICES,
-            about={"commit": commit(), "versions": versions()},
-            facts={"device": DEVICE},
+            made, workers, timeout=timeout, figures=figures, progress=True, about=about, facts=FACTS
         )
     except KeyboardInterrupt:
         typer.echo(f"interrupted; records of what ran are in {out}", err=True)
@@ -131,7 +122,9 @@ def run_notebooks(
     if failed:
         typer.echo(f"\n{len(failed)} of {count(len(ended), 'run')} failed:", err=True)
         for run in failed:
-            typer.echo(f"  {run}\n    as far as it got: {shown(run.output)}", err=True)
+            inside = run.output.is_relative_to(Path.cwd())
+            shown = run.output.relative_to(Path.cwd()) if inside else run.output
+            typer.echo(f"  {run}\n    as far as it got: {shown}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{count(len(ended), 'run')} in {out}, each with its record")
 
@@ -168,8 +161,3 @@ def pairs(texts: Sequence[str] | None) -> dict[str, str]:
             raise DepthClipError(f"{name!r} is given twice")
         found[name] = value
     return found
-
-
-def shown(path: Path) -> str:
-    """The path relative to the current folder if it lies inside it."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

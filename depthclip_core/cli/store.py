@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,10 @@ Keys = Annotated[
 COLUMNS = [*"key kind data encoder head words frames size".split(), "last used"]
 TO_THE_RIGHT = {"frames", "size"}
 BROKEN_HINT = "`depthclip store prune` removes broken arrays."
+DAMAGED_HINT = (
+    "The next run that needs a damaged chunk computes it again; "
+    "`depthclip store prune --damaged` removes it now."
+)
 
 
 class InUse(DepthClipError):
@@ -41,11 +46,9 @@ def list_arrays(folder: Folder = None) -> None:
         typer.echo(line)
     total = size_text(sum(array.size for array in arrays))
     typer.echo(f"\n{count(len(arrays), 'array')}, {total}, in {store.folder}")
-    for array in arrays:
-        if array.broken:
-            typer.echo(f"{array.key} is broken: {array.broken}")
-    if any(array.broken for array in arrays):
-        typer.echo(BROKEN_HINT)
+    broken = [f"{array.key} is broken: {array.broken}" for array in arrays if array.broken]
+    for line in [*broken, BROKEN_HINT] if broken else []:
+        typer.echo(line)
 
 
 @store_app.command()
@@ -55,27 +58,23 @@ def verify(keys: Keys = None, folder: Folder = None) -> None:
     arrays = chosen(store, keys) if keys else store.arrays()
     if not arrays:
         typer.echo(f"The store is empty: {store.folder}")
-    any_damaged = any_broken = False
+    hints = set()
     for array in arrays:
         damaged, absent = inspect(array)
-        findings = [f"broken: {array.broken}"] if array.broken else []
+        findings = []
+        if array.broken:
+            findings.append(f"broken: {array.broken}")
+            hints.add(BROKEN_HINT)
         if damaged:
             findings.append(f"{count(len(damaged), 'damaged chunk')} ({listed(damaged)})")
+            hints.add(DAMAGED_HINT)
         if absent:
-            findings.append(
-                f"{len(absent)} of {count(array.n_chunks, 'chunk')} missing: incomplete"
-            )
+            chunks = count(array.n_chunks, "chunk")
+            findings.append(f"{len(absent)} of {chunks} missing: incomplete")
         typer.echo(f"{title(array)}: {'; '.join(findings) or 'ok'}")
-        any_damaged |= bool(damaged)
-        any_broken |= bool(array.broken)
-    if any_damaged:
-        typer.echo(
-            "The next run that needs a damaged chunk computes it again; "
-            "`depthclip store prune --damaged` removes it now."
-        )
-    if any_broken:
-        typer.echo(BROKEN_HINT)
-    if any_damaged or any_broken:
+    for hint in sorted(hints):
+        typer.echo(hint)
+    if hints:
         raise typer.Exit(1)
 
 
@@ -128,24 +127,20 @@ def pruned(
     array: StoredArray, why: str | None, damaged: bool, dry_run: bool
 ) -> Iterator[tuple[str, int]]:
     """Remove a whole array if there is a `why`, else its leftovers: what was removed, in bytes."""
+    found = []
     if why:
-        size = array.size
-        if not dry_run:
-            array.remove()
-        yield f"{title(array)} ({why})", size
-        return
-    if leftovers := array.temporaries():
+        found = [(f"{title(array)} ({why})", array.size, array.remove)]
+    elif leftovers := array.temporaries():
+        what = f"{count(len(leftovers), 'unfinished file')} of {title(array)}"
         size = sum(path.stat().st_size for path in leftovers)
+        found = [(what, size, array.discard_temporaries)]
+    for chunk in inspect(array)[0] if damaged and not why else []:
+        what, size = f"damaged chunk {chunk} of {title(array)}", array.path(chunk).stat().st_size
+        found.append((what, size, partial(array.discard, chunk)))
+    for what, size, remove in found:
         if not dry_run:
-            array.discard_temporaries()
-        yield f"{count(len(leftovers), 'unfinished file')} of {title(array)}", size
-    if damaged:
-        chunks, _ = inspect(array)
-        for chunk in chunks:
-            size = array.path(chunk).stat().st_size
-            if not dry_run:
-                array.discard(chunk)
-            yield f"damaged chunk {chunk} of {title(array)}", size
+            remove()
+        yield what, size
 
 
 def give_up() -> None:
@@ -212,13 +207,12 @@ def title(array: StoredArray) -> str:
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Rows as lines of aligned columns, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    formats = [
+        f"{'>' if column[0] in TO_THE_RIGHT else '<'}{max(map(len, column))}"
+        for column in zip(*rows, strict=True)
+    ]
     for cells in rows:
-        padded = [
-            cell.rjust(width) if name in TO_THE_RIGHT else cell.ljust(width)
-            for cell, width, name in zip(cells, widths, COLUMNS, strict=True)
-        ]
-        yield "  ".join(padded).rstrip()
+        yield "  ".join(map(format, cells, formats)).rstrip()
 
 
 def size_text(size: float) -> str:

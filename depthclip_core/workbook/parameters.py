@@ -51,9 +51,8 @@ class Parameter:
             try:
                 return [self.from_value(value) for value in json.loads(text)]
             except json.JSONDecodeError as error:
-                raise DepthClipError(
-                    f"values of {self.name!r}: {text!r} is not valid JSON: {error}"
-                ) from None
+                why = f"{text!r} is not valid JSON: {error}"
+                raise DepthClipError(f"values of {self.name!r}: {why}") from None
         parts = [part.strip() for part in text.split(",")]
         if _is_list(self.kind) and not set(parts) <= set(_choices(self.kind)):
             raise DepthClipError(
@@ -112,11 +111,9 @@ def _assignments(source: str, types: Mapping[str, Any]) -> Iterator[Parameter]:
     """The `name: type = value` lines of a cell."""
     for line in ast.parse(source).body:
         match line:
-            case ast.AnnAssign(
-                target=ast.Name(id=name), annotation=node, value=ast.expr() as value
-            ):
+            case ast.AnnAssign(ast.Name(name), node, ast.expr() as value):
                 pass
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            case ast.Assign([ast.Name(name)], value):
                 node = None
             case _:
                 continue

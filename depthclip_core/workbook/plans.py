@@ -41,7 +41,15 @@ def plan(
     text: bool = False,
     types: Mapping[str, object] = MappingProxyType({}),
 ) -> list[Plan]:
-    """The runs that `run` would make, in order; `DepthClipError` for anything that is wrong."""
+    """The runs of notebooks, in order, one for every combination of values in the grid.
+
+    Files, kernels, names and types are checked; `DepthClipError` says what is wrong.
+
+    out: where each run will write NAME.ipynb and NAME.json. kernel: used instead of the notebooks'
+    own. text: the values are text, to be parsed as the declared types; those of the grid are
+    separated by commas or a JSON list. types: types that annotations of parameters may name, beside
+    Python's own.
+    """
     paths = [Path(p) for p in ([notebooks] if isinstance(notebooks, str | Path) else notebooks)]
     if not paths:
         raise DepthClipError("no notebook to run: name at least one")

@@ -1,4 +1,4 @@
-"""Run notebooks: check everything first, run several at once, leave a record beside each result.
+"""Run notebooks as planned, several at once, and leave a record beside each result.
 
 papermill writes the parameters into a notebook and nbclient runs it. This front is stricter than
 papermill's own, which only warns about unknown parameters, accepts any value, and records a cell
@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import replacing
-from depthclip_core.workbook.plans import Plan, plan, record_path
+from depthclip_core.workbook.plans import Plan, record_path
 
 SILENT = logging.Logger("notebooks")  # what matters is reported as the outcome of a run
 SILENT.addHandler(logging.NullHandler())
@@ -39,10 +39,9 @@ SILENT.addHandler(logging.NullHandler())
 class Run:
     """One run of a notebook and how it ended.
 
-    notebook: the source. output: the executed notebook; record: the JSON file beside it.
-    parameters: all of them, defaults included. outcome: "ok", "failed" or "interrupted".
-    cell: the number of the cell that failed, as its In [ ] shows it; source: the first line of that
-    cell; error: the first line of the error. All three are None if nothing failed.
+    output: the executed notebook; record: the JSON file beside it. outcome: "ok", "failed" or
+    "interrupted". cell: the number of the cell that failed, as its In [ ] shows it; source: the
+    first line of that cell; error: the first line of the error; None if nothing failed.
     """
 
     plan: Plan
@@ -52,10 +51,8 @@ class Run:
     source: str | None
     error: str | None
 
-    notebook = property(lambda self: self.plan.notebook)
     output = property(lambda self: self.plan.output)
     record = property(lambda self: record_path(self.output))
-    parameters = property(lambda self: self.plan.parameters)
 
     def __str__(self) -> str:
         if self.outcome == "ok":
@@ -76,46 +73,33 @@ class Progress:
 
 
 def run(
-    notebooks: str | Path | Sequence[str | Path],
-    parameters: Mapping[str, object] | None = None,
-    grid: Mapping[str, Sequence] | None = None,
-    out: str | Path = "results/runs",
+    plans: Sequence[Plan],
     workers: int | None = None,
     *,
     timeout: float | None = None,
-    kernel: str | None = None,
     figures: str | Path | None = None,
-    text: bool = False,
     progress: bool = False,
-    types: Mapping[str, object] | None = None,
     about: Mapping[str, object] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> list[Run]:
-    """Run notebooks with these parameters, once for every combination of values in the grid.
+    """Run notebooks as planned, several at once; `DepthClipError` if nothing can start.
 
-    Files, kernels, names and types are checked before anything runs; `DepthClipError` says what is
-    wrong. A run that fails raises nothing: look at its outcome. Kernels start in the current
-    folder, as papermill's do.
+    A run that fails raises nothing: look at its outcome. Kernels start in the current folder, as
+    papermill's do.
 
-    out: receives NAME.ipynb and NAME.json for each run. workers: how many run at once; by default
-    half the cores. timeout: seconds that a cell may take. kernel: used instead of the notebooks'
-    own. figures: the folder for all figures; by default one folder for each run in `out`/figures.
-    text: the values are text, to be parsed as the declared types; those of the grid are separated
-    by commas or a JSON list. progress: show a bar, and a line for each finished run.
-    types: types that annotations of parameters may name, beside Python's own. about: goes into
-    every record as it is. facts: Python expressions; once a kernel can evaluate one without an
-    error, the record of that run keeps its value.
+    workers: how many run at once; by default half the cores. timeout: seconds that a cell may take.
+    figures: the folder for all figures; by default `figures`/RUN beside the results. progress: show
+    a bar, and a line for each finished run. about: goes into every record as it is. facts: Python
+    expressions; once a kernel can evaluate one without an error, the record keeps its value.
     """
-    plans = plan(
-        notebooks, parameters or {}, grid or {}, out, kernel=kernel, text=text, types=types or {}
-    )
     workers = max(1, (os.cpu_count() or 1) // 2) if workers is None else workers
     if workers < 1:
         raise DepthClipError(f"workers must be at least 1, got {workers}")
     if timeout is not None and timeout <= 0:
         raise DepthClipError(f"the timeout of a cell must be positive, got {timeout}")
+    out = plans[0].output.parent
     try:
-        plans[0].output.parent.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DepthClipError(f"cannot write to {out}: {first_line(error)}") from None
     workers = min(workers, len(plans))
@@ -217,7 +201,10 @@ def _run_one(
     except Exception as failure:
         at, error = watch.cell, "interrupted" if stop.is_set() else _reason(failure, timeout)
         for shown in ([at] if at else _code_cells(notebook))[:1]:
-            _show(failure, error, shown)
+            shown.metadata.papermill["status"] = "failed"
+            if not any(output.output_type == "error" for output in shown.outputs):
+                about_it = {"ename": type(failure).__name__, "evalue": error, "traceback": [error]}
+                shown.outputs.append(nbformat.v4.new_output("error", **about_it))
     else:
         if found := error_inside(notebook):
             at, error = found
@@ -291,15 +278,6 @@ async def _evaluated(client: NotebookClient, expressions: Mapping[str, str]) -> 
         with suppress(KeyError, ValueError, SyntaxError):
             values[name] = ast.literal_eval(value["data"]["text/plain"])
     return values
-
-
-def _show(failure: Exception, error: str, cell: NotebookNode) -> None:
-    """Mark a cell as failed, with an error in its outputs if it shows none of its own."""
-    cell.metadata.papermill["status"] = "failed"
-    if not any(output.output_type == "error" for output in cell.outputs):
-        name = type(failure).__name__
-        output = nbformat.v4.new_output("error", ename=name, evalue=error, traceback=[error])
-        cell.outputs.append(output)
 
 
 def _reason(failure: Exception, timeout: float | None) -> str:

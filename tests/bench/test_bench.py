@@ -115,7 +115,7 @@ def test_generated_frames_differ():
 
 @pytest.mark.slow
 def test_growth_and_ablation_on_a_small_scale():
-    options = {"encoder": "sample", "size": (96, 128), "heads": ["value"], "words": None}
+    options = {"network": "sample", "size": (96, 128), "heads": ["value"], "words": None}
     row = questions.encode_alone(device="cpu", count=70, **options)
     assert row["frames"] == 70 and row["frames_per_second"] == pytest.approx(70 / row["seconds"])
     assert row["store_mib"] == pytest.approx(70 * 2 * 256 * 12 * 4 / 2**20, rel=0.05)

@@ -15,7 +15,7 @@ def test_timed_measures_a_command_with_its_children(tmp_path):
 
 
 def test_commands_cover_the_notebooks_and_the_readme():
-    chosen = waiting.commands(ROOT, "out", 2)
+    chosen = waiting.commands(ROOT, "out")
     first, second = (chosen[f"all notebooks, {run} run"] for run in ("first", "second"))
     assert first[:-1] == second[:-1] and first[-1] != second[-1]
     notebooks = {word for word in first if word.endswith(".ipynb")}

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from depthclip_core.cli.main import app, main
 from depthclip_core.errors import DepthClipError
-from depthclip_core.workbook import runs
+from depthclip_core.workbook import plans, runs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,9 +36,10 @@ def notebook(tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The arguments that `depthclip run` passes to `runs.run`; nothing is run."""
+    """The arguments that `depthclip run` passes to `plans.plan`; nothing is run."""
     calls = []
-    monkeypatch.setattr(runs, "run", lambda *args, **options: calls.append((args, options)) or [])
+    monkeypatch.setattr(plans, "plan", lambda *args, **options: calls.append((args, options)))
+    monkeypatch.setattr(runs, "run", lambda *_, **__: [])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     return calls
 
@@ -61,8 +62,8 @@ def test_run_accepts_pairs_in_both_forms(asked, notebook, arguments, parameters,
     answer = CliRunner().invoke(app, ["run", *arguments, str(notebook)])
     assert answer.exit_code == 0, answer.output
     ((given, options),) = asked
-    assert given == ([notebook], parameters, grid, Path("results/runs"), None)
-    assert options["text"] and options["progress"]
+    assert given == ([notebook], parameters, grid, Path("results/runs"))
+    assert options["text"] and options["kernel"] is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.workbook import runs
+from depthclip_core.workbook.plans import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 TAGS = ["parameters", "injected-parameters"]
@@ -42,15 +43,20 @@ def write(folder, name, declared=DECLARED):
     return path
 
 
+def run(notebooks, parameters=None, grid=None, *, out, **options):
+    planned = plan(notebooks, parameters or {}, grid or {}, out)
+    return runs.run(planned, **options)
+
+
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """Run every notebook once, the good one over a grid, two at a time: runs by name."""
     folder = tmp_path_factory.mktemp("runs {x}")
     options = {"out": folder / "out", "workers": 2, "about": {"commit": "abc"}, "facts": FACTS}
     paths = [write(folder, name) for name in NOTEBOOKS if name != "good"]
-    found = runs.run(paths, timeout=2.5, **options)
-    found += runs.run(write(folder, "good"), {"name": "a = {b}"}, {"x": [2, 3]}, **options)
-    return {run.output.stem: run for run in found}
+    found = run(paths, timeout=2.5, **options)
+    found += run(write(folder, "good"), {"name": "a = {b}"}, {"x": [2, 3]}, **options)
+    return {one.output.stem: one for one in found}
 
 
 def record(run):
@@ -64,8 +70,8 @@ def test_each_run_leaves_a_notebook_and_a_record(ended):
         assert run.output.is_file() and run.record == run.output.with_suffix(".json")
         content = record(run)
         assert content["outcome"] == run.outcome == ("ok" if "good" in name else "failed")
-        assert Path(content["notebook"]) == run.notebook
-        assert content["parameters"] == run.parameters
+        assert Path(content["notebook"]) == run.plan.notebook
+        assert content["parameters"] == run.plan.parameters
         assert content["seconds"] == run.seconds > 0
         assert content["commit"] == "abc" and content["kernel"] == "python3"
         assert content["place"] == "<cpu>" and content["never"] is None
@@ -77,9 +83,9 @@ def test_notebooks_carry_the_metadata_of_papermill(ended):
     for name, run in ended.items():
         notebook = nbformat.read(run.output, as_version=4)
         about = notebook.metadata.papermill
-        given = {"name": "a = {b}", "x": run.parameters["x"]} if "good" in name else {}
+        given = {"name": "a = {b}", "x": run.plan.parameters["x"]} if "good" in name else {}
         assert about.parameters == given and about.exception == (run.outcome != "ok")
-        assert about.input_path == str(run.notebook) and about.output_path == str(run.output)
+        assert about.input_path == str(run.plan.notebook) and about.output_path == str(run.output)
         assert about.duration == run.seconds and about.start_time < about.end_time
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         statuses = [cell.metadata.papermill.status for cell in cells]
@@ -95,7 +101,7 @@ def test_notebooks_carry_the_metadata_of_papermill(ended):
 def test_parameters_reach_the_kernel(ended):
     for x in (2, 3):
         run = ended[f"good--x={x}"]
-        assert run.parameters == {"x": x, "name": "a = {b}", "device": "cpu"}
+        assert run.plan.parameters == {"x": x, "name": "a = {b}", "device": "cpu"}
         (output,) = nbformat.read(run.output, as_version=4).cells[-1].outputs
         figures = run.output.parent / "figures" / run.output.stem
         assert output.text == f"{x} a = {{b}} {figures}\n"
@@ -130,10 +136,10 @@ def test_invalid_options_start_nothing(tmp_path):
     path, out = write(tmp_path, "good"), tmp_path / "out"
     for settings in ({"workers": 0}, {"timeout": 0}, {"parameters": {"y": 1}}):
         with pytest.raises(DepthClipError):
-            runs.run(path, out=out, **settings)
+            run(path, out=out, **settings)
     assert not out.exists()
     with pytest.raises(DepthClipError, match=r"cannot write to .*good\.ipynb"):
-        runs.run(path, out=path)
+        run(path, out=path)
 
 
 def test_error_inside_finds_errors_in_cells_and_widgets():
@@ -197,7 +203,7 @@ def wait_for(condition, process, seconds=90):
 
 @pytest.mark.slow
 def test_figures_option_sets_one_folder_for_all_runs(tmp_path):
-    (made,) = runs.run(
+    (made,) = run(
         write(tmp_path, "good"), out=tmp_path / "out", figures=tmp_path / "drawn", workers=1
     )
     shown = nbformat.read(made.output, as_version=4).cells[-1].outputs[0].text
@@ -217,7 +223,7 @@ def test_outputs_of_an_earlier_run_are_dropped(tmp_path):
     content.cells[-1].execution_count = 9
     content.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
     nbformat.write(content, path)
-    (made,) = runs.run(path, out=tmp_path / "out")
+    (made,) = run(path, out=tmp_path / "out")
     ran = nbformat.read(made.output, as_version=4)
     assert ran.cells[-1].outputs == [] and ran.cells[-1].execution_count is None
     assert "widgets" not in ran.metadata
