@@ -99,7 +99,8 @@ class Room:
         if not self._take(box):
             return None
         ((x, y, _), yaw), off = self.on_wall(wall, at, 0), gap + depth / 2
-        return Place((x + off * np.sin(yaw), y - off * np.cos(yaw), 0.0), yaw, wall, at)
+        x, y = x + off * np.sin(yaw), y - off * np.cos(yaw)
+        return Place((x, y, 0.0), yaw, wall, x if wall in ("far", "near") else y)
 
     def middle(self, width: float, depth: float) -> Spot | None:
         """A free floor point for a footprint."""
