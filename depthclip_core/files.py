@@ -61,7 +61,7 @@ class Notes:
 def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
     """sha256 of each file, 64 hex digits; `DepthClipError` for a file that cannot be read.
 
-    notes: where checksums are remembered until a file's size or time of change differs.
+    notes: where checksums are remembered until a file's size, times or inode differ.
     """
     known, new, digests = notes.read(), {}, []
     for path in paths:
@@ -69,13 +69,13 @@ def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
         try:
             with open(path, "rb") as file:
                 before, entry = _state(file.fileno()), known.get(str(path))
-                if not _is_entry(entry) or entry[:2] != before:
+                if not _is_entry(entry) or entry[:-1] != before:
                     entry = [*before, hashlib.file_digest(file, "sha256").hexdigest()]
                     if before == _state(file.fileno()):
                         new[str(path)] = entry
         except OSError as error:
             raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
-        digests.append(entry[2])
+        digests.append(entry[-1])
     if new:
         notes.add(new)
     return digests
@@ -83,8 +83,9 @@ def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
 
 def _state(descriptor: int) -> list[int]:
     about = os.fstat(descriptor)
-    return [about.st_size, about.st_mtime_ns]
+    # Two checkpoints of one model have one size, and copies keep the time of their content.
+    return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 
 
 def _is_entry(entry: object) -> bool:
-    return isinstance(entry, list) and [type(value) for value in entry] == [int, int, str]
+    return isinstance(entry, list) and [type(value) for value in entry] == [int, int, int, int, str]

@@ -53,6 +53,16 @@ def test_checksum_is_remembered_until_the_file_changes(notes, file, digests):
     assert checksums([file], notes) not in ([OF_ABC], changed) and len(digests) == 3
 
 
+def test_replaced_file_of_equal_size_and_time_is_read_again(notes, file, digests):
+    assert checksums([file], notes) == [OF_ABC]
+    before = file.stat()
+    other = file.with_name("copy")
+    other.write_bytes(b"xyz")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(file)
+    assert checksums([file], notes) != [OF_ABC] and len(digests) == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"FILE": 1}', b'{"FILE": [1, 2]}'])
 def test_damaged_notes_are_replaced(notes, file, digests, content):
     notes.path.parent.mkdir()

@@ -13,10 +13,11 @@ from depthclip_core.analysis.comparability import not_comparable, run_caption
 from depthclip_core.clip.encoders import Encoder, load_encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets import Dataset, dataset_class, open_dataset
+from depthclip_core.datasets.base import checked_split
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.protocols import resolve_protocol
+from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
 from depthclip_core.method.similarities import logit_factor
 
 
@@ -26,7 +27,7 @@ class Run:
 
     words: K distance words, and bins: K depths in metres, one for each. words_name, bins_name: the
     names under which they are published, or "given". head: None where a run compares all heads.
-    data: the folder or file that was given.
+    data: the folder or file that was given. protocol: by which these frames are scored.
     """
 
     dataset: str
@@ -39,11 +40,13 @@ class Run:
     bins: tuple[float, ...]
     bins_name: str
     temperature: float
-    protocol: str
+    protocol: Protocol
+    protocol_name: str
 
     @cached_property
     def train(self) -> Dataset:
         """The training split of the same data set, opened when it is first needed."""
+        checked_split("train", self.frames.splits)
         return _open(self.dataset, "train", self.data)
 
     @property
@@ -55,7 +58,7 @@ class Run:
     def not_comparable(self) -> list[str]:
         """Why these numbers may not stand beside the paper's; empty where they may."""
         own = {"prompts": self.words_name, "bins": self.bins_name}
-        own |= {"temperature": self.temperature, "protocol": self.protocol}
+        own |= {"temperature": self.temperature, "protocol": self.protocol_name}
         return not_comparable(self.frames, self.encoder, self.head or "released", **own)
 
     @property
@@ -112,8 +115,8 @@ def open_run(
     network = load_encoder(encoder, weights or None, device)
     words_name = settings.published_name(words, settings.PROMPTS)
     bins_name = settings.published_name(depths, settings.BINS)
-    named = (words, words_name, depths, bins_name)
-    return Run(dataset, data or None, frames, network, head, *named, temperature, protocol)
+    named, own = (words, words_name, depths, bins_name), protocol_for(frames, protocol)
+    return Run(dataset, data or None, frames, network, head, *named, temperature, own, protocol)
 
 
 def _open(dataset: str, split: str, data: str | Path | None) -> Dataset:

@@ -223,8 +223,8 @@ def _long(
 
 
 def _of_chance(printed: pd.Series, bounds: pd.DataFrame, row: str, n_frames: int) -> pd.DataFrame:
-    """The lower bound's row in one reading. It knows no network: its tolerance is of the draw,
-    theirs of one and ours of the mean of two."""
+    """The lower bound's row in one reading. Its tolerance comes from the draws: theirs is one, ours
+    the mean of two."""
     ours = bounds["ours"].to_frame(row).T.assign(n_frames=n_frames)
     part = _long("Table 1", printed.to_frame(row).T, ours)
     spread = bounds["spread"].reindex(part["metric"]).to_numpy()

@@ -70,7 +70,7 @@ def load(folder: Path | None = None) -> dict[str, dict]:
         try:
             row = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise DepthClipError(f"{path} is no benchmark row: {error}") from None
+            raise DepthClipError(f"{path} is not a benchmark row: {error}") from None
         if row.get("format") == FORMAT:
             rows[path.stem] = row
     return rows

@@ -127,7 +127,7 @@ def _encode_generated(device: str, count: int, network: str, size, heads, words)
         encoder = seeded_encoder(network, where, released_precision(where))
     with TemporaryDirectory() as folder:
         store = Store(folder)
-        # One frame for warmth: what the network itself needs is not the data set's.
+        # A warm-up frame, so that the network's own memory does not count.
         GeneratedFrames(1).rgb_batch([0])
         images = encoder.normalise(np.zeros((2, *(size or RELEASED_WINDOW.shape), 3), np.uint8))
         encoder.features(images)
@@ -149,7 +149,7 @@ def _encode_generated(device: str, count: int, network: str, size, heads, words)
 def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: int) -> list[dict]:
     """Six exact metrics of ever more partitions on the sample's frames, against plain torch.
 
-    On a CPU both keep to one core. two_threads: the rate of ours on two, in rates of one.
+    On a CPU both keep to one core. two_threads: our rate on two threads over that on one.
     """
     frames = open_dataset("sample", "test")
     n_frames = 8

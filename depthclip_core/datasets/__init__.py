@@ -47,7 +47,7 @@ REGISTRY = {
 
 def dataset_class(dataset: str) -> type[Dataset]:
     """The class of a registered data set; `DepthClipError` for an unknown name."""
-    if dataset not in REGISTRY:
+    if not isinstance(dataset, str) or dataset not in REGISTRY:
         raise unknown_name("data set", dataset, REGISTRY)
     entry = REGISTRY[dataset]
     return getattr(import_module(entry.module), entry.class_name)
@@ -73,6 +73,8 @@ def open_dataset(
     Raises `DepthClipError` for unknown names, and for files that are missing or of another kind.
     """
     kind = dataset_class(dataset)
+    if not (data is None or isinstance(data, str | Path)):
+        raise DepthClipError(f"data is a path, not {data!r}")
     try:
         return kind.open(split, data, released_preprocessing, **options)
     except TypeError as error:

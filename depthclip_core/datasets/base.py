@@ -75,7 +75,8 @@ class Dataset(Sequence[Frame]):
     @classmethod
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         """The data set as `open_dataset` opens it. options: settings of this kind alone."""
-        raise NotImplementedError
+        checked_split(split, cls.splits)
+        return cls(**options)
 
     def read_frame(self, index: int) -> Frame:
         """The frame at an index from 0 to len − 1."""
@@ -247,7 +248,7 @@ def as_dataset(frames: Sequence[Frame]) -> Dataset:
     """A data set as it is, a list of frames as a data set; `DepthClipError` for anything else."""
     if isinstance(frames, Dataset):
         return frames
-    if not isinstance(frames, Sequence) or (len(frames) and not isinstance(frames[0], Frame)):
+    if not isinstance(frames, Sequence) or not all(isinstance(frame, Frame) for frame in frames):
         wanted = "frames must be a data set or a list of Frame"
         raise DepthClipError(f"{wanted}, not {type(frames).__name__}")
     return FrameList(frames)

@@ -10,7 +10,6 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import METRICS, checked_depth, evaluate, finished, terms_of
 from depthclip_core.evaluation.protocols import Protocol, cells_of, resolve_protocol
 from depthclip_core.method.depth import upsample
-from depthclip_core.settings import MAX_DEPTH
 
 READINGS = ("pixel", "cell")
 CANDIDATES = 16  # constants whose terms are computed at once
@@ -24,16 +23,17 @@ def random_depth(
     grid: tuple[int, int] | None = None,
     protocol: str | Protocol = "released",
 ) -> np.ndarray:
-    """n depth maps of the protocol's window, uniform in 0–10 m, float32 (n, 416, 544), metres.
+    """n maps of the protocol's window, uniform up to its far limit (10 m), float32 (n, 416, 544).
 
     reading: "pixel", an independent draw for every pixel; "cell", a draw for every cell, upsampled
     bilinearly like a prediction, which loses 5/9 of the variance.
     """
     if reading not in READINGS:
         raise unknown_name("reading of the lower bound", reading, READINGS)
-    shape = resolve_protocol(protocol).window.shape
+    protocol = resolve_protocol(protocol)
+    shape = protocol.window.shape
     size = (n, *(shape if reading == "pixel" else grid or cells_of(protocol)))
-    depth = np.random.default_rng(seed).uniform(0, MAX_DEPTH, size).astype(np.float32)
+    depth = np.random.default_rng(seed).uniform(0, protocol.max_depth, size).astype(np.float32)
     return depth if reading == "pixel" else upsample(torch.from_numpy(depth), shape).numpy()
 
 
@@ -46,7 +46,7 @@ def lower_bound(
     seed: int = 0,
     grid: tuple[int, int] | None = None,
 ) -> pd.DataFrame:
-    """Scores of random depth in 0–10 m, rows as from `evaluate`.
+    """Scores of random depth up to the far limit, 10 m, rows as from `evaluate`.
 
     ground_truth: (B, 480, 640), metres, holes 0. reading: see `random_depth`. Per pixel a metric is
     its expectation over the draws, in closed form, if all its terms have one (for rmse, rmse_log
@@ -85,13 +85,15 @@ def best_constants(
 ) -> pd.Series:
     """For each metric the constant depth, in metres, whose mean over images is best.
 
-    ground_truths: (480, 640) maps, each read once. candidates: the depths to try; 0.5 … 9.99 m in
-    centimetres by default. A frame is reduced to a histogram in millimetres, so that it is read
-    once for any number of candidates. Raises `DepthClipError` if no frame has a valid pixel, and
-    for depths that are NaN, infinite or negative.
+    ground_truths: (480, 640) maps, each read once. candidates: the depths to try; by default 0.5 m
+    to the far limit (9.99 m) in centimetres. A frame is reduced to a histogram in millimetres, so
+    that it is read once for any number of candidates. Raises `DepthClipError` if no frame has a
+    valid pixel, and for depths that are NaN, infinite or negative.
     """
     protocol = resolve_protocol(protocol)
-    candidates = np.arange(0.5, 10, 0.01) if candidates is None else np.asarray(candidates, float)
+    if candidates is None:
+        candidates = np.arange(0.5, protocol.max_depth, 0.01)
+    candidates = np.atleast_1d(np.asarray(candidates, float))
     if not (candidates.size and ((candidates > 0) & (candidates < np.inf)).all()):
         raise DepthClipError("candidates must be one or more positive, finite depths in metres")
     shares = np.array([s for s in (_shares(t, protocol) for t in ground_truths) if s is not None])
@@ -101,8 +103,10 @@ def best_constants(
     g, shares = _counted_depths(protocol)[seen], shares[:, seen].T
     # The values of a term, candidates × depths, in blocks that stay in the processor's cache.
     blocks = np.array_split(candidates[:, None], -(-candidates.size // CANDIDATES))
-    terms = terms_of(METRICS)
-    means = {t: np.concatenate([t.of(block, g) @ shares for block in blocks]) for t in terms}
+    means = {  # a term may ignore the prediction or the truth
+        t: np.concatenate([np.broadcast_to(t.of(p, g), (len(p), g.size)) @ shares for p in blocks])
+        for t in terms_of(METRICS)
+    }
     mean = {name: values.mean(1) for name, values in finished(METRICS, means).items()}
     return pd.Series({n: candidates[(METRICS[n].sign * m).argmax()] for n, m in mean.items()})
 

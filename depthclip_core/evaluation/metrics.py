@@ -56,6 +56,7 @@ def _spread(log, square_log):
     return 100 * np.sqrt(np.maximum(square_log - log**2, 0))
 
 
+COLUMNS = ("n_pixels", "n_frames", "n_empty", "scene", "coverage", "few")  # stand beside metrics
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -74,9 +75,9 @@ METRICS: dict[str, Metric] = {
 
 
 def register(metric: Metric) -> Metric:
-    """Add a metric to the table; `DepthClipError` if its name is taken."""
-    if metric.name in METRICS:
-        raise DepthClipError(f"there is a metric {metric.name!r} already: choose another name")
+    """Add a metric to the table; `DepthClipError` if its name is taken or a column's of results."""
+    if metric.name in {*METRICS, *COLUMNS}:
+        raise DepthClipError(f"the name {metric.name!r} is taken: choose another for the metric")
     METRICS[metric.name] = metric
     return metric
 

@@ -115,7 +115,7 @@ def resolve_protocol(protocol: str | Protocol) -> Protocol:
     """The protocol of that name, or the given one; `DepthClipError` for an unknown name."""
     if isinstance(protocol, Protocol):
         return protocol
-    if protocol not in PROTOCOLS:
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol]
 
@@ -123,12 +123,13 @@ def resolve_protocol(protocol: str | Protocol) -> Protocol:
 def protocol_for(frames: Sequence[Frame], protocol: str | Protocol) -> Protocol:
     """The protocol by which these frames are scored; `DepthClipError` for an unknown name.
 
-    A `Protocol` is taken as it is, and a name means NYU's protocol. For a data set that has a depth
-    cap of its own and another size or crop than NYU, a name means its alignment and flip alone:
-    frame, window, region and far limit are the data set's.
+    A `Protocol` is taken as it is, and a name means NYU's protocol. For a data set with a depth
+    cap, and with another size, crop or cap than NYU, a name means alignment and flip alone: frame,
+    window, region and far limit are the data set's.
     """
     found, dataset = resolve_protocol(protocol), as_dataset(frames)
-    like_nyu = (dataset.frame_shape, dataset.crop) == (found.frame, found.window)
+    own = (dataset.frame_shape, dataset.crop, dataset.evaluation_crop, dataset.depth_cap)
+    like_nyu = own == (found.frame, found.window, EIGEN_CROP, found.max_depth)
     if protocol is found or like_nyu or not (dataset.frame_shape and dataset.depth_cap):
         return found
     shape, far = dataset.frame_shape, dataset.depth_cap

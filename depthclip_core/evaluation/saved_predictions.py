@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from depthclip_core.datasets import Frame, as_dataset
-from depthclip_core.datasets.nyu import EIGEN_CROP
+from depthclip_core.datasets.nyu import EIGEN_CROP, FRAME_SHAPE
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
@@ -54,14 +54,15 @@ class SavedPredictions(Sequence):
         name = self.names[position]
         label = f"{self.path.name}: the depth map of {name!r}"
         metres = _metres(self.readers[name](), self.scale, label)
-        shapes = (self.protocol.frame, self.protocol.window.shape, EIGEN_CROP.shape)
-        shapes = dict(zip(COVERS, shapes, strict=True))
+        frame, window = self.protocol.frame, self.protocol.window.shape
+        region = EIGEN_CROP if frame == FRAME_SHAPE else self.protocol.region
+        shapes = dict(zip(COVERS, (frame, window, region.shape), strict=True))
         covered = self.covers or _nearest_aspect(metres.shape, shapes, label)
         depth = _resized(metres, shapes[covered])
         if covered != "region":
             return depth
-        whole = np.zeros(self.protocol.frame, np.float32)
-        whole[EIGEN_CROP.slices] = depth
+        whole = np.zeros(frame, np.float32)
+        whole[region.slices] = depth
         return whole
 
 
@@ -217,7 +218,7 @@ def _check_names(path: Path, found: list[str], wanted: list[str]) -> None:
         return
     parts = [
         f"{len(names)} {what}: {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''}"
-        for what, names in (("missing", missing), ("of no frame", extra))
+        for what, names in (("missing", missing), ("without a frame", extra))
         if names
     ]
     if {name.lstrip("0") for name in missing} & {name.lstrip("0") for name in extra}:
@@ -253,7 +254,7 @@ def _nearest_aspect(shape: tuple[int, int], shapes: dict[str, tuple], label: str
     if off[nearest] >= 1:
         known = ", ".join(f"{what} {h} × {w}" for what, (h, w) in shapes.items())
         raise DepthClipError(
-            f"{label} has {shape[0]} × {shape[1]} pixels, the aspect of none that is known "
+            f"{label} has {shape[0]} × {shape[1]} pixels, an unknown aspect ratio "
             f"({known}): say which of them it covers"
         )
     return nearest

@@ -176,7 +176,11 @@ def _pixels(
 ) -> tuple[np.ndarray | Tensor, Window | None]:
     """Frames as one array, and the crop: the given one, else their data set's."""
     several = [frames] if isinstance(frames, Frame) else frames
-    if isinstance(several, Sequence) and several and isinstance(several[0], Frame):
+    if isinstance(several, Sequence):
+        if not len(several):
+            raise DepthClipError("there are no frames to predict depth for")
+        if not isinstance(several[0], Frame):
+            return _checked(frames), crop
         dataset = as_dataset(several)
         return dataset.rgb_batch(range(len(dataset))), crop or dataset.crop
     return _checked(frames), crop

@@ -1,6 +1,7 @@
 """Vectors → similarities of each cell with each word → bin weights."""
 
 import math
+from numbers import Real
 
 import torch
 from jaxtyping import Float
@@ -39,7 +40,8 @@ def bin_weights(
 def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
     """What similarities are multiplied by; `DepthClipError` unless both are positive and finite."""
     largest = torch.finfo(torch.float32).max
-    if not (0 < temperature < math.inf and 0 < logit_scale / temperature <= largest):
+    numbers = isinstance(temperature, Real) and isinstance(logit_scale, Real)
+    if not (numbers and 0 < temperature < math.inf and 0 < logit_scale / temperature <= largest):
         got = f"{temperature} and {logit_scale}"
         raise DepthClipError(f"temperature and logit scale must be positive and finite, got {got}")
     return logit_scale / temperature

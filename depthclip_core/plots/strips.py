@@ -88,7 +88,7 @@ def depth_strip(strips: Sequence[Strip], title: str, *, errors: bool = False) ->
 
 
 def contour_levels(farthest: float) -> list[float]:
-    """Depths of lines, metres: every half one up to 3 m, then every one.
+    """Depths of lines, metres: every 0.5 m up to 3 m, then every metre.
 
     They lie between the paper's bins, which are multiples of a quarter: where one word answers
     alone a prediction is a bin over many cells, and a line of that very depth could run anywhere.

@@ -147,7 +147,7 @@ def show_similarities(
 def show_positions(ax: Axes, positions: pd.DataFrame, title: str) -> None:
     """Place of each word along its list's axis against its rank, a line for each list (column).
 
-    Beyond −1 and 2 a line leaves the picture: its list's ends are nearly one vector.
+    Beyond −1 and 2 a line leaves the picture: its first and last word are nearly one vector.
     """
     ranks = np.arange(1, len(positions) + 1)
     dashed = {"color": "0.45", "lw": 1.2, "ls": "--", "zorder": 0}

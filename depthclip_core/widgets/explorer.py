@@ -13,6 +13,7 @@ from torch import Tensor
 
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.protocols import protocol_for
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import PUBLISHED_METRICS, network_window
 from depthclip_core.text import as_markup
@@ -34,6 +35,7 @@ class Explorer(VBox):
     ):
         self.frames, self.picture = as_dataset(frames), picture
         self.title = title or self.frames.title
+        self._protocol = protocol_for(self.frames, "released")
         facts = zip(self.frames.names, self.frames.scenes, strict=True)
         labels = [(", ".join(filter(None, pair)), i) for i, pair in enumerate(facts)]
         self._options = {ALL: labels}  # of the frames' picker, by scene
@@ -160,7 +162,7 @@ class Explorer(VBox):
         """The paper's metrics of the shown frame; NaN without ground truth."""
         if self._raw_depth is None:
             return pd.Series(np.nan, PUBLISHED_METRICS)
-        scores = sweep([self._raw_depth], similarities, [bins], [temperature])
+        scores = sweep([self._raw_depth], similarities, [bins], [temperature], [self._protocol])
         return scores.rows().iloc[0][[*PUBLISHED_METRICS]]
 
 

@@ -107,7 +107,8 @@ class CellExplorer(Explorer):
         pixels = np.ix_(*(np.arange(side) * n // side == cell for side, n, cell in sides))
         masked = np.zeros_like(self._raw_depth)  # one cell takes less time than all of them
         masked[self._window.slices][pixels] = self.truth[pixels]
-        return float(cell_depths([masked], self.picture.grid)[0][row, column])
+        depths = cell_depths([masked], self.picture.grid, protocol=self._protocol)
+        return float(depths[0, row, column])
 
     def _clicked(self, event: Mapping) -> None:
         if cell := self.picture.cell_at(event["dataX"], event["dataY"]):

@@ -1,8 +1,4 @@
-"""The explorers' figures, redrawn fast: only the parts that changed are drawn again.
-
-A picture has a fixed size in pixels and a fixed layout, so that nothing on the page moves when it
-changes.
-"""
+"""The explorers' figures, of a fixed size and layout: only parts that changed are drawn again."""
 
 from collections.abc import Sequence
 from io import BytesIO

@@ -135,7 +135,7 @@ def test_rows_round_trip(tmp_path):
     (tmp_path / "old.json").write_text(json.dumps({"format": 0}))
     assert len(bench.load(tmp_path)) == 1
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(dc.DepthClipError, match="broken.json is no benchmark row"):
+    with pytest.raises(dc.DepthClipError, match="broken.json is not a benchmark row"):
         bench.load(tmp_path)
 
 

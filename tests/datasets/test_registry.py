@@ -3,12 +3,15 @@ import pytest
 
 import depthclip_core as dc
 from depthclip_core import datasets
+from depthclip_core.analysis import detail, scene_depths, word_responses
 from depthclip_core.datasets import REGISTRY, Dataset, Frame, dataset_class
 from depthclip_core.datasets.nyu import EIGEN_CROP
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.evaluation import scoring
 from depthclip_core.evaluation.protocols import PROTOCOLS, protocol_for
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import Window
+from depthclip_core.widgets.explorers import CellExplorer
 
 
 class Corridor(Dataset):
@@ -89,3 +92,58 @@ def test_protocol_names_mean_alignment_and_flip_for_other_data_sets(corridor):
     assert (protocol.region, protocol.max_depth) == (corridor.evaluation_crop, 20.0)
     assert protocol_for(dc.open_dataset("sample"), "released") is PROTOCOLS["released"]
     assert protocol_for(dc.open_dataset("sample")[:2], "bts") is PROTOCOLS["bts"]
+
+
+def test_every_analysis_runs_on_another_size(corridor):
+    run = dc.open_run(
+        "corridor", "all", head="value", prompts="near, far", bins="1, 15", device="cpu"
+    )
+    assert run.protocol == protocol_for(corridor, "released") and run.protocol_name == "released"
+    similarities, truths = run.similarities(), list(run.frames.ground_truths())
+    depths = word_responses.cell_depths(truths, run.grid, protocol=run.protocol)
+    assert depths.shape == (2, *run.grid) and np.nanmax(depths) == 12
+    assert scene_depths.depth_histograms(truths, run.protocol).to_numpy().any()
+    maps = list(scoring.predictions(similarities, run.bins, protocol=run.protocol))
+    assert detail.detail(run.frames, maps, run.grid, run.protocol)["rmse"].notna().all()
+    assert len(scoring.fit(run.frames, similarities, protocol=run.protocol)) == 2
+    rows = sweep(truths, similarities, [run.bins], protocols=[run.protocol]).rows()
+    own = scoring.score(run.frames, similarities, run.bins)
+    np.testing.assert_allclose(rows["rmse"], own["rmse"], atol=1e-5)
+    assert CellExplorer(run.frames, similarities, run.words, run.bins).picture.figure
+
+
+def test_lower_bound_and_constants_reach_the_far_limit(corridor):
+    protocol = protocol_for(corridor, "released")
+    truth = corridor[0].raw_depth[None]
+    closed, drawn = (
+        dc.lower_bound(truth, protocol=protocol, drawn=d)["rmse"] for d in (None, True)
+    )
+    assert closed.iloc[0] == pytest.approx(drawn.iloc[0], rel=0.05)
+    assert dc.best_constants(truth, protocol)["rmse"] == pytest.approx(12.0, abs=0.01)
+
+
+def test_own_crop_counts_even_if_size_and_crop_are_nyus(monkeypatch):
+    frames = dc.open_dataset("sample")
+    monkeypatch.setattr(frames, "evaluation_crop", Window(100, 300, 100, 500))
+    monkeypatch.setattr(frames, "depth_cap", 5.0)
+    protocol = protocol_for(frames, "released")
+    assert (protocol.region, protocol.max_depth) == (frames.evaluation_crop, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: dc.open_dataset(["sample"]), "unknown data set"),
+        (lambda: dc.open_dataset("nyu", data=3), "data is a path, not 3"),
+        (lambda: protocol_for(dc.open_dataset(), ["bts"]), "unknown protocol"),
+        (lambda: dc.predict_depth([], dc.load_encoder(device="cpu")), "no frames"),
+        (
+            lambda: dc.predict_depth(dc.open_dataset()[:0], dc.load_encoder(device="cpu")),
+            "no frames",
+        ),
+    ],
+)
+def test_wrong_types_raise_one_clear_line(call, says):
+    with pytest.raises(dc.DepthClipError, match=says) as caught:
+        call()
+    assert "\n" not in str(caught.value)

@@ -97,5 +97,29 @@ def test_tables_and_figures_have_a_new_metric(world):
 
 
 def test_register_refuses_a_taken_name():
-    with pytest.raises(dc.DepthClipError, match="a metric 'irmse' already"):
+    with pytest.raises(dc.DepthClipError, match="'irmse' is taken"):
         register(METRICS["irmse"])
+
+
+@pytest.fixture
+def ratio_of_means():
+    """Two terms that each ignore one side, and have no closed form for noise."""
+    terms = Term(lambda p, g: p), Term(lambda p, g: g)
+    yield register(Metric("bias", "bias", terms, lambda p, g: np.abs(p / g - 1)))
+    del METRICS["bias"]
+
+
+def test_terms_may_ignore_prediction_or_truth(ratio_of_means, world):
+    _, truth, similarities = world
+    best = dc.best_constants(truth, PROTOCOL)
+    depth = np.stack([dc.constant_depth(best["bias"], 1, PROTOCOL)[0]] * len(truth))
+    assert dc.evaluate(depth, truth, PROTOCOL)["bias"].mean() < 0.5
+    assert np.isfinite(dc.lower_bound(truth, protocol=PROTOCOL)["bias"]).all()
+    means = sweep(truth, similarities, BINS, protocols=[PROTOCOL], metrics=["bias"]).means()
+    assert np.isfinite(means["bias"]).all()
+
+
+@pytest.mark.parametrize("name", ["rmse", "n_pixels", "scene", "coverage"])
+def test_names_of_metrics_and_columns_are_taken(name):
+    with pytest.raises(dc.DepthClipError, match=f"{name!r} is taken"):
+        register(Metric(name, "x", (Term(lambda p, g: p),)))

@@ -142,7 +142,7 @@ def test_resizing_matches_naive_loop_and_keeps_holes(tmp_path):
 def test_wrong_names_raise_with_list(folder):
     with pytest.raises(DepthClipError, match=r"3 depth maps for 4 frames; 1 missing: 0012$"):
         open_predictions(folder, [*NAMES, "0012"])
-    with pytest.raises(DepthClipError, match=r"1 of no frame: 0007$"):
+    with pytest.raises(DepthClipError, match=r"1 without a frame: 0007$"):
         open_predictions(folder, ["0002", "0011"])
     with pytest.raises(DepthClipError, match=r"40 missing: 100, 101, 102, 103, 104 …; 3 of no"):
         open_predictions(folder, [str(i) for i in range(100, 140)])
