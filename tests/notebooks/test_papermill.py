@@ -21,9 +21,11 @@ AS_NYU = {
 EXTRA: dict[str, list[dict[str, object]]] = {
     "00_pipeline": [
         {**AS_NYU, "frame": 3},
-        {"head": "attention", "prompts": "prompt-3", "bins": "class-dependent-1", "split": "train"},
+        {"head": "attention", "prompts": "near, far", "bins": [1.0, 2.5], "split": "train"},
     ],
-    "01_semantic_bins": [{**AS_NYU, "frame": 100}],
+    "01_semantic_bins": [
+        {**AS_NYU, "frame": 100, "prompts": "close, medium, far", "bins": "1, 2, 4"}
+    ],
     "03_visualization": [{**AS_NYU, "metric": "delta1"}],
     "04_depth_gap": [{**AS_NYU, "scene_2": "kitchen"}],
     "05_class_bins": [{**AS_NYU, "metric": "rmse", "searched": "bathroom"}],
