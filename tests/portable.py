@@ -1,7 +1,7 @@
 """`make portable`: check that notebooks reproduce their saved outputs on other processors.
 
-Each profile limits the number of threads and the instruction sets of oneDNN, ATen, MKL, NumPy and
-OpenBLAS; nbval then runs every notebook and compares its outputs.
+Each profile limits the number of threads and the instruction sets of oneDNN, ATen, MKL, NumPy,
+OpenBLAS and numba; nbval then runs every notebook and compares its outputs.
 """
 
 import os
@@ -28,6 +28,8 @@ PROFILES = {
         "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
         "NPY_DISABLE_CPU_FEATURES": numpy_without("X86_V3", "X86_V4", "AVX512"),
         "OPENBLAS_CORETYPE": "NEHALEM",
+        "NUMBA_CPU_NAME": "nehalem",
+        "NUMBA_CPU_FEATURES": "",
         "OMP_NUM_THREADS": "1",
     },
     "AVX2, two threads": {
@@ -36,6 +38,8 @@ PROFILES = {
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
         "NPY_DISABLE_CPU_FEATURES": numpy_without("X86_V4", "AVX512"),
         "OPENBLAS_CORETYPE": "HASWELL",
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "",
         "OMP_NUM_THREADS": "2",
     },
     "all instructions, two threads": {"OMP_NUM_THREADS": "2"},
