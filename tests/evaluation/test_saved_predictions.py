@@ -144,7 +144,7 @@ def test_wrong_names_raise_with_list(folder):
         open_predictions(folder, [*NAMES, "0012"])
     with pytest.raises(DepthClipError, match=r"1 without a frame: 0007$"):
         open_predictions(folder, ["0002", "0011"])
-    with pytest.raises(DepthClipError, match=r"40 missing: 100, 101, 102, 103, 104 …; 3 of no"):
+    with pytest.raises(DepthClipError, match=r"40 missing: 100, 101, 102, 103, 104 …; 3 without"):
         open_predictions(folder, [str(i) for i in range(100, 140)])
 
 

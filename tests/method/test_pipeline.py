@@ -165,7 +165,7 @@ def test_array_is_seen_whole(sample):
         ({"frames": np.zeros((1, 64, 64, 3), np.int64)}, "uint8 .* got int64"),
         ({"frames": "photo.jpg"}, "uint8 .* got <U9"),
         ({"frames": None}, "uint8 .* got object"),
-        ({"frames": []}, "uint8"),
+        ({"frames": []}, "no frames"),
         ({"encoder": "sample"}, "encoder must be what load_encoder returns, got 'sample'"),
         ({"encoder": None}, "encoder must be what load_encoder returns"),
         ({"head": ["value"]}, "unknown head"),
