@@ -239,8 +239,8 @@ class FrameList(Dataset):
 
     def read_frame(self, index: int) -> Frame:
         frame = self._frames[index]
-        if frame.crop != self.crop:
-            raise DepthClipError("frames with different crops cannot be used together")
+        if not isinstance(frame, Frame) or frame.crop != self.crop:
+            raise DepthClipError("a list of frames must hold only Frame objects, all with one crop")
         return frame
 
 
@@ -248,7 +248,7 @@ def as_dataset(frames: Sequence[Frame]) -> Dataset:
     """A data set as it is, a list of frames as a data set; `DepthClipError` for anything else."""
     if isinstance(frames, Dataset):
         return frames
-    if not isinstance(frames, Sequence) or not all(isinstance(frame, Frame) for frame in frames):
+    if not isinstance(frames, Sequence) or (len(frames) and not isinstance(frames[0], Frame)):
         wanted = "frames must be a data set or a list of Frame"
         raise DepthClipError(f"{wanted}, not {type(frames).__name__}")
     return FrameList(frames)

@@ -36,7 +36,7 @@ SILENT.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
-class Run:
+class NotebookRun:
     """One run of a notebook and how it ended.
 
     output: the executed notebook; record: the JSON file beside it. outcome: "ok", "failed" or
@@ -81,7 +81,7 @@ def run(
     progress: bool = False,
     about: Mapping[str, object] | None = None,
     facts: Mapping[str, str] | None = None,
-) -> list[Run]:
+) -> list[NotebookRun]:
     """Run notebooks as planned, several at once; `DepthClipError` if nothing can start.
 
     A run that fails raises nothing: look at its outcome. Kernels start in the current folder, as
@@ -109,7 +109,7 @@ def run(
     watched = [Progress(plan, len(_code_cells(plan.content)) + bool(plan.given)) for plan in plans]
     stop = threading.Event()
 
-    def start(watch: Progress) -> Run:
+    def start(watch: Progress) -> NotebookRun:
         output = watch.plan.output
         folder = figures or output.parent / "figures" / output.stem
         variables = {**environment, "DEPTHCLIP_FIGURES": str(Path(folder).absolute())}
@@ -165,7 +165,7 @@ def _run_one(
     environment: Mapping[str, str],
     about: Mapping[str, object],
     facts: Mapping[str, str],
-) -> Run:
+) -> NotebookRun:
     """Run one notebook; save it as it goes, under its own name once it has ended in any way."""
     plan = watch.plan
     part = plan.output.with_name(f".{plan.output.name}.part")
@@ -224,7 +224,7 @@ def _run_one(
         failed |= {"cell": at.execution_count or watch.number, "source": first_statement(at.source)}
     how = {"seconds": seconds, "outcome": outcome, "failed": failed if error else None}
     record(plan, started, how | {name: known.get(name) for name in facts} | dict(about))
-    return Run(plan, outcome, seconds, **failed)
+    return NotebookRun(plan, outcome, seconds, **failed)
 
 
 def record(plan: Plan, started: datetime, ended: Mapping[str, object]) -> None:

@@ -31,7 +31,7 @@ def test_window_is_the_crop_or_the_whole_image():
 
 
 def test_frame_list_rejects_different_crops():
-    with pytest.raises(dc.DepthClipError, match="different crops"):
+    with pytest.raises(dc.DepthClipError, match="all with one crop"):
         list(FrameList([frame(), frame(crop=Window(0, 2, 0, 2))]))
 
 
