@@ -62,8 +62,7 @@ def mean_weights(
 
     Their weighted sum of the bins is the scored depth on the grid of cells.
     """
-    views = checked_similarities(similarities)
-    return np.stack([cell_weights(frame, temperature, flip) for frame in views])
+    return cell_weights(checked_similarities(similarities), temperature, flip)
 
 
 def checked_cell(row: int, column: int, grid: tuple[int, int]) -> tuple[int, int]:

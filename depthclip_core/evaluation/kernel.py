@@ -12,10 +12,11 @@ processors agree. A ratio that float32 cannot tell from a threshold is compared 
 import math
 
 import numpy as np
-from numba import njit
+from numba import float32, float64, int64, njit, types
 
 from depthclip_core.evaluation import terms as t
 
+LANES = 16  # numbers in a line of the processor's cache: rows that start in one are read faster
 BAND = 48  # rows of pixels, few enough to stay in the processor's cache for all predictions
 AT_ONCE = 64  # predictions that go through the bands together
 GROUP = 8  # rows of which ratios are multiplied, at most: the product must fit into float32
@@ -33,17 +34,44 @@ SUMMED = (*t.WITHIN, t.ABS_REL, t.ABS_ERROR, t.SQ_REL, t.SQUARE_ERROR, t.ABS_LOG
 FUSED = frozenset({*SUMMED, t.SQUARE_LOG})
 
 
-def compiled(signature: str):
-    """Compile for one signature, without Python's lock; kept on disk where that is possible."""
+def compiled(*signatures):
+    """Compile for these signatures, without Python's lock; kept on disk where that is possible."""
 
     def compile_(function):
         options = {"nogil": True, "error_model": "numpy"}
         try:
-            return njit(signature, cache=True, **options)(function)
+            return njit(list(signatures), cache=True, **options)(function)
         except (RuntimeError, OSError):  # no folder for the cache, or one that cannot be written
-            return njit(signature, **options)(function)
+            return njit(list(signatures), **options)(function)
 
     return compile_
+
+
+def _copies(kind):
+    """The signature of `copy_valid_depth` for ground truth of this type, also if read-only."""
+    truth = types.Array(kind, 2, "C", readonly=True)
+    return int64(truth, int64, int64, kind, kind, float32[:, ::1])
+
+
+@compiled(_copies(float32), _copies(float64))
+def copy_valid_depth(truth, top, left, near, far, out):
+    """Copy to out (H, W) the depths between near and far of truth, from row top and column left on;
+    others become 0. Returns how many were copied; -1 if any of truth is negative, NaN or infinite.
+    """
+    good = np.zeros(truth.shape[1], np.int32)  # by column: sums along a row are slower
+    for i in range(truth.shape[0]):
+        for j in range(good.size):
+            good[j] += np.int32((truth[i, j] >= 0) & (truth[i, j] < np.inf))
+    if good.sum() < truth.size:
+        return -1
+    n_valid = np.zeros(out.shape[1], np.int32)
+    for i in range(out.shape[0]):
+        row = truth[top + i, left : left + n_valid.size]
+        for j in range(n_valid.size):
+            valid = (row[j] > near) & (row[j] < far)
+            out[i, j] = row[j] if valid else ZERO
+            n_valid[j] += np.int32(valid)
+    return n_valid.sum()
 
 
 @njit(error_model="numpy")
@@ -157,7 +185,7 @@ def term_sums(cells, maps, coefficients, shift, between, shares, depth, near, fa
     sums = np.empty((4, n_columns), np.float32)
     counts = np.empty((4, n_columns), np.int32)
     # A band of the frame. Rows go in pairs: an odd last one with one that does not count.
-    g, inverse = np.empty((BAND, n_columns), np.float32), np.empty((BAND, n_columns), np.float32)
+    g, inverse = np.zeros((BAND, n_columns), np.float32), np.zeros((BAND, n_columns), np.float32)
     two, share = np.zeros((BAND, 2), np.int64), np.zeros((BAND, 2), np.float32)
     out[:] = 0
     for band in range(0, n_rows, BAND):
@@ -167,7 +195,7 @@ def term_sums(cells, maps, coefficients, shift, between, shares, depth, near, fa
                 g[i - band], inverse[i - band], two[i - band], share[i - band] = ZERO, ZERO, 0, ZERO
                 continue
             two[i - band], share[i - band] = between[i], shares[i]
-            for j in range(n_columns):
+            for j in range(depth.shape[1]):
                 g[i - band, j] = depth[i, j]
                 inverse[i - band, j] = ONE / depth[i, j]
         for p in range(len(cells)):
@@ -207,14 +235,14 @@ def term_sums(cells, maps, coefficients, shift, between, shares, depth, near, fa
             smaller += math.log(products[p, 1, j])
         out[p, 7], out[p, 8] = larger - smaller, larger + smaller
         for k in range(3):
-            out[p, k] -= n_columns * (n_rows % 2)  # the row that was added
+            out[p, k] -= n_columns * (n_rows + n_rows % 2) - depth.size  # what was added
 
 
 @compiled("void(f4[::1], f4[::1], f4, f4, f4[::1], f4, f4, f4[:,::1])")
 def _add_row_of_square_logs(above, below, w0, w1, g, near, far, work):
     """Add (ln q)² of a row of pixels to work[2]; work (3, W) is space besides."""
     q, exponent, total = work[0], work[1], work[2]
-    for j in range(q.size):
+    for j in range(g.size):
         p = w0 * above[j] + w1 * below[j]
         p = p if p > near else near
         p = p if p < far else far
@@ -235,8 +263,8 @@ def _add_row_of_square_logs(above, below, w0, w1, g, near, far, work):
 @compiled("void(f4[:,:,::1], i8[:,::1], f4[:,::1], f4[:,::1], f8, f8, f8[::1])")
 def square_log_sums(cells, between, shares, depth, near, far, out):
     """Sums of (ln q)² (P,); arguments as in `term_sums`."""
-    n_rows, n_columns = depth.shape
-    work = np.empty((3, n_columns), np.float32)
+    n_rows, n_columns = len(depth), cells.shape[2]
+    work = np.ones((3, n_columns), np.float32)  # a ratio of 1 in columns that were added
     out[:] = 0
     for band in range(0, n_rows, BAND):
         for p in range(len(cells)):
@@ -285,8 +313,12 @@ def pair_sums(between, shares, depth, out):
 
 @compiled("f4[:,:,::1](f8[:,::1], f4[:,:,::1], f8[::1])")
 def combined(coefficients, maps, shift):
-    """coefficients (P, B) · maps (B, h, W) + shift (P,); BLAS would use threads of its own."""
-    out = np.empty((len(coefficients), maps.shape[1], maps.shape[2]), np.float32)
+    """coefficients (P, B) · maps (B, h, W) + shift (P,), W rounded up to a multiple of `LANES`.
+
+    BLAS would use threads of its own.
+    """
+    width = (maps.shape[2] + LANES - 1) // LANES * LANES
+    out = np.empty((len(coefficients), maps.shape[1], width), np.float32)
     for p in range(len(coefficients)):
         out[p] = np.float32(shift[p])
         for b in range(len(maps)):

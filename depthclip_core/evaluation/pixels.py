@@ -23,9 +23,13 @@ TINY = 1e-30  # weights below do not affect a depth
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Ground truth (H, W) of a protocol's overlap: float32 metres, 0 where none counts."""
+    """Ground truth (H, W) of a protocol's overlap: float32 metres, 0 where none counts.
+
+    n_valid: how many pixels count.
+    """
 
     depth: np.ndarray
+    n_valid: int
 
     @cached_property
     def valid_mask(self) -> np.ndarray:
@@ -36,10 +40,6 @@ class Truth:
     def values(self) -> np.ndarray:
         """The depths of the n_valid pixels that count, (n_valid,)."""
         return self.depth[self.valid_mask]
-
-    @cached_property
-    def n_valid(self) -> int:
-        return int(np.count_nonzero(self.valid_mask))
 
 
 def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
@@ -52,13 +52,18 @@ def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
         raise DepthClipError(
             f"ground truth has shape {truth.shape}; the protocol needs {protocol.frame}"
         )
-    if not (truth.min() >= 0 and truth.max() < np.inf):
+    from depthclip_core.evaluation.kernel import copy_valid_depth  # it takes time to import
+
+    kind = np.float32 if truth.dtype in ("f4", ">f4", "f2") else np.float64
+    part, limits = protocol.overlap, (kind(protocol.min_depth), kind(protocol.max_depth))
+    depth = np.empty(part.shape, np.float32)
+    truth = np.ascontiguousarray(truth, kind)
+    n_valid = copy_valid_depth(truth, part.top, part.left, *limits, depth)
+    if n_valid < 0:
         raise DepthClipError(
             "ground truth holds NaN, infinite or negative values: mark holes with 0"
         )
-    part = truth[protocol.overlap.slices]
-    valid = protocol.valid_depth_mask(part).astype(np.float32)  # flags would multiply more slowly
-    return Truth(part.astype(np.float32, order="C") * valid)
+    return Truth(depth, n_valid)
 
 
 def paired(ground_truths: Iterable[np.ndarray], n_frames: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -90,13 +95,14 @@ def checked_similarities(similarities: Tensor) -> Tensor:
 
 
 def cell_weights(similarities: Tensor, temperature: float, flip: bool) -> np.ndarray:
-    """Bin weights of one frame's cells, float32 (K, h, w), from its views (V, K, h, w).
+    """Bin weights of frames' cells, float32 (…, K, h, w), from their views (…, V, K, h, w).
 
     flip: average the image and its mirror image, if both are there; else use the image alone.
     NaN where a similarity is not finite.
     """
-    views = bin_weights(similarities if flip else similarities[:1], temperature)
-    mean = flip_average(*views) if len(views) == 2 else views[0]
+    views = similarities if flip else similarities[..., :1, :, :, :]
+    weights = bin_weights(views.flatten(0, -4), temperature).reshape(views.shape).unbind(-4)
+    mean = flip_average(*weights) if len(weights) == 2 else weights[0]
     # Tiny weights would become denormal numbers, which processors handle slowly.
     return torch.where(mean <= TINY, 0, mean).cpu().numpy()
 

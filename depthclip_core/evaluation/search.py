@@ -130,7 +130,7 @@ def _sample(
     between, shares = np.zeros((1, 2), dtype=np.int64), np.array([[1, 0]], dtype=np.float32)
     columns = np.ascontiguousarray(weights)[:, None]
     depth = truth.depth.ravel()[None, drawn]
-    return pixels.PixelMaps(columns, between, shares), pixels.Truth(depth)
+    return pixels.PixelMaps(columns, between, shares), pixels.Truth(depth, n)
 
 
 def _starts(samples: Sequence[tuple[pixels.PixelMaps, pixels.Truth]]) -> dict[str, np.ndarray]:

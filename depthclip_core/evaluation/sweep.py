@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.method.similarities import logit_factor
 from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE
 
+BLOCK = 16  # frames of which weights are computed at once: a call for one would cost too much
 LEVELS = ("bins", "temperature", "protocol")
 
 
@@ -129,9 +130,18 @@ def sweep(
     if threads < 1:
         raise DepthClipError(f"threads must be 1 or more, got {threads}")
 
+    @lru_cache(maxsize=4 * len(distinct))
+    def weights_of(block: int, temperature: float, flip: bool) -> np.ndarray:
+        frames = slice(block * BLOCK, (block + 1) * BLOCK)
+        return pixels.cell_weights(similarities[frames], temperature, flip)
+
     def one_frame(position: int, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        views = similarities[position]
-        values, counts = _score_frame(truth, views, partitions, distinct, metrics, device)
+        block, place = divmod(position, BLOCK)
+
+        def weights(temperature: float, flip: bool) -> np.ndarray:
+            return weights_of(block, temperature, flip)[place]
+
+        values, counts = _score_frame(truth, weights, partitions, distinct, metrics, device)
         return values[order], counts[order]
 
     threads = threads if device.startswith("cpu") else 1
@@ -190,7 +200,7 @@ def _in_threads(work: Callable, items: Iterable[tuple], threads: int) -> Iterato
 
 def _score_frame(
     truth: np.ndarray,
-    views: Tensor,
+    weights: Callable[[float, bool], np.ndarray],
     partitions: np.ndarray,
     settings: Sequence[tuple[float, Protocol]],
     metrics: Sequence[str],
@@ -198,7 +208,7 @@ def _score_frame(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Metrics (S, P, M) and valid pixels (S,) of a frame, for settings of (temperature, protocol).
 
-    views: similarities (V, K, h, w).
+    weights: bin weights (K, h, w) for a temperature, with and without the flip.
     """
     values = np.full((len(settings), len(partitions), len(metrics)), np.nan)
     counts = np.zeros(len(settings), dtype=np.int64)
@@ -211,7 +221,7 @@ def _score_frame(
         counts[indices] = known.n_valid
         if not known.n_valid:
             continue
-        cells = pixels.cell_weights(views, temperature, protocol.flip)
+        cells = weights(temperature, protocol.flip)
         coefficients = partitions
         if len(partitions) < len(cells):  # fewer maps of depth than of weights
             cells = np.tensordot(partitions.astype(np.float32), cells, 1)

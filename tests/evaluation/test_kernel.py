@@ -22,7 +22,7 @@ NEAR, FAR = 1e-3, 10.0
 def frame(depth):
     """A truth of these depths (H, W), 0 where a pixel does not count."""
     depth = np.asarray(depth, dtype=np.float32)
-    return Truth(depth)
+    return Truth(depth, np.count_nonzero(depth))
 
 
 def between_rows(columns, height):
