@@ -16,6 +16,7 @@ def test_imports_go_one_way():
     assert "0 broken" in ran.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("imported", "absent"),
     [

@@ -37,8 +37,9 @@ def within(factor: float) -> Term:
 
 
 def _mean_power(n: int) -> Callable:
-    """The mean of |p − g|ⁿ over p uniform in (a, b)."""
-    return lambda g, a, b: ((g - a) ** (n + 1) + (b - g) ** (n + 1)) / (n + 1) / (b - a)
+    """The mean of |p − g|ⁿ over p uniform in (a, b), n 1 or 2."""
+    power = [np.square, lambda x: x * x * x][n - 1]  # `**` takes logarithms from 3 on
+    return lambda g, a, b: (power(g - a) + power(b - g)) / (n + 1) / (b - a)
 
 
 def _integral_mean(integral: Callable) -> Callable:

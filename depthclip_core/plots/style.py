@@ -59,6 +59,9 @@ def save_figure(figure: Figure, notebook: str, name: str) -> Path:
     folder = figures_folder()
     folder.mkdir(parents=True, exist_ok=True)
     png = folder / f"{notebook}_{name}.png"
+    # The layout is solved once, not again for each file and for the notebook's own picture.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for path in (png, png.with_suffix(".pdf")):
         if path.exists() and MADE_BY.encode() not in path.read_bytes():
             raise DepthClipError(f"{path} was not drawn by the workbook: move it away")

@@ -141,7 +141,7 @@ SIZES = {"RN101": (13, 17), "RN50x4": (13, 17), "ViT-B/16": (26, 34), "ViT-L/14"
 def test_real_architectures_run_on_nyus_window(name):
     """Random weights; each head gives a unit vector of the text's dimension at every cell."""
     torch.manual_seed(0)
-    encoder = dc.load_encoder(name, device="cpu", precision="bf16")
+    encoder = dc.load_encoder(name, device="cpu")
     pixels = torch.randint(0, 255, (1, 416, 544, 3), dtype=torch.uint8)
     features = encoder.features(encoder.normalise(pixels))
     dimension = encoder.text_vectors(["far"]).shape[1]

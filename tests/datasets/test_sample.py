@@ -32,6 +32,7 @@ def frames():
     return dc.open_dataset("sample", "all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["rgb", "depth", "raw_depth", "labels"])
 def test_decoded_arrays_match_their_checksums(frames, kind):
     digest = hashlib.sha256()

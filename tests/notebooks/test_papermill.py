@@ -9,18 +9,14 @@ import pytest
 from PIL import Image
 
 # A few frames in NYU's own layout stand for NYU; names in braces are fixtures.
-AS_NYU = {
-    "dataset": "nyu",
-    "data": "{nyu_folder}",
-    "encoder": "RN50",
-    "weights": "{rn50_weights}",
-    "head": "released",
-}
+AS_NYU = {"dataset": "nyu", "data": "{nyu_folder}", "head": "released"}
+# At full size a network needs a second a frame, so that few notebooks run it.
+RN50 = {"encoder": "RN50", "weights": "{rn50_weights}"}
 
 # The parameters of further runs: name of the notebook without `.ipynb` → sets of parameters.
 EXTRA: dict[str, list[dict[str, object]]] = {
     "00_pipeline": [
-        {**AS_NYU, "frame": 3},
+        {**AS_NYU, **RN50, "frame": 3},
         {"head": "attention", "prompts": "near, far", "bins": [1.0, 2.5], "split": "train"},
     ],
     "01_semantic_bins": [
@@ -30,7 +26,7 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     "04_depth_gap": [{**AS_NYU, "scene_2": "kitchen"}],
     "05_class_bins": [{**AS_NYU, "metric": "rmse", "searched": "bathroom"}],
     "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],
-    "07_ledger": [AS_NYU],
+    "07_ledger": [{**AS_NYU, **RN50}],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
 }
 

@@ -3,6 +3,7 @@
 from itertools import islice
 
 import numpy as np
+import pytest
 import torch
 
 import depthclip_core as dc
@@ -16,6 +17,7 @@ from depthclip_core.sample.world.ship import rooms
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW
 
 
+@pytest.mark.slow
 def test_effect_of_jpeg_preprocessing_matches_table():
     """On the first test room of each scene type; the table used all four."""
     first = {room.scene: room for room in reversed(rooms()) if room.split == "test"}

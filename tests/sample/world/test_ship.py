@@ -16,6 +16,8 @@ from depthclip_core.sample.world import ship
 from depthclip_core.sample.world.render import room_views
 from depthclip_core.sample.world.scene import OBJECT_NAMES
 
+pytestmark = pytest.mark.slow  # most tests here render rooms
+
 ROOMS = [
     ship.PlannedRoom("bathroom", "bathroom_0001", 0, "test", 2),
     ship.PlannedRoom("office", "office_0001", 1, "train", 1),
