@@ -49,8 +49,9 @@ def compiled(*signatures):
 
 def _copies(kind):
     """The signature of `copy_valid_depth` for ground truth of this type, also if read-only."""
-    truth = types.Array(kind, 2, "C", readonly=True)
-    return int64(truth, int64, int64, kind, kind, float32[:, ::1])
+    return int64(
+        types.Array(kind, 2, "C", readonly=True), int64, int64, kind, kind, float32[:, ::1]
+    )
 
 
 @compiled(_copies(float32), _copies(float64))
@@ -59,7 +60,7 @@ def copy_valid_depth(truth, top, left, near, far, out):
     others become 0. Returns how many were copied; -1 if any of truth is negative, NaN or infinite.
     """
     good = np.zeros(truth.shape[1], np.int32)  # by column: sums along a row are slower
-    for i in range(truth.shape[0]):
+    for i in range(len(truth)):
         for j in range(good.size):
             good[j] += np.int32((truth[i, j] >= 0) & (truth[i, j] < np.inf))
     if good.sum() < truth.size:
@@ -210,21 +211,13 @@ def term_sums(cells, maps, coefficients, shift, between, shares, depth, near, fa
                     )  # fmt: skip
                 for k in range(2):
                     exponents[p, k] += _take_exponents(products[p, k])
-                ties = 0
-                for j in range(n_columns):
-                    ties += counts[3, j]
-                if ties:
-                    for j in range(n_columns):
-                        if counts[3, j]:
-                            _count_exactly(
-                                j, top, bottom, maps, coefficients[p], shift[p],
-                                between, shares, depth, near, far, counts,
-                            )  # fmt: skip
+                for j in np.flatnonzero(counts[3]):
+                    _count_exactly(
+                        j, top, bottom, maps, coefficients[p], shift[p],
+                        between, shares, depth, near, far, counts,
+                    )  # fmt: skip
                 for k in range(3):
-                    total = 0
-                    for j in range(n_columns):
-                        total += counts[k, j]
-                    out[p, k] += total
+                    out[p, k] += counts[k].sum()
             for k in range(4):
                 for j in range(n_columns):
                     out[p, 3 + k] += sums[k, j]

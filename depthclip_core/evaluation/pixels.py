@@ -56,8 +56,7 @@ def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
 
     kind = np.float32 if truth.dtype in ("f4", ">f4", "f2") else np.float64
     part, limits = protocol.overlap, (kind(protocol.min_depth), kind(protocol.max_depth))
-    depth = np.empty(part.shape, np.float32)
-    truth = np.ascontiguousarray(truth, kind)
+    truth, depth = np.ascontiguousarray(truth, kind), np.empty(part.shape, np.float32)
     n_valid = copy_valid_depth(truth, part.top, part.left, *limits, depth)
     if n_valid < 0:
         raise DepthClipError(

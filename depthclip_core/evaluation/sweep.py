@@ -131,17 +131,16 @@ def sweep(
         raise DepthClipError(f"threads must be 1 or more, got {threads}")
 
     @lru_cache(maxsize=4 * len(distinct))
-    def weights_of(block: int, temperature: float, flip: bool) -> np.ndarray:
+    def of_block(block: int, temperature: float, flip: bool) -> np.ndarray:
         frames = slice(block * BLOCK, (block + 1) * BLOCK)
         return pixels.cell_weights(similarities[frames], temperature, flip)
 
+    def weights(position: int, temperature: float, flip: bool) -> np.ndarray:
+        return of_block(position // BLOCK, temperature, flip)[position % BLOCK]
+
     def one_frame(position: int, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        block, place = divmod(position, BLOCK)
-
-        def weights(temperature: float, flip: bool) -> np.ndarray:
-            return weights_of(block, temperature, flip)[place]
-
-        values, counts = _score_frame(truth, weights, partitions, distinct, metrics, device)
+        own = partial(weights, position)
+        values, counts = _score_frame(truth, own, partitions, distinct, metrics, device)
         return values[order], counts[order]
 
     threads = threads if device.startswith("cpu") else 1

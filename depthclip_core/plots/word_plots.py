@@ -25,26 +25,6 @@ def show_weights(ax: Axes, weights: np.ndarray, words: Words, bins: Metres, colo
     return float(np.dot(weights, bins))
 
 
-def bars_of_cells(
-    weights: np.ndarray,
-    words: Words,
-    bins: Metres,
-    marked: Cells,
-    ground_truths: Metres,
-    title: str,
-) -> Figure:
-    """Bar charts of the weights (K, h, w) of some cells, titled with predicted and true depth."""
-    figure, axes = plt.subplots(1, len(marked), figsize=(4.6 * len(marked), 2.7), squeeze=False)
-    for i, (ax, (row, column), truth) in enumerate(
-        zip(axes[0], marked, ground_truths, strict=True)
-    ):
-        depth = show_weights(ax, weights[:, row, column], words, bins, f"C{i + 1}")
-        known = f"true {truth:.2f} m" if truth > 0 else "truth unknown"
-        ax.set_title(f"cell ({row}, {column}): predicted {depth:.2f} m, {known}")
-    figure.suptitle(title)
-    return figure
-
-
 def semantic_bins(
     rgb: np.ndarray,
     window: Window,

@@ -1,40 +1,18 @@
 """The allow-list of a report: what nh3 keeps of the HTML of a notebook."""
 
 import re
+import tomllib
 from collections.abc import Collection
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 import nh3
 
-MATH = """math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover
-    munderover mmultiscripts mprescripts mtable mtr mtd mstyle mpadded mphantom menclose
-    merror""".split()
-SVG = """svg g defs symbol use path rect circle ellipse line polyline polygon text tspan image
-    clipPath mask marker pattern linearGradient radialGradient stop""".split()
-INLINE = """abbr b bdi br cite code data del dfn em i ins kbd mark q s samp small span strong sub
-    sup time u var wbr""".split()
-INLINE_TAGS = {*INLINE, *MATH}
-TAGS = nh3.ALLOWED_TAGS | {"section", *INLINE, *MATH, *SVG}
-WITHOUT_CONTENT = """script style template noscript iframe object title metadata desc foreignObject
-    annotation-xml""".split()
-# Properties of SVG, as attributes or in a style; those in REFERRING may refer to an id.
-REFERRING = "clip-path fill marker-end marker-mid marker-start mask stroke".split()
-PAINT = """color fill-opacity fill-rule font font-family font-size font-style font-weight opacity
-    stop-color stop-opacity stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin
-    stroke-miterlimit stroke-opacity stroke-width text-anchor visibility""".split()
-STYLES = """background-color border border-bottom border-collapse border-color border-left
-    border-right border-style border-top border-width height max-height max-width min-height
-    min-width padding padding-bottom padding-left padding-right padding-top text-align
-    text-decoration vertical-align white-space width""".split()
-OF_MATH = """accent accentunder columnalign columnlines columnspacing columnspan depth display
-    displaystyle fence form height largeop linethickness lspace mathsize mathvariant maxsize
-    minsize movablelimits notation rowlines rowspacing rowspan rspace scriptlevel separator
-    stretchy symmetric voffset width""".split()
-OF_SVG = """clipPathUnits cx cy d dominant-baseline dx dy fx fy gradientTransform gradientUnits
-    height href markerHeight markerUnits markerWidth maskUnits offset orient patternTransform
-    patternUnits points preserveAspectRatio r refX refY rotate rx ry spreadMethod textLength
-    transform version viewBox width x x1 x2 y y1 y2""".split()
+_allowed = tomllib.loads(Path(__file__).with_name("allowed.toml").read_text("utf-8"))
+MATH, SVG, INLINE, WITHOUT_CONTENT = map(set, _allowed["tags"].values())
+REFERRING, PAINT, CSS = map(set, _allowed["styles"].values())
+TAGS, INLINE_TAGS = nh3.ALLOWED_TAGS | {"section"} | INLINE | MATH | SVG, INLINE | MATH
+OF_MATH, OF_SVG = map(set, _allowed["attributes"].values())
 ATTRIBUTES = {
     **nh3.ALLOWED_ATTRIBUTES,
     "*": {"class", "dir", "id", "lang", "style", "title", "valign"},
@@ -42,8 +20,8 @@ ATTRIBUTES = {
     "li": {"value"},
     "ol": {"reversed", "start", "type"},
     "table": {"border"},
-    **{tag: set(OF_MATH) for tag in MATH},
-    **{tag: {*OF_SVG, *PAINT, *REFERRING} for tag in SVG},
+    **dict.fromkeys(MATH, OF_MATH),
+    **dict.fromkeys(SVG, OF_SVG | PAINT | REFERRING),
 }
 
 PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml)[;,]", re.IGNORECASE)
@@ -76,16 +54,16 @@ def sanitised(html: str, name: str, names: Collection[str] = ()) -> str:
         tags=TAGS,
         attributes=ATTRIBUTES,
         attribute_filter=kept,
-        clean_content_tags=set(WITHOUT_CONTENT),
-        filter_style_properties={*STYLES, *PAINT, *REFERRING},
+        clean_content_tags=WITHOUT_CONTENT,
+        filter_style_properties=CSS | PAINT | REFERRING,
         url_schemes={"http", "https", "mailto", "data"},
     )
 
 
 def sanitised_inline(html: str) -> str:
     """Keep only the words and formulae of a fragment, without links: for titles and the index."""
-    attributes = {tag: set(OF_MATH) for tag in MATH}
-    return nh3.clean(html, INLINE_TAGS, set(WITHOUT_CONTENT), attributes).strip()
+    of_math = dict.fromkeys(MATH, OF_MATH)
+    return nh3.clean(html, INLINE_TAGS, WITHOUT_CONTENT, of_math).strip()
 
 
 def _link(address: str, name: str, names: Collection[str]) -> str | None:

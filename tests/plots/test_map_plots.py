@@ -101,15 +101,17 @@ def test_show_grid_covers_window_and_marks_cells():
     assert last.get_xy() == (604 - 32, 472 - 32)
 
 
-def test_bars_show_predicted_and_true_depth():
-    weights = np.array([[[0.25]], [[0.75]]])
-    figure = word_plots.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [2.0], "sample")
-    assert "cell (0, 0): predicted 2.50 m, true 2.00 m" in titles(figure)
-    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.25, 0.75]
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+def test_semantic_bins_show_predicted_and_true_depth():
+    weights = np.array([[[0.25, 0]], [[0.75, 1]]])
+    photo, marked = np.zeros((32, 64, 3), np.uint8), [(0, 0), (0, 1)]
+    cells = (weights, WORDS, BINS, marked, [2.0, np.nan])
+    figure = word_plots.semantic_bins(photo, Window(0, 32, 0, 64), *cells, "sample")
+    _, _, first, _, second = figure.get_axes()
+    assert first.get_title(loc="left") == "predicted 2.50 m, true 2.00 m"
+    assert second.get_title(loc="left") == "predicted 3.00 m, true not known"
+    assert [bar.get_width() for bar in first.patches] == [0.25, 0.75]
+    labels = [label.get_text() for label in first.get_yticklabels()]
     assert labels == ["near  1.00 m", "far  3.00 m"]
-    unknown = word_plots.bars_of_cells(weights, WORDS, BINS, [(0, 0)], [0.0], "sample")
-    assert "truth unknown" in titles(unknown)[0]
 
 
 def test_contours_are_drawn_only_at_depths_that_occur():
