@@ -15,6 +15,8 @@ import depthclip_core as dc
 from depthclip_core.clip import encoders
 from depthclip_core.clip.library import light_imports
 
+pytestmark = pytest.mark.slow  # most tests here start processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -149,7 +151,6 @@ def python(code):
     return ran.stdout.split()
 
 
-@pytest.mark.slow
 def test_open_clip_is_imported_without_torchs_compiler_and_timm():
     code = """
     import sys
@@ -170,7 +171,6 @@ def test_open_clip_is_imported_without_torchs_compiler_and_timm():
     assert python(code) == []
 
 
-@pytest.mark.slow
 def test_stand_in_gives_way_to_whoever_asks_for_more():
     code = """
     import sys
