@@ -16,9 +16,7 @@ import pandas as pd
 import scipy  # its parts load when they are used
 from torch import Tensor
 
-from depthclip_core.analysis import tables
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import checked_similarities
 from depthclip_core.settings import MAX_DEPTH, PROMPTS, published_name
 
@@ -118,31 +116,6 @@ def order_in_text(text: Tensor) -> pd.Series:
     distance = ((ranks - np.arange(len(gram))) ** 2).sum(axis=1)  # the first order is as given
     rho = 1 - 6 * distance / (len(gram) * (len(gram) ** 2 - 1))
     return pd.Series({"correlation": rho[0], "chance": np.mean(distance <= distance[0])})
-
-
-def intervals(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Mean over images of each column, with the 95 % interval of 2,000 bootstraps of the images.
-
-    Frames without a score are left out. For differences of two systems' rows it is a paired test:
-    if the interval excludes zero, one of them is better.
-    """
-    n_scored = len(rows.dropna())
-    if n_scored < 2:
-        raise DepthClipError(f"an interval needs two or more scored images, got {n_scored}")
-    return tables.intervals(rows, seed=seed)
-
-
-def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """`intervals` of the rows minus a reference's on the same images, and a verdict per metric.
-
-    verdict: "better" or "worse" than the reference if the interval excludes zero, else
-    "no telling".
-    """
-    table = intervals(rows - reference, seed)
-    signs = [METRICS[metric].sign for metric in table.index]
-    gains = table[["low", "high"]].mul(signs, axis=0)  # between the least and the most
-    clear = [gains.min(axis=1) > 0, gains.max(axis=1) < 0]
-    return table.assign(verdict=np.select(clear, ["better", "worse"], "no telling"))
 
 
 def _winners(depths: np.ndarray, similarities: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -146,24 +146,6 @@ def test_differences_follow_printed_rows():
     np.testing.assert_allclose(found.loc["bathroom"], 0.01)
 
 
-def test_intervals_hold_the_mean_and_repeat():
-    rng = np.random.default_rng(0)
-    rows = pd.DataFrame({"a": rng.normal(2, 1, 400), "b": 3.0})
-    found = tables.intervals(rows)
-    pd.testing.assert_frame_equal(found, tables.intervals(rows))
-    np.testing.assert_allclose(found.loc["b"], 3)
-    half = 1.96 * rows["a"].std(ddof=0) / np.sqrt(400)  # of the normal distribution
-    assert found.loc["a", "mean"] == pytest.approx(rows["a"].mean())
-    assert found.loc["a", "low"] == pytest.approx(rows["a"].mean() - half, abs=0.15 * half)
-    assert found.loc["a", "high"] == pytest.approx(rows["a"].mean() + half, abs=0.15 * half)
-
-
-@pytest.mark.parametrize("n", [0, 1])
-def test_one_image_has_no_interval(n):
-    rows = pd.DataFrame({"a": [np.nan] * 3 + [1.0] * n}, dtype=float)
-    assert tables.intervals(rows)[["low", "high"]].isna().all(axis=None)
-
-
 @pytest.fixture(scope="module")
 def ground_truths():
     rng = np.random.default_rng(1)
