@@ -6,9 +6,9 @@ the same words, and bins fitted to each word separate the three.
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from itertools import permutations
+from itertools import combinations, permutations
 from types import MappingProxyType
 
 import numpy as np
@@ -88,6 +88,33 @@ def order_in_images(depths: np.ndarray, similarities: Tensor) -> pd.Series:
     words = rank(present, middles).statistic if len(present) > 2 else np.nan
     cells = rank(winner, depth).statistic if len(present) > 1 else np.nan
     return pd.Series({"words": words, "cells": cells})
+
+
+def agreement(
+    similarities: Mapping[str, Tensor], depths: Mapping[str, Sequence[float]]
+) -> pd.DataFrame:
+    """How far lists of words agree on the depth of a cell, a row for each two of them.
+
+    similarities: of each list (N, V, K, h, w), whose first view, the image itself, is used. depths:
+    metres of each list's K words, so that the winning word stands for a depth. Columns: ratio, the
+    median over cells of the larger of the two depths ÷ the smaller; within 1.25, the share of cells
+    in which it is below 1.25; rank correlation, Spearman's, over all cells, NaN if one does not
+    vary.
+    """
+    won = {
+        name: np.asarray(depths[name])[
+            checked_similarities(s)[:, 0].argmax(1).cpu().numpy()
+        ].ravel()
+        for name, s in similarities.items()
+    }
+    rows = {}
+    for one, other in combinations(won, 2):
+        ratio = np.maximum(won[one] / won[other], won[other] / won[one])
+        varies = np.ptp(won[one]) > 0 and np.ptp(won[other]) > 0
+        rank = scipy.stats.spearmanr(won[one], won[other]).statistic if varies else np.nan
+        rows[one, other] = [np.median(ratio), (ratio < 1.25).mean(), rank]
+    names = pd.MultiIndex.from_tuples(rows, names=["list", "other list"])
+    return pd.DataFrame(list(rows.values()), names, ["ratio", "within 1.25", "rank correlation"])
 
 
 def text_positions(text: Tensor) -> np.ndarray:

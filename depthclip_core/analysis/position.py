@@ -15,7 +15,6 @@ from depthclip_core.analysis.statistics import partial_rank_correlation
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
-from depthclip_core.settings import PUBLISHED_METRICS
 
 ROWS_AT_ONCE = 16
 SHADES = 65_535  # depths are kept in 16 bits: of 10 m, to 0.15 mm
@@ -70,9 +69,9 @@ def _medians(values: np.ndarray) -> np.ndarray:
 def blind_scores(
     depth: np.ndarray, ground_truths: Iterable[np.ndarray], protocol: str | Protocol = "released"
 ) -> pd.DataFrame:
-    """The published metrics of one map (416, 544) taken as the depth of every frame, a row each."""
+    """Rows as from `evaluate` of one map (416, 544) taken as the depth of every frame."""
     rows = [evaluate(depth[None], truth[None], protocol) for truth in ground_truths]
-    return pd.concat(rows, ignore_index=True)[list(PUBLISHED_METRICS)]
+    return pd.concat(rows, ignore_index=True)
 
 
 def cell_medians(depth: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

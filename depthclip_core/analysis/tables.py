@@ -119,7 +119,7 @@ def lower_bounds(
     grid: tuple[int, int] | None = None,
     protocol: str | Protocol = "released",
 ) -> pd.DataFrame:
-    """Random depth in both readings: rows (reading, metric) with ours and spread.
+    """Random depth in each reading: rows (reading, metric) with ours and spread.
 
     ground_truths: ground truth (480, 640) in metres, read once each. Depth is drawn twice on every
     frame: ours is the mean of both, spread the standard deviation that the mean over all frames has

@@ -155,3 +155,16 @@ def test_given_words_join_the_lists():
     assert control_words.vocabularies(PROMPTS["prompt-2"]) == control_words.VOCABULARIES
     with pytest.raises(DepthClipError, match="give seven words .* not 2"):
         control_words.vocabularies(("near", "far"))
+
+
+def test_agreement_compares_winning_depths():
+    wins = torch.tensor([[[0, 1], [2, 2]]])  # (N, h, w)
+    one = torch.nn.functional.one_hot(wins, 3).permute(0, 3, 1, 2)[:, None].float()
+    same = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [1.2, 2.4, 8]})
+    row = same.loc[("a", "b")]
+    assert row["within 1.25"] == 0.5 and row["ratio"] == pytest.approx((1.2 + 2) / 2)
+    assert row["rank correlation"] == pytest.approx(1)
+    turned = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [4, 2, 1]})
+    assert turned.loc[("a", "b"), "rank correlation"] == pytest.approx(-1)
+    flat = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [3, 3, 3]})
+    assert np.isnan(flat.loc[("a", "b"), "rank correlation"])
