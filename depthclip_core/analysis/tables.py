@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from depthclip_core.analysis import published
+from depthclip_core.analysis.statistics import sign_flip_test
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.baselines import READINGS, lower_bound
 from depthclip_core.evaluation.metrics import METRICS
@@ -98,6 +99,22 @@ def gains(
         result["n_frames"] = table["n_frames"].reindex(rows, fill_value=0)
         result["few"] = result["n_frames"] < FEW
     return result
+
+
+def changes_by_scene(change: pd.Series, scenes: Sequence[str], groups: Sequence) -> pd.DataFrame:
+    """The scene types in which a number changed in any image, and how much evidence there is.
+
+    change: of each image, with its scene type and room (group). Columns: images, rooms, mean, and
+    p, two-sided, of `statistics.sign_flip_test`, which cannot be small with few rooms.
+    """
+    table = pd.DataFrame({"change": change.to_numpy(), "scene": scenes, "room": list(groups)})
+    rows = {}
+    for scene, own in table.groupby("scene"):
+        if (own["change"].fillna(0) != 0).any():
+            p = sign_flip_test(own["change"], own["room"])
+            rows[scene] = [len(own), own["room"].nunique(), own["change"].mean(), p]
+    found = pd.DataFrame(rows, index=["images", "rooms", "mean", "p"]).T.rename_axis("scene")
+    return found.astype({"images": int, "rooms": int})
 
 
 def differences(ours: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:

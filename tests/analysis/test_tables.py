@@ -283,3 +283,11 @@ def test_observed_moves_are_reproduced(tmp_path):
 
     moved = np.sqrt(((rows("bf16") - rows("fp32")) ** 2).mean(axis=1)).max(axis=0)
     np.testing.assert_allclose(moved, tables.MOVED["bf16 for fp32"], rtol=0.1, atol=5e-5)
+
+
+def test_changes_by_scene_leaves_out_scenes_without_change():
+    change = pd.Series([0.0, 0, 1, 2, 3, 4], list("uvwxyz"))
+    rooms = [1, 2, 3, 3, 4, 5]
+    table = tables.changes_by_scene(change, ["a", "a", "b", "b", "b", "b"], rooms)
+    assert table.index.tolist() == ["b"]
+    assert table.loc["b"].tolist() == [4, 3, 2.5, 2 / 2**3]  # all of one sign
