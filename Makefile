@@ -112,13 +112,15 @@ lab: $(INSTALLED) ## open JupyterLab on the notebooks (LAB='--no-browser --port=
 	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 		--MultiKernelManager.default_kernel_name=python3 $(LAB)
 
-# nbconvert drops timings and the state of widgets, which change with every run.
+# nbconvert drops timings and the state of widgets, which change with every run, and makes pictures
+# smaller.
 refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs and figures/
 	@rm -rf notebooks/.part
 	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures figures --workers $(WORKERS)
 	@$(PY) -m nbconvert --to notebook --log-level WARN --output-dir notebooks \
 		--ClearMetadataPreprocessor.enabled=True \
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
+		--NotebookExporter.preprocessors=depthclip_core.workbook.pictures.SmallPictures \
 		'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
 		notebooks/.part/*.ipynb
 	@rm -rf notebooks/.part

@@ -55,6 +55,11 @@ class Run:
         return run_caption(self.frames, self.encoder, self.head)
 
     @property
+    def method(self) -> str:
+        """What to call the method: "DepthCLIP" is the released head alone."""
+        return "DepthCLIP" if self.head in (None, "released") else f"DepthCLIP + {self.head} head"
+
+    @property
     def not_comparable(self) -> list[str]:
         """Why these numbers may not stand beside the paper's; empty where they may."""
         own = {"prompts": self.words_name, "bins": self.bins_name}

@@ -124,21 +124,34 @@ def pipeline(
 
     rgb (H, W, 3); weights (K, h, w); depth and truth of the window's shape, metres.
     """
-    limits, grid = depth_limits(*[m for m in (depth, truth) if m is not None]), weights.shape[1:]
-    figure = plt.figure(figsize=(11, 4.8))
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.9, 1])
-    axes = top.subplots(1, 3 if truth is not None else 2)
-    show_photo(axes[0], rgb[window.slices], f"1  photograph, {grid[0]} × {grid[1]} cells")
-    show_grid(axes[0], Window(0, window.shape[0], 0, window.shape[1]), grid)
-    image = show_depth(axes[1], depth, limits, "3  depth: sum of weight × bin, upsampled")
+    grid, n_rows = weights.shape[1:], -(-len(words) // 2)
+    known = [np.quantile(m[m > 0], [0.02, 0.98]) for m in (depth, truth) if m is not None]
+    # The scale starts at the nearest depth: a prediction covers two metres, and should show them.
+    near, far = min(q[0] for q in known), max(q[1] for q in known)
+    limits = float(np.floor(near * 2) / 2), float(np.ceil(far * 2) / 2)
+    n_maps = 2 if truth is None else 3
+    figure = plt.figure(figsize=(3.35 * n_maps + 4.1, 3.2))
+    left, middle, right = figure.subfigures(1, 3, width_ratios=[1.05, 1.08, 1.1 * (n_maps - 1)])
+    photo = left.subplots()
+    show_photo(photo, rgb[window.slices], f"1  photograph, {grid[0]} × {grid[1]} cells")
+    show_grid(photo, Window(0, window.shape[0], 0, window.shape[1]), grid)
+    cells = middle.subplots(n_rows, 2, squeeze=False).T.ravel()  # down, then across
+    for ax, answer, word, metres in zip(cells, weights, words, bins, strict=False):
+        answers = show_answers(ax, answer, (0, 1), "")
+        ax.set_anchor("W")  # leaves room for the word
+        beside = {"transform": ax.transAxes, "va": "center", "size": 7, "in_layout": False}
+        ax.text(1.08, 0.5, f"“{word}”\n= {metres:.2f} m", **beside)
+    for ax in cells[len(words) :]:
+        ax.set_visible(False)
+    low = {"aspect": 40, "pad": 0.02, "panchor": False}
+    bar = middle.colorbar(answers, ax=cells, location="bottom", label="bin weight", **low)
+    bar.set_ticks([0, 0.5, 1])
+    middle.suptitle("2  weight of each word, with its bin", x=0.02, ha="left", size=9.5)
+    axes = right.subplots(1, n_maps - 1, squeeze=False)[0]
+    image = show_depth(axes[0], depth, limits, "3  depth: Σ weight × bin, upsampled")
     if truth is not None:
-        show_depth(axes[2], truth, limits, "4  ground truth (grey: not measured)")
-    depth_bar(top, image, axes)
-    cells = bottom.subplots(1, len(words), squeeze=False)[0]
-    for ax, answer, word, metres in zip(cells, weights, words, bins, strict=True):
-        answers = show_answers(ax, answer, (0, 1), f"“{word}”\n= {metres:.2f} m")
-    bottom.colorbar(answers, ax=cells, label="bin weight", pad=0.01)
-    bottom.suptitle("2  which word answers at which cell", x=0.01, ha="left", fontsize=9.5)
+        show_depth(axes[1], truth, limits, "4  ground truth (grey: not measured)")
+    depth_bar(right, image, axes)
     figure.suptitle(title)
     return figure
 

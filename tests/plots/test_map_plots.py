@@ -170,7 +170,9 @@ def test_pipeline_with_and_without_truth(known):
         rgb, Window(0, 64, 0, 96), weights, WORDS, BINS, depth, truth, "sample"
     )
     assert any("ground truth" in t for t in titles(whole)) == known
-    assert any("near" in t and "1.00 m" in t for t in titles(whole))
+    assert "“near”\n= 1.00 m" in written(whole)
+    numbers = [t[0] for t in written(whole) if t[:3] in ("1  ", "2  ", "3  ", "4  ")]
+    assert sorted(numbers) == list("1234")[: 3 + known]
 
 
 def draw(figure):
