@@ -17,6 +17,17 @@ def results() -> pd.DataFrame:
     return rows.fillna(dict.fromkeys(ABOUT, "–"))
 
 
+def later() -> pd.DataFrame:
+    """What others print for related systems on NYU, each under its own protocol.
+
+    Rows by system: what it was trained on, its source, six metrics (NaN: not printed), whether the
+    numbers were checked against the source, and a note.
+    """
+    rows = pd.DataFrame([row | row.get("scores", {}) for row in PUBLISHED["later"]])
+    columns = ["trained_on", "source", *PUBLISHED_METRICS, "checked", "note"]
+    return rows.set_index("system")[columns].fillna({"note": ""})
+
+
 def partitions() -> pd.DataFrame:
     """The class-dependent bins: rows (scene, bins), six metrics; scene "all" is all frames."""
     tables = PUBLISHED["partitions"].items()

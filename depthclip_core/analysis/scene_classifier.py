@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from depthclip_core.clip.encoders import Encoder
-from depthclip_core.datasets.base import Frame
+from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.encoding.store import Store
 from depthclip_core.encoding.vectors import image_vectors, sentence_vectors
 from depthclip_core.errors import DepthClipError
@@ -31,3 +31,18 @@ def classify_scenes(
     if not np.isfinite(scores).all():
         raise DepthClipError("the encoder's image or text vectors are not finite")
     return scores
+
+
+def answers(
+    frames: Sequence[Frame], encoder: Encoder, store: Store | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The scene type that each frame is given, of those that the frames have, and whether rightly.
+
+    Names (N,) and flags (N,). Raises `DepthClipError` if a frame has no scene type.
+    """
+    scenes = as_dataset(frames).scenes
+    if None in scenes:
+        raise DepthClipError(f"frame {scenes.index(None)} has no scene type: none can be checked")
+    kinds = np.array(sorted(set(scenes)))
+    given = kinds[classify_scenes(frames, encoder, list(kinds), store=store).argmax(axis=1)]
+    return given, given == np.array(scenes)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from depthclip_core.plots.style import DEPTH_COLOURS, Limits, heat_map, name_rows
+from depthclip_core.plots.style import ANSWER_COLOURS, DEPTH_COLOURS, Limits, heat_map, name_rows
 
 BOX = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles that a box shows: whiskers, box, middle
 
@@ -60,6 +60,15 @@ def show_table(
         written = written.mask(marks, "(" + written + ")")
     heat_map(ax, table, written, limits, colours, label)
     ax.set(xlabel="", ylabel="")
+    ax.set_xticklabels(ax.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
+
+
+def show_confusion(ax: Axes, counts: pd.DataFrame) -> None:
+    """How often each scene type (rows) was given each answer (columns), as numbers and shares."""
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    written = counts.astype(str).where(counts > 0, "")
+    heat_map(ax, shares, written, (0, 1), ANSWER_COLOURS, "share of the scene's photographs")
+    ax.set(xlabel="answer", ylabel="scene")
     ax.set_xticklabels(ax.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
 
 

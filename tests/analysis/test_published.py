@@ -67,3 +67,13 @@ def test_every_row_is_in_the_slides():
         assert found == printed, system
     for row in published.gains().to_numpy():
         assert "\t".join(f"{value:+.3f}" for value in row) in text
+
+
+def test_later_systems_say_what_they_were_trained_on():
+    table = published.later()
+    assert table["trained_on"].str.len().min() > 0 and table["source"].str.len().min() > 0
+    learned = table.loc["learned tokens, 7 bins"]
+    assert learned["delta1"] == 0.465 and learned["rmse"] == 0.970 and learned["checked"]
+    assert table.loc["MoA-DepthCLIP, ViT-B/32 with adapters", ["delta2", "log10"]].isna().all()
+    scored = table["delta1"].notna()
+    assert (scored | (table["note"] != "")).all()

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import depthclip_core as dc
-from depthclip_core.analysis.scene_classifier import classify_scenes
+from depthclip_core.analysis.scene_classifier import answers, classify_scenes
 from depthclip_core.encoding.vectors import shrink
 from depthclip_core.settings import Window
 
@@ -61,3 +61,15 @@ def test_shrink_takes_the_middle_square():
     assert shrink(tall, 50).shape == (50, 50, 3)
     assert shrink(tall, 50)[1:-1].min() > 250
     assert shrink(tall[:40, :30], 60).shape == (60, 60, 3)
+
+
+def test_answers_are_among_the_frames_scenes():
+    red, blue = np.zeros((2, 480, 640, 3), np.uint8)
+    red[..., 0], blue[..., 2] = 200, 200
+    shown = [("r", red, "red_room"), ("b", blue, "blue_room"), ("x", red, "blue_room")]
+    frames = [dc.Frame(name=n, rgb=rgb, scene=scene) for n, rgb, scene in shown]
+    given, right = answers(frames, TwoColours())
+    assert given.tolist() == ["red_room", "blue_room", "red_room"]
+    assert right.tolist() == [True, True, False]
+    with pytest.raises(dc.DepthClipError, match="frame 1 has no scene type"):
+        answers([frames[0], dc.Frame(name="n", rgb=red)], TwoColours())
