@@ -10,11 +10,14 @@ from PIL import Image
 
 # A few frames in NYU's own layout stand for NYU; names in braces are fixtures.
 AS_NYU = {"dataset": "nyu", "data": "{nyu_folder}", "head": "released"}
+SAME = {name: AS_NYU[name] for name in ("dataset", "data")}  # for notebooks of both heads
 # At full size a network needs a second a frame, so that few notebooks run it.
 RN50 = {"encoder": "RN50", "weights": "{rn50_weights}"}
 
 # The parameters of further runs: name of the notebook without `.ipynb` → sets of parameters.
 EXTRA: dict[str, list[dict[str, object]]] = {
+    "000_start_here": [SAME],
+    "20_findings": [SAME],
     "00_pipeline": [
         {**AS_NYU, **RN50, "frame": 3},
         {"head": "attention", "prompts": "near, far", "bins": [1.0, 2.5], "split": "train"},
