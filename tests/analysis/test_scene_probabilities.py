@@ -99,6 +99,7 @@ def test_calibration_of_true_probabilities_and_of_boasts():
 
 
 def test_few_groups_have_no_interval():
-    table = sp.calibration_errors(pd.DataFrame({"a": [1.0, 0.5]}), np.array([True, False]), "ab")
+    confidences, right = pd.DataFrame({"a": [1.0, 0.5]}), np.array([True, False])
+    table = sp.calibration_errors(confidences, right, ["one", "two"])
     assert table.loc["a", "mean"] == pytest.approx(0.25)
     assert table[["low", "high"]].isna().all(axis=None)
