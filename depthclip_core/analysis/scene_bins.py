@@ -28,7 +28,7 @@ from depthclip_core.analysis.learned_bins import (
     stretched,
 )
 from depthclip_core.analysis.setup import Run
-from depthclip_core.analysis.statistics import compare
+from depthclip_core.analysis.statistics import compare, holm, sign_flip_test
 from depthclip_core.encoding.vectors import image_vectors
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import METRICS
@@ -264,6 +264,13 @@ def steps(
     return pd.DataFrame(levels, columns=columns).set_index("system").fillna({"verdict": ""})
 
 
+def in_words(table: pd.DataFrame, row: str) -> str:
+    """The change in a row of `steps` with its interval and verdict, for a sentence."""
+    change = table.loc[row]
+    bounds = f"95 % interval {change['low']:+.3f} to {change['high']:+.3f}"
+    return f"{change['mean']:+.3f} ({bounds}: {change['verdict']})"
+
+
 def chain_of(name: str) -> list[tuple[str, System]]:
     """The ladder of systems from fixed bins to each image's own, with bins of one kind between."""
     return [
@@ -277,15 +284,19 @@ def chain_of(name: str) -> list[tuple[str, System]]:
 
 def against_all(found: Study, metric: str, groups: Sequence, seed: int = 0) -> pd.DataFrame:
     """Each system minus one set for all of the same kind of bins; for "continuous", that of
-    "least-squares": rows (bins, choice), columns as of `statistics.compare`, and level."""
+    "least-squares". Rows (bins, choice); columns level, mean, low, high and verdict, as in `steps`;
+    p of `sign_flip_test`, and holm, p corrected for the number of rows."""
     table = {}
     for name, choice in found.strengths.index:
         base = ("least-squares" if name == "continuous" else name, "all")
         own = found.of((name, choice), [metric])
-        change = compare(own, found.of(base, [metric]), groups, seed=seed)
-        table[name, choice] = {"level": own[metric].mean()} | change.loc[metric].to_dict()
-    columns = ["level", "mean", "low", "high", "verdict"]
-    return pd.DataFrame.from_dict(table, orient="index")[columns].rename_axis(["bins", "choice"])
+        shared = found.of(base, [metric])
+        change = compare(own, shared, groups, seed=seed).loc[metric].to_dict()
+        p = sign_flip_test((own - shared)[metric], groups, seed=seed)
+        table[name, choice] = {"level": own[metric].mean()} | change | {"p": p}
+    columns = ["level", "mean", "low", "high", "verdict", "p"]
+    rows = pd.DataFrame.from_dict(table, orient="index")[columns].rename_axis(["bins", "choice"])
+    return rows.assign(holm=holm(rows["p"]))
 
 
 def _scored(

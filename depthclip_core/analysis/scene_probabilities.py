@@ -92,6 +92,19 @@ def fit_temperature(similarities: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
+def reliability(confidences: pd.DataFrame, right: np.ndarray) -> pd.DataFrame:
+    """Confidence and share of right answers in each tenth of confidence that has images.
+
+    Arguments as in `calibration_errors`. Rows (way, level); columns confidence, right, images.
+    """
+    found = {}
+    for way, values in confidences.items():
+        rows = pd.DataFrame({"confidence": values.to_numpy(), "right": np.asarray(right, float)})
+        by_level = rows.groupby(_levels(values.to_numpy()))
+        found[way] = by_level.mean().assign(images=by_level.size())
+    return pd.concat(found, names=["temperature", "level"])
+
+
 def calibration_errors(
     confidences: pd.DataFrame, right: np.ndarray, groups: Sequence, seed: int = 0
 ) -> pd.DataFrame:
@@ -108,8 +121,7 @@ def calibration_errors(
     times = redraws(groups, DRAWS, seed)
     point, drawn = ({} for _ in range(2))
     for name, column in zip(confidences.columns, values.T, strict=True):
-        level = np.clip((column * LEVELS).astype(int), 0, LEVELS - 1)
-        share = np.eye(LEVELS)[level] * (column - right)[:, None]  # (B, LEVELS)
+        share = np.eye(LEVELS)[_levels(column)] * (column - right)[:, None]  # (B, LEVELS)
         for weights, found in ((once, point), (times, drawn)):
             found[name] = np.abs(weights @ share).sum(axis=1) / weights.sum(axis=1)
     first, *others = confidences.columns
@@ -120,3 +132,8 @@ def calibration_errors(
     bounds = {n: np.quantile(d, ends) if enough else [np.nan] * 2 for n, d in drawn.items()}
     rows = {name: [float(point[name][0]), *bounds[name]] for name in point}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high"])
+
+
+def _levels(confidences: np.ndarray) -> np.ndarray:
+    """The tenth of each confidence, 0 to 9."""
+    return np.clip((confidences * LEVELS).astype(int), 0, LEVELS - 1)

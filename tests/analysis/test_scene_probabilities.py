@@ -103,3 +103,10 @@ def test_few_groups_have_no_interval():
     table = sp.calibration_errors(confidences, right, ["one", "two"])
     assert table.loc["a", "mean"] == pytest.approx(0.25)
     assert table[["low", "high"]].isna().all(axis=None)
+
+
+def test_reliability_counts_images_by_tenths():
+    confidences = pd.DataFrame({"a": [0.31, 0.39, 0.95, 1.0]})
+    table = sp.reliability(confidences, np.array([True, False, True, True]))
+    assert table.index.tolist() == [("a", 3), ("a", 9)]
+    np.testing.assert_allclose(table, [[0.35, 0.5, 2], [0.975, 1, 2]])
