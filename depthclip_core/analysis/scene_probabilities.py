@@ -56,6 +56,23 @@ def ensemble_similarities(
     return scores
 
 
+def right_answers(
+    frames: Sequence[Frame],
+    encoder: Encoder,
+    scenes: Sequence[str],
+    truth: np.ndarray,
+    templates: Sequence[str] = TEMPLATES,
+    store: Store | None = None,
+) -> pd.DataFrame:
+    """Whether the most similar scene type is the true one, (B, T + 1), by each template and by all.
+
+    truth: (B,), positions of the true types among the S; other arguments as above.
+    """
+    ways = {template: [template] for template in templates} | {"all together": templates}
+    said = {n: ensemble_similarities(frames, encoder, scenes, w, store) for n, w in ways.items()}
+    return pd.DataFrame({name: scores.argmax(axis=1) == truth for name, scores in said.items()})
+
+
 def probabilities(similarities: np.ndarray, temperature: float = CLIP_TEMPERATURE) -> np.ndarray:
     """Softmax (B, S) of similarities (B, S) divided by a temperature."""
     return scipy.special.softmax(np.asarray(similarities, dtype=np.float64) / temperature, axis=1)

@@ -24,7 +24,7 @@ def show_steps(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") -> N
     change and the thin line its interval, at the level before plus the change; a colour says better
     or worse, grey that the interval holds zero, or that there is none.
     """
-    levels = table["level"].to_numpy()
+    levels, bar = table["level"].to_numpy(), {"lw": 5, "alpha": 0.35, "solid_capstyle": "butt"}
     ends = [*levels]
     for row, (_, step) in enumerate(table.iterrows()):
         colour = COLOURS.get(step["verdict"], UNDECIDED if row else "0.2")
@@ -33,7 +33,7 @@ def show_steps(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") -> N
         if row:
             before = levels[row - 1]
             ax.plot([before, before], [row - 1, row], color="0.8", lw=0.9, ls=":", zorder=0)
-            ax.plot([before, step["level"]], [row, row], color=colour, lw=5, alpha=0.35, zorder=1)
+            ax.plot([before, step["level"]], [row, row], color=colour, **bar)
             interval = before + step[["low", "high"]].to_numpy(dtype=float)
             ax.plot(interval, [row, row], color=colour, lw=1.2, zorder=2)
             ends += [*interval[np.isfinite(interval)]]
@@ -97,4 +97,6 @@ def show_strengths(ax: Axes, validation: pd.DataFrame, metric: str, title: str =
     names = ["∞" if np.isinf(s) else f"{s:g}" for s in validation.columns]
     ax.set_xticks(places, names)
     ax.grid(axis="y", color="0.92")
-    ax.set(title=title, xlabel="average frames mixed in", ylabel=short_label(metric))
+    ax.set(title=title, xlabel="average frames mixed in")
+    ax.set_ylabel(short_label(metric))
+    ax.label_outer()

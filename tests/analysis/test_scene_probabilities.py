@@ -42,6 +42,15 @@ def test_templates_are_averaged_as_vectors():
     np.testing.assert_allclose(found, [[1, half], [0, half]], atol=1e-6)
 
 
+def test_right_answers_of_each_template():
+    """With "red" in a template, every scene type is red, and the first of equals is the answer."""
+    scenes, truth = ["red", "blue"], np.array([0, 1])
+    found = sp.right_answers(two_frames(), TwoColours(), scenes, truth, ["{scene}", "red {scene}"])
+    assert found["{scene}"].tolist() == [True, True]
+    assert found["red {scene}"].tolist() == [True, False]
+    assert found["all together"].tolist() == [True, True]
+
+
 def test_bad_ensembles_raise(monkeypatch):
     with pytest.raises(dc.DepthClipError, match="one template or more"):
         sp.ensemble_similarities(two_frames(), TwoColours(), ["red"], [])
