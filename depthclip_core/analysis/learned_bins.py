@@ -255,14 +255,16 @@ def own_scores(
 ) -> np.ndarray:
     """Metrics (R, N, M) of R systems that give each of N frames its own bins (R, N, K), metres.
 
-    NaN for a frame without valid pixels.
+    Bins are rounded to micrometres, so that equal sets score equally. NaN for a frame without valid
+    pixels.
     """
     if bins.ndim != 3 or bins.shape[1] != len(frames):
         raise DepthClipError(f"bins of shape {bins.shape} for {len(frames)} frames: give (R, N, K)")
     found = np.empty((*bins.shape[:2], len(metrics)))
     for position, truth in enumerate(frames.ground_truths()):
-        # Many systems agree on a frame's bins.
-        distinct, place = np.unique(bins[:, position], axis=0, return_inverse=True)
+        # Many systems agree on a frame's bins, but for the last digits of their arithmetic.
+        own = bins[:, position].round(6)
+        distinct, place = np.unique(own, axis=0, return_inverse=True)
         views = similarities[position : position + 1]
         scores = sweep([truth], views, distinct, [temperature], [protocol], metrics=metrics)
         found[:, position] = scores.values[place.ravel(), 0]

@@ -38,6 +38,7 @@ from depthclip_core.settings import BINS, PUBLISHED_METRICS
 System = tuple[str, str]
 FIXED, ORACLE, CONTINUOUS = ("fixed", "all"), ("oracle", "image"), ("continuous", "image")
 CHOICES = ("predicted", "soft", "true")
+WORTH = 0.001  # a smaller gain on rooms that were left out does not pay for learning more
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +96,9 @@ class Study:
 
     scenes: of that split. scores: for each system a row of PUBLISHED_METRICS for each image.
     validation: a row for each system that has a strength, the mean metric on train rooms that were
-    left out, for each of STRENGTHS. strengths: the best of each row. tables: for each kind of bins
-    a table in metres, rows "all" and the scene types, with the strength for the predicted type.
+    left out, for each of STRENGTHS. strengths: of each row, see `best_strengths`. tables: for each
+    kind of bins a table in metres, rows "all" and the scene types, with the strength for the
+    predicted type.
     """
 
     scenes: Scenes
@@ -238,10 +240,11 @@ class Learner:
 
 
 def best_strengths(validation: pd.DataFrame, sign: int) -> pd.Series:
-    """The strength (column) of the best mean in each row; of equal ones, to three digits, the
-    largest, which learns least."""
-    backwards = (sign * validation.round(3)).iloc[:, ::-1]
-    return backwards.idxmax(axis=1).rename("strength")
+    """The largest strength (column) in each row whose mean is less than WORTH from the best: of
+    strengths that do about as well, the one that learns least."""
+    signed = sign * validation
+    near = signed.gt(signed.max(axis=1) - WORTH, axis=0)
+    return near.iloc[:, ::-1].idxmax(axis=1).rename("strength")
 
 
 def steps(

@@ -129,10 +129,11 @@ def test_changes_are_over_one_set_of_the_same_kind(two):
     assert (table["holm"] >= table["p"]).all()
 
 
-def test_best_strength_is_the_largest_of_equal_ones():
-    rows = pd.DataFrame([[0.5, 0.7001, 0.7, 0.6], [0.1, 0.2, 0.3, 0.4]], columns=[0.1, 1, 10, 100])
-    assert sb.best_strengths(rows, 1).tolist() == [10, 100]
-    assert sb.best_strengths(rows, -1).tolist() == [0.1, 0.1]
+def test_best_strength_is_the_largest_that_does_about_as_well():
+    rows = [[0.5, 0.7008, 0.7, 0.6], [0.5, 0.702, 0.7, 0.1], [0.1, 0.2, 0.3, 0.4], [np.nan] * 4]
+    table = pd.DataFrame(rows, columns=[0.1, 1, 10, 100])
+    assert sb.best_strengths(table, 1).tolist() == [10, 1, 100, 100]
+    assert sb.best_strengths(table, -1).tolist() == [0.1, 100, 0.1, 100]
 
 
 def test_shares_of_scene_types():
