@@ -5,7 +5,8 @@ learnt as in `learned_bins`: "stretched", "median", "least-squares", "continuous
 which of them an image gets: "all", one set for all images; "predicted", that of the scene type that
 CLIP predicts; "soft", the mean of the scene types' sets with their predicted probabilities; "true",
 that of its true scene type; "image", a set of its own. Also ("fixed", "all"), the run's own bins,
-and ("oracle", "image"), the best for each image and metric, chosen by its ground truth.
+and two that choose by ground truth: ("oracle", "image"), the best set for each image and metric,
+and ("oracle", "type"), the best one for all images of a scene type.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,6 @@ from depthclip_core.analysis.learned_bins import (
     evidence,
     fit_continuous,
     frame_weights,
-    least_squares_bins,
     mixed,
     own_scores,
     room_folds,
@@ -32,11 +32,11 @@ from depthclip_core.analysis.statistics import compare, holm, sign_flip_test
 from depthclip_core.encoding.vectors import image_vectors
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import METRICS
-from depthclip_core.evaluation.quadratic import error_forms
 from depthclip_core.settings import BINS, PUBLISHED_METRICS
 
 System = tuple[str, str]
 FIXED, ORACLE, CONTINUOUS = ("fixed", "all"), ("oracle", "image"), ("continuous", "image")
+TYPE_ORACLE = ("oracle", "type")
 CHOICES = ("predicted", "soft", "true")
 WORTH = 0.001  # a smaller gain on rooms that were left out does not pay for learning more
 
@@ -281,6 +281,7 @@ def chain_of(name: str) -> list[tuple[str, System]]:
         ("learnt for all", (name, "all")),
         ("by predicted scene", (name, "predicted")),
         ("by true scene", (name, "true")),
+        ("best of each type", TYPE_ORACLE),
         ("best of each image", ORACLE),
     ]
 
@@ -305,15 +306,46 @@ def against_all(found: Study, metric: str, groups: Sequence, seed: int = 0) -> p
 def _scored(
     run: Run, bins: Mapping[System, np.ndarray], family: np.ndarray
 ) -> dict[System, pd.DataFrame]:
-    """`Study.scores`: all systems, and the oracle: for each image and metric the best of all
-    systems, a family of candidates (P, K), and the image's own least-squares bins."""
+    """`Study.scores`: all systems, and both oracles, which choose by the scores themselves.
+
+    They choose from all systems, a family of candidates (P, K), and least-squares and median bins
+    fitted on the very images: of each image the first, of each scene type both.
+    """
     similarities, setting = run.similarities(), (run.temperature, run.protocol)
-    forms = error_forms(run.frames.ground_truths(), similarities, *setting)
-    each = least_squares_bins(forms.gram, forms.product)
-    tried = [*bins.values(), each, *(np.broadcast_to(b, each.shape) for b in family)]
-    values = own_scores(run.frames, similarities, np.stack(tried), PUBLISHED_METRICS, *setting)
-    signs = np.array([METRICS[metric].sign for metric in PUBLISHED_METRICS])
+    own = evidence(run.frames, similarities, family[:1], "rmse", *setting)
+    scenes = np.array(run.frames.scenes, dtype=str)
+    each = own.least_squares(np.eye(len(scenes)))
+    kinds, place = np.unique(scenes[own.known], return_inverse=True)
+    weights = frame_weights(list(scenes), list(kinds), own.known, 0.0)
+    of_types = np.stack([own.medians(weights), own.least_squares(weights)])
+    typed = np.broadcast_to(np.array(run.bins), (len(of_types), *each.shape)).copy()
+    typed[:, own.known] = of_types[:, place]
+    shared = np.broadcast_to(family[:, None], (len(family), *each.shape))
+    tried = np.concatenate([np.stack(list(bins.values())), each[None], typed, shared])
+    values = own_scores(run.frames, similarities, tried, PUBLISHED_METRICS, *setting)
     found = dict(zip(bins, values[: len(bins)], strict=True))
+    signs = np.array([METRICS[metric].sign for metric in PUBLISHED_METRICS])
     found[ORACLE] = signs * (signs * values).max(axis=0)
+    one_set = [choice in ("all", "true") for _, choice in bins] + [False]
+    one_set += [True] * (len(tried) - len(one_set))
+    found[TYPE_ORACLE] = best_of_groups(values[one_set], scenes, signs)
     names, metrics = run.frames.names, list(PUBLISHED_METRICS)
     return {system: pd.DataFrame(rows, names, metrics) for system, rows in found.items()}
+
+
+def best_of_groups(values: np.ndarray, groups: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Rows (B, M) of the system that has the best mean on an image's group, for each metric.
+
+    values: (R, B, M) of R systems. groups: (B,). signs: (M,), 1 where larger is better. Images that
+    are NaN in a metric do not count there.
+    """
+    best = np.full(values.shape[1:], np.nan)
+    for group in np.unique(groups):
+        own = groups == group
+        some = values[:, own]
+        known = ~np.isnan(some)
+        means = np.where(known, some, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        # Means that are equal up to rounding are equal on every processor.
+        winner = np.round(signs * means, 5).argmax(axis=0)  # (M,)
+        best[own] = some[winner, :, np.arange(len(signs))].T
+    return best

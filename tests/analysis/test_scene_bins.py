@@ -12,7 +12,7 @@ from test_scene_classifier import TwoColours
 import depthclip_core as dc
 from depthclip_core.analysis import scene_bins as sb
 from depthclip_core.analysis.learned_bins import STRENGTHS
-from depthclip_core.analysis.scene_bins import CONTINUOUS, FIXED, ORACLE
+from depthclip_core.analysis.scene_bins import CONTINUOUS, FIXED, ORACLE, TYPE_ORACLE
 from depthclip_core.analysis.statistics import compare, sign_flip_test
 from depthclip_core.datasets.base import FrameList
 from depthclip_core.evaluation.metrics import METRICS
@@ -88,6 +88,28 @@ def test_oracle_is_at_least_as_good_as_every_system(two):
         for metric in rows:
             assert (METRICS[metric].sign * (best - rows)[metric] >= 0).all()
     assert best["rmse"].max() < 1e-3
+
+
+def test_oracle_of_types_lies_between_sets_of_types_and_of_images(two):
+    best, own = two.scores[TYPE_ORACLE], two.scores[ORACLE]
+    kinds = np.arange(12) % 2
+    for (_, choice), rows in two.scores.items():
+        if choice in ("all", "true"):
+            gap = (best - rows).groupby(kinds).mean() * [METRICS[m].sign for m in rows]
+            assert (gap > -2e-5).all(axis=None)
+    assert best["rmse"].max() < 1e-3 and (own["rmse"] <= best["rmse"]).all()
+
+
+def test_best_of_groups_matches_a_loop():
+    values = np.random.default_rng(0).random((5, 8, 2))
+    values[:, 3, 0] = np.nan
+    groups, signs = np.array(list("aabbbaab")), np.array([1, -1])
+    found = sb.best_of_groups(values, groups, signs)
+    for group in "ab":
+        for metric, sign in enumerate(signs):
+            own = values[:, groups == group, metric]
+            winner = max(range(5), key=lambda r: sign * np.nanmean(own[r]))
+            np.testing.assert_array_equal(found[groups == group, metric], own[winner])
 
 
 def test_fixed_bins_match_evaluate(two):
