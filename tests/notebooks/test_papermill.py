@@ -30,6 +30,7 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     "05_class_bins": [{**AS_NYU, "metric": "rmse", "searched": "bathroom"}],
     "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],
     "07_ledger": [{**AS_NYU, **RN50}],
+    "08_learned_bins": [{**AS_NYU, "metric": "rmse", "kind": "least-squares", "n_folds": 3}],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
 }
 
