@@ -35,6 +35,7 @@ from depthclip_core.evaluation.scoring import fit
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.depth import weighted_depth
 from depthclip_core.method.pipeline import project
+from depthclip_core.settings import TEMPLATES as PUBLISHED
 
 # What OpenAI trained CLIP with (its `clip.py`); the released code uses ImageNet's.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -46,7 +47,6 @@ TEMPLATES = {
     "a photo that is …": ("a photo that is {distance}",),
     "This object appears to be …": ("This {object} appears to be {distance}",),
 }
-PUBLISHED_TEMPLATE = "This {object} is {distance}"
 NUMBERS = (3, 14, 28)  # of words, beside those of the run
 ENDS = (0.025, 0.975)  # of the depths of the train split, between which bins are spread
 KINDS = ("given", "fitted")
@@ -234,7 +234,7 @@ def template_settings(run: Run, base: Setting) -> dict[str, Setting]:
 
     The mean includes the published template.
     """
-    every = (PUBLISHED_TEMPLATE, *(t for (t,) in TEMPLATES.values()))
+    every = (*PUBLISHED, *(t for (t,) in TEMPLATES.values()))
     groups = TEMPLATES | {f"mean of {len(every)} templates": every}
     text = torch.cat([template_vectors(run, templates) for templates in groups.values()])
     both = [
@@ -411,6 +411,21 @@ def _curves(
     kinds = list(dict.fromkeys(joined.columns.get_level_values(0)))
     table = intervals(joined, run.frames.groups, seed=seed)[["mean", "low", "high"]]
     return table.loc[kinds].rename_axis(names)
+
+
+def largest_change(table: pd.DataFrame, bins: str) -> str:
+    """In words the alternative that changes most with these bins, "given" or "fitted".
+
+    table: as from `tornado`.
+    """
+    own = table.loc[bins].dropna(subset="change")
+    if own.empty:
+        return f"unknown with {bins} bins"
+    name = own["change"].abs().idxmax()
+    row = own.loc[name]
+    interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]".replace("-", "−")
+    change = f"{row['change']:+.3f}".replace("-", "−")
+    return f"{change} {interval} with {bins} bins ({name[0]}: {name[1]})"
 
 
 # --- what is known of each choice ---------------------------------------------------------------

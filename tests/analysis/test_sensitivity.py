@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 import depthclip_core as dc
-from depthclip_core import settings
 from depthclip_core.analysis import sensitivity as s
 from depthclip_core.analysis.statistics import compare
 from depthclip_core.clip.encoders import Encoder
-from depthclip_core.datasets.base import Dataset
+from depthclip_core.datasets.base import Dataset, as_dataset
+from depthclip_core.datasets.nyu import CONTENT, preprocess_rgb
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
@@ -46,12 +46,6 @@ def frames_of(depth, n=2):
     frames = [
         dc.Frame(f"{i}", np.zeros((480, 640, 3), np.uint8), t, t) for i, t in enumerate(truths)
     ]
-    return s.Altered(dc_list(frames), "as it is", lambda rgb: rgb)
-
-
-def dc_list(frames):
-    from depthclip_core.datasets.base import as_dataset
-
     return as_dataset(frames)
 
 
@@ -91,8 +85,6 @@ def test_jpeg_loses_more_at_lower_quality():
 
 
 def test_jpeg_is_the_released_preprocessing_inside_the_border():
-    from depthclip_core.datasets.nyu import CONTENT, preprocess_rgb
-
     rgb = dc.open_dataset("sample").rgb(0).copy()
     outside = np.ones(rgb.shape[:2], bool)
     outside[CONTENT.slices] = False
@@ -227,11 +219,6 @@ def test_templates_are_those_of_the_encoder(run):
 
 
 @pytest.mark.slow
-def test_published_template_is_the_one_in_use():
-    assert (s.PUBLISHED_TEMPLATE,) == settings.TEMPLATES
-
-
-@pytest.mark.slow
 def test_tornado_compares_on_the_same_images(run):
     every = s.stored_choices(run)
     table = s.tornado(run, every, "delta1")
@@ -269,6 +256,16 @@ def test_curves_pass_through_the_default(run):
         assert warm[kind, 0.1] == pytest.approx(base[kind], abs=1e-6)
         assert words[kind, 7] == pytest.approx(base[kind], abs=1e-4)
     assert list(words.index.unique(0)) == ["given", "fitted", "even", "log", "quantile"]
+
+
+def test_largest_change_is_named_with_its_interval():
+    index = pd.MultiIndex.from_tuples(
+        [("given", "a", "x"), ("given", "b", "y"), ("fitted", "a", "x")]
+    )
+    columns = {"change": [0.1, -0.2, np.nan], "low": [0, -0.3, 0], "high": [0.2, -0.1, 0]}
+    table = pd.DataFrame(columns, index)
+    assert s.largest_change(table, "given") == "−0.200 [−0.300, −0.100] with given bins (b: y)"
+    assert s.largest_change(table, "fitted") == "unknown with fitted bins"
 
 
 def test_every_choice_is_described():
