@@ -5,6 +5,7 @@ from the vectors and similarities that are stored. N frames, K words, h × w cel
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
 
@@ -48,6 +49,9 @@ TEMPLATES = {
     "This object appears to be …": ("This {object} appears to be {distance}",),
 }
 NUMBERS = (3, 14, 28)  # of words, beside those of the run
+TEMPERATURES = (0.1, 1.0, 10.0)  # released, CLIP's own scale, nearly equal weights
+PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16}
+THREADS = 2  # settings that are scored at once; compiled sums run in parallel
 ENDS = (0.025, 0.975)  # of the depths of the train split, between which bins are spread
 KINDS = ("given", "fitted")
 
@@ -158,22 +162,22 @@ def scaled_size(shape: tuple[int, int], scale: float, stride: int) -> tuple[int,
     return rows, columns
 
 
-def encoded_choices(run: Run, split: str, *, bf16: bool = True) -> Settings:
+def encoded_choices(run: Run, split: str, *, bf16: bool = False) -> Settings:
     """Alternatives that change what goes into the network, or its arithmetic: a pass each.
 
-    split: of the run's frames. bf16: whether to include that precision, which is slow on a
-    processor without bf16 instructions. Passes are kept in the store.
+    split: of the run's frames. bf16: whether to run the network in bf16 too; it is slow on a
+    processor without bf16 instructions, and its rounding differs from processor to processor.
+    Passes are kept in the store.
     """
     base, data = default_setting(run), {split: run.frames, "train": run.train}
     # Each alternative: the encoder, the frames by split, and the size of the network's input.
     passes: dict[tuple[str, str], tuple[Encoder, Mapping[str, Dataset], tuple | None]] = {}
-    if not isinstance(run.encoder, Renormalised):
-        passes["normalisation", "CLIP's own"] = (renormalised(run.encoder), data, None)
+    passes["normalisation", "CLIP's own"] = (renormalised(run.encoder), data, None)
     passes |= {("input", name): (run.encoder, d, None) for name, d in _inputs(run, data).items()}
     for precision in ("fp32", "bf16") if bf16 else ("fp32",):
         if precision != run.encoder.precision:
             other = replace(run.encoder, precision=precision, build=lambda: run.encoder.model)
-            passes["precision", precision] = (other, data, None)
+            passes["precision", f"network in {precision}"] = (other, data, None)
     window = run.frames[0].window.shape
     for scale in SCALES:
         size = scaled_size(window, scale, run.encoder.stride)
@@ -211,14 +215,17 @@ def _passed(run: Run, encoder: Encoder, frames: Dataset, size: tuple[int, int] |
 
 
 def stored_choices(run: Run) -> Settings:
-    """Alternatives that need no further pass: template, words, temperature, bins, flip, corners."""
+    """Alternatives that need no further pass, from the template to the upsampling."""
     base, k = default_setting(run), len(run.words)
     found = {("template", name): s for name, s in template_settings(run, base).items()}
     for number in (n for n in NUMBERS if n != k and k > 1):
         found["words and bins", f"{number}"] = with_words_between(run, base, number)
-    for temperature in dict.fromkeys((run.temperature / 2, run.temperature * 2, 1.0)):
-        if temperature != run.temperature:
-            found["temperature", f"{temperature:g}"] = replace(base, temperature=temperature)
+    for temperature in (t for t in TEMPERATURES if t != run.temperature):
+        found["temperature", f"{temperature:g}"] = replace(base, temperature=temperature)
+    for name, dtype in PRECISIONS.items():
+        both = [values.to(dtype).float() for values in (base.similarities, base.train)]
+        rounded = replace(base, similarities=both[0], train=both[1])
+        found["precision", f"similarities in {name}"] = rounded
     depths = depth_shares(run)
     for spacing, bins in spaced_bins(depths, k).items():
         found["bins", f"{spacing} steps"] = replace(base, bins=bins, refits=False)
@@ -339,6 +346,13 @@ def scored(run: Run, setting: Setting, metric: str) -> pd.DataFrame:
     return pd.DataFrame({kind: found.rows(bins=kind)[metric] for kind in bins})
 
 
+def all_scored(run: Run, settings: Mapping, metric: str) -> dict:
+    """`scored` for each setting by its name, a few at a time."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        rows = pool.map(lambda setting: scored(run, setting, metric), settings.values())
+        return dict(zip(settings, rows, strict=True))
+
+
 def _unaligned(run: Run, setting: Setting, bins: Sequence[float], metric: str) -> list[float]:
     """A metric of each frame, upsampled with align_corners=False, which the sweep does not do."""
     protocol, scores = setting.protocol, []
@@ -359,9 +373,8 @@ def tornado(run: Run, settings: Settings, metric: str, seed: int = 0) -> pd.Data
     `statistics.compare`. Fitted bins are fitted again in each setting, and compared with the
     default's fitted bins.
     """
-    reference = scored(run, default_setting(run), metric)
-    rows = {name: scored(run, setting, metric) for name, setting in settings.items()}
-    groups, tables = run.frames.groups, {}
+    rows = all_scored(run, settings | {"default": default_setting(run)}, metric)
+    reference, groups, tables = rows.pop("default"), run.frames.groups, {}
     for kind in KINDS:
         own = pd.DataFrame({name: table[kind] for name, table in rows.items() if kind in table})
         changes = own.sub(reference[kind], axis=0)
@@ -381,8 +394,8 @@ def temperature_curve(
     Rows: (bins, temperature). Columns: mean, low and high, as from `statistics.intervals`.
     """
     base = default_setting(run)
-    rows = {t: scored(run, replace(base, temperature=t), metric) for t in temperatures}
-    return _curves(run, rows, ["bins", "temperature"], seed)
+    settings = {t: replace(base, temperature=t) for t in temperatures}
+    return _curves(run, all_scored(run, settings, metric), ["bins", "temperature"], seed)
 
 
 def number_curve(run: Run, numbers: Sequence[int], metric: str, seed: int = 0) -> pd.DataFrame:
@@ -392,14 +405,15 @@ def number_curve(run: Run, numbers: Sequence[int], metric: str, seed: int = 0) -
     Rows: (bins, words), bins "given", "even", "log", "quantile" (`spaced_bins`) and "fitted".
     Columns: mean, low and high, as from `statistics.intervals`.
     """
-    base, shares, rows = default_setting(run), depth_shares(run), {}
-    for number in numbers:
-        setting = with_words_between(run, base, number)
-        settings = ([setting.temperature], [setting.protocol])
+    base, shares = default_setting(run), depth_shares(run)
+    settings = {n: with_words_between(run, base, n) for n in numbers}
+    rows = all_scored(run, settings, metric)
+    for number, setting in settings.items():
+        how = ([setting.temperature], [setting.protocol])
         bins, truths = spaced_bins(shares, number), run.frames.ground_truths()
-        found = sweep(truths, setting.similarities, bins, *settings, metrics=[metric])
+        found = sweep(truths, setting.similarities, bins, *how, metrics=[metric], threads=THREADS)
         spaced = {kind: found.rows(bins=kind)[metric] for kind in bins}
-        rows[number] = scored(run, setting, metric).assign(**spaced)
+        rows[number] = rows[number].assign(**spaced)
     return _curves(run, rows, ["bins", "words"], seed)
 
 
@@ -444,7 +458,7 @@ def choices_table() -> pd.DataFrame:
         "template": ("the sentence around a word", "This object is …", "code"),
         "words and bins": ("how many words, and so bins", "7", "tables"),
         "temperature": ("divides 100 · similarity before the softmax", "0.1", "code"),
-        "bins": ("the depth of each word", "1 to 3 m, by hand", "tables"),
+        "bins": ("the depth of each word", "1 to 3 m", "tables"),
         "flip": ("mean with the mirror image's depth", "on", "code"),
         "align_corners": ("how cells are upsampled to pixels", "True", "code"),
     }

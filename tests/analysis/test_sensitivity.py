@@ -268,6 +268,16 @@ def test_largest_change_is_named_with_its_interval():
     assert s.largest_change(table, "fitted") == "unknown with fitted bins"
 
 
+@pytest.mark.slow
+def test_rounded_similarities_are_those_of_the_precision(run):
+    found, base = s.stored_choices(run), s.default_setting(run)
+    for name, digits in {"fp16": 11, "bf16": 8}.items():
+        rounded = found["precision", f"similarities in {name}"].similarities
+        step = 2.0 ** (torch.floor(torch.log2(base.similarities.abs())) - digits + 1)
+        difference = (rounded - base.similarities).abs()
+        assert (difference <= step / 2 + 1e-7).all() and difference.max() > 0
+
+
 def test_every_choice_is_described():
     table = s.choices_table()
     named = {"normalisation", "input", "precision", "input scale", "template", "words and bins"}
