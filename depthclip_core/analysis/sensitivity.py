@@ -229,6 +229,8 @@ def stored_choices(run: Run) -> Settings:
     depths = depth_shares(run)
     for spacing, bins in spaced_bins(depths, k).items():
         found["bins", f"{spacing} steps"] = replace(base, bins=bins, refits=False)
+    fitted = fit(run.train, base.train, temperature=base.temperature, protocol=base.protocol)
+    found["bins", "fitted on train"] = replace(base, bins=fitted, refits=False)
     flip = not run.protocol.flip
     protocol = replace(run.protocol, flip=flip)
     found["flip", "on" if flip else "off"] = replace(base, protocol=protocol)
@@ -432,7 +434,7 @@ def largest_change(table: pd.DataFrame, bins: str) -> str:
 
     table: as from `tornado`.
     """
-    own = table.loc[bins].dropna(subset="change")
+    own = table.xs(bins).dropna(subset="change")
     if own.empty:
         return f"unknown with {bins} bins"
     name = own["change"].abs().idxmax()

@@ -7,16 +7,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from depthclip_core.evaluation.metrics import METRICS
-from depthclip_core.plots.score_plots import label
 from depthclip_core.plots.style import MARKS, name_rows
 
 HEIGHT = 0.36  # of a bar; two stand in a row
+DELTAS = ("delta1", "delta2", "delta3")
 COLOURS = {"given": "C0", "fitted": "C1"}
+
+
+def symbol(metric: str) -> str:
+    """A metric's short name with its unit: "δ1", "rmse (m)"."""
+    return f"δ{metric[-1]}" if metric in DELTAS else METRICS[metric].title
 
 
 def by_size(table: pd.DataFrame) -> list[tuple[str, str]]:
     """The (choice, alternative) of a tornado table, the largest change of the given bins first."""
-    size = table.loc["given", "change"].abs()
+    size = table.xs("given")["change"].abs()
     return list(size.sort_values(ascending=False, kind="stable").index)
 
 
@@ -29,7 +34,7 @@ def show_tornado(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") ->
     """
     order = by_size(table)
     for kind, offset in zip(COLOURS, (-HEIGHT / 2, HEIGHT / 2), strict=True):
-        own = table.loc[kind]
+        own = table.xs(kind)
         at = np.array([order.index(name) for name in own.index]) + offset
         clear = (own["low"] > 0) | (own["high"] < 0)
         paint = [(COLOURS[kind], 1.0 if sure else 0.35) for sure in clear]
@@ -38,7 +43,7 @@ def show_tornado(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") ->
         ax.barh([np.nan], [np.nan], color=COLOURS[kind], label=f"{kind} bins")
     ax.axvline(0, color="0.15", lw=1, label="the default")
     name_rows(ax, [f"{choice}: {alternative}" for choice, alternative in order])
-    ax.set(title=title, xlabel=f"change of {label(metric)} against the default")
+    ax.set(title=title, xlabel=f"change of {_axis(metric)} against the default")
     ends = np.nanmax(table[["change", "low", "high"]].abs().to_numpy(), initial=1e-3) * 1.06
     ax.set_xlim(-ends, ends)
     ax.legend(loc="lower right")
@@ -53,15 +58,15 @@ def show_curves(
     bands: the kinds whose interval is drawn as a band.
     """
     for place, kind in enumerate(dict.fromkeys(curves.index.get_level_values(0))):
-        own, style = curves.loc[kind], {"color": f"C{place}"}
+        own, style = curves.xs(kind), {"color": f"C{place}"}
         mark = MARKS[place % len(MARKS)]
         ax.plot(own.index, own["mean"], mark, ls="-", ms=4, label=f"{kind} bins", **style)
         if kind in bands and own["low"].notna().all():
             ax.fill_between(own.index, own["low"], own["high"], alpha=0.18, lw=0, **style)
-    ax.set(xscale="log", ylabel=label(metric))
+    ax.set(xscale="log", ylabel=_axis(metric))
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xticks([], minor=True)
-    if METRICS[metric].name.startswith("delta"):
+    if metric in DELTAS:
         ax.set_ylim(0, 1)
     ax.grid(color="0.92")
     ax.set_axisbelow(True)
@@ -73,3 +78,8 @@ def mark_values(ax: Axes, values: dict[str, float]) -> None:
         ax.axvline(value, color="0.35", ls="--", lw=1)
         at = {"xy": (value, 1), "xycoords": ("data", "axes fraction"), "xytext": (3, -3)}
         ax.annotate(name, **at, textcoords="offset points", va="top", size=8, color="0.25")
+
+
+def _axis(metric: str) -> str:
+    """A metric's short name for an axis, with which end of it is better."""
+    return f"{symbol(metric)} {'↑' if METRICS[metric].higher_is_better else '↓'}"

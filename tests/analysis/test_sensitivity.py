@@ -12,14 +12,15 @@ import depthclip_core as dc
 from depthclip_core.analysis import sensitivity as s
 from depthclip_core.analysis.statistics import compare
 from depthclip_core.clip.encoders import Encoder
-from depthclip_core.datasets.base import Dataset, as_dataset
+from depthclip_core.datasets.base import Dataset, Frame, as_dataset
 from depthclip_core.datasets.nyu import CONTENT, preprocess_rgb
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import PROTOCOLS
-from depthclip_core.evaluation.scoring import predictions
+from depthclip_core.evaluation.scoring import fit, predictions
+from depthclip_core.settings import RELEASED_WINDOW
 
 N = 8
 
@@ -43,10 +44,10 @@ def random_setting(k=3, seed=0, n=2):
 def frames_of(depth, n=2):
     rng = np.random.default_rng(1)
     truths = rng.uniform(1, depth, (n, 480, 640)).astype(np.float32)
-    frames = [
-        dc.Frame(f"{i}", np.zeros((480, 640, 3), np.uint8), t, t) for i, t in enumerate(truths)
-    ]
-    return as_dataset(frames)
+    rgb = np.zeros((480, 640, 3), np.uint8)
+    return as_dataset(
+        [Frame(f"{i}", rgb, t, t, crop=RELEASED_WINDOW) for i, t in enumerate(truths)]
+    )
 
 
 # --- photographs --------------------------------------------------------------------------------
@@ -193,7 +194,9 @@ def test_scored_matches_evaluate_of_the_predictions():
     truths = np.stack([frames.raw_depth(i) for i in range(2)])
     maps = np.stack(list(predictions(setting.similarities, setting.bins)))
     np.testing.assert_allclose(rows["given"], evaluate(maps, truths)["rmse"], rtol=1e-5)
-    assert (rows["fitted"] < rows["given"] + 1).all()
+    medians = fit(frames, setting.train)
+    maps = np.stack(list(predictions(setting.similarities, medians)))
+    np.testing.assert_allclose(rows["fitted"], evaluate(maps, truths)["rmse"], rtol=1e-5)
     fixed = s.scored(
         SimpleNamespace(frames=frames, train=frames), replace(setting, refits=False), "rmse"
     )
@@ -224,6 +227,8 @@ def test_tornado_compares_on_the_same_images(run):
     table = s.tornado(run, every, "delta1")
     assert set(table.loc["given"].index) == set(every)
     assert "bins" not in table.loc["fitted"].index.get_level_values("choice")
+    refitted = table.xs("fitted")["change"].dropna()
+    assert len(refitted) == len(table.xs("fitted"))
     name = ("temperature", "1")
     rows = [s.scored(run, x, "delta1") for x in (every[name], s.default_setting(run))]
     for kind in s.KINDS:
@@ -233,6 +238,8 @@ def test_tornado_compares_on_the_same_images(run):
         assert table.loc[(kind, *name), "low"] == pytest.approx(expected["low"])
         assert table.loc[(kind, *name), "verdict"] == expected["verdict"]
         assert table.loc[(kind, *name), "mean"] == pytest.approx(own["delta1"].mean())
+    both = table.loc[("given", "bins", "fitted on train"), "mean"]
+    assert both == pytest.approx(rows[1]["fitted"].mean())
 
 
 @pytest.mark.slow
