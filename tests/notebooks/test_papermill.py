@@ -31,6 +31,9 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],
     "07_ledger": [{**AS_NYU, **RN50}],
     "08_learned_bins": [{**AS_NYU, "metric": "rmse", "kind": "least-squares", "n_folds": 3}],
+    "14_sensitivity": [
+        {**AS_NYU, "metric": "rmse", "prompts": "near, middle, far", "bins": "1, 2, 4"}
+    ],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
 }
 
