@@ -113,6 +113,11 @@ class Clouds:
         rows = pd.DataFrame({metric: self.own[:, _place(metric)]})
         return statistics.intervals(rows, self.groups, seed=seed).loc[metric]
 
+    def drawn(self, metric: str, seed: int = 0) -> dict[str, object]:
+        """What `null_plots.show_clouds` draws: clouds, own and blind."""
+        blind = float(np.nanmean(self.blind[:, _place(metric)]))
+        return {"clouds": self.means(metric), "own": self.interval(metric, seed), "blind": blind}
+
     def shares(self, metric: str, seed: int = 0) -> pd.DataFrame:
         """For each null the share of own's gain over the best constant that it reaches on average.
 

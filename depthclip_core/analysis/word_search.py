@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from depthclip_core.analysis.nulls import VOCABULARY, Splits, direction_similarities
+from depthclip_core.analysis import statistics
+from depthclip_core.analysis.nulls import VOCABULARY, Splits, direction_similarities, gain_share
 from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.word_responses import cell_depths
 from depthclip_core.errors import DepthClipError
@@ -263,3 +264,41 @@ def curves(found: Searched, nulls: Sequence[Searched], metric: str) -> pd.DataFr
     columns["null train"] = np.mean([mean(null.train) for null in nulls], axis=0)
     columns |= {"null test": tests.mean(0), "lowest": tests.min(0), "highest": tests.max(0)}
     return pd.DataFrame(columns, pd.Index(found.sizes, name="words"))
+
+
+def differences(
+    found: Searched,
+    own: pd.DataFrame,
+    nulls: Sequence[Searched],
+    size: int,
+    groups: Sequence,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The searched list of a size minus others on the same frames: `statistics.compare`.
+
+    Against own, the rows of `given_list`, and the mean of the searches among ordinary words.
+    """
+    null = sum(each.rows(size) for each in nulls) / len(nulls)
+    others = {"the run's words": own, "searched ordinary words": null}
+    rows = found.rows(size)
+    tables = {name: statistics.compare(rows, each, groups, seed) for name, each in others.items()}
+    return pd.concat(tables, names=["against", "metric"])
+
+
+def null_share(
+    found: Searched,
+    nulls: Sequence[Searched],
+    blind: np.ndarray,
+    size: int,
+    groups: Sequence,
+    metric: str,
+    seed: int = 0,
+) -> pd.Series:
+    """Share of the searched list's gain over the best constant that searched ordinary words reach.
+
+    blind: (N, 6) of `nulls.blind_scores`. See `nulls.gain_share`.
+    """
+    place = PUBLISHED_METRICS.index(metric)
+    null = np.array([each.rows(size)[metric] for each in nulls])
+    own = found.rows(size)[metric].to_numpy()
+    return gain_share(null, own, blind[:, place], groups, metric, seed=seed)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from depthclip_core.plots.style import name_rows
 
@@ -16,8 +18,7 @@ def show_clouds(
     clouds: Mapping[str, np.ndarray],
     own: pd.Series,
     blind: float,
-    own_label: str,
-    title: str,
+    title: str = "",
 ) -> None:
     """A dot for each draw of each null, a row each, with a bar at the median.
 
@@ -33,7 +34,7 @@ def show_clouds(
         ax.plot([middle, middle], [row - 0.38, row + 0.38], color="black", lw=1.6, zorder=3)
     if np.isfinite([own["low"], own["high"]]).all():
         ax.axvspan(own["low"], own["high"], color="C1", alpha=0.18, lw=0, zorder=0)
-    ax.axvline(own["mean"], color="C1", lw=1.6, label=own_label, zorder=1)
+    ax.axvline(own["mean"], color="C1", lw=1.6, label="own", zorder=1)
     ax.axvline(blind, color="0.35", lw=1.1, ls="--", label="best constant", zorder=1)
     name_rows(ax, list(clouds))
     ax.set_title(title)
@@ -44,6 +45,19 @@ def name_marks(ax: Axes) -> None:
     ax.scatter([], [], s=9, color="C0", alpha=0.6, lw=0, label="one random draw")
     ax.plot([], [], color="black", lw=1.6, label="median of draws")
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8)
+
+
+def clouds_figure(panels: Mapping[str, Mapping], label: str, title: str) -> Figure:
+    """A panel of `show_clouds` under the other for each of its arguments by name, on one scale."""
+    rows = [len(panel["clouds"]) for panel in panels.values()]
+    size, shared = (8.4, 0.42 * sum(rows) + 0.55 * len(rows) + 0.9), {"sharex": True}
+    figure, axes = plt.subplots(len(rows), 1, figsize=size, height_ratios=rows, **shared)
+    for ax, (name, panel) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        show_clouds(ax, **panel, title=name)
+    name_marks(figure.axes[0])
+    figure.axes[-1].set_xlabel(label)
+    figure.suptitle(title)
+    return figure
 
 
 def show_curves(ax: Axes, curves: pd.DataFrame, lines: Mapping[str, float], label: str) -> None:

@@ -102,3 +102,12 @@ def test_search_on_a_run(nyu_folder, own_store):
     assert (table["test"] == table["null test"]).all() and list(table.index) == [2, 3, 4]
     bins, rows = word_search.given_list(run, splits, depths)
     assert bins.shape == (7,) and rows.shape == (8, 6)
+    groups = run.frames.groups
+    same = word_search.differences(found, rows, [found, found], 3, groups)
+    ordinary = same.loc["searched ordinary words"]
+    np.testing.assert_allclose(ordinary[["mean", "low", "high"]].astype(float), 0, atol=1e-9)
+    gap = (found.rows(3) - rows).mean()
+    np.testing.assert_allclose(same.loc["the run's words", "mean"].astype(float), gap)
+    blind = found.test[1] - 0.1
+    share = word_search.null_share(found, [found], blind, 3, groups, "delta1")
+    assert share["share"] == pytest.approx(1)

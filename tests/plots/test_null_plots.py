@@ -19,7 +19,7 @@ def ax():
 
 def test_clouds_show_every_draw_and_the_median(ax):
     clouds = {"a": np.array([0.1, 0.2, 0.4]), "b": np.array([0.5])}
-    null_plots.show_clouds(ax, clouds, OWN, 0.3, "own", "title")
+    null_plots.show_clouds(ax, clouds, OWN, 0.3, "title")
     dots = [collection.get_offsets() for collection in ax.collections]
     np.testing.assert_allclose(np.sort(dots[0][:, 0]), [0.1, 0.2, 0.4])
     assert len(set(dots[0][:, 1])) == 3 and np.abs(dots[0][:, 1]).max() < 0.5
@@ -33,7 +33,7 @@ def test_clouds_show_every_draw_and_the_median(ax):
 
 def test_clouds_have_no_band_without_an_interval(ax):
     own = pd.Series({"mean": 0.7, "low": np.nan, "high": np.nan})
-    null_plots.show_clouds(ax, {"a": np.array([0.1])}, own, 0.3, "own", "title")
+    null_plots.show_clouds(ax, {"a": np.array([0.1])}, own, 0.3, "title")
     assert len(ax.patches) == 0
 
 
@@ -44,3 +44,11 @@ def test_curves_show_train_and_test(ax):
     shown = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
     assert shown["distance, test"] == [1, 7] and shown["ordinary, train"] == [2, 8]
     assert shown["a line"] == [0.5, 0.5] and ax.get_ylabel() == "δ1"
+
+
+def test_clouds_figure_has_a_panel_for_each(ax):
+    panel = {"clouds": {"a": np.array([0.1, 0.3])}, "own": OWN, "blind": 0.2}
+    figure = null_plots.clouds_figure({"first": panel, "second": panel}, "δ1", "all")
+    assert [each.get_title(loc="left") for each in figure.axes] == ["first", "second"]
+    assert figure.axes[1].get_xlabel() == "δ1" and not figure.axes[0].get_xlabel()
+    plt.close(figure)
