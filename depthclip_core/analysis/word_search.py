@@ -175,19 +175,24 @@ def _extended(weights: np.ndarray, total: np.ndarray, logit: np.ndarray) -> np.n
 
 
 def _best_pair(logits: np.ndarray, depth: np.ndarray) -> tuple[int, int]:
-    """The two words whose weights leave the least error.
+    """The two words that leave the least error; logits (V, C, W).
 
-    The weights of two words add to one, so that least squares is a line through one of them.
+    Their weights, w and 1 − w, add to one, so that the best depth is a line in w.
     """
-    best, pair = np.inf, (0, 1)
-    centred = depth - depth.mean()
+    best, pair, level = np.inf, (0, 1), depth.mean()
     for first in range(logits.shape[2] - 1):
         others = logits[:, :, first + 1 :].astype(np.float32)
-        weight = _sigmoid(others - logits[:, :, first, None].astype(np.float32)).mean(0)
-        weight = weight - weight.mean(0)
-        spread = np.square(weight, dtype=np.float64).sum(0)
-        slope = centred @ weight / np.where(spread > 1e-9, spread, 1)
-        left = centred @ centred - slope**2 * spread
+        w = _sigmoid(others - logits[:, :, first, None].astype(np.float32)).mean(0)
+        w = w.astype(np.float64)
+        mean, square, product = w.mean(0), np.square(w).mean(0), depth @ w / len(depth)
+        spread = square - mean**2
+        slope = (product - mean * level) / np.where(spread > 1e-12, spread, np.inf)
+        near = np.clip(level - slope * mean, *LIMITS)  # the bin of the first word
+        far = np.clip(level + slope * (1 - mean), *LIMITS)
+        # The mean square of near · (1 − w) + far · w − depth, without that of depth.
+        step = far - near
+        left = near**2 + 2 * near * step * mean + step**2 * square
+        left -= 2 * near * level + 2 * step * product
         if (least := left.min()) < best:
             best, pair = least, (first, first + 1 + int(left.argmin()))
     return pair

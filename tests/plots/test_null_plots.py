@@ -49,6 +49,7 @@ def test_curves_show_train_and_test(ax):
 def test_clouds_figure_has_a_panel_for_each(ax):
     panel = {"clouds": {"a": np.array([0.1, 0.3])}, "own": OWN, "blind": 0.2}
     figure = null_plots.clouds_figure({"first": panel, "second": panel}, "δ1", "all")
-    assert [each.get_title(loc="left") for each in figure.axes] == ["first", "second"]
+    titles = [each.get_title() or each.get_title(loc="left") for each in figure.axes]
+    assert titles == ["first", "second"]
     assert figure.axes[1].get_xlabel() == "δ1" and not figure.axes[0].get_xlabel()
     plt.close(figure)
