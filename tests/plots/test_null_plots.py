@@ -53,3 +53,8 @@ def test_clouds_figure_has_a_panel_for_each(ax):
     assert titles == ["first", "second"]
     assert figure.axes[1].get_xlabel() == "δ1" and not figure.axes[0].get_xlabel()
     plt.close(figure)
+
+
+def test_axis_labels_say_which_end_is_better():
+    assert null_plots.axis_label("delta1") == "δ1 ↑"
+    assert null_plots.axis_label("rmse") == "rmse (m) ↓"
