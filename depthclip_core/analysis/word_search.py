@@ -78,7 +78,8 @@ def distance_expressions() -> tuple[str, ...]:
 
 def ordinary_expressions(n: int, seed: int = 0) -> tuple[str, ...]:
     """n random expressions of a colour and a thing, such as "a red chair", all different."""
-    every = [f"a {c} {t}" for c in VOCABULARY["colours"] for t in VOCABULARY["things"]]
+    colours = [f"an {c}" if c[0] in "aeiou" else f"a {c}" for c in VOCABULARY["colours"]]
+    every = [f"{colour} {thing}" for colour in colours for thing in VOCABULARY["things"]]
     if n > len(every):
         raise DepthClipError(f"there are {len(every)} ordinary expressions, not {n}")
     return tuple(every[i] for i in np.random.default_rng(seed).choice(len(every), n, False))
@@ -99,7 +100,7 @@ def forward_selection(
     *,
     temperature: float = TEMPERATURE,
     flip: bool = True,
-    n_cells: int = 3000,
+    n_cells: int = 2000,
     seed: int = 0,
 ) -> Path:
     """The best pair of W candidates, and then, one at a time, the best word to add, up to `most`.
