@@ -286,15 +286,15 @@ def channel_similarities(frames: Dataset, encoder: Encoder, directions: Tensor) 
 
 def _all_channels(frames: Dataset, encoder: Encoder, batch: int) -> Iterator[Tensor]:
     """Normalised cells (B, 2, C, h, w), of image and mirror image, of all frames in batches."""
-    visual = copy.copy(encoder.tower.visual)  # its own attributes, the same weights
+    # The released head keeps output_dim channels: a copy with the same weights says all of them.
+    visual = copy.copy(encoder.tower.visual)
+    visual.output_dim = n_channels(encoder)
     rows, columns = frames[0].window.slices
     for start in range(0, len(frames), batch):
         positions = range(start, min(start + batch, len(frames)))
         images = torch.from_numpy(frames.rgb_batch(positions)[:, rows, columns].copy())
         views = torch.stack([images, images.flip(2)], dim=1).flatten(0, 1)
         features = encoder.features(encoder.normalise(views.to(encoder.device)))
-        # The released head, told to keep every channel.
-        visual.output_dim = n_channels(encoder)
         yield heads.released(features, visual).unflatten(0, (len(positions), 2))
 
 

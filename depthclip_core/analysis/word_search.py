@@ -16,6 +16,7 @@ from torch import Tensor
 
 from depthclip_core.analysis import statistics
 from depthclip_core.analysis.nulls import VOCABULARY, Splits, direction_similarities, gain_share
+from depthclip_core.analysis.sampled_pixels import SampledPixels
 from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.word_responses import cell_depths
 from depthclip_core.errors import DepthClipError
@@ -237,7 +238,10 @@ def search_words(
     return Searched(words, path, *scores)
 
 
-def _scored(splits: Splits, pixels, similarities: Tensor, path: Path, size: int) -> np.ndarray:
+def _scored(
+    splits: Splits, pixels: SampledPixels, similarities: Tensor, path: Path, size: int
+) -> np.ndarray:
+    """The published metrics (N, 6) of the list of a size, from similarities with all candidates."""
     weights = splits.weights(similarities[:, :, list(path.chosen[:size])])
     return pixels.scores(np.einsum("nkhw,k->nhw", weights, path.bins[size - 2]))
 
