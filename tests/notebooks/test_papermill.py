@@ -35,6 +35,10 @@ EXTRA: dict[str, list[dict[str, object]]] = {
         {**AS_NYU, "metric": "rmse", "prompts": "near, middle, far", "bins": "1, 2, 4"}
     ],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
+    "11_nulls": [
+        {**AS_NYU, "prompts": "near, far, unseen", "bins": "1, 2, 4", "lists": 4, "halves": 6}
+    ],
+    "13_word_search": [{**AS_NYU, "most": 4, "size": 3, "searches": 2, "metric": "rmse"}],
 }
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
