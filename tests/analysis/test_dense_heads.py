@@ -1,0 +1,259 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy
+import torch
+
+import depthclip_core as dc
+from depthclip_core.analysis import dense_heads, statistics
+from depthclip_core.clip.heads import DENSE_HEADS
+from depthclip_core.encoding.passes import collect_responses
+from depthclip_core.encoding.store import Store
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation import fitting, scoring
+from depthclip_core.evaluation.metrics import evaluate
+from depthclip_core.method.depth import upsample
+from depthclip_core.settings import PUBLISHED_METRICS
+
+GRID = (3, 4)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return dc.open_run("sample")
+
+
+@pytest.fixture(scope="module")
+def few(run):
+    """Two frames of the test split, in a run of their own."""
+    return SimpleNamespace(run=run, frames=run.frames[[0, 9]])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+def test_input_size_is_whole_cells():
+    encoder = SimpleNamespace(grid=lambda h, w: (h // 32, w // 32), stride=32)
+    assert dense_heads.input_size(encoder, (416, 544), 1) is None
+    assert dense_heads.input_size(encoder, (416, 544), 1.5) == (20 * 32, 26 * 32)
+    assert dense_heads.input_size(encoder, (416, 544), 2) == (26 * 32, 34 * 32)
+    assert dense_heads.input_size(encoder, (416, 544), 0.01) == (32, 32)
+    for scale in (0, -1, np.inf, np.nan):
+        with pytest.raises(DepthClipError, match="positive and finite"):
+            dense_heads.input_size(encoder, (416, 544), scale)
+
+
+@pytest.mark.parametrize("kind", dense_heads.KINDS)
+def test_random_texts_pull_the_text_back(kind):
+    """f·Pᵀt is Pf·t with the same P, drawn here again."""
+    rng = np.random.default_rng(3)
+    text, f = rng.normal(size=(2, 5)), rng.normal(size=8)
+    found = dense_heads.random_texts(torch.tensor(text), 8, n=2, kind=kind, seed=7)
+    assert found.shape == (2, 2, 8) and found.dtype == torch.float32
+    for i in range(2):
+        again = np.random.default_rng([7, i])
+        if kind == "channels":
+            projected = f[again.permutation(8)[:5]]
+        else:
+            projected = again.standard_normal((5, 8)) @ f / np.sqrt(8)
+        np.testing.assert_allclose(found[i].numpy() @ f, text @ projected, rtol=1e-5)
+
+
+def test_random_projections_keep_the_mean_length():
+    """Of a unit vector, over many draws: D / C of the square, as a choice of D of C channels."""
+    eye = torch.eye(16)
+    f = np.full(64, 1 / 8)
+    for kind in dense_heads.KINDS:
+        lengths = (dense_heads.random_texts(eye, 64, 200, kind).numpy() @ f) ** 2
+        assert lengths.sum(1).mean() == pytest.approx(16 / 64, rel=0.05)
+
+
+def test_random_texts_say_what_is_wrong():
+    text = torch.zeros(2, 5)
+    with pytest.raises(DepthClipError, match="did you mean 'channels'"):
+        dense_heads.random_texts(text, 8, 1, "channel")
+    with pytest.raises(DepthClipError, match="too few .* choose kind 'projections'"):
+        dense_heads.random_texts(text, 4, 1, "channels")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", dense_heads.KINDS)
+def test_random_similarities_match_projected_features(few, store, kind):
+    run, frames = few.run, few.frames
+    found = dense_heads.random_similarities(run, frames, 2, kind, seed=1, store=store)
+    assert list(found) == [f"{kind} 0", f"{kind} 1"]
+    encoder, window = run.encoder, frames[1].window
+    image = encoder.normalise(frames[1].rgb[window.slices][None])
+    cells = encoder.features(image).cells[0]
+    cells = (cells / cells.norm(dim=0)).flatten(1)  # (C, h w)
+    text = run.text_vectors(run.words)
+    texts = dense_heads.random_texts(text, len(cells), 2, kind, seed=1)
+    for i, name in enumerate(found):
+        assert found[name].shape == (2, 2, 7, 13, 17)
+        expected = texts[i].to(cells) @ cells
+        np.testing.assert_allclose(
+            found[name][1, 0].flatten(1), expected.cpu(), atol=1e-5, rtol=1e-4
+        )
+
+
+@pytest.mark.slow
+def test_head_similarities_match_collect_responses(few, store, monkeypatch):
+    run, frames = few.run, few.frames
+    monkeypatch.setenv("DEPTHCLIP_STORE", str(store.folder))
+    found = dense_heads.head_similarities(run, frames)
+    assert list(found) == list(DENSE_HEADS)
+    names = ["released", "value"]
+    expected = collect_responses(frames, run.encoder, run.words, names, store=store, progress=False)
+    for name in names:
+        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-5)
+    assert found["value-value"].shape == (2, 2, 7, 13, 17)
+    larger = dense_heads.head_similarities(run, frames, 1.5, ["value"])["value"]
+    assert larger.shape == (2, 2, 7, 20, 26)
+
+
+def test_score_maps_match_evaluate_on_any_grid(run):
+    frames, rng = run.frames[[0, 9]], np.random.default_rng(0)
+    maps = [rng.uniform(1, 5, (2, *grid)).astype(np.float32) for grid in (GRID, (6, 5), GRID)]
+    found = dense_heads.score_maps(frames.ground_truths(), maps, run.protocol)
+    assert found.shape == (3, 2, 6)
+    truths = np.stack(list(frames.ground_truths()))
+    for s, each in enumerate(maps):
+        depth = upsample(torch.from_numpy(each), run.protocol.window.shape).numpy()
+        expected = evaluate(depth, truths, run.protocol)[list(PUBLISHED_METRICS)]
+        np.testing.assert_allclose(found[s], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_score_maps_leave_frames_without_depth_nan(run):
+    truths = [np.zeros(run.protocol.frame, np.float32), run.frames.ground_truth(0)]
+    found = dense_heads.score_maps(truths, [np.ones((2, *GRID))], run.protocol)
+    assert np.isnan(found[0, 0]).all() and np.isfinite(found[0, 1]).all()
+
+
+def test_order_within_matches_scipy_and_statistics():
+    rng = np.random.default_rng(1)
+    cells, position = rng.uniform(1, 5, (3, *GRID)), rng.uniform(1, 5, GRID)
+    cells[0, 0, :2] = np.nan
+    maps = [cells + rng.normal(size=cells.shape) for _ in range(2)]
+    maps = [np.where(np.isnan(m), 1.0, m) for m in maps]
+    found = dense_heads.order_within(maps, cells, position)
+    assert found.shape == (2, 3, 2)
+    for s, i in np.ndindex(2, 3):
+        known = np.isfinite(cells[i])
+        x, y, z = (np.round(v, 5) for v in (maps[s][i][known], cells[i][known], position[known]))
+        assert found[s, i, 0] == pytest.approx(scipy.stats.spearmanr(x, y).statistic)
+        assert found[s, i, 1] == pytest.approx(statistics.partial_rank_correlation(x, y, z))
+
+
+def test_order_within_is_nan_where_nothing_varies():
+    cells, position = np.arange(24.0).reshape(2, *GRID), np.arange(12.0).reshape(GRID)
+    cells[1] = np.nan
+    cells[1, 0, :2] = 1, 2
+    flat = np.full((2, *GRID), 3.0)
+    found = dense_heads.order_within([flat, flat + 1e-8 * cells.clip(0)], cells, position)
+    assert np.isnan(found).all()  # rounding is no order; two cells are too few
+    # The truth is the position map: nothing is left once it is known.
+    (first, _) = dense_heads.order_within([cells], cells, position)[0]
+    assert first[0] == pytest.approx(1) and np.isnan(first[1])
+
+
+def test_order_within_averages_finer_grids():
+    coarse = np.random.default_rng(2).uniform(1, 5, (1, *GRID))
+    fine = np.repeat(np.repeat(coarse, 2, axis=1), 2, axis=2)
+    fine[:, ::2] += 0.3
+    fine[:, 1::2] -= 0.3
+    found = dense_heads.order_within([coarse, fine], coarse, np.arange(12.0).reshape(GRID))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-9)
+
+
+def test_position_map_is_a_mean_of_known_cells():
+    cells = np.array([[[1.0, np.nan, np.nan]], [[3.0, 4.0, np.nan]]])
+    found = dense_heads.position_map(cells)
+    np.testing.assert_allclose(found, [[2, 4, (1 + 3 + 4) / 3]])
+    with pytest.raises(DepthClipError, match="no train frame"):
+        dense_heads.position_map(np.full((2, 1, 3), np.nan))
+
+
+def test_yardstick_rows_match_scoring(run, monkeypatch):
+    """Two systems on two grids, of random similarities, against the scores of notebook 02."""
+    torch.manual_seed(0)
+    test, train = run.frames[[0, 9, 20]], run.train[[0, 5]]
+    fields = {name: getattr(run, name) for name in ("protocol", "temperature", "bins", "grid")}
+    small = SimpleNamespace(**fields, frames=test, train=train)
+    similarities = {"a": torch.rand(3, 2, 7, 13, 17) / 50, "b": torch.rand(3, 2, 7, 6, 8) / 50}
+    of_train = {"a": torch.rand(2, 2, 7, 13, 17) / 50, "b": torch.rand(2, 2, 7, 6, 8) / 50}
+    rows = dense_heads.yardstick(small).rows(similarities, of_train)
+    assert list(rows.columns) == list(dense_heads.MEASURES)
+    assert rows.index.names == ["system", "bins", "frame"] and len(rows) == 2 * 2 * 3
+    for name, kind in (("a", "given"), ("b", "fitted")):
+        bins = run.bins
+        if kind == "fitted":
+            bins = fitting.fit_bins(train.ground_truths(), of_train[name], protocol=run.protocol)
+        expected = scoring.score(test, similarities[name], bins)[list(PUBLISHED_METRICS)]
+        got = rows.loc[(name, kind), list(PUBLISHED_METRICS)]
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def some_rows(systems, seed=0):
+    rng = np.random.default_rng(seed)
+    keys = pd.MultiIndex.from_product(
+        [systems, ["given", "fitted"], list("wxyz")], names=["system", "bins", "frame"]
+    )
+    return pd.DataFrame(rng.uniform(size=(len(keys), 2)), keys, ["delta1", "rmse"])
+
+
+def test_summary_and_differences_use_intervals_by_group():
+    rows, groups = some_rows(["a", "b"]), list("pqrs")
+    table = dense_heads.summary(rows, groups, ["delta1", "rmse"])
+    expected = statistics.intervals(rows.loc["b", "given"], groups)
+    pd.testing.assert_frame_equal(table.loc["b", "given"], expected, check_names=False)
+    assert np.isnan(table["low"]).all()  # four groups are too few
+    reference = rows.loc["a", "given"]
+    found = dense_heads.differences(rows, reference, groups, ["delta1", "rmse"])
+    assert (found.loc[("a", "given"), "mean"] == 0).all()
+    gap = rows.loc["b", "given"]["rmse"].mean() - reference["rmse"].mean()
+    assert found.loc[("b", "given", "rmse"), "mean"] == pytest.approx(gap)
+    assert set(found["verdict"]) == {"too few groups"}
+    own = dense_heads.differences(rows, rows, groups, ["delta1", "rmse"])
+    assert (own["mean"] == 0).all()
+
+
+def test_differences_say_better_by_the_measures_direction():
+    rows = some_rows(["a"])
+    keys = [(*key, f"{i}") for key in (("a", "given"),) for i in range(8)]
+    index = pd.MultiIndex.from_tuples(keys, names=rows.index.names)
+    rows = pd.DataFrame({"delta1": 1.0, "rmse": 1.0}, index)
+    reference = pd.DataFrame({"delta1": 0.5 + np.arange(8) / 100, "rmse": 0.5 - np.arange(8) / 100})
+    found = dense_heads.differences(rows, reference, list("abcdefgh"), ["delta1", "rmse"])
+    assert list(found["verdict"]) == ["better", "worse"]
+
+
+def test_cloud_quantiles_and_distances():
+    cloud = some_rows([f"projections {i}" for i in range(9)])
+    means = cloud.groupby(["bins", "system"]).mean()
+    table = dense_heads.cloud_quantiles(cloud, [0.25, 0.5])
+    assert list(table.columns) == ["25 %", "50 %"]
+    for kind, measure in (("given", "delta1"), ("fitted", "rmse")):
+        own = means.loc[kind, measure]
+        assert table.loc[(kind, measure), "25 %"] == pytest.approx(np.quantile(own, 0.25))
+    found = dense_heads.distances(cloud, cloud)
+    own = means.loc["fitted", "rmse"]
+    expected = -(own["projections 3"] - own.mean()) / own.std()  # less error is better
+    assert found.loc[("projections 3", "fitted"), "rmse"] == pytest.approx(expected)
+    middle = dense_heads.cloud_mean(cloud)
+    each = [cloud.loc[(f"projections {i}", "given", "x"), "rmse"] for i in range(9)]
+    assert middle.loc[("given", "x"), "rmse"] == pytest.approx(np.mean(each))
+
+
+def test_paired_p_is_the_sign_flip_test_with_holm():
+    rows, groups = some_rows(["a", "b", "c"]), list("pqrs")
+    reference = rows.loc["a", "given"]
+    found = dense_heads.paired_p(rows, reference, groups, "rmse")
+    gap = rows.loc[("b", "fitted"), "rmse"] - reference["rmse"]
+    expected = statistics.sign_flip_test(gap, groups)
+    assert found.loc[("b", "fitted"), "p"] == pytest.approx(expected)
+    assert found.loc[("a", "given")].isna().all()
+    pd.testing.assert_series_equal(found["p_holm"], statistics.holm(found["p"]), check_names=False)
