@@ -7,8 +7,10 @@ second channel. A projection P of cells f gives the similarity Pf·t = f·Pᵀt,
 over the backbone answers for any number of them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from depthclip_core.analysis.setup import Run
-from depthclip_core.analysis.statistics import holm, intervals, sign_flip_test, verdicts
 from depthclip_core.analysis.word_responses import cell_depths, mean_weights
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import DENSE_HEADS
@@ -28,25 +29,19 @@ from depthclip_core.encoding.store import Store
 from depthclip_core.encoding.vectors import store_for, text_vectors
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation import pixels
-from depthclip_core.evaluation.fitting import fit_medians
+from depthclip_core.evaluation.fitting import STEP, medians
 from depthclip_core.evaluation.frame_scores import align, scores
-from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.protocols import Protocol
 from depthclip_core.method.pipeline import project
 from depthclip_core.settings import PUBLISHED_METRICS
 
 ORDER = ("spearman", "partial")  # rank correlations within an image
 MEASURES = (*PUBLISHED_METRICS, *ORDER)
-NAMES = {"delta1": "δ1", "spearman": "rank correlation", "partial": "partial rank correlation"}
 KINDS = ("projections", "channels")
 GIVEN, FITTED = "given", "fitted"
 ROUNDED = 5  # decimals of metres: cells whose depths differ by less are tied
 FEWEST_CELLS = 3
-
-
-def sign(measure: str) -> int:
-    """1 if a larger value of the measure is better, else −1."""
-    return 1 if measure in ORDER else METRICS[measure].sign
+Name = TypeVar("Name")
 
 
 def input_size(encoder: Encoder, window: tuple[int, int], scale: float) -> tuple[int, int] | None:
@@ -142,10 +137,12 @@ class Yardstick:
         (system, bins, frame). NaN where a frame has too little depth.
         """
         run, protocol = self.run, self.run.protocol
-        fitted = fit_by_grid(run.train.ground_truths, train, run.temperature, protocol)
+        options = (run.temperature, protocol.flip)
+        of_train = {name: mean_weights(each, *options) for name, each in train.items()}
+        fitted = fit_systems(run.train.ground_truths, of_train, protocol)
         maps = {}
         for name, each in similarities.items():
-            weights = mean_weights(each, run.temperature, protocol.flip)
+            weights = mean_weights(each, *options)
             for kind, bins in ((GIVEN, run.bins), (FITTED, fitted[name])):
                 maps[name, kind] = np.einsum("nkhw,k->nhw", weights, np.asarray(bins, np.float32))
         values = np.concatenate(
@@ -166,12 +163,17 @@ def of_heads(measured: Yardstick, scale: float = 1.0) -> pd.DataFrame:
 
 
 def of_random(
-    measured: Yardstick, n: int, kind: str = "projections", seed: int = 0
-) -> pd.DataFrame:
-    """`Yardstick.rows` of n random heads, the same ones on both splits (see `random_texts`)."""
+    measured: Yardstick, n: int, seed: int = 0, kinds: Sequence[str] = KINDS
+) -> dict[str, pd.DataFrame]:
+    """`Yardstick.rows` of n random heads of each kind, the same ones on both splits."""
     run = measured.run
-    both = (random_similarities(run, f, n, kind, seed) for f in (run.frames, run.train))
-    return measured.rows(*both)
+    both = []
+    for frames in (run.frames, run.train):
+        found = (random_similarities(run, frames, n, kind, seed) for kind in kinds)
+        both.append({name: each for part in found for name, each in part.items()})
+    rows = measured.rows(*both)
+    of_kind = rows.index.get_level_values("system").str.split().str[0]
+    return {kind: rows[of_kind == kind] for kind in kinds}
 
 
 def yardstick(run: Run) -> Yardstick:
@@ -193,15 +195,67 @@ def position_map(cells: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, total / np.maximum(counts, 1), total.sum() / counts.sum())
 
 
-def fit_by_grid(
-    ground_truths, similarities: Mapping[str, Tensor], temperature: float, protocol: Protocol
+def fit_systems(
+    ground_truths: Callable[[], Iterable[np.ndarray]],
+    weights: Mapping[str, np.ndarray],
+    protocol: Protocol,
 ) -> dict[str, tuple[float, ...]]:
-    """`fitting.fit_medians` of systems with several grids. ground_truths: gives them anew."""
-    grids: dict[tuple, dict[str, Tensor]] = {}
-    for name, each in similarities.items():
-        grids.setdefault(tuple(each.shape[-2:]), {})[name] = each
-    found = [fit_medians(ground_truths(), s, temperature, protocol) for s in grids.values()]
-    return {name: bins for part in found for name, bins in part.items()}
+    """`fitting.fit_medians`, to a millimetre, of any number of systems in one pass over the frames.
+
+    ground_truths: gives the N maps, once for each grid. weights: (N, K, h, w) bin weights of each
+    system. A word's histogram of depth is its cells' weights times the cells' own histograms, which
+    are the same for all systems.
+    """
+    found: dict[str, tuple[float, ...]] = {}
+    for grid, names in _by_grid(weights).items():
+        together = np.stack([weights[name] for name in names], axis=1)  # (N, S, K, h, w)
+        total = np.zeros((*together.shape[1:3], round(protocol.max_depth / STEP)))
+        for position, truth in pixels.paired(ground_truths(), len(together)):
+            of_cells, depths = cell_histograms(pixels.counted(truth, protocol), grid, protocol)
+            total[..., depths] += together[position].reshape(*total.shape[:2], -1) @ of_cells
+        found |= {name: medians(histogram) for name, histogram in zip(names, total, strict=True)}
+    return {name: found[name] for name in weights}
+
+
+def cell_histograms(
+    truth: pixels.Truth, grid: tuple[int, int], protocol: Protocol
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many of a frame's pixels of each depth belong to each cell, by their bilinear shares.
+
+    Returns float32 (h w, m) and the m depths that occur, as multiples of `STEP`, int64.
+    """
+    row, column = np.nonzero(truth.valid_mask)
+    place = np.minimum((truth.values.astype(np.float64) / STEP).astype(np.int64), _last(protocol))
+    depths, index = np.unique(place, return_inverse=True)
+    size = grid[0] * grid[1] * len(depths)
+    down, across = (_two(matrix) for matrix in pixels.overlap_interpolation(grid, protocol))
+    total = np.zeros(size)
+    for i, j in product(range(2), range(2)):
+        cell = down[0][row, i] * grid[1] + across[0][column, j]
+        share = down[1][row, i] * across[1][column, j]
+        total += np.bincount(cell * len(depths) + index, share, size)
+    return total.reshape(-1, len(depths)).astype(np.float32), depths
+
+
+def _two(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two cells between which each pixel of an axis lies, and their shares: (n, 2) each."""
+    n = matrix.shape[1]
+    first = np.minimum((matrix != 0).argmax(axis=1), max(0, n - 2))
+    cells = np.stack([first, np.minimum(first + 1, n - 1)], axis=1)
+    shares = np.take_along_axis(matrix, cells, axis=1)
+    return cells, shares if n > 1 else shares * [1, 0]
+
+
+def _last(protocol: Protocol) -> int:
+    return round(protocol.max_depth / STEP) - 1
+
+
+def _by_grid(maps: Mapping[Name, np.ndarray]) -> dict[tuple[int, int], list[Name]]:
+    """The names of arrays (…, h, w) by their grid."""
+    grids: dict[tuple[int, int], list] = {}
+    for name, each in maps.items():
+        grids.setdefault(tuple(each.shape[-2:]), []).append(name)
+    return grids
 
 
 def score_maps(
@@ -214,9 +268,7 @@ def score_maps(
 
     maps: S of (N, h, w) metres; the grids may differ. Equal to `evaluate` on the upsampled maps.
     """
-    grids: dict[tuple, list[int]] = {}
-    for s, each in enumerate(maps):
-        grids.setdefault(each.shape[1:], []).append(s)
+    grids = _by_grid(dict(enumerate(maps)))
     n_frames = len(maps[0]) if len(maps) else 0
     out = np.full((len(maps), n_frames, len(metrics)), np.nan)
     for position, truth in pixels.paired(ground_truths, n_frames):
@@ -252,109 +304,6 @@ def order_within(maps: Sequence[np.ndarray], cells: np.ndarray, position: np.nda
         partial = (x_y - x_z * y_z) / np.sqrt(np.where(left > 1e-12, left, np.nan))
         out[:, i] = np.stack([x_y, partial], axis=1)
     return out
-
-
-def summary(rows: pd.DataFrame, groups: Sequence, measures=MEASURES, seed: int = 0) -> pd.DataFrame:
-    """Means of each system over frames with 95 % intervals by group: rows (system, bins, measure).
-
-    rows: as from `Yardstick.rows`. groups: of the frames. Columns mean, low, high, images, groups.
-    """
-    return _by_system(rows, lambda each: intervals(each[list(measures)], groups, seed=seed))
-
-
-def differences(
-    rows: pd.DataFrame,
-    reference: pd.DataFrame,
-    groups: Sequence,
-    measures: Sequence[str] = MEASURES,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """`summary` of each system minus a reference on the same frames, with a verdict.
-
-    reference: a row per frame, in the rows' order; or rows of the same systems, one for each.
-    verdict: as of `statistics.compare`.
-    """
-    columns, signs = list(measures), [sign(measure) for measure in measures]
-
-    def of_system(each: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
-        other = reference.loc[key] if isinstance(reference.index, pd.MultiIndex) else reference
-        table = intervals(each[columns] - other[columns].to_numpy(), groups, seed=seed)
-        return table.assign(verdict=verdicts(table, signs))
-
-    parts = {key: of_system(each, key) for key, each in _systems(rows)}
-    return pd.concat(parts, names=["system", "bins", "measure"])
-
-
-def mean_head(rows: pd.DataFrame) -> pd.DataFrame:
-    """The mean over all systems as one more system, "mean of heads"; rows as `Yardstick.rows`."""
-    mean = pd.concat({"mean of heads": cloud_mean(rows)}, names=["system"])
-    return mean[list(rows.columns)]
-
-
-def in_words(
-    table: pd.DataFrame, system: str, measures: Sequence[str] = ("delta1", "partial")
-) -> str:
-    """Means and intervals of a system with fitted bins: "δ1 +0.120 (+0.100 to +0.140)" and so on.
-
-    table: as from `differences`.
-    """
-    parts = []
-    for measure in measures:
-        mean, low, high = table.loc[(system, FITTED, measure), ["mean", "low", "high"]]
-        ends = f"{low:+.3f} to {high:+.3f}" if np.isfinite([low, high]).all() else "no interval"
-        parts.append(f"{NAMES.get(measure, measure)} {mean:+.3f} ({ends})")
-    return ", ".join(parts)
-
-
-def paired_p(
-    rows: pd.DataFrame, reference: pd.DataFrame, groups: Sequence, measure: str, seed: int = 0
-) -> pd.DataFrame:
-    """p that a measure's mean difference from a reference is zero, of each (system, bins).
-
-    reference: a row per frame. Columns p, from `statistics.sign_flip_test`, and p_holm, corrected
-    for the number of systems whose p is known. A system that is the reference has no p.
-    """
-    found = {}
-    for key, each in _systems(rows):
-        gap = each[measure].to_numpy() - reference[measure].to_numpy()
-        found[key] = sign_flip_test(gap, groups, seed=seed) if np.nan_to_num(gap).any() else np.nan
-    p = pd.Series(found, name="p").rename_axis(["system", "bins"])
-    return pd.DataFrame({"p": p, "p_holm": holm(p)})
-
-
-def cloud_mean(rows: pd.DataFrame) -> pd.DataFrame:
-    """The mean over systems of each frame and bins: rows (bins, frame)."""
-    return rows.groupby(["bins", "frame"], sort=False).mean()
-
-
-def cloud_quantiles(rows: pd.DataFrame, at: Sequence[float] = (0.05, 0.5, 0.95)) -> pd.DataFrame:
-    """Quantiles of the systems' means over frames: rows (bins, measure), columns "5 %" …"""
-    means = rows.groupby(["system", "bins"], sort=False).mean()
-    table = means.groupby("bins", sort=False).quantile(list(at)).stack().unstack(1)
-    table.columns = [f"{level:.0%}".replace("%", " %") for level in at]
-    return table.rename_axis(["bins", "measure"])
-
-
-def distances(rows: pd.DataFrame, cloud: pd.DataFrame) -> pd.DataFrame:
-    """Each system's distance from the cloud's mean, in its standard deviations; positive is better.
-
-    rows, cloud: as from `Yardstick.rows`. A row for each (system, bins), a column per measure.
-    """
-    means = rows.groupby(["system", "bins"], sort=False).mean()
-    of_cloud = cloud.groupby(["system", "bins"], sort=False).mean().groupby("bins", sort=False)
-    kinds = means.index.get_level_values("bins")
-    middle, spread = (t.loc[kinds].set_axis(means.index) for t in (of_cloud.mean(), of_cloud.std()))
-    return (means - middle) / spread * [sign(measure) for measure in means.columns]
-
-
-def _systems(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    for key, each in rows.groupby(["system", "bins"], sort=False):
-        yield key, each.droplevel(["system", "bins"])
-
-
-def _by_system(rows: pd.DataFrame, table) -> pd.DataFrame:
-    parts = {key: table(each) for key, each in _systems(rows)}
-    return pd.concat(parts, names=["system", "bins", "measure"])
 
 
 def _on_grid(maps: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

@@ -5,8 +5,8 @@ the length of the text vectors. All but `released` and `odd` return unit vectors
 
 Four heads replace CLIP's last attention, each as its paper does. q, k and v are the queries, keys
 and values of all tokens, and d their length. In a ViT the last attention is that of the last block.
-In a ModifiedResNet it is the attention pool, which has neither residual nor MLP, so that there the
-four differ in the softmax weights alone. As in CLIP's own pool, position embeddings are added first.
+In a ModifiedResNet it is the attention pool, to whose input CLIP adds position embeddings; it has
+neither residual nor MLP, so that there the four differ in the softmax weights alone.
 """
 
 from collections.abc import Callable

@@ -1,19 +1,20 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy
 import torch
 
 import depthclip_core as dc
 from depthclip_core.analysis import dense_heads, statistics
+from depthclip_core.analysis.word_responses import mean_weights
 from depthclip_core.clip.heads import DENSE_HEADS
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import fitting, scoring
 from depthclip_core.evaluation.metrics import evaluate
+from depthclip_core.evaluation.pixels import counted, overlap_interpolation
 from depthclip_core.method.depth import upsample
 from depthclip_core.settings import PUBLISHED_METRICS
 
@@ -197,63 +198,29 @@ def test_yardstick_rows_match_scoring(run, monkeypatch):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
-def some_rows(systems, seed=0):
-    rng = np.random.default_rng(seed)
-    keys = pd.MultiIndex.from_product(
-        [systems, ["given", "fitted"], list("wxyz")], names=["system", "bins", "frame"]
-    )
-    return pd.DataFrame(rng.uniform(size=(len(keys), 2)), keys, ["delta1", "rmse"])
+@pytest.mark.parametrize("grid", [(13, 17), (6, 5), (1, 1)])
+def test_cell_histograms_share_each_pixel_among_its_cells(run, grid):
+    truth = counted(run.frames.ground_truth(0), run.protocol)
+    found, depths = dense_heads.cell_histograms(truth, grid, run.protocol)
+    assert found.shape == (grid[0] * grid[1], len(depths)) and (np.diff(depths) > 0).all()
+    assert found.sum() == pytest.approx(truth.n_valid, rel=1e-5)
+    down, across = overlap_interpolation(grid, run.protocol)
+    for cell in {0, grid[0] * grid[1] // 2}:
+        share = np.outer(down[:, cell // grid[1]], across[:, cell % grid[1]])
+        expected = np.bincount(
+            (truth.values.astype(float) / 0.001).astype(int), share[truth.valid_mask], 10_000
+        )
+        np.testing.assert_allclose(found[cell], expected[depths], atol=1e-2, rtol=1e-4)
 
 
-def test_summary_and_differences_use_intervals_by_group():
-    rows, groups = some_rows(["a", "b"]), list("pqrs")
-    table = dense_heads.summary(rows, groups, ["delta1", "rmse"])
-    expected = statistics.intervals(rows.loc["b", "given"], groups)
-    pd.testing.assert_frame_equal(table.loc["b", "given"], expected, check_names=False)
-    assert np.isnan(table["low"]).all()  # four groups are too few
-    reference = rows.loc["a", "given"]
-    found = dense_heads.differences(rows, reference, groups, ["delta1", "rmse"])
-    assert (found.loc[("a", "given"), "mean"] == 0).all()
-    gap = rows.loc["b", "given"]["rmse"].mean() - reference["rmse"].mean()
-    assert found.loc[("b", "given", "rmse"), "mean"] == pytest.approx(gap)
-    assert set(found["verdict"]) == {"too few groups"}
-    own = dense_heads.differences(rows, rows, groups, ["delta1", "rmse"])
-    assert (own["mean"] == 0).all()
-
-
-def test_differences_say_better_by_the_measures_direction():
-    rows = some_rows(["a"])
-    keys = [(*key, f"{i}") for key in (("a", "given"),) for i in range(8)]
-    index = pd.MultiIndex.from_tuples(keys, names=rows.index.names)
-    rows = pd.DataFrame({"delta1": 1.0, "rmse": 1.0}, index)
-    reference = pd.DataFrame({"delta1": 0.5 + np.arange(8) / 100, "rmse": 0.5 - np.arange(8) / 100})
-    found = dense_heads.differences(rows, reference, list("abcdefgh"), ["delta1", "rmse"])
-    assert list(found["verdict"]) == ["better", "worse"]
-
-
-def test_cloud_quantiles_and_distances():
-    cloud = some_rows([f"projections {i}" for i in range(9)])
-    means = cloud.groupby(["bins", "system"]).mean()
-    table = dense_heads.cloud_quantiles(cloud, [0.25, 0.5])
-    assert list(table.columns) == ["25 %", "50 %"]
-    for kind, measure in (("given", "delta1"), ("fitted", "rmse")):
-        own = means.loc[kind, measure]
-        assert table.loc[(kind, measure), "25 %"] == pytest.approx(np.quantile(own, 0.25))
-    found = dense_heads.distances(cloud, cloud)
-    own = means.loc["fitted", "rmse"]
-    expected = -(own["projections 3"] - own.mean()) / own.std()  # less error is better
-    assert found.loc[("projections 3", "fitted"), "rmse"] == pytest.approx(expected)
-    middle = dense_heads.cloud_mean(cloud)
-    each = [cloud.loc[(f"projections {i}", "given", "x"), "rmse"] for i in range(9)]
-    assert middle.loc[("given", "x"), "rmse"] == pytest.approx(np.mean(each))
-
-
-def test_paired_p_is_the_sign_flip_test_with_holm():
-    rows, groups = some_rows(["a", "b", "c"]), list("pqrs")
-    reference = rows.loc["a", "given"]
-    found = dense_heads.paired_p(rows, reference, groups, "rmse")
-    gap = rows.loc[("b", "fitted"), "rmse"] - reference["rmse"]
-    expected = statistics.sign_flip_test(gap, groups)
-    assert found.loc[("b", "fitted"), "p"] == pytest.approx(expected)
-    assert found.loc[("a", "given")].isna().all()
-    pd.testing.assert_series_equal(found["p_holm"], statistics.holm(found["p"]), check_names=False)
+def test_fit_systems_matches_fit_medians_on_several_grids(run):
+    torch.manual_seed(1)
+    frames = run.train[[0, 5, 40]]
+    similarities = {"a": torch.rand(3, 2, 7, 13, 17) / 50, "b": torch.rand(3, 2, 7, 6, 8) / 50}
+    similarities["c"] = torch.rand(3, 2, 7, 13, 17) / 50
+    weights = {name: mean_weights(each) for name, each in similarities.items()}
+    found = dense_heads.fit_systems(frames.ground_truths, weights, run.protocol)
+    assert list(found) == ["a", "b", "c"]
+    for name, each in similarities.items():
+        expected = fitting.fit_bins(frames.ground_truths(), each, protocol=run.protocol)
+        np.testing.assert_allclose(found[name], expected, atol=0.0011)

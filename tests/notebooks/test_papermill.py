@@ -27,6 +27,9 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     "05_class_bins": [{**AS_NYU, "metric": "rmse", "searched": "bathroom"}],
     "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],
     "07_ledger": [{**AS_NYU, **RN50}],
+    "09_regional_features": [
+        {"dataset": "nyu", "data": "{nyu_folder}", "larger": [1.5], "n_random": 3}
+    ],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
 }
 
