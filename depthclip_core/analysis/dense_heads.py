@@ -41,6 +41,7 @@ KINDS = ("projections", "channels")
 GIVEN, FITTED = "given", "fitted"
 ROUNDED = 5  # decimals of metres: cells whose depths differ by less are tied
 FEWEST_CELLS = 3
+BLOCK = 8  # maps that are scored at once
 Name = TypeVar("Name")
 
 
@@ -268,12 +269,14 @@ def score_maps(
 
     maps: S of (N, h, w) metres; the grids may differ. Equal to `evaluate` on the upsampled maps.
     """
-    grids = _by_grid(dict(enumerate(maps)))
+    grids = _by_grid(dict(enumerate(maps))).values()
+    # Each prediction is a sum over the maps of its block: many maps at once would cost more.
+    blocks = [g[start : start + BLOCK] for g in grids for start in range(0, len(g), BLOCK)]
     n_frames = len(maps[0]) if len(maps) else 0
     out = np.full((len(maps), n_frames, len(metrics)), np.nan)
     for position, truth in pixels.paired(ground_truths, n_frames):
         known = pixels.counted(truth, protocol)
-        for systems in grids.values() if known.n_valid else ():
+        for systems in blocks if known.n_valid else ():
             cells = np.stack([maps[s][position] for s in systems]).astype(np.float32)
             made = align(pixels.pixel_maps(cells, protocol), np.eye(len(cells)), known, protocol)
             out[systems, position] = scores(made, metrics)

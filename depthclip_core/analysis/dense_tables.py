@@ -41,14 +41,18 @@ def differences(
     verdict: as of `statistics.compare`.
     """
     columns, signs = list(measures), [sign(measure) for measure in measures]
-
-    def of_system(each: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
-        other = reference.loc[key] if isinstance(reference.index, pd.MultiIndex) else reference
-        table = intervals(each[columns] - other[columns].to_numpy(), groups, seed=seed)
-        return table.assign(verdict=verdicts(table, signs))
-
-    parts = {key: of_system(each, key) for key, each in _systems(rows)}
+    own = dict(_systems(reference)) if isinstance(reference.index, pd.MultiIndex) else {}
+    parts = {}
+    for key, each in _systems(rows):
+        gap = each[columns] - own.get(key, reference)[columns].to_numpy()
+        table = intervals(gap, groups, seed=seed)
+        parts[key] = table.assign(verdict=verdicts(table, signs))
     return pd.concat(parts, names=["system", "bins", "measure"])
+
+
+def one_system(table: pd.DataFrame, system: str, bins: str = FITTED) -> pd.DataFrame:
+    """The rows of one system under one kind of bins, of rows or of a table by system."""
+    return table.xs((system, bins), level=("system", "bins"))
 
 
 def mean_head(rows: pd.DataFrame) -> pd.DataFrame:
@@ -65,8 +69,9 @@ def in_words(
     table: as from `differences`.
     """
     parts = []
+    rows = one_system(table, system)
     for measure in measures:
-        mean, low, high = table.loc[(system, FITTED, measure), ["mean", "low", "high"]]
+        mean, low, high = rows.loc[measure, ["mean", "low", "high"]]
         ends = f"{low:+.3f} to {high:+.3f}" if np.isfinite([low, high]).all() else "no interval"
         parts.append(f"{NAMES.get(measure, measure)} {mean:+.3f} ({ends})")
     return ", ".join(parts)

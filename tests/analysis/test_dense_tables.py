@@ -16,13 +16,13 @@ def some_rows(systems, seed=0):
 def test_summary_and_differences_use_intervals_by_group():
     rows, groups = some_rows(["a", "b"]), list("pqrs")
     table = dense_tables.summary(rows, groups, ["delta1", "rmse"])
-    expected = statistics.intervals(rows.loc["b", "given"], groups)
+    expected = statistics.intervals(dense_tables.one_system(rows, "b", "given"), groups)
     pd.testing.assert_frame_equal(table.loc["b", "given"], expected, check_names=False)
     assert np.isnan(table["low"]).all()  # four groups are too few
-    reference = rows.loc["a", "given"]
+    reference = dense_tables.one_system(rows, "a", "given")
     found = dense_tables.differences(rows, reference, groups, ["delta1", "rmse"])
     assert (found.loc[("a", "given"), "mean"] == 0).all()
-    gap = rows.loc["b", "given"]["rmse"].mean() - reference["rmse"].mean()
+    gap = dense_tables.one_system(rows, "b", "given")["rmse"].mean() - reference["rmse"].mean()
     assert found.loc[("b", "given", "rmse"), "mean"] == pytest.approx(gap)
     assert set(found["verdict"]) == {"too few groups"}
     own = dense_tables.differences(rows, rows, groups, ["delta1", "rmse"])
@@ -58,9 +58,9 @@ def test_cloud_quantiles_and_distances():
 
 def test_paired_p_is_the_sign_flip_test_with_holm():
     rows, groups = some_rows(["a", "b", "c"]), list("pqrs")
-    reference = rows.loc["a", "given"]
+    reference = dense_tables.one_system(rows, "a", "given")
     found = dense_tables.paired_p(rows, reference, groups, "rmse")
-    gap = rows.loc[("b", "fitted"), "rmse"] - reference["rmse"]
+    gap = dense_tables.one_system(rows, "b")["rmse"] - reference["rmse"]
     expected = statistics.sign_flip_test(gap, groups)
     assert found.loc[("b", "fitted"), "p"] == pytest.approx(expected)
     assert found.loc[("a", "given")].isna().all()
