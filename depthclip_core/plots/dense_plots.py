@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from depthclip_core.plots import score_plots
 from depthclip_core.plots.style import MARKS, name_rows
@@ -75,7 +76,8 @@ def show_clouds(
     for ax, measure in zip(axes, measures, strict=True):
         means = {k: r.groupby("system")[measure].mean().to_numpy() for k, r in of_kind.items()}
         show_cloud(ax, means, of_heads[measure], label(measure))
-    axes[0].legend(loc="upper right")
+    handles, names = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(handles, names, loc="outside lower center", ncols=len(names))
 
 
 def label(measure: str) -> str:
@@ -91,20 +93,22 @@ def show_cloud(
     cloud: for each kind of random head its means, (n,). marks: a mean for each head's name.
     """
     values = [*cloud.values(), marks.dropna().to_numpy()]
-    edges = np.linspace(*_ends(np.concatenate(values)), 25)
+    low, high = _ends(np.concatenate(values))
     for i, (kind, of_kind) in enumerate(cloud.items()):
         style = {"color": f"C{i + 3}", "alpha": 0.45, "label": f"random {kind}"}
-        ax.hist(of_kind, edges, **style)
+        ax.hist(of_kind, np.linspace(low, high, 25), **style)
     top = ax.get_ylim()[1]
-    ax.set_ylim(0, top * (1.15 + 0.13 * len(marks)))
+    # The farther right, the higher: no name crosses the line of another, all being on the left.
     for i, (name, value) in enumerate(marks.dropna().sort_values().items()):
         height = top * (1.1 + 0.13 * i)
         ax.plot([value, value], [0, height], color="0.35", lw=0.8)
         ax.plot(value, height, "o", color="0.1", ms=3.5)
-        side = "right" if value > np.mean(ax.get_xlim()) else "left"
-        gap = {"right": -5, "left": 5}[side]
-        place = {"xytext": (gap, 0), "textcoords": "offset points"}
-        ax.annotate(name, (value, height), ha=side, va="center", fontsize="small", **place)
+        place = {"xytext": (-5, 0), "textcoords": "offset points", "fontsize": "small"}
+        ax.annotate(name, (value, height), ha="right", va="center", **place)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])
+    # Room for the leftmost name.
+    ax.set(xlim=(low - 0.15 * (high - low), high), ylim=(0, top * (1.15 + 0.13 * len(marks))))
     ax.set(xlabel=label, ylabel="random heads", title=title)
 
 
