@@ -17,11 +17,13 @@ def test_summary_and_differences_use_intervals_by_group():
     rows, groups = some_rows(["a", "b"]), list("pqrs")
     table = dense_tables.summary(rows, groups, ["delta1", "rmse"])
     expected = statistics.intervals(dense_tables.one_system(rows, "b", "given"), groups)
-    pd.testing.assert_frame_equal(table.loc["b", "given"], expected, check_names=False)
+    pd.testing.assert_frame_equal(
+        dense_tables.one_system(table, "b", "given"), expected, check_names=False
+    )
     assert np.isnan(table["low"]).all()  # four groups are too few
     reference = dense_tables.one_system(rows, "a", "given")
     found = dense_tables.differences(rows, reference, groups, ["delta1", "rmse"])
-    assert (found.loc[("a", "given"), "mean"] == 0).all()
+    assert (dense_tables.one_system(found, "a", "given")["mean"] == 0).all()
     gap = dense_tables.one_system(rows, "b", "given")["rmse"].mean() - reference["rmse"].mean()
     assert found.loc[("b", "given", "rmse"), "mean"] == pytest.approx(gap)
     assert set(found["verdict"]) == {"too few groups"}

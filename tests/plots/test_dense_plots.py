@@ -59,3 +59,37 @@ def test_show_cloud_takes_equal_values():
     same = {"projections": np.full(5, 0.2)}
     dense_plots.show_cloud(ax, same, pd.Series({"value": 0.2}), "ρ")
     figure.draw_without_rendering()
+
+
+def rows(systems):
+    keys = pd.MultiIndex.from_product(
+        [systems, ["given", "fitted"], ["x", "y"]], names=["system", "bins", "frame"]
+    )
+    values = np.arange(len(keys) * 2.0).reshape(-1, 2)
+    return pd.DataFrame(values, keys, ["delta1", "partial"])
+
+
+def test_measures_and_clouds_share_one_legend():
+    figure, axes = plt.subplots(1, 2)
+    heads = rows(["released", "value"])
+    means = heads.groupby(["system", "bins"]).mean().stack().to_frame("mean")
+    means = means.assign(low=means["mean"] - 1, high=means["mean"] + 1)
+    index = pd.MultiIndex.from_product([["given", "fitted"], ["delta1", "partial"]])
+    quantiles = pd.DataFrame({"5 %": 1.0, "50 %": 2.0, "95 %": 3.0}, index)
+    dense_plots.show_measures(axes, {"1×": means}, quantiles, ["delta1", "partial"])
+    dots = [line for line in axes[1].lines if line.get_marker() == "o"]
+    # Fitted bins, second measure: the mean of its two frames.
+    np.testing.assert_allclose(dots[0].get_xdata(), [6, 14])
+    assert len(figure.legends) == 1 and axes[0].get_xlabel() == "δ1 ↑"
+
+    figure, axes = plt.subplots(1, 2)
+    cloud = {"projections": rows([f"projections {i}" for i in range(4)])}
+    dense_plots.show_clouds(axes, cloud, heads, ["delta1", "partial"])
+    figure.draw_without_rendering()
+    assert len(figure.legends) == 1
+    assert [text.get_text() for text in axes[0].texts] == ["released", "value"]
+
+
+def test_label_says_which_end_is_better():
+    assert dense_plots.label("rmse") == "rmse (m) ↓"
+    assert dense_plots.label("partial").endswith("↑")
