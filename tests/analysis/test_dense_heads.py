@@ -224,3 +224,21 @@ def test_fit_systems_matches_fit_medians_on_several_grids(run):
     for name, each in similarities.items():
         expected = fitting.fit_bins(frames.ground_truths(), each, protocol=run.protocol)
         np.testing.assert_allclose(found[name], expected, atol=0.0011)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*random weights")
+def test_heads_and_random_heads_of_a_vit(run, tiny_models):
+    """Its backbone has 96 channels, 1.5 for each of the text's 64, and a grid of finer cells."""
+    encoder = dc.load_encoder("tiny-ViT", device="cpu")
+    fields = {name: getattr(run, name) for name in ("words", "bins", "protocol", "temperature")}
+    fields |= {"frames": run.frames[[0, 9]], "train": run.train[[0, 5]], "encoder": encoder}
+    measured = dense_heads.yardstick(SimpleNamespace(**fields, grid=encoder.grid(416, 544)))
+    rows = dense_heads.of_heads(measured, 0.5)
+    assert len(rows) == len(DENSE_HEADS) * 2 * 2 and np.isfinite(rows).all(axis=None)
+    cloud = dense_heads.of_random(measured, 2)
+    assert {kind: len(of_kind) for kind, of_kind in cloud.items()} == {
+        "projections": 2 * 2 * 2,
+        "channels": 2 * 2 * 2,
+    }
+    assert np.isfinite(cloud["projections"]).all(axis=None)
