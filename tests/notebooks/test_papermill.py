@@ -33,6 +33,8 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     "08_learned_bins": [{**AS_NYU, "metric": "rmse", "kind": "least-squares", "n_folds": 3}],
     "14_sensitivity": [
         {**AS_NYU, "metric": "rmse", "prompts": "near, middle, far", "bins": "1, 2, 4"}
+    "09_regional_features": [
+        {"dataset": "nyu", "data": "{nyu_folder}", "larger": [1.5], "n_random": 3}
     ],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
     "11_nulls": [
