@@ -1,0 +1,375 @@
+"""Where predictions fail: errors by distance, place, object and brightness, and errors of order.
+
+Every image has the same weight, as in the protocol's mean over images: what is averaged is an
+image's own mean over those of its pixels that belong to a class.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from depthclip_core.analysis import statistics
+from depthclip_core.datasets import Dataset, Frame, Subset, as_dataset
+from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.evaluation import pixels
+from depthclip_core.evaluation.metrics import finished, terms_of
+from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
+
+EDGES = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)  # of intervals of distance, metres
+SHADES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of intervals of brightness
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+TERMS = ("signed_rel", "abs_rel", "delta1")
+SCORED = ("delta1", "abs_rel", "rmse")
+FEWEST_PIXELS = 50  # of an image in a class; fewer say little
+FEWEST_IMAGES = 5  # with a class; classes of fewer are left out
+THRESHOLD = 1.05  # two depths whose ratio is within it are equally far
+N_PAIRS = 2000  # of each image
+STEPS = 60_000  # of depths up to the far limit that a map is stored in: 0.2 mm for 10 m
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Errors of S systems on N frames, by classes of pixels.
+
+    rows: a row per frame, columns (metric, system), metrics of SCORED. names: for each grouping,
+    "distance", "cell", "brightness" and, where frames have labels, "object", those of its C
+    classes. counts: for each grouping the pixels (N, C). sums: (S, N, C, 3), of TERMS over them.
+    """
+
+    systems: tuple[str, ...]
+    rows: pd.DataFrame
+    names: Mapping[str, list[str]]
+    counts: Mapping[str, np.ndarray]
+    sums: Mapping[str, np.ndarray]
+
+    def by(self, grouping: str, term: str, system: str) -> pd.DataFrame:
+        """Mean of a term over each image's pixels of each class: a row per frame, NaN for few."""
+        counts, names, sums = self._of(grouping)
+        if term not in TERMS:
+            raise unknown_name("term", term, TERMS)
+        if system not in self.systems:
+            raise unknown_name("system", system, self.systems)
+        total = sums[self.systems.index(system), :, :, TERMS.index(term)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.where(counts >= FEWEST_PIXELS, total / counts, np.nan)
+        return pd.DataFrame(means, self.rows.index, names)
+
+    def table(
+        self, grouping: str, term: str, groups: Sequence, seed: int = 0, fewest: int = FEWEST_IMAGES
+    ) -> pd.DataFrame:
+        """Means over images, a row (class, system): mean, low, high, images, groups, and share.
+
+        share: of all pixels that count. Classes in fewer than `fewest` images are left out.
+        """
+        counts, names, _ = self._of(grouping)
+        share = counts.sum(0) / max(1, counts.sum())
+        parts = {}
+        for system in self.systems:
+            rows = self.by(grouping, term, system)
+            for name, part in zip(names, share, strict=True):
+                if rows[name].notna().sum() >= fewest:
+                    found = statistics.intervals(rows[[name]], groups, seed=seed).iloc[0]
+                    parts[name, system] = {**found, "share": part}
+        columns = ["mean", "low", "high", "images", "groups", "share"]
+        index = pd.MultiIndex.from_tuples(parts, names=[grouping, "system"])
+        table = pd.DataFrame(list(parts.values()), index, columns)
+        order = {name: i for i, name in enumerate(names)}
+        table = table.astype({"images": int, "groups": int})
+        return table.sort_index(level=0, key=lambda c: c.map(order), sort_remaining=False)
+
+    def maps(self, term: str, system: str, grid: tuple[int, int]) -> np.ndarray:
+        """Mean of a term over images at each cell (h, w); NaN where no image has its depth."""
+        rows = self.by("cell", term, system).to_numpy()
+        known = np.isfinite(rows)
+        with np.errstate(invalid="ignore"):
+            return (np.where(known, rows, 0).sum(0) / known.sum(0)).reshape(grid)
+
+    def _of(self, grouping: str) -> tuple[np.ndarray, list[str], np.ndarray]:
+        if grouping not in self.names:
+            raise unknown_name("grouping", grouping, self.names)
+        return self.counts[grouping], self.names[grouping], self.sums[grouping]
+
+
+def collect_errors(
+    frames: Sequence[Frame],
+    systems: Mapping[str, Iterable[np.ndarray]],
+    grid: tuple[int, int],
+    protocol: str | Protocol = "released",
+) -> Errors:
+    """Read every frame and each system's map of it once.
+
+    systems: by name, a map (H, W) of the protocol's window for each frame in order, metres. grid:
+    rows and columns of cells. Raises `DepthClipError` for maps of other shapes or another number,
+    and for a protocol that aligns.
+    """
+    if not systems:
+        raise DepthClipError("there are no systems to compare: give one or more")
+    frames, protocol = as_dataset(frames), _metric(protocol_for(frames, protocol))
+    keys, names = _keys(frames, grid, protocol)
+    known_names = list(names)
+    shape = {name: (len(frames), len(classes)) for name, classes in names.items()}
+    counts = {name: np.zeros(size) for name, size in shape.items()}
+    sums = {name: np.zeros((len(systems), *size, len(TERMS))) for name, size in shape.items()}
+    rows = []
+    for position, maps in enumerate(_together(frames, systems)):
+        known = pixels.counted(frames.ground_truth(position), protocol)
+        if not known.n_valid:
+            rows.append([np.nan] * (len(SCORED) * len(systems)))
+            continue
+        g = known.values.astype(np.float64)
+        found = [_predicted(each, known, protocol) for each in maps]
+        scores = [_scores(p, g) for p in found]
+        rows.append([score[metric] for metric in SCORED for score in scores])
+        for name in known_names:
+            place = keys[name](position, known)
+            here = (place >= 0) & (place < shape[name][1])
+            counts[name][position] = np.bincount(place[here], minlength=shape[name][1])
+            for system, p in enumerate(found):
+                sums[name][system, position] = _class_sums(p, g, place, here, shape[name][1])
+    columns = pd.MultiIndex.from_product([SCORED, list(systems)], names=["metric", "system"])
+    table = pd.DataFrame(rows, frames.names, columns)
+    return Errors(tuple(systems), table, names, counts, sums)
+
+
+def ordinal_errors(
+    frames: Sequence[Frame],
+    systems: Mapping[str, Iterable[np.ndarray]],
+    protocol: str | Protocol = "released",
+    thresholds: Sequence[float] = (THRESHOLD,),
+    n_pairs: int = N_PAIRS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Share of pixel pairs whose order is wrong, a row per frame; columns (threshold, system).
+
+    Of two random pixels of an image the first is nearer, farther or, if their depths' ratio is
+    within the threshold, as far as the second; so in the truth and in the prediction (WHDR with
+    equal weights: Bell et al., SIGGRAPH 2014; for depth Chen et al., NeurIPS 2016). All systems and
+    thresholds have the same pairs. NaN for an image without valid pixels. systems: as in
+    `collect_errors`.
+    """
+    if any(threshold <= 1 for threshold in thresholds) or not len(thresholds):
+        raise DepthClipError(f"thresholds are ratios above 1, got {list(thresholds)}")
+    if n_pairs < 1:
+        raise DepthClipError(f"an image needs one pair or more, got {n_pairs}")
+    frames, protocol = as_dataset(frames), _metric(protocol_for(frames, protocol))
+    rows = []
+    for position, maps in enumerate(_together(frames, systems)):
+        known = pixels.counted(frames.ground_truth(position), protocol)
+        if not known.n_valid:
+            rows.append([np.nan] * (len(thresholds) * len(systems)))
+            continue
+        rng = np.random.default_rng([seed, position])
+        pairs = rng.integers(known.n_valid, size=(2, n_pairs))
+        truth = known.values.astype(np.float64)[pairs]
+        found = [_predicted(each, known, protocol)[pairs] for each in maps]
+        rows.append([(order(p, t) != order(truth, t)).mean() for t in thresholds for p in found])
+    columns = [list(thresholds), list(systems)]
+    columns = pd.MultiIndex.from_product(columns, names=["threshold", "system"])
+    return pd.DataFrame(rows, frames.names, columns)
+
+
+def order(pairs: np.ndarray, threshold: float) -> np.ndarray:
+    """−1 where the first of two depths is nearer, 1 where it is farther, 0 where they are equal.
+
+    pairs: (2, n) positive depths. They are equal if the larger is at most `threshold` times the
+    smaller.
+    """
+    first, second = pairs
+    return np.where(first > threshold * second, 1, np.where(second > threshold * first, -1, 0))
+
+
+def position_map(
+    ground_truths: Iterable[np.ndarray], protocol: str | Protocol = "released"
+) -> np.ndarray:
+    """The median depth of each pixel over frames, float32 (H, W) of the window: a blind prediction.
+
+    ground_truths: of training frames, metres, holes 0. Pixels where no depth counts get the median
+    of the other pixels' medians. Raises `DepthClipError` if no frame has a valid pixel.
+    """
+    protocol = resolve_protocol(protocol)
+    step = protocol.max_depth / STEPS
+    counted = (pixels.counted(truth, protocol) for truth in ground_truths)
+    stored = [np.rint(known.depth / step).astype(np.uint16) for known in counted if known.n_valid]
+    if not stored:
+        raise DepthClipError("there is no depth by position: no frame has a valid pixel")
+    medians = np.zeros(stored[0].shape)
+    stack = np.stack(stored)
+    for row in range(len(medians)):  # a row at a time: the floats take little memory
+        depths = np.where(stack[:, row] > 0, stack[:, row] * step, np.nan)
+        seen = np.isfinite(depths).any(axis=0)
+        medians[row, seen] = np.nanmedian(depths[:, seen], axis=0)
+    whole = np.full(protocol.window.shape, np.median(medians[medians > 0]), np.float32)
+    whole[protocol.seen] = np.where(medians > 0, medians, whole[protocol.seen])
+    return whole
+
+
+def scene_table(
+    rows: pd.DataFrame, scenes: Sequence[str | None], groups: Sequence, seed: int = 0
+) -> pd.DataFrame:
+    """Means of each system by scene type: a row (scene, system) with mean, low, high and images.
+
+    rows: a row per frame, columns systems, as `Errors.rows` of one metric. Scene types are in the
+    order of the first system's mean. Frames of unknown scene type do not count.
+    """
+    names = np.array([scene or "" for scene in scenes], dtype=object)
+    groups, parts = np.asarray(groups, dtype=object), {}
+    for scene in sorted(set(names) - {""}):
+        own = names == scene
+        if len(kept := rows[own].dropna()):
+            table = statistics.intervals(rows[own], groups[own], seed=seed)
+            parts[scene] = table.assign(images=len(kept))
+    if not parts:
+        raise DepthClipError("there are no errors by scene type: no scored frame has one")
+    first = rows.columns[0]
+    ranked = sorted(parts, key=lambda scene: parts[scene].loc[first, "mean"])
+    return pd.concat({scene: parts[scene] for scene in ranked}, names=["scene", "system"])
+
+
+def scene_test(
+    values: pd.Series, scenes: Sequence[str | None], groups: Sequence, seed: int = 0
+) -> float:
+    """p of the question whether an error depends on the scene type, by permuting types of groups.
+
+    values: of each frame; NaN frames do not count. The statistic is the variance between the types'
+    means. NaN for fewer than two types.
+    """
+    known = values.notna().to_numpy() & np.array([scene is not None for scene in scenes])
+    own, labels = values.to_numpy()[known], np.asarray(scenes, dtype=object)[known].astype(str)
+    if len(set(labels)) < 2:
+        return np.nan
+
+    def between(labels: np.ndarray) -> float:
+        _, place = np.unique(labels, return_inverse=True)
+        n = np.bincount(place)
+        means = np.bincount(place, own) / n
+        return float(n @ (means - own.mean()) ** 2 / len(own))
+
+    return statistics.label_test(between, labels, np.asarray(groups)[known], seed=seed)
+
+
+def brightness_correlation(
+    errors: Errors, frames: Sequence[Frame], grid: tuple[int, int], system: str
+) -> pd.Series:
+    """For each frame, Spearman's correlation of its cells' brightness with their relative error.
+
+    Their distance is taken out (`statistics.partial_rank_correlation`). NaN for a frame of fewer
+    than ten cells with depth, or where one of the three does not vary.
+    """
+    frames, rows = as_dataset(frames), errors.by("cell", "abs_rel", system).to_numpy()
+    protocol = protocol_for(frames, "released")
+    place, found = _cell_of(grid, protocol).ravel(), []
+    for position, error in enumerate(rows):
+        known = pixels.counted(frames.ground_truth(position), protocol)
+        counts = np.bincount(place, known.valid_mask.ravel(), minlength=error.size)
+        depth = np.bincount(place, known.depth.ravel(), minlength=error.size)
+        use = np.isfinite(error)
+        if use.sum() < 10:
+            found.append(np.nan)
+            continue
+        light = _cell_brightness(frames.rgb(position), grid, protocol).ravel()[use]
+        given = depth[use] / counts[use]
+        found.append(statistics.partial_rank_correlation(light, error[use], given))
+    return pd.Series(found, errors.rows.index, name="correlation")
+
+
+def has_labels(frames: Sequence[Frame]) -> bool:
+    """Whether the frames' data set says which object lies at each pixel."""
+    return _labels(as_dataset(frames)) is not None
+
+
+def _labels(frames: Dataset) -> tuple[Callable[[int], np.ndarray], list[str]] | None:
+    """A function of a position → labels (H, W), counted from 1, 0 unknown; and objects' names."""
+    if isinstance(frames, Subset):
+        whole = _labels(frames.whole)
+        return whole and (lambda position: whole[0](frames.indices[position]), whole[1])
+    if not (hasattr(frames, "labels") and hasattr(frames, "object_names")):
+        return None
+    return frames.labels, list(frames.object_names)
+
+
+def _keys(frames: Dataset, grid: tuple[int, int], protocol: Protocol) -> tuple[dict, dict]:
+    """For each grouping a function (position, truth) → class of each valid pixel, and its names."""
+    cell, part = _cell_of(grid, protocol), protocol.overlap
+    shades, n_cells = np.array(SHADES[1:-1]), grid[0] * grid[1]
+
+    def distance(position: int, known: pixels.Truth) -> np.ndarray:
+        return np.searchsorted(EDGES, known.values, side="right") - 1
+
+    def brightness(position: int, known: pixels.Truth) -> np.ndarray:
+        light = _cell_brightness(frames.rgb(position), grid, protocol).ravel()
+        return np.searchsorted(shades, light, side="right")[cell[known.valid_mask]]
+
+    keys = {
+        "distance": distance,
+        "cell": lambda position, known: cell[known.valid_mask],
+        "brightness": brightness,
+    }
+    names = {
+        "distance": [f"{near:g}–{far:g} m" for near, far in pairwise(EDGES)],
+        "cell": [str(i) for i in range(n_cells)],
+        "brightness": [f"{dark:g}–{light:g}" for dark, light in pairwise(SHADES)],
+    }
+    if labelled := _labels(frames):
+        labels, names["object"] = labelled
+        keys["object"] = lambda position, known: (
+            labels(position)[part.slices][known.valid_mask].astype(np.int64) - 1
+        )
+    return keys, names
+
+
+def _cell_of(grid: tuple[int, int], protocol: Protocol) -> np.ndarray:
+    """The number of the cell of each pixel of a `Truth`, (H, W), counted row by row."""
+    row, column = (np.arange(n) * g // n for n, g in zip(protocol.window.shape, grid, strict=True))
+    return (row[:, None] * grid[1] + column)[protocol.seen]
+
+
+def _cell_brightness(rgb: np.ndarray, grid: tuple[int, int], protocol: Protocol) -> np.ndarray:
+    """Mean luma of each cell (h, w), 0 black to 1 white, of a frame (H, W, 3)."""
+    light, cell = rgb[protocol.overlap.slices] @ np.array(LUMA) / 255, _cell_of(grid, protocol)
+    n = np.bincount(cell.ravel(), minlength=grid[0] * grid[1])
+    return (np.bincount(cell.ravel(), light.ravel(), n.size) / np.maximum(n, 1)).reshape(grid)
+
+
+def _class_sums(
+    p: np.ndarray, g: np.ndarray, place: np.ndarray, here: np.ndarray, n: int
+) -> np.ndarray:
+    """Sums (C, 3) of TERMS of the pixels `here`, by their class."""
+    signed = (p - g) / g
+    within = np.maximum(p / g, g / p) < 1.25
+    terms = (signed, np.abs(signed), within)
+    return np.stack([np.bincount(place[here], t[here], minlength=n) for t in terms], axis=1)
+
+
+def _scores(p: np.ndarray, g: np.ndarray) -> dict[str, float]:
+    return finished(SCORED, {term: term.of(p, g).mean() for term in terms_of(SCORED)})
+
+
+def _predicted(depth: np.ndarray, known: pixels.Truth, protocol: Protocol) -> np.ndarray:
+    """A map's depths at the valid pixels, clamped as the protocol clamps, float64 (n,)."""
+    if depth.shape != protocol.window.shape:
+        shapes = f"{depth.shape}, the window {protocol.window.shape}"
+        raise DepthClipError(f"a map has shape {shapes}: give maps of the protocol's window")
+    p = depth[protocol.seen][known.valid_mask].astype(np.float64)
+    return np.clip(p, protocol.min_depth, protocol.max_depth)
+
+
+def _together(frames: Dataset, systems: Mapping[str, Iterable[np.ndarray]]) -> Iterable[tuple]:
+    """The maps of all systems frame by frame; `DepthClipError` for another number of maps."""
+    sources = [iter(maps) for maps in systems.values()]
+    wanted = f"maps than frames: give one for each of {len(frames)} frames"
+    for _ in range(len(frames)):
+        maps = tuple(next(source, None) for source in sources)
+        if any(each is None for each in maps):
+            raise DepthClipError(f"a system has fewer {wanted}")
+        yield maps
+    if any(next(source, None) is not None for source in sources):
+        raise DepthClipError(f"a system has more {wanted}")
+
+
+def _metric(protocol: Protocol) -> Protocol:
+    if protocol.align:
+        raise DepthClipError("errors in metres need a protocol that does not align predictions")
+    return protocol

@@ -1,0 +1,229 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from depthclip_core.analysis import failures, statistics
+from depthclip_core.datasets import FrameList, Subset
+from depthclip_core.datasets.base import Frame
+from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.metrics import evaluate
+from depthclip_core.settings import RELEASED_WINDOW
+
+FRAME, WINDOW, GRID = (480, 640), (416, 544), (13, 17)
+
+
+class Labelled(FrameList):
+    """Frames whose left half is object 1 and right half object 2; the top rows are unknown."""
+
+    frame_shape = FRAME
+    object_names = ("wall", "floor")
+
+    def labels(self, position):
+        labels = np.where(np.arange(FRAME[1]) < 320, 1, 2) * np.ones((FRAME[0], 1), int)
+        labels[:100] = 0
+        return labels.astype(np.uint8)
+
+
+def frame(name, seed, scene="kitchen"):
+    rng = np.random.default_rng(seed)
+    rgb = rng.integers(0, 255, (*FRAME, 3)).astype(np.uint8)
+    depth = np.where(rng.uniform(size=FRAME) < 0.3, 0, rng.uniform(0.5, 9, FRAME))
+    return Frame(name, rgb, depth.astype(np.float32), None, scene, name, RELEASED_WINDOW)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    empty = Frame(
+        "empty", np.zeros((*FRAME, 3), np.uint8), np.zeros(FRAME, np.float32), crop=RELEASED_WINDOW
+    )
+    return Labelled([frame("a", 1), frame("b", 2), empty])
+
+
+@pytest.fixture(scope="module")
+def systems():
+    rng = np.random.default_rng(3)
+    return {name: rng.uniform(0.5, 9, (3, *WINDOW)).astype(np.float32) for name in ("one", "two")}
+
+
+@pytest.fixture(scope="module")
+def errors(frames, systems):
+    return failures.collect_errors(frames, systems, GRID)
+
+
+def valid_pixels(frames, systems, system, position):
+    """Row, column, truth and prediction of each pixel that counts, one after the other."""
+    truth = frames.raw_depth(position)
+    for row in range(56, 471):
+        for column in range(60, 601):
+            if truth[row, column] > 0:
+                g, p = truth[row, column], systems[system][position][row - 56, column - 60]
+                yield row, column, float(g), float(p)
+
+
+def test_rows_match_evaluate(errors, frames, systems):
+    truths = np.stack([frames.raw_depth(i) for i in range(3)])
+    for system, maps in systems.items():
+        expected = evaluate(maps, truths)
+        for metric in failures.SCORED:
+            np.testing.assert_allclose(errors.rows[metric, system], expected[metric])
+
+
+def test_classes_match_a_loop(errors, frames, systems):
+    found = {name: {} for name in ("distance", "cell", "object")}
+    for row, column, g, p in valid_pixels(frames, systems, "two", 1):
+        interval = max(i for i, edge in enumerate(failures.EDGES) if g >= edge)
+        cell = (row - 56) // 32 * 17 + (column - 60) // 32
+        thing = None if row < 100 else int(column >= 320)
+        rel = (p - g) / g
+        for name, at in (("distance", interval), ("cell", cell), ("object", thing)):
+            found[name].setdefault(at, []).append((rel, abs(rel), max(p / g, g / p) < 1.25))
+    for name, classes in found.items():
+        classes.pop(None, None)
+        for i, term in enumerate(failures.TERMS):
+            row = errors.by(name, term, "two").iloc[1]
+            for at, values in classes.items():
+                few = len(values) < failures.FEWEST_PIXELS
+                expected = np.nan if few else np.mean([value[i] for value in values])
+                assert row.iloc[at] == pytest.approx(expected, rel=1e-6, nan_ok=True)
+    assert errors.by("cell", "abs_rel", "one").loc["empty"].isna().all()
+
+
+def test_brightness_is_that_of_the_cell():
+    rgb = np.zeros((*FRAME, 3), np.uint8)
+    rgb[:, 332:] = 255  # the cells from the ninth column on
+    truth = np.full(FRAME, 2, np.float32)
+    one = FrameList([Frame("a", rgb, truth, crop=RELEASED_WINDOW)])
+    depth = np.where(np.arange(544) < 272, 2.0, 4.0) * np.ones((416, 1))
+    rows = failures.collect_errors(one, {"s": [depth]}, (13, 2)).by("brightness", "abs_rel", "s")
+    assert rows.loc["a", "0–0.2"] == pytest.approx(0)
+    assert rows.loc["a", "0.8–1"] == pytest.approx(1)
+    assert rows.loc["a", ["0.2–0.4", "0.4–0.6", "0.6–0.8"]].isna().all()
+
+
+def test_table_is_the_interval_of_its_rows(errors):
+    groups = ["r1", "r2", "r3"]
+    table = errors.table("distance", "abs_rel", groups, fewest=1)
+    rows = errors.by("distance", "abs_rel", "one")[["2–2.5 m"]]
+    expected = statistics.intervals(rows, groups).iloc[0]
+    assert table.loc[("2–2.5 m", "one"), "mean"] == pytest.approx(expected["mean"])
+    assert table.loc[("2–2.5 m", "one"), "images"] == 2
+    names = table.index.get_level_values(0).unique()
+    assert list(names) == [name for name in errors.names["distance"] if name in set(names)]
+    assert table["share"].groupby(level=0).first().sum() == pytest.approx(1)
+    assert errors.table("distance", "abs_rel", groups).empty  # two images are fewer than five
+
+
+def test_maps_are_means_over_images(errors):
+    cells = errors.maps("signed_rel", "one", GRID)
+    expected = errors.by("cell", "signed_rel", "one").mean().to_numpy().reshape(GRID)
+    np.testing.assert_allclose(cells, expected)
+
+
+def test_labels_of_subsets_and_of_frames_without():
+    whole = Labelled([frame("a", 1), frame("b", 2)])
+    assert failures.has_labels(Subset(whole, [1]))
+    assert not failures.has_labels(Subset(FrameList([frame("a", 1)]), [0]))
+    found = failures.collect_errors(FrameList([frame("a", 1)]), {"s": [np.ones(WINDOW)]}, GRID)
+    with pytest.raises(DepthClipError, match="unknown grouping"):
+        found.by("object", "abs_rel", "s")
+
+
+def test_order_matches_its_definition():
+    pairs = np.random.default_rng(4).uniform(1, 1.3, (2, 500))
+    for (a, b), said in zip(pairs.T, failures.order(pairs, 1.1), strict=True):
+        equal = max(a / b, b / a) <= 1.1
+        assert said == (0 if equal else 1 if a > b else -1)
+
+
+def test_ordinal_errors_of_known_predictions(frames):
+    truths = [frames.raw_depth(i)[56:472, 60:604] for i in range(3)]
+    systems = {
+        "truth": [np.maximum(t, 0.1) for t in truths],
+        "tripled": [np.clip(t / 9, 0.01, 9) for t in truths],
+        "reversed": [10 - t for t in truths],
+        "flat": [np.full(WINDOW, 2.0) for _ in truths],
+    }
+    rows = failures.ordinal_errors(frames, systems, thresholds=[1.02, 1.1])
+    for threshold in (1.02, 1.1):
+        own = rows[threshold].iloc[:2]
+        assert (own["truth"] == 0).all() and (own["tripled"] == 0).all()  # scale does not count
+        assert (own["reversed"] > 0.9).all() and (own["flat"] > 0.9).all()
+    assert rows.loc["empty"].isna().all()
+    again = failures.ordinal_errors(frames, systems, thresholds=[1.1])
+    pd.testing.assert_frame_equal(again, rows[[1.1]])
+    other = failures.ordinal_errors(frames, systems, thresholds=[1.1], seed=1)
+    assert not other[1.1]["flat"].equals(again[1.1]["flat"])
+
+
+def test_position_map_is_the_median_of_each_pixel():
+    rng = np.random.default_rng(5)
+    truths = rng.uniform(0.5, 9, (4, *FRAME)).astype(np.float32)
+    truths[rng.uniform(size=truths.shape) < 0.3] = 0
+    truths[:, 100, 100:110] = 0
+    found = failures.position_map([*truths, np.zeros(FRAME)])
+    seen = truths[:, 56:471, 60:601]
+    for row, column in [(0, 0), (200, 300), (414, 540), (44, 60)]:
+        known = [d for d in seen[:, row, column] if d > 0]
+        if known:
+            assert found[row, column] == pytest.approx(np.median(known), abs=3e-4)
+    unknown = found[44, 40:50]
+    assert (unknown == unknown[0]).all() and found.min() > 0.5
+    assert (found[415:] == unknown[0]).all()
+    with pytest.raises(DepthClipError, match="no frame has a valid pixel"):
+        failures.position_map([np.zeros(FRAME)])
+
+
+def test_scene_table_ranks_scenes_and_leaves_out_unknown_ones():
+    rows = pd.DataFrame({"s": [3.0, 1.0, 2.0, np.nan, 9.0], "t": [1.0] * 5})
+    table = failures.scene_table(rows, ["far", "near", "near", "near", None], "abcde")
+    assert list(dict.fromkeys(table.index.get_level_values(0))) == ["near", "far"]
+    assert table.loc[("near", "s"), "mean"] == 1.5 and table.loc[("near", "s"), "images"] == 2
+    with pytest.raises(DepthClipError, match="no errors by scene type"):
+        failures.scene_table(rows, [None] * 5, "abcde")
+
+
+def test_scene_test_finds_a_difference_and_none():
+    scenes, groups = np.repeat(["a", "b"], 12), np.repeat(np.arange(12), 2)
+    noise = np.random.default_rng(6).normal(size=24)
+    apart = pd.Series(noise + 9 * (scenes == "b"))
+    # All deals of 12 rooms into 6 and 6: 924, of which two are the most extreme.
+    assert failures.scene_test(apart, scenes, groups) == pytest.approx(2 / 924)
+    assert failures.scene_test(pd.Series(noise), scenes, groups) > 0.05
+    assert np.isnan(failures.scene_test(apart, ["a"] * 24, groups))
+
+
+def test_brightness_correlation_takes_distance_out():
+    rng = np.random.default_rng(7)
+    light = np.kron(rng.uniform(0, 255, GRID), np.ones((32, 32)))
+    rgb = np.zeros((*FRAME, 3), np.uint8)
+    rgb[56:472, 60:604] = light[..., None]
+    truth = np.zeros(FRAME, np.float32)
+    truth[56:472, 60:604] = np.kron(rng.uniform(1, 5, GRID), np.ones((32, 32)))
+    frames = FrameList([Frame("a", rgb, truth, crop=RELEASED_WINDOW)])
+    depth = truth[56:472, 60:604] * (1 + light / 255)
+    errors = failures.collect_errors(frames, {"s": [depth]}, GRID)
+    assert failures.brightness_correlation(errors, frames, GRID, "s").iloc[0] > 0.95
+    empty = Frame("e", rgb, np.zeros(FRAME, np.float32), crop=RELEASED_WINDOW)
+    errors = failures.collect_errors([empty], {"s": [depth]}, GRID)
+    assert failures.brightness_correlation(errors, [empty], GRID, "s").isna().all()
+
+
+def test_errors(frames, systems, errors):
+    one = {"s": systems["one"]}
+    with pytest.raises(DepthClipError, match="fewer maps"):
+        failures.collect_errors(frames, {"s": systems["one"][:2]}, GRID)
+    with pytest.raises(DepthClipError, match="more maps"):
+        failures.collect_errors(frames, {"s": [*systems["one"], systems["one"][0]]}, GRID)
+    with pytest.raises(DepthClipError, match="no systems"):
+        failures.collect_errors(frames, {}, GRID)
+    with pytest.raises(DepthClipError, match="has shape"):
+        failures.collect_errors(frames, {"s": np.ones((3, 5, 5))}, GRID)
+    with pytest.raises(DepthClipError, match="does not align"):
+        failures.collect_errors(frames, one, GRID, "marigold")
+    for faulty in ({"thresholds": [1.0]}, {"n_pairs": 0}):
+        with pytest.raises(DepthClipError, match="above 1|one pair"):
+            failures.ordinal_errors(frames, one, **faulty)
+    with pytest.raises(DepthClipError, match="unknown term"):
+        errors.by("cell", "rmse", "one")
+    with pytest.raises(DepthClipError, match="unknown system"):
+        errors.by("cell", "abs_rel", "three")
