@@ -127,6 +127,20 @@ def ceiling_scores(
     return pd.DataFrame(rows, columns=columns)
 
 
+def oracle_table(rows: pd.DataFrame, groups: Sequence, seed: int = 0) -> pd.DataFrame:
+    """Means of `ceiling_scores` with intervals by group: a row per system, columns (metric, …)."""
+    tables = {metric: statistics.intervals(rows[metric], groups, seed=seed) for metric in SCORED}
+    return pd.concat({m: t[["mean", "low", "high"]] for m, t in tables.items()}, axis=1)
+
+
+def with_interval(row: pd.Series, digits: int = 3) -> str:
+    """A mean and its bounds for a sentence: "0.310 (95 % interval 0.250 to 0.370)"."""
+    mean, low, high = (f"{row[name]:.{digits}f}" for name in ("mean", "low", "high"))
+    if np.isnan(row["low"]):
+        return f"{mean} (no interval: too few groups)"
+    return f"{mean} (95 % interval {low} to {high})"
+
+
 def waterfall(
     rows: pd.DataFrame, groups: Sequence, metric: str, route: str, seed: int = 0
 ) -> pd.DataFrame:

@@ -6,10 +6,11 @@ image's own mean over those of its pixels that belong to a class.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from depthclip_core.analysis import statistics
 from depthclip_core.datasets import Dataset, Frame, Subset, as_dataset
@@ -17,6 +18,8 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.metrics import finished, terms_of
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
+from depthclip_core.evaluation.scoring import predictions
+from depthclip_core.settings import TEMPERATURE
 
 EDGES = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)  # of intervals of distance, metres
 SHADES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of intervals of brightness
@@ -25,6 +28,7 @@ TERMS = ("signed_rel", "abs_rel", "delta1")
 SCORED = ("delta1", "abs_rel", "rmse")
 FEWEST_PIXELS = 50  # of an image in a class; fewer say little
 FEWEST_IMAGES = 5  # with a class; classes of fewer are left out
+BLIND = "position only"
 THRESHOLD = 1.05  # two depths whose ratio is within it are equally far
 N_PAIRS = 2000  # of each image
 STEPS = 60_000  # of depths up to the far limit that a map is stored in: 0.2 mm for 10 m
@@ -35,8 +39,8 @@ class Errors:
     """Errors of S systems on N frames, by classes of pixels.
 
     rows: a row per frame, columns (metric, system), metrics of SCORED. names: for each grouping,
-    "distance", "cell", "brightness" and, where frames have labels, "object", those of its C
-    classes. counts: for each grouping the pixels (N, C). sums: (S, N, C, 3), of TERMS over them.
+    "distance", "cell", "brightness" and "object", those of its C classes; there are no objects
+    where frames have no labels. counts: for each grouping the pixels (N, C). sums: (S, N, C, 3), of TERMS over them.
     """
 
     systems: tuple[str, ...]
@@ -58,25 +62,35 @@ class Errors:
         return pd.DataFrame(means, self.rows.index, names)
 
     def table(
-        self, grouping: str, term: str, groups: Sequence, seed: int = 0, fewest: int = FEWEST_IMAGES
+        self,
+        grouping: str,
+        term: str,
+        groups: Sequence,
+        seed: int = 0,
+        *,
+        fewest: int = FEWEST_IMAGES,
+        largest: int | None = None,
     ) -> pd.DataFrame:
         """Means over images, a row (class, system): mean, low, high, images, groups, and share.
 
-        share: of all pixels that count. Classes in fewer than `fewest` images are left out.
+        share: of all pixels of the grouping. Classes in fewer than `fewest` images are left out.
+        largest: only so many of the classes, those with the largest share, the largest first.
         """
         counts, names, _ = self._of(grouping)
-        share = counts.sum(0) / max(1, counts.sum())
+        share = pd.Series(counts.sum(0) / max(1, counts.sum()), names)
+        if largest is not None:
+            share = share.sort_values(ascending=False, kind="stable")[:largest]
         parts = {}
         for system in self.systems:
             rows = self.by(grouping, term, system)
-            for name, part in zip(names, share, strict=True):
+            for name, part in share.items():
                 if rows[name].notna().sum() >= fewest:
                     found = statistics.intervals(rows[[name]], groups, seed=seed).iloc[0]
                     parts[name, system] = {**found, "share": part}
         columns = ["mean", "low", "high", "images", "groups", "share"]
         index = pd.MultiIndex.from_tuples(parts, names=[grouping, "system"])
         table = pd.DataFrame(list(parts.values()), index, columns)
-        order = {name: i for i, name in enumerate(names)}
+        order = {name: i for i, name in enumerate(share.index)}
         table = table.astype({"images": int, "groups": int})
         return table.sort_index(level=0, key=lambda c: c.map(order), sort_remaining=False)
 
@@ -109,7 +123,6 @@ def collect_errors(
         raise DepthClipError("there are no systems to compare: give one or more")
     frames, protocol = as_dataset(frames), _metric(protocol_for(frames, protocol))
     keys, names = _keys(frames, grid, protocol)
-    known_names = list(names)
     shape = {name: (len(frames), len(classes)) for name, classes in names.items()}
     counts = {name: np.zeros(size) for name, size in shape.items()}
     sums = {name: np.zeros((len(systems), *size, len(TERMS))) for name, size in shape.items()}
@@ -123,7 +136,7 @@ def collect_errors(
         found = [_predicted(each, known, protocol) for each in maps]
         scores = [_scores(p, g) for p in found]
         rows.append([score[metric] for metric in SCORED for score in scores])
-        for name in known_names:
+        for name in names:
             place = keys[name](position, known)
             here = (place >= 0) & (place < shape[name][1])
             counts[name][position] = np.bincount(place[here], minlength=shape[name][1])
@@ -171,6 +184,22 @@ def ordinal_errors(
     return pd.DataFrame(rows, frames.names, columns)
 
 
+def compared(
+    similarities: Tensor,
+    partitions: Mapping[str, Sequence[float]],
+    blind: np.ndarray,
+    temperature: float = TEMPERATURE,
+    protocol: str | Protocol = "released",
+) -> dict[str, Iterable[np.ndarray]]:
+    """Systems for `collect_errors` and `ordinal_errors`, to be read once: partitions, and BLIND.
+
+    similarities: (N, V, K, h, w). partitions: K bins by name. blind: one map for all frames.
+    """
+    settings = (temperature, protocol)
+    maps = {name: predictions(similarities, bins, *settings) for name, bins in partitions.items()}
+    return maps | {BLIND: repeat(blind, len(similarities))}
+
+
 def order(pairs: np.ndarray, threshold: float) -> np.ndarray:
     """−1 where the first of two depths is nearer, 1 where it is farther, 0 where they are equal.
 
@@ -211,8 +240,8 @@ def scene_table(
 ) -> pd.DataFrame:
     """Means of each system by scene type: a row (scene, system) with mean, low, high and images.
 
-    rows: a row per frame, columns systems, as `Errors.rows` of one metric. Scene types are in the
-    order of the first system's mean. Frames of unknown scene type do not count.
+    rows: a row per frame, columns systems, as `Errors.rows` of one metric. Frames of unknown scene
+    type do not count.
     """
     names = np.array([scene or "" for scene in scenes], dtype=object)
     groups, parts = np.asarray(groups, dtype=object), {}
@@ -223,9 +252,7 @@ def scene_table(
             parts[scene] = table.assign(images=len(kept))
     if not parts:
         raise DepthClipError("there are no errors by scene type: no scored frame has one")
-    first = rows.columns[0]
-    ranked = sorted(parts, key=lambda scene: parts[scene].loc[first, "mean"])
-    return pd.concat({scene: parts[scene] for scene in ranked}, names=["scene", "system"])
+    return pd.concat(parts, names=["scene", "system"])
 
 
 def scene_test(
@@ -275,11 +302,6 @@ def brightness_correlation(
     return pd.Series(found, errors.rows.index, name="correlation")
 
 
-def has_labels(frames: Sequence[Frame]) -> bool:
-    """Whether the frames' data set says which object lies at each pixel."""
-    return _labels(as_dataset(frames)) is not None
-
-
 def _labels(frames: Dataset) -> tuple[Callable[[int], np.ndarray], list[str]] | None:
     """A function of a position → labels (H, W), counted from 1, 0 unknown; and objects' names."""
     if isinstance(frames, Subset):
@@ -312,12 +334,15 @@ def _keys(frames: Dataset, grid: tuple[int, int], protocol: Protocol) -> tuple[d
         "cell": [str(i) for i in range(n_cells)],
         "brightness": [f"{dark:g}–{light:g}" for dark, light in pairwise(SHADES)],
     }
-    if labelled := _labels(frames):
-        labels, names["object"] = labelled
-        keys["object"] = lambda position, known: (
-            labels(position)[part.slices][known.valid_mask].astype(np.int64) - 1
-        )
-    return keys, names
+    labelled = _labels(frames)
+    names["object"] = labelled[1] if labelled else []
+
+    def thing(position: int, known: pixels.Truth) -> np.ndarray:
+        if not labelled:
+            return np.full(known.n_valid, -1)
+        return labelled[0](position)[part.slices][known.valid_mask].astype(np.int64) - 1
+
+    return keys | {"object": thing}, names
 
 
 def _cell_of(grid: tuple[int, int], protocol: Protocol) -> np.ndarray:

@@ -41,7 +41,14 @@ def show_by_class(ax: Axes, table: pd.DataFrame, term: str, xlabel: str, title: 
 
 
 def show_classes(ax: Axes, table: pd.DataFrame, label: str, title: str = "") -> None:
-    """A dot with its interval for each system, a row for each class; see `show_by_class`."""
+    """A dot with its interval for each system, a row for each class; see `show_by_class`.
+
+    An empty table is said to be so.
+    """
+    if table.empty:
+        ax.text(0.5, 0.5, "no class has enough images", ha="center", transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[], title=title)
+        return
     names = list(dict.fromkeys(table.index.get_level_values(0)))
     systems = list(dict.fromkeys(table.index.get_level_values(1)))
     for i, system in enumerate(systems):

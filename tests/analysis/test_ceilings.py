@@ -192,6 +192,21 @@ def test_waterfall_adds_up_and_has_paired_intervals(rows):
         ceilings.waterfall(rows, groups, "rmse", "sideways")
 
 
+def test_oracle_table_is_made_of_intervals(rows):
+    many = pd.concat([rows[:3]] * 4, ignore_index=True)
+    table = ceilings.oracle_table(many, range(12))
+    expected = statistics.intervals(many["rmse"], range(12))
+    pd.testing.assert_frame_equal(table["rmse"], expected[["mean", "low", "high"]])
+    assert table.loc["perfect", ("delta1", "mean")] == 1
+
+
+def test_intervals_in_words():
+    row = pd.Series({"mean": 0.31, "low": 0.25, "high": 0.3704})
+    assert ceilings.with_interval(row) == "0.310 (95 % interval 0.250 to 0.370)"
+    none = ceilings.with_interval(row.replace({0.25: np.nan, 0.3704: np.nan}), 2)
+    assert none == "0.31 (no interval: too few groups)"
+
+
 def test_aligned_scores_match_protocols(truths):
     rows = ceilings.aligned_scores(truths, similarities(3), {"own": BINS})
     maps = np.stack(list(predictions(similarities(3), BINS)))

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from depthclip_core.analysis import failures, statistics
 from depthclip_core.datasets import FrameList, Subset
@@ -121,11 +122,36 @@ def test_maps_are_means_over_images(errors):
 
 def test_labels_of_subsets_and_of_frames_without():
     whole = Labelled([frame("a", 1), frame("b", 2)])
-    assert failures.has_labels(Subset(whole, [1]))
-    assert not failures.has_labels(Subset(FrameList([frame("a", 1)]), [0]))
-    found = failures.collect_errors(FrameList([frame("a", 1)]), {"s": [np.ones(WINDOW)]}, GRID)
+    maps = {"s": [np.ones(WINDOW)]}
+    part, all_of_it = (
+        failures.collect_errors(some, maps, GRID) for some in (Subset(whole, [1]), whole[[1]])
+    )
+    rows = part.by("object", "abs_rel", "s")
+    assert list(rows.columns) == ["wall", "floor"] and rows.notna().all(axis=None)
+    pd.testing.assert_frame_equal(rows, all_of_it.by("object", "abs_rel", "s"))
+    without = failures.collect_errors(Subset(FrameList([frame("a", 1)]), [0]), maps, GRID)
+    assert without.names["object"] == [] and without.table("object", "abs_rel", ["r"]).empty
     with pytest.raises(DepthClipError, match="unknown grouping"):
-        found.by("object", "abs_rel", "s")
+        without.by("colour", "abs_rel", "s")
+
+
+def test_largest_classes_come_first(errors):
+    table = errors.table("object", "abs_rel", ["r1", "r2", "r3"], fewest=1, largest=1)
+    counts = errors.counts["object"].sum(0)
+    name = errors.names["object"][counts.argmax()]
+    assert list(table.index) == [(name, "one"), (name, "two")]
+    assert table["share"].iloc[0] == pytest.approx(counts.max() / counts.sum())
+
+
+def test_compared_systems_can_be_collected(frames):
+    similarities = torch.zeros(3, 2, 2, *GRID)  # equal weights: the mean of the bins everywhere
+    blind = np.full(WINDOW, 4.0, np.float32)
+    systems = failures.compared(similarities, {"own": (1.0, 3.0)}, blind)
+    rows = failures.collect_errors(frames, systems, GRID).rows["rmse"]
+    truths = np.stack([frames.raw_depth(i) for i in range(3)])
+    for name, metres in (("own", 2.0), (failures.BLIND, 4.0)):
+        expected = evaluate(np.full((3, *WINDOW), metres), truths)["rmse"]
+        np.testing.assert_allclose(rows[name], expected, rtol=1e-6)
 
 
 def test_order_matches_its_definition():
@@ -173,10 +199,10 @@ def test_position_map_is_the_median_of_each_pixel():
         failures.position_map([np.zeros(FRAME)])
 
 
-def test_scene_table_ranks_scenes_and_leaves_out_unknown_ones():
+def test_scene_table_leaves_out_unknown_scenes():
     rows = pd.DataFrame({"s": [3.0, 1.0, 2.0, np.nan, 9.0], "t": [1.0] * 5})
     table = failures.scene_table(rows, ["far", "near", "near", "near", None], "abcde")
-    assert list(dict.fromkeys(table.index.get_level_values(0))) == ["near", "far"]
+    assert list(dict.fromkeys(table.index.get_level_values(0))) == ["far", "near"]
     assert table.loc[("near", "s"), "mean"] == 1.5 and table.loc[("near", "s"), "images"] == 2
     with pytest.raises(DepthClipError, match="no errors by scene type"):
         failures.scene_table(rows, [None] * 5, "abcde")

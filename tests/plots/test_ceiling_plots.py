@@ -49,6 +49,9 @@ def test_classes_have_a_line_for_each_system(ax):
 def test_classes_down_the_axis(ax):
     failure_plots.show_classes(ax, table(), "rel")
     assert [text.get_text() for text in ax.get_yticklabels()] == ["near", "far"]
+    other = plt.figure().subplots()
+    failure_plots.show_classes(other, table()[:0], "rel")
+    assert [text.get_text() for text in other.texts] == ["no class has enough images"]
 
 
 def test_places_are_on_one_scale(ax):
