@@ -6,9 +6,9 @@ the same words, and bins fitted to each word separate the three.
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from itertools import permutations
+from itertools import combinations, permutations
 from types import MappingProxyType
 
 import numpy as np
@@ -16,9 +16,7 @@ import pandas as pd
 import scipy  # its parts load when they are used
 from torch import Tensor
 
-from depthclip_core.analysis import tables
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import checked_similarities
 from depthclip_core.settings import MAX_DEPTH, PROMPTS, published_name
 
@@ -92,6 +90,33 @@ def order_in_images(depths: np.ndarray, similarities: Tensor) -> pd.Series:
     return pd.Series({"words": words, "cells": cells})
 
 
+def agreement(
+    similarities: Mapping[str, Tensor], depths: Mapping[str, Sequence[float]]
+) -> pd.DataFrame:
+    """How far lists of words agree on the depth of a cell, a row for each two of them.
+
+    similarities: of each list (N, V, K, h, w), whose first view, the image itself, is used. depths:
+    metres of each list's K words, so that the winning word stands for a depth. Columns: ratio, the
+    median over cells of the larger of the two depths ÷ the smaller; within 1.25, the share of cells
+    in which it is below 1.25; rank correlation, Spearman's, over all cells, NaN if one does not
+    vary.
+    """
+    won = {
+        name: np.asarray(depths[name])[
+            checked_similarities(s)[:, 0].argmax(1).cpu().numpy()
+        ].ravel()
+        for name, s in similarities.items()
+    }
+    rows = {}
+    for one, other in combinations(won, 2):
+        ratio = np.maximum(won[one] / won[other], won[other] / won[one])
+        varies = np.ptp(won[one]) > 0 and np.ptp(won[other]) > 0
+        rank = scipy.stats.spearmanr(won[one], won[other]).statistic if varies else np.nan
+        rows[one, other] = [np.median(ratio), (ratio < 1.25).mean(), rank]
+    names = pd.MultiIndex.from_tuples(rows, names=["list", "other list"])
+    return pd.DataFrame(list(rows.values()), names, ["ratio", "within 1.25", "rank correlation"])
+
+
 def text_positions(text: Tensor) -> np.ndarray:
     """Positions of K text vectors (K, D) along the axis from the first (0) to the last (1)."""
     vectors = text.double().cpu().numpy()
@@ -118,31 +143,6 @@ def order_in_text(text: Tensor) -> pd.Series:
     distance = ((ranks - np.arange(len(gram))) ** 2).sum(axis=1)  # the first order is as given
     rho = 1 - 6 * distance / (len(gram) * (len(gram) ** 2 - 1))
     return pd.Series({"correlation": rho[0], "chance": np.mean(distance <= distance[0])})
-
-
-def intervals(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Mean over images of each column, with the 95 % interval of 2,000 bootstraps of the images.
-
-    Frames without a score are left out. For differences of two systems' rows it is a paired test:
-    if the interval excludes zero, one of them is better.
-    """
-    n_scored = len(rows.dropna())
-    if n_scored < 2:
-        raise DepthClipError(f"an interval needs two or more scored images, got {n_scored}")
-    return tables.intervals(rows, seed=seed)
-
-
-def compare(rows: pd.DataFrame, reference: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """`intervals` of the rows minus a reference's on the same images, and a verdict per metric.
-
-    verdict: "better" or "worse" than the reference if the interval excludes zero, else
-    "no telling".
-    """
-    table = intervals(rows - reference, seed)
-    signs = [METRICS[metric].sign for metric in table.index]
-    gains = table[["low", "high"]].mul(signs, axis=0)  # between the least and the most
-    clear = [gains.min(axis=1) > 0, gains.max(axis=1) < 0]
-    return table.assign(verdict=np.select(clear, ["better", "worse"], "no telling"))
 
 
 def _winners(depths: np.ndarray, similarities: Tensor) -> tuple[np.ndarray, np.ndarray]:

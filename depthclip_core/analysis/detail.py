@@ -15,6 +15,8 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import Truth, counted, interpolation, overlap_interpolation
 from depthclip_core.evaluation.protocols import Protocol, cells_of, protocol_for, resolve_protocol
 
+EDGE = 1.25  # ratio of depths across an edge
+OF_EDGES = ("precision", "recall", "average precision", "chance")
 COLUMNS = ("pearson", "gradient_energy_ratio", "rmse", "grid_gradient_energy_ratio", "grid_rmse")
 
 
@@ -38,10 +40,60 @@ def best_on_grid(
     truth: (480, 640) metres, holes 0. Cells without valid pixels get the minimum-norm solution.
     """
     protocol = resolve_protocol(protocol)
-    grid = grid or cells_of(protocol)
-    cells = _best_cells(counted(truth, protocol), grid, protocol)
-    down, across = (interpolation(*n) for n in zip(grid, protocol.window.shape, strict=True))
+    cells = best_cells(truth, grid, protocol)
+    sides = zip(cells.shape, protocol.window.shape, strict=True)
+    down, across = (interpolation(*n) for n in sides)
     return (down @ cells @ across.T).astype(np.float32)
+
+
+def best_cells(
+    truth: np.ndarray, grid: tuple[int, int] | None = None, protocol: str | Protocol = "released"
+) -> np.ndarray:
+    """The depths of the cells (h, w) of `best_on_grid`, float64 metres."""
+    protocol = resolve_protocol(protocol)
+    return _best_cells(counted(truth, protocol), grid or cells_of(protocol), protocol)
+
+
+def depth_edges(maps: np.ndarray, depths: np.ndarray, ratio: float = EDGE) -> pd.DataFrame:
+    """How well maps of cells (N, h, w) show the edges in the true depth, a row per image.
+
+    An edge lies between two neighbouring cells whose true depths differ by more than the ratio.
+    depths: true (N, h, w), NaN where not known. Columns: precision, the share of the map's edges
+    that are true ones; recall, the share of true edges that the map shows; average precision, of
+    all pairs of neighbours in the order of the map's steps, which does not depend on its contrast;
+    chance, the share of pairs that are true edges, which steps in random order reach on average.
+    NaN where an image has no true edge, and precision where the map has none. Raises
+    `DepthClipError` unless all shapes are equal, maps are positive, and the ratio exceeds 1.
+    """
+    if maps.shape != depths.shape or ratio <= 1 or not (maps > 0).all():
+        given = f"maps {maps.shape} and depths {depths.shape}, ratio {ratio}"
+        raise DepthClipError(
+            f"edges need positive maps of equal shape and a ratio above 1: {given}"
+        )
+    rows = [_edge_scores(m, d, np.log(ratio)) for m, d in zip(maps, depths, strict=True)]
+    return pd.DataFrame(rows, columns=list(OF_EDGES))
+
+
+def _edge_scores(depth: np.ndarray, truth: np.ndarray, least: float) -> list[float]:
+    step, true_step = (_steps(np.log(values)) for values in (depth, truth))
+    known = np.isfinite(true_step)
+    # Rounded, so that equal steps tie on every processor.
+    step, edge = step[known].round(6), true_step[known] > least
+    if not edge.any():
+        return [np.nan] * len(OF_EDGES)
+    shown = step > least
+    hits = (shown & edge).sum()
+    precision = hits / shown.sum() if shown.any() else np.nan
+    levels, place = np.unique(-step, return_inverse=True)  # tied steps enter together
+    found = np.bincount(place, edge, len(levels)).cumsum()
+    taken = np.bincount(place, minlength=len(levels)).cumsum()
+    average = (np.diff(found, prepend=0) * found / taken).sum() / edge.sum()
+    return [precision, hits / edge.sum(), average, edge.mean()]
+
+
+def _steps(values: np.ndarray) -> np.ndarray:
+    """Absolute differences of neighbours, down and across, in one list."""
+    return np.abs(np.concatenate([np.diff(values, axis=axis).ravel() for axis in (0, 1)]))
 
 
 def detail(

@@ -4,13 +4,16 @@ Every image has the same weight, as in the protocol's mean over images, whatever
 pixels. Only pixels that the protocol counts are used.
 """
 
+import math
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import scipy  # its parts load when they are used
 from torch import Tensor
 
+from depthclip_core.analysis.statistics import LEVEL, holm, label_test
 from depthclip_core.analysis.tables import FEW
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
@@ -75,29 +78,41 @@ def distances(shares: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table, shares.index, shares.index.rename(None))
 
 
-def distances_by_chance(
-    histograms: pd.DataFrame,
-    scenes: Sequence[str],
-    draws: int = 200,
-    level: float = 0.95,
-    seed: int = 0,
+def distance_tests(
+    histograms: pd.DataFrame, scenes: Sequence[str], groups: Sequence, draws: int = 2000
 ) -> pd.DataFrame:
-    """The quantile `level` of `distances` if images are assigned to scenes at random.
+    """Whether each two scene types are farther apart than chance: a row per pair, farthest first.
 
-    Scene types of few images differ by chance alone; larger distances are not due to chance.
+    Rooms (groups) of the two types are dealt again between them, with all of their images, in all
+    ways if there are at most `draws`. Columns: distance, of `distances`, metres; rooms; least_p,
+    the smallest p that so many rooms can give; p; holm, p corrected for the number of pairs; and
+    verdict, which is "cannot be told" if even least_p would not pass the correction.
     """
+    scene, rooms = _index(histograms, scenes), pd.Series(list(groups), histograms.index, dtype=str)
     images = histograms.dropna()
-    kinds = _index(histograms, scenes)[images.index].to_numpy()
-    names, place = np.unique(kinds, return_inverse=True)
     # On one grid the distance is the area between the cumulative distributions.
-    below = images.to_numpy().cumsum(axis=1)
-    rng, found = np.random.default_rng(seed), []
-    for _ in range(draws):
-        dealt = np.eye(len(names))[rng.permutation(place)]
-        mean = dealt.T @ below / dealt.sum(0)[:, None]
-        found.append(np.abs(mean[:, None] - mean[None]).sum(axis=2) * STEP)
-    index = pd.Index(names, name="scene")
-    return pd.DataFrame(np.quantile(found, level, axis=0), index, index.rename(None))
+    below = pd.DataFrame(images.to_numpy().cumsum(axis=1), images.index)
+    rows = {}
+    for one, other in combinations(sorted(scene[images.index].unique()), 2):
+        own = scene[images.index].isin([one, other])
+        labels, room = scene[images.index][own].to_numpy(), rooms[images.index][own]
+        values = below[own.to_numpy()].to_numpy()
+
+        def distance(dealt: np.ndarray, values=values, one=one) -> float:
+            first = dealt == one
+            return np.abs(values[first].mean(0) - values[~first].mean(0)).sum() * STEP
+
+        of_one = room[labels == one].nunique()
+        deals = math.comb(room.nunique(), of_one)
+        least = (1 + (2 * of_one == room.nunique())) / deals if deals <= draws else 1 / (draws + 1)
+        p = label_test(distance, labels, room, draws=draws)
+        rows[one, other] = [distance(labels), room.nunique(), least, p]
+    names = pd.MultiIndex.from_tuples(rows, names=["scene", "other scene"])
+    table = pd.DataFrame(list(rows.values()), names, ["distance", "rooms", "least_p", "p"])
+    table = table.astype({"rooms": int}).assign(holm=holm(table["p"]))
+    cases = [table["least_p"] * len(table) > 1 - LEVEL, table["holm"] <= 1 - LEVEL]
+    verdict = np.select(cases, ["cannot be told", "more than chance"], "no telling")
+    return table.assign(verdict=verdict).sort_values("distance", ascending=False, kind="stable")
 
 
 def typical_frame(histograms: pd.DataFrame, scenes: Sequence[str], scene: str) -> int:

@@ -1,4 +1,4 @@
-"""Tables of a run beside the paper's: means by scene type, gains, intervals, and the ledger.
+"""Tables of a run beside the paper's: means by scene type, gains, and the ledger.
 
 The ledger is a long table of every number that the paper prints for its own system, with ours and a
 verdict; only a run in the paper's own setting is judged (`comparability.not_comparable`).
@@ -10,7 +10,6 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-import scipy  # its parts load when they are used
 
 from depthclip_core.analysis import published
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -106,25 +105,6 @@ def differences(ours: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
     return ours.reindex(printed.index)[list(printed.columns)] - printed
 
 
-def intervals(
-    rows: pd.DataFrame, *, draws: int = 2000, level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
-    """Bootstrap intervals of column means over images: a row per column, with mean, low and high.
-
-    rows: numbers, a row for each image, as from `Sweep.rows`; images with a NaN are left out. Give
-    differences of two rows to ask whether one is better on the same images. Percentiles of `draws`
-    means of as many images, drawn with replacement. NaN bounds for fewer than two images.
-    """
-    rows = rows.dropna()
-    bounds = np.full((2, rows.shape[1]), np.nan)
-    if len(rows) > 1:
-        options = {"n_resamples": draws, "batch": 100, "confidence_level": level}
-        options |= {"method": "percentile", "rng": np.random.default_rng(seed)}
-        drawn = scipy.stats.bootstrap((rows.to_numpy(dtype=float),), np.mean, **options)
-        bounds = np.stack(drawn.confidence_interval)
-    return pd.DataFrame({"mean": rows.mean(), "low": bounds[0], "high": bounds[1]})
-
-
 def tolerances(n_frames: int) -> pd.Series:
     """How far a mean over so many frames may lie from the printed one, by metric; NaN of none."""
     of_one = np.sqrt(np.square(list(MOVED.values())).sum(axis=0))
@@ -139,7 +119,7 @@ def lower_bounds(
     grid: tuple[int, int] | None = None,
     protocol: str | Protocol = "released",
 ) -> pd.DataFrame:
-    """Random depth in both readings: rows (reading, metric) with ours and spread.
+    """Random depth in each reading: rows (reading, metric) with ours and spread.
 
     ground_truths: ground truth (480, 640) in metres, read once each. Depth is drawn twice on every
     frame: ours is the mean of both, spread the standard deviation that the mean over all frames has

@@ -12,13 +12,13 @@ import pandas as pd
 import scipy  # its parts load when they are used
 from torch import Tensor
 
+from depthclip_core.analysis.statistics import FEWEST_GROUPS, intervals, redraws
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import cell_weights, checked_similarities, counted
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.settings import TEMPERATURE
 
 EDGES = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)  # of depth intervals, metres
-FEWEST_IMAGES = 5  # an interval from fewer images is meaningless
 INTERVAL = (0.025, 0.975)
 
 
@@ -116,14 +116,17 @@ def response_curves(
     depths: np.ndarray,
     words: Sequence[str],
     edges: Sequence[float] = EDGES,
+    *,
+    groups: Sequence,
     draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Mean weight of each word over the cells of each depth interval, a row per word and interval.
 
-    Columns: depth, the cells' mean true depth in metres; mean; low and high, the 95 % interval of a
-    bootstrap over images, because cells of one image are not independent; cells; images. low and
-    high are NaN for fewer than FEWEST_IMAGES images; depth intervals without cells are left out.
+    groups: the room of each image. Columns: depth, the cells' mean true depth in metres; mean; low
+    and high, the 95 % interval of a bootstrap of the rooms, because cells of one image, and images
+    of one room, are alike; cells; images; groups. low and high are NaN for fewer than FEWEST_GROUPS
+    rooms; depth intervals without cells are left out.
     """
     _checked(weights, depths, words)
     interval, n_intervals = _intervals(depths, edges), len(edges) - 1
@@ -131,47 +134,51 @@ def response_curves(
     cells = member.sum((2, 3)).astype(np.float64)  # (N, I)
     sums = np.einsum("nihw,nkhw->nki", member, weights.astype(np.float64))
     depth = np.einsum("nihw,nhw->i", member, np.nan_to_num(depths))
-    times = _redraws(len(depths), draws, seed)
+    times, groups = redraws(groups, draws, seed), np.asarray(groups, dtype=str)
     total = cells.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = sums.sum(0) / total  # (K, I)
         drawn = np.tensordot(times, sums, 1) / (times @ cells)[:, None]  # (draws, K, I)
     rows, labels = [], depth_labels(edges)
     for i in np.flatnonzero(total):
-        images = int((cells[:, i] > 0).sum())
+        own = cells[:, i] > 0
+        rooms = len(np.unique(groups[own]))
         ends = np.full((2, len(words)), np.nan)
-        if images >= FEWEST_IMAGES:
+        if rooms >= FEWEST_GROUPS:
             ends = np.nanquantile(drawn[:, :, i], INTERVAL, axis=0)
-        at, seen = (labels[i], depth[i] / total[i]), (int(total[i]), images)
+        at, seen = (labels[i], depth[i] / total[i]), (int(total[i]), int(own.sum()), rooms)
         rows += [(word, *at, mean[k, i], *ends[:, k], *seen) for k, word in enumerate(words)]
-    columns = ["word", "interval", "depth", "mean", "low", "high", "cells", "images"]
+    columns = ["word", "interval", "depth", "mean", "low", "high", "cells", "images", "groups"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def rank_correlation(
-    order: np.ndarray, depths: np.ndarray, draws: int = 200, seed: int = 0
+    order: np.ndarray, depths: np.ndarray, groups: Sequence, draws: int = 200, seed: int = 0
 ) -> pd.DataFrame:
     """Spearman's ρ of the winning word's index (N, h, w) with depth, and its 95 % interval.
 
     Rows: "all cells" of all images together; "within an image", the mean over the images in which
-    more than one word wins. Intervals are from a bootstrap over images. Columns: spearman, low,
-    high, cells, images; ρ is NaN if one word wins everywhere. Unknown depths are NaN.
+    more than one word wins. groups: the room of each image; intervals are from a bootstrap of the
+    rooms, NaN for fewer than FEWEST_GROUPS. Columns: spearman, low, high, cells, images; ρ is NaN
+    if one word wins everywhere. Unknown depths are NaN.
     """
     _check_finite("the winning words", order)
     _check_known(depths)
     known = [np.isfinite(image) for image in depths]
+    seen = np.array([k.any() for k in known], dtype=bool)
     pairs = [(o[k], d[k]) for o, d, k in zip(order, depths, known, strict=True) if k.any()]
-    times = _redraws(len(pairs), draws, seed).astype(int)
-    together = _spearman(pairs)
-    drawn = [_spearman([p for p, n in zip(pairs, t, strict=True) for _ in range(n)]) for t in times]
-    single = np.array([_spearman([pair]) for pair in pairs])
-    told = np.isfinite(single)
-    again = _redraws(told.sum(), draws, seed) @ single[told] / max(1, told.sum())
-    mean, again = (single[told].mean(), again) if told.any() else (np.nan, [np.nan])
+    groups = np.asarray(groups, dtype=str)[seen]
+    together, drawn = _spearman(pairs), [np.nan]
+    if len(np.unique(groups)) >= FEWEST_GROUPS:
+        times = redraws(groups, draws, seed).astype(int)
+        drawn = [_spearman([pairs[i] for i in np.repeat(np.arange(len(t)), t)]) for t in times]
+    single = pd.DataFrame({"rho": [_spearman([pair]) for pair in pairs]}, dtype=float)
+    told = single["rho"].notna().to_numpy()
+    mean = intervals(single, groups, draws=draws, seed=seed).iloc[0]
     cells = np.array([len(d) for _, d in pairs], dtype=int)
     rows = {
         "all cells": [together, *_ends(drawn), cells.sum(), len(pairs)],
-        "within an image": [mean, *_ends(again), cells[told].sum(), told.sum()],
+        "within an image": [*mean[["mean", "low", "high"]], cells[told].sum(), told.sum()],
     }
     columns = ["spearman", "low", "high", "cells", "images"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -191,14 +198,6 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
     if not np.isfinite(values).any():
         return np.nan, np.nan
     return tuple(np.nanquantile(values, INTERVAL))
-
-
-def _redraws(n_images: int, draws: int, seed: int) -> np.ndarray:
-    """How often each image is drawn (draws, N), N with replacement each time."""
-    if not n_images:
-        return np.zeros((draws, 0))
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(n_images, np.full(n_images, 1 / n_images), draws).astype(np.float64)
 
 
 def _intervals(depths: np.ndarray, edges: Sequence[float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Scores of systems that see nothing: random depth in both readings, and the best constants."""
+"""Scores of systems that see nothing: random depth in three readings, and the best constants."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,8 @@ from depthclip_core.evaluation.metrics import METRICS, checked_depth, evaluate, 
 from depthclip_core.evaluation.protocols import Protocol, cells_of, resolve_protocol
 from depthclip_core.method.depth import upsample
 
-READINGS = ("pixel", "cell")
+READINGS = ("pixel", "image", "cell")
+DRAWN_DEPTHS = 500  # evenly spaced ones stand for a uniform draw
 CANDIDATES = 16  # constants whose terms are computed at once
 
 
@@ -25,16 +26,20 @@ def random_depth(
 ) -> np.ndarray:
     """n maps of the protocol's window, uniform up to its far limit (10 m), float32 (n, 416, 544).
 
-    reading: "pixel", an independent draw for every pixel; "cell", a draw for every cell, upsampled
-    bilinearly like a prediction, which loses 5/9 of the variance.
+    reading: "pixel", an independent draw for every pixel; "image", one draw for a whole image;
+    "cell", a draw for every cell, upsampled bilinearly like a prediction, which loses 5/9 of the
+    variance.
     """
     if reading not in READINGS:
         raise unknown_name("reading of the lower bound", reading, READINGS)
     protocol = resolve_protocol(protocol)
     shape = protocol.window.shape
-    size = (n, *(shape if reading == "pixel" else grid or cells_of(protocol)))
+    sizes = {"pixel": shape, "image": (1, 1), "cell": grid or cells_of(protocol)}
+    size = (n, *sizes[reading])
     depth = np.random.default_rng(seed).uniform(0, protocol.max_depth, size).astype(np.float32)
-    return depth if reading == "pixel" else upsample(torch.from_numpy(depth), shape).numpy()
+    if reading == "cell":
+        return upsample(torch.from_numpy(depth), shape).numpy()
+    return np.broadcast_to(depth, (n, *shape)).copy()
 
 
 def lower_bound(
@@ -56,14 +61,16 @@ def lower_bound(
     and with drawn=False where a metric has no closed form.
     """
     protocol = resolve_protocol(protocol)
+    if reading == "image" and not protocol.align and not drawn:
+        return _expected_of_constants(ground_truth, protocol)
     closed = []
     if reading == "pixel" and not protocol.align and not drawn:
         closed = [name for name in METRICS if all(t.mean_of_noise for t in terms_of([name]))]
     if drawn is False and len(closed) < len(METRICS):
         missing = next(name for name in METRICS if name not in closed)
         raise DepthClipError(
-            f"the lower bound of {missing} has no closed form here (there is one per pixel and "
-            "without alignment only): leave out drawn=False"
+            f"the lower bound of {missing} has no closed form here (there is one per pixel or "
+            "image and without alignment only): leave out drawn=False"
         )
     if len(closed) == len(METRICS):
         ground_truth = checked_depth("ground truth", ground_truth, {protocol.frame})
@@ -100,15 +107,36 @@ def best_constants(
     if not len(shares):
         raise DepthClipError("cannot choose a constant: no frame has a valid pixel")
     seen = shares.any(axis=0)
-    g, shares = _counted_depths(protocol)[seen], shares[:, seen].T
+    scores = _of_constants(candidates, shares[:, seen].T, _counted_depths(protocol)[seen])
+    mean = {name: values.mean(1) for name, values in scores.items()}
+    return pd.Series({n: candidates[(METRICS[n].sign * m).argmax()] for n, m in mean.items()})
+
+
+def _of_constants(candidates: np.ndarray, shares: np.ndarray, g: np.ndarray) -> dict:
+    """Every metric (C, N) of C constants on N frames, from the shares (D, N) of the depths g."""
     # The values of a term, candidates × depths, in blocks that stay in the processor's cache.
     blocks = np.array_split(candidates[:, None], -(-candidates.size // CANDIDATES))
     means = {  # a term may ignore the prediction or the truth
         t: np.concatenate([np.broadcast_to(t.of(p, g), (len(p), g.size)) @ shares for p in blocks])
         for t in terms_of(METRICS)
     }
-    mean = {name: values.mean(1) for name, values in finished(METRICS, means).items()}
-    return pd.Series({n: candidates[(METRICS[n].sign * m).argmax()] for n, m in mean.items()})
+    return finished(METRICS, means)
+
+
+def _expected_of_constants(ground_truth: np.ndarray, protocol: Protocol) -> pd.DataFrame:
+    """Mean scores of one uniform depth for a whole image, a row per frame."""
+    drawn = (np.arange(DRAWN_DEPTHS) + 0.5) / DRAWN_DEPTHS * protocol.max_depth
+    depths, rows = _counted_depths(protocol), []
+    for truth in ground_truth:
+        shares = _shares(truth, protocol)
+        n_pixels = _valid(truth, protocol).size
+        if shares is None:
+            rows.append(dict.fromkeys(METRICS, np.nan) | {"n_pixels": 0})
+            continue
+        seen = shares > 0
+        scores = _of_constants(drawn, shares[seen, None], depths[seen])
+        rows.append({name: v.mean() for name, v in scores.items()} | {"n_pixels": n_pixels})
+    return pd.DataFrame(rows, columns=[*METRICS, "n_pixels"])
 
 
 def _counted_depths(protocol: Protocol) -> np.ndarray:

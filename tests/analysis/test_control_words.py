@@ -104,35 +104,6 @@ def test_order_in_text_matches_scipy(seed, n_words):
     assert found["chance"] == pytest.approx(np.mean(np.array(every) >= every[0] - 1e-9))
 
 
-def test_intervals_are_bootstrap_percentiles():
-    rng = np.random.default_rng(3)
-    rows = pd.DataFrame({"delta1": rng.random(40), "rmse": 3 * rng.random(40)})
-    rows.loc[40] = np.nan
-    table = control_words.intervals(rows)
-    np.testing.assert_allclose(table["mean"], rows.mean())
-    draws = rng.integers(0, 40, (20_000, 40))
-    expected = np.quantile(rows.to_numpy()[draws].mean(1), [0.025, 0.975], axis=0)
-    width = expected[1] - expected[0]
-    assert (np.abs(table[["low", "high"]].to_numpy().T - expected) < 0.06 * width).all()
-    pd.testing.assert_frame_equal(table, control_words.intervals(rows))
-    with pytest.raises(DepthClipError, match="two or more"):
-        control_words.intervals(rows.loc[39:])
-
-
-def test_verdicts_follow_metric_direction():
-    rng = np.random.default_rng(0)
-    noise = rng.normal(0, 0.01, (50, 3))
-    reference = pd.DataFrame(0.5 + noise, columns=["delta1", "abs_rel", "rmse"])
-    rows = reference + (np.array([0.1, 0.1, 0]) + rng.normal(0, 0.01, (50, 3)))
-    rows["rmse"] -= (rows["rmse"] - reference["rmse"]).mean()
-    assert control_words.compare(rows, reference)["verdict"].tolist() == [
-        "better",
-        "worse",
-        "no telling",
-    ]
-    assert control_words.compare(reference, rows)["verdict"].tolist()[:2] == ["worse", "better"]
-
-
 def test_figures_draw_what_they_are_given():
     figure, axes = plt.subplots(1, 4)
     words, matrix = ["a", "b"], np.array([[1.0, 0.25], [0.25, 1.0]])
@@ -184,3 +155,16 @@ def test_given_words_join_the_lists():
     assert control_words.vocabularies(PROMPTS["prompt-2"]) == control_words.VOCABULARIES
     with pytest.raises(DepthClipError, match="give seven words .* not 2"):
         control_words.vocabularies(("near", "far"))
+
+
+def test_agreement_compares_winning_depths():
+    wins = torch.tensor([[[0, 1], [2, 2]]])  # (N, h, w)
+    one = torch.nn.functional.one_hot(wins, 3).permute(0, 3, 1, 2)[:, None].float()
+    same = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [1.2, 2.4, 8]})
+    row = same.loc[("a", "b")]
+    assert row["within 1.25"] == 0.5 and row["ratio"] == pytest.approx((1.2 + 2) / 2)
+    assert row["rank correlation"] == pytest.approx(1)
+    turned = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [4, 2, 1]})
+    assert turned.loc[("a", "b"), "rank correlation"] == pytest.approx(-1)
+    flat = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [3, 3, 3]})
+    assert np.isnan(flat.loc[("a", "b"), "rank correlation"])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from depthclip_core.analysis.detail import best_on_grid, detail, gradient_energy
+from depthclip_core.analysis.detail import best_on_grid, depth_edges, detail, gradient_energy
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import evaluate
@@ -82,3 +82,45 @@ def test_detail_of_empty_frames_and_flat_maps_is_nan():
     assert np.isnan(rows["pearson"].iloc[1]) and rows["gradient_energy_ratio"].iloc[1] == 0
     with pytest.raises(DepthClipError, match="has shape"):
         detail([frame(truth)], [np.ones(FRAME)])
+
+
+def test_edges_of_the_truth_are_found_and_of_a_flat_map_are_chance():
+    depths = np.ones((1, 4, 6))
+    depths[:, :, 3:] = 2  # one edge down the middle: 4 of the 38 pairs of neighbours
+    true = depth_edges(depths, depths).iloc[0]
+    assert true.tolist() == pytest.approx([1, 1, 1, 4 / 38])
+    flat = depth_edges(np.ones_like(depths), depths).iloc[0]
+    assert np.isnan(flat["precision"]) and flat["recall"] == 0
+    assert flat["average precision"] == pytest.approx(flat["chance"]) == pytest.approx(4 / 38)
+    faint = depth_edges(depths**0.1, depths).iloc[0]  # the right order, too little contrast
+    assert faint["recall"] == 0 and faint["average precision"] == 1
+
+
+def test_edges_match_pairs_counted_one_by_one():
+    rng = np.random.default_rng(0)
+    maps, depths = rng.uniform(1, 4, (2, 3, 5, 4))
+    depths[1, 2] = np.nan
+    depths[2] = 1.5
+    rows = depth_edges(maps, depths, 1.4)
+    for i in range(2):
+        pairs = []
+        for r, c in np.ndindex(5, 4):
+            for below, right in ((1, 0), (0, 1)):
+                if r + below < 5 and c + right < 4:
+                    at = (r, c), (r + below, c + right)
+                    ratios = [
+                        max(v[at[0]] / v[at[1]], v[at[1]] / v[at[0]]) for v in (maps[i], depths[i])
+                    ]
+                    if np.isfinite(ratios[1]):
+                        pairs.append(ratios)
+        shown, edge = (np.array(pairs) > 1.4).T
+        assert rows["precision"][i] == pytest.approx((shown & edge).sum() / shown.sum())
+        assert rows["recall"][i] == pytest.approx((shown & edge).sum() / edge.sum())
+        ranked = edge[np.argsort(-np.array(pairs)[:, 0])]
+        average = np.mean([ranked[: k + 1].mean() for k in np.flatnonzero(ranked)])
+        assert rows["average precision"][i] == pytest.approx(average)
+    assert rows.iloc[2].isna().all()
+    with pytest.raises(DepthClipError, match="ratio above 1"):
+        depth_edges(maps, depths, 1.0)
+    with pytest.raises(DepthClipError, match="equal shape"):
+        depth_edges(maps[:1], depths)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import wasserstein_distance
+from scipy.stats import permutation_test, wasserstein_distance
 
 import depthclip_core as dc
 from depthclip_core.analysis import scene_depths
@@ -89,23 +89,57 @@ def test_distances_match_pixels(ground_truths, histograms):
     np.testing.assert_allclose(table, table.T)
 
 
-def test_chance_matches_shuffled_images():
-    """Two images, two scenes: however they are dealt, the distance is that of the images."""
-    histograms = scene_depths.depth_histograms([flat(1.505), flat(4.005)])
-    table = scene_depths.distances_by_chance(histograms, ["a", "b"], draws=5)
-    np.testing.assert_allclose(table, [[0, 2.5], [2.5, 0]], atol=1e-9)
-
-
-def test_chance_separates_differing_scenes():
+def test_distance_tests_match_scipy():
+    """One room an image: the exact test of two samples by the mean of the histograms."""
     rng = np.random.default_rng(0)
-    alike = scene_depths.depth_histograms([flat(d) for d in rng.uniform(1, 4, 40)])
-    scenes = ["a", "b"] * 20
-    apart = scene_depths.distances(scene_depths.by_scene(alike, scenes)).loc["a", "b"]
-    assert apart < scene_depths.distances_by_chance(alike, scenes).loc["a", "b"] < 1
-    depths = [d + 2 * (i % 2) for i, d in enumerate(rng.uniform(1, 4, 40))]
-    unlike = scene_depths.depth_histograms([flat(d) for d in depths])
-    apart = scene_depths.distances(scene_depths.by_scene(unlike, scenes)).loc["a", "b"]
-    assert apart > scene_depths.distances_by_chance(unlike, scenes).loc["a", "b"]
+    depths = np.concatenate([rng.uniform(1, 3, 4), rng.uniform(2, 4, 5)])
+    histograms = scene_depths.depth_histograms([flat(d) for d in depths])
+    scenes = ["a"] * 4 + ["b"] * 5
+    table = scene_depths.distance_tests(histograms, scenes, range(9))
+    shares = scene_depths.by_scene(histograms, scenes)
+    row = table.loc[("a", "b")]
+    assert row["distance"] == pytest.approx(scene_depths.distances(shares).loc["a", "b"])
+
+    def distance(x, y):
+        mean = [histograms.to_numpy()[i.astype(int)].mean(0) for i in (x, y)]
+        return wasserstein_distance(histograms.columns, histograms.columns, *mean)
+
+    samples = (np.arange(4.0), np.arange(4.0, 9))
+    expected = permutation_test(
+        samples, distance, vectorized=False, n_resamples=np.inf, alternative="greater"
+    )
+    assert row["p"] == pytest.approx(expected.pvalue)
+    assert row["least_p"] == pytest.approx(1 / 126) and row["rooms"] == 9
+
+
+def test_distance_tests_tell_scenes_apart_and_say_what_they_cannot_tell():
+    rng = np.random.default_rng(0)
+    depths = np.concatenate([rng.uniform(1, 2, 16), rng.uniform(4, 5, 16), rng.uniform(7, 8, 4)])
+    histograms = scene_depths.depth_histograms([flat(d) for d in depths])
+    scenes = ["a"] * 16 + ["b"] * 16 + ["few"] * 4
+    rooms = [*np.arange(32) // 2, *(90, 90, 91, 91)]
+    table = scene_depths.distance_tests(histograms, scenes, rooms)
+    assert table.loc[("a", "b"), "verdict"] == "more than chance"
+    assert table.loc[("a", "few"), "verdict"] == "cannot be told"  # 45 deals, three pairs
+    assert table["distance"].is_monotonic_decreasing
+    mixed = [*("a", "b") * 16, *["few"] * 4]
+    again = scene_depths.distance_tests(histograms, mixed, range(36))
+    assert again.loc[("a", "b"), "verdict"] == "no telling"
+
+
+def test_images_of_one_room_count_as_one():
+    """Copies of the same images in the same rooms do not make a difference significant."""
+    depths = np.random.default_rng(3).uniform(1, 4, 10)
+    scenes = ["a", "b"] * 5
+    once, again = (
+        scene_depths.distance_tests(
+            scene_depths.depth_histograms([flat(d) for d in np.repeat(depths, n)]),
+            np.repeat(scenes, n),
+            np.repeat(range(10), n),
+        )
+        for n in (1, 4)
+    )
+    assert once["p"].iloc[0] == again["p"].iloc[0] > 0.05
 
 
 def test_unknown_scene_raises_with_known_ones():

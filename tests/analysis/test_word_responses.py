@@ -124,7 +124,9 @@ def test_depths_beyond_edges_are_not_counted():
 def test_response_curves_are_means_over_cells(world):
     weights, depths = world
     edges = (0, 3, 6, 10)
-    curves = word_responses.response_curves(weights, depths, WORDS, edges)
+    curves = word_responses.response_curves(
+        weights, depths, WORDS, edges, groups=range(len(depths))
+    )
     assert len(curves) == 9
     for row in curves.itertuples():
         near, far = (float(end) for end in row.interval.split(" – "))
@@ -142,7 +144,9 @@ def test_intervals_resample_images():
     of the images' means, and not a tenth of it."""
     order = np.repeat(np.arange(40) % 2, 100).reshape(40, 10, 10)
     depths = np.full(order.shape, 2.0)
-    curves = word_responses.response_curves(one_hot(order), depths, WORDS, (0, 10), draws=4000)
+    curves = word_responses.response_curves(
+        one_hot(order), depths, WORDS, (0, 10), groups=range(40), draws=4000
+    )
     first = curves.iloc[0]
     expected = 1.96 * np.sqrt(0.25 / 40)
     assert first["mean"] == 0.5
@@ -150,19 +154,45 @@ def test_intervals_resample_images():
     assert 0.5 - first["low"] == pytest.approx(expected, rel=0.1)
 
 
-def test_few_images_have_no_interval(world):
+def test_images_of_one_room_are_drawn_together():
+    """Four copies of each image, in one room each, say no more than one."""
+    rng = np.random.default_rng(0)
+    order, depths = rng.integers(0, 3, (12, 4, 4)), rng.uniform(1, 5, (12, 4, 4))
+    once, again = (
+        word_responses.response_curves(
+            one_hot(np.repeat(order, n, axis=0)),
+            np.repeat(depths, n, axis=0),
+            WORDS,
+            groups=np.repeat(range(12), n),
+        )
+        for n in (1, 4)
+    )
+    ends = ["mean", "low", "high"]
+    np.testing.assert_allclose(once[ends], again[ends])
+    ranks = [
+        word_responses.rank_correlation(
+            np.repeat(order, n, axis=0), np.repeat(depths, n, axis=0), np.repeat(range(12), n)
+        )
+        for n in (1, 4)
+    ]
+    np.testing.assert_allclose(ranks[0].loc["within an image"][:3], ranks[1].iloc[1, :3])
+
+
+def test_few_rooms_have_no_interval(world):
     weights, depths = world
-    few = word_responses.response_curves(weights[:4], depths[:4], WORDS, (0, 10))
+    few = word_responses.response_curves(weights[:4], depths[:4], WORDS, (0, 10), groups=range(4))
     assert few[["low", "high"]].isna().all(axis=None)
     assert few["mean"].notna().all()
-    nothing = word_responses.response_curves(weights, np.full_like(depths, np.nan), WORDS)
+    nothing = word_responses.response_curves(
+        weights, np.full_like(depths, np.nan), WORDS, groups=range(len(depths))
+    )
     assert nothing.empty
 
 
 def test_rank_correlation_matches_spearman(world):
     weights, depths = world
     order = word_responses.winners(weights)
-    table = word_responses.rank_correlation(order, depths)
+    table = word_responses.rank_correlation(order, depths, range(len(depths)))
     known = np.isfinite(depths)
     together = spearmanr(order[known], depths[known]).statistic
     assert table.loc["all cells", "spearman"] == pytest.approx(together)
@@ -176,17 +206,21 @@ def test_rank_correlation_matches_spearman(world):
 def test_rank_correlation_of_ordered_and_reversed_words():
     depths = np.tile(np.array([1.0, 3.0, 8.0]), (8, 4, 1))
     order = np.tile(np.array([0, 1, 2]), (8, 4, 1))
-    table = word_responses.rank_correlation(order, depths)
+    table = word_responses.rank_correlation(order, depths, range(len(depths)))
     np.testing.assert_allclose(table[["spearman", "low", "high"]], 1)
-    np.testing.assert_allclose(word_responses.rank_correlation(2 - order, depths)["spearman"], -1)
+    np.testing.assert_allclose(
+        word_responses.rank_correlation(2 - order, depths, range(8))["spearman"], -1
+    )
 
 
 def test_rank_correlation_of_one_word_is_nan():
     depths = np.random.default_rng(0).uniform(1, 5, (4, 3, 3))
-    table = word_responses.rank_correlation(np.zeros((4, 3, 3), int), depths)
+    table = word_responses.rank_correlation(np.zeros((4, 3, 3), int), depths, range(4))
     assert table["spearman"].isna().all()
     assert table["images"].tolist() == [4, 0]
-    unknown = word_responses.rank_correlation(np.zeros((4, 3, 3), int), np.full((4, 3, 3), np.nan))
+    unknown = word_responses.rank_correlation(
+        np.zeros((4, 3, 3), int), np.full((4, 3, 3), np.nan), range(4)
+    )
     assert unknown["spearman"].isna().all()
     assert unknown["cells"].tolist() == [0, 0]
 
@@ -196,7 +230,7 @@ def test_correlation_between_rooms_is_not_within_images():
     rng = np.random.default_rng(0)
     order = np.repeat(np.arange(3), 9).reshape(3, 3, 3)
     depths = 1 + order + rng.uniform(0, 0.5, order.shape)
-    table = word_responses.rank_correlation(order, depths)
+    table = word_responses.rank_correlation(order, depths, range(len(depths)))
     assert table.loc["all cells", "spearman"] > 0.9
     assert np.isnan(table.loc["within an image", "spearman"])
 
@@ -208,7 +242,7 @@ def test_non_finite_weights_raise(world, value):
     for call in (
         lambda: word_responses.winners(weights),
         lambda: word_responses.counts_by_depth(weights, depths, WORDS),
-        lambda: word_responses.response_curves(weights, depths, WORDS),
+        lambda: word_responses.response_curves(weights, depths, WORDS, groups=range(len(depths))),
     ):
         with pytest.raises(dc.DepthClipError, match="weights hold NaN or infinite values"):
             call()
@@ -217,7 +251,7 @@ def test_non_finite_weights_raise(world, value):
     with pytest.raises(dc.DepthClipError, match="similarities of frame 1"):
         word_responses.mean_weights(torch.tensor([0, value]).reshape(2, 1, 1, 1, 1))
     with pytest.raises(dc.DepthClipError, match="the winning words hold NaN"):
-        word_responses.rank_correlation(weights[:, 1], depths)
+        word_responses.rank_correlation(weights[:, 1], depths, range(len(depths)))
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, -1.0])
@@ -226,8 +260,10 @@ def test_infinite_or_negative_cell_depths_raise(world, value):
     depths[2, 1, 2] = value
     for call in (
         lambda: word_responses.counts_by_depth(weights, depths, WORDS),
-        lambda: word_responses.response_curves(weights, depths, WORDS),
-        lambda: word_responses.rank_correlation(word_responses.winners(weights), depths),
+        lambda: word_responses.response_curves(weights, depths, WORDS, groups=range(len(depths))),
+        lambda: word_responses.rank_correlation(
+            word_responses.winners(weights), depths, range(len(depths))
+        ),
     ):
         with pytest.raises(dc.DepthClipError, match="mark unknown depth with NaN"):
             call()

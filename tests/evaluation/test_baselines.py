@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 import depthclip_core as dc
@@ -59,6 +60,30 @@ def test_best_constants_beat_others():
         here = score(metric, best[metric])
         for other in np.linspace(0.6, 6, 10):
             assert here <= score(metric, other) + 2e-3
+
+
+def test_one_depth_per_image_is_the_mean_over_constants():
+    truth = ground_truths(2)
+    truth[1] = 0
+    expected = dc.lower_bound(truth, "image")
+    assert expected.iloc[1].drop("n_pixels").isna().all()
+    constants = np.linspace(0.0125, 9.9875, 400)
+    rows = [dc.evaluate(dc.constant_depth(c, 1), truth[:1]) for c in constants]
+    mean = pd.concat(rows).mean()
+    np.testing.assert_allclose(expected.iloc[0][mean.index], mean, rtol=5e-3)
+    depth = dc.random_depth(3, "image", seed=1)
+    assert (depth == depth[:, :1, :1]).all() and len(np.unique(depth)) == 3
+    drawn = dc.lower_bound(np.repeat(truth[:1], 60, 0), "image", drawn=True)
+    assert drawn["rmse"].mean() == pytest.approx(expected["rmse"][0], rel=0.15)
+
+
+def test_readings_differ_as_their_errors_average():
+    """Per image, rmse is a mean of roots: less than per pixel's, the root of a mean."""
+    truth = ground_truths(2)
+    rmse = {r: dc.lower_bound(truth, r)["rmse"].mean() for r in ("pixel", "image")}
+    assert rmse["image"] < 0.95 * rmse["pixel"]
+    delta = {r: dc.lower_bound(truth, r)["delta1"].mean() for r in ("pixel", "image")}
+    assert delta["image"] == pytest.approx(delta["pixel"], abs=2e-3)
 
 
 def test_unknown_reading_raises():
