@@ -7,7 +7,6 @@ for a scale, and for bins and cells the best that a search finds, so the true ce
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ import scipy  # its parts load when they are used
 from torch import Tensor
 
 from depthclip_core.analysis import statistics
-from depthclip_core.analysis.detail import best_on_grid
+from depthclip_core.analysis.detail import best_cells
 from depthclip_core.analysis.word_responses import cell_depths
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -58,8 +57,8 @@ def reach(
     """Share of each image's valid pixels that no mixture of the bins can predict, a row per image.
 
     Columns: nearer and farther than all bins; near miss and far miss, those that also lie beyond a
-    factor 1.25 of the nearest or farthest bin, so that no weights make them correct by δ1. NaN for
-    an image without valid pixels.
+    factor 1.25 of the nearest or farthest bin, so that no weights make them correct by δ1; missed,
+    the sum of these two. NaN for an image without valid pixels.
     """
     protocol = resolve_protocol(protocol)
     low, high = min(bins), max(bins)
@@ -68,7 +67,8 @@ def reach(
         g = pixels.counted(truth, protocol).values.astype(np.float64)
         cases = (g < low, g > high, g * FACTOR <= low, g >= high * FACTOR)
         rows.append([case.mean() if g.size else np.nan for case in cases])
-    return pd.DataFrame(rows, columns=["nearer", "farther", "near miss", "far miss"])
+    shares = pd.DataFrame(rows, columns=["nearer", "farther", "near miss", "far miss"])
+    return shares.assign(missed=shares["near miss"] + shares["far miss"])
 
 
 def split_bins(
@@ -295,7 +295,7 @@ def _frame_scores(
     if not known.n_valid:
         return [np.nan] * (len(SCORED) * (len(SYSTEMS) + 1))
     maps, grid = pixels.pixel_maps(weights, protocol), weights.shape[1:]
-    least = _cells(best_on_grid(truth, grid, protocol), grid)
+    least = best_cells(truth, grid, protocol)
     (middle,) = cell_depths([truth], grid, protocol, least=0.0)
     best = {"rmse": [least], "delta1": [least, np.where(np.isnan(middle), least, middle)]}
     ends = (min(bins), max(bins))
@@ -356,14 +356,3 @@ def _scored(cells: np.ndarray, known: pixels.Truth, metric: str, protocol: Proto
     limits, n = (protocol.min_depth, protocol.max_depth), len(cells)
     maps = pixels.pixel_maps(cells.astype(np.float32), protocol)
     return scores(Predictions(maps, np.eye(n), np.zeros(n), known, limits), [metric])[:, 0]
-
-
-def _cells(depth: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """The cells (h, w) that a map (H, W) was upsampled from."""
-    down, across = (_downsampling(*n) for n in zip(grid, depth.shape, strict=True))
-    return down @ depth @ across.T
-
-
-@lru_cache(maxsize=8)
-def _downsampling(n_cells: int, n_pixels: int) -> np.ndarray:
-    return np.linalg.pinv(pixels.interpolation(n_cells, n_pixels).astype(np.float64))

@@ -17,7 +17,7 @@ from depthclip_core.datasets import Dataset, Frame, Subset, as_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.metrics import finished, terms_of
-from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
+from depthclip_core.evaluation.protocols import Protocol, protocol_for
 from depthclip_core.evaluation.scoring import predictions
 from depthclip_core.settings import TEMPERATURE
 
@@ -31,7 +31,6 @@ FEWEST_IMAGES = 5  # with a class; classes of fewer are left out
 BLIND = "position only"
 THRESHOLD = 1.05  # two depths whose ratio is within it are equally far
 N_PAIRS = 2000  # of each image
-STEPS = 60_000  # of depths up to the far limit that a map is stored in: 0.2 mm for 10 m
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,8 @@ class Errors:
 
     rows: a row per frame, columns (metric, system), metrics of SCORED. names: for each grouping,
     "distance", "cell", "brightness" and "object", those of its C classes; there are no objects
-    where frames have no labels. counts: for each grouping the pixels (N, C). sums: (S, N, C, 3), of TERMS over them.
+    where frames have no labels.
+    counts: for each grouping the pixels (N, C). sums: (S, N, C, 3), of TERMS over them.
     """
 
     systems: tuple[str, ...]
@@ -210,29 +210,44 @@ def order(pairs: np.ndarray, threshold: float) -> np.ndarray:
     return np.where(first > threshold * second, 1, np.where(second > threshold * first, -1, 0))
 
 
-def position_map(
-    ground_truths: Iterable[np.ndarray], protocol: str | Protocol = "released"
-) -> np.ndarray:
-    """The median depth of each pixel over frames, float32 (H, W) of the window: a blind prediction.
+def order_table(errors: pd.DataFrame, groups: Sequence, seed: int = 0) -> pd.DataFrame:
+    """Means of `ordinal_errors` beside BLIND: a row (threshold, system).
 
-    ground_truths: of training frames, metres, holes 0. Pixels where no depth counts get the median
-    of the other pixels' medians. Raises `DepthClipError` if no frame has a valid pixel.
+    Columns: error; mean, low and high, of the paired difference from BLIND, by group; verdict.
+    BLIND's own rows have its error alone.
     """
-    protocol = resolve_protocol(protocol)
-    step = protocol.max_depth / STEPS
-    counted = (pixels.counted(truth, protocol) for truth in ground_truths)
-    stored = [np.rint(known.depth / step).astype(np.uint16) for known in counted if known.n_valid]
-    if not stored:
-        raise DepthClipError("there is no depth by position: no frame has a valid pixel")
-    medians = np.zeros(stored[0].shape)
-    stack = np.stack(stored)
-    for row in range(len(medians)):  # a row at a time: the floats take little memory
-        depths = np.where(stack[:, row] > 0, stack[:, row] * step, np.nan)
-        seen = np.isfinite(depths).any(axis=0)
-        medians[row, seen] = np.nanmedian(depths[:, seen], axis=0)
-    whole = np.full(protocol.window.shape, np.median(medians[medians > 0]), np.float32)
-    whole[protocol.seen] = np.where(medians > 0, medians, whole[protocol.seen])
-    return whole
+    parts = {}
+    for threshold in errors.columns.get_level_values(0).unique():
+        own = errors[threshold]
+        others = own.drop(columns=BLIND).sub(own[BLIND], axis=0)
+        table = statistics.intervals(others, groups, seed=seed)[["mean", "low", "high"]]
+        table = table.assign(verdict=statistics.verdicts(table, [-1] * len(table)))
+        table = table.reindex(own.columns).fillna({"verdict": "–"})
+        table.insert(0, "error", own.mean())
+        parts[threshold] = table
+    return pd.concat(parts, names=["threshold", "system"])
+
+
+def place_table(errors: Errors, grid: tuple[int, int]) -> pd.DataFrame:
+    """Means of `Errors.maps` over the upper, middle and lower third of the rows of cells.
+
+    A row (term, system) for the two relative errors; NaN for a third without known cells.
+    """
+    thirds, rows = np.arange(grid[0]) * 3 // grid[0], {}
+    for term in ("signed_rel", "abs_rel"):
+        for system in errors.systems:
+            cells = errors.maps(term, system, grid)
+            parts = [pd.Series(cells[thirds == third].ravel()).mean() for third in range(3)]
+            rows[term, system] = parts
+    table = pd.DataFrame(rows, ["upper third", "middle third", "lower third"]).T
+    return table.rename_axis(["term", "system"])
+
+
+def worst_frames(values: Sequence[float], n: int) -> list[int]:
+    """Positions of the n largest values, the largest first; NaN are left out."""
+    values = np.asarray(values, dtype=np.float64)
+    ranked = np.argsort(-values, kind="stable")  # NaN last
+    return ranked[np.isfinite(values[ranked])][:n].tolist()
 
 
 def scene_table(

@@ -62,6 +62,7 @@ def test_reach_matches_a_loop():
         # No prediction in [1, 3] has a ratio below 1.25.
         "near miss": sum(1 / d >= 1.25 for d in g),
         "far miss": sum(d / 3 >= 1.25 for d in g),
+        "missed": sum(1 / d >= 1.25 or d / 3 >= 1.25 for d in g),
     }
     assert shares.loc[0].to_dict() == pytest.approx({k: n / len(g) for k, n in expected.items()})
     assert shares.loc[1].isna().all()

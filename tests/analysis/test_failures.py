@@ -181,22 +181,27 @@ def test_ordinal_errors_of_known_predictions(frames):
     assert not other[1.1]["flat"].equals(again[1.1]["flat"])
 
 
-def test_position_map_is_the_median_of_each_pixel():
-    rng = np.random.default_rng(5)
-    truths = rng.uniform(0.5, 9, (4, *FRAME)).astype(np.float32)
-    truths[rng.uniform(size=truths.shape) < 0.3] = 0
-    truths[:, 100, 100:110] = 0
-    found = failures.position_map([*truths, np.zeros(FRAME)])
-    seen = truths[:, 56:471, 60:601]
-    for row, column in [(0, 0), (200, 300), (414, 540), (44, 60)]:
-        known = [d for d in seen[:, row, column] if d > 0]
-        if known:
-            assert found[row, column] == pytest.approx(np.median(known), abs=3e-4)
-    unknown = found[44, 40:50]
-    assert (unknown == unknown[0]).all() and found.min() > 0.5
-    assert (found[415:] == unknown[0]).all()
-    with pytest.raises(DepthClipError, match="no frame has a valid pixel"):
-        failures.position_map([np.zeros(FRAME)])
+def test_order_table_is_beside_the_blind_map():
+    rows = np.random.default_rng(8).uniform(size=(12, 2))
+    columns = pd.MultiIndex.from_product([[1.1], ["own", failures.BLIND]])
+    table = failures.order_table(pd.DataFrame(rows, columns=columns), range(12))
+    expected = statistics.intervals(pd.DataFrame({"d": rows[:, 0] - rows[:, 1]}), range(12))
+    found = table.loc[(1.1, "own"), ["mean", "low", "high"]].astype(float)
+    np.testing.assert_allclose(found, expected[["mean", "low", "high"]].iloc[0])
+    assert table.loc[(1.1, failures.BLIND), "verdict"] == "–"
+    np.testing.assert_allclose(table["error"], rows.mean(0))
+
+
+def test_place_table_is_the_mean_of_thirds(errors):
+    table = failures.place_table(errors, GRID)
+    cells = errors.maps("abs_rel", "two", GRID)
+    thirds = [cells[:5], cells[5:9], cells[9:]]
+    np.testing.assert_allclose(table.loc[("abs_rel", "two")], [np.nanmean(t) for t in thirds])
+
+
+def test_worst_frames():
+    assert failures.worst_frames([0.1, np.nan, 0.5, 0.3], 2) == [2, 3]
+    assert failures.worst_frames([np.nan, 0.5], 4) == [1]
 
 
 def test_scene_table_leaves_out_unknown_scenes():

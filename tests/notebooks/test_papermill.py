@@ -27,6 +27,8 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     "05_class_bins": [{**AS_NYU, "metric": "rmse", "searched": "bathroom"}],
     "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],
     "07_ledger": [{**AS_NYU, **RN50}],
+    "10_ceilings": [{**AS_NYU, "prompts": "close, far", "bins": "1, 3"}],
+    "12_failures": [{**AS_NYU, "threshold": 1.1}],
     "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
 }
 
