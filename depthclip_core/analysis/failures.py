@@ -1,4 +1,4 @@
-"""Where predictions fail: errors by distance, place, object and brightness, and errors of order.
+"""Where predictions fail: errors by distance, place, scene type, object and brightness.
 
 Every image has the same weight, as in the protocol's mean over images: what is averaged is an
 image's own mean over those of its pixels that belong to a class.
@@ -6,20 +6,18 @@ image's own mean over those of its pixels that belong to a class.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from depthclip_core.analysis import statistics
+from depthclip_core.analysis.compared_maps import maps_by_frame, predicted_depths, unaligned
 from depthclip_core.datasets import Dataset, Frame, Subset, as_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.metrics import finished, terms_of
 from depthclip_core.evaluation.protocols import Protocol, protocol_for
-from depthclip_core.evaluation.scoring import predictions
-from depthclip_core.settings import TEMPERATURE
 
 EDGES = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)  # of intervals of distance, metres
 SHADES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of intervals of brightness
@@ -28,9 +26,6 @@ TERMS = ("signed_rel", "abs_rel", "delta1")
 SCORED = ("delta1", "abs_rel", "rmse")
 FEWEST_PIXELS = 50  # of an image in a class; fewer say little
 FEWEST_IMAGES = 5  # with a class; classes of fewer are left out
-BLIND = "position only"
-THRESHOLD = 1.05  # two depths whose ratio is within it are equally far
-N_PAIRS = 2000  # of each image
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +68,12 @@ class Errors:
     ) -> pd.DataFrame:
         """Means over images, a row (class, system): mean, low, high, images, groups, and share.
 
-        share: of all pixels of the grouping. Classes in fewer than `fewest` images are left out.
+        share: of all pixels of the grouping. Classes in fewer than `fewest` images, or than all
+        scored images if these are fewer, are left out.
         largest: only so many of the classes, those with the largest share, the largest first.
         """
         counts, names, _ = self._of(grouping)
+        fewest = min(fewest, max(1, int(self.rows.notna().all(axis=1).sum())))
         share = pd.Series(counts.sum(0) / max(1, counts.sum()), names)
         if largest is not None:
             share = share.sort_values(ascending=False, kind="stable")[:largest]
@@ -121,19 +118,19 @@ def collect_errors(
     """
     if not systems:
         raise DepthClipError("there are no systems to compare: give one or more")
-    frames, protocol = as_dataset(frames), _metric(protocol_for(frames, protocol))
+    frames, protocol = as_dataset(frames), unaligned(protocol_for(frames, protocol))
     keys, names = _keys(frames, grid, protocol)
     shape = {name: (len(frames), len(classes)) for name, classes in names.items()}
     counts = {name: np.zeros(size) for name, size in shape.items()}
     sums = {name: np.zeros((len(systems), *size, len(TERMS))) for name, size in shape.items()}
     rows = []
-    for position, maps in enumerate(_together(frames, systems)):
+    for position, maps in enumerate(maps_by_frame(frames, systems)):
         known = pixels.counted(frames.ground_truth(position), protocol)
         if not known.n_valid:
             rows.append([np.nan] * (len(SCORED) * len(systems)))
             continue
         g = known.values.astype(np.float64)
-        found = [_predicted(each, known, protocol) for each in maps]
+        found = [predicted_depths(each, known, protocol) for each in maps]
         scores = [_scores(p, g) for p in found]
         rows.append([score[metric] for metric in SCORED for score in scores])
         for name in names:
@@ -145,87 +142,6 @@ def collect_errors(
     columns = pd.MultiIndex.from_product([SCORED, list(systems)], names=["metric", "system"])
     table = pd.DataFrame(rows, frames.names, columns)
     return Errors(tuple(systems), table, names, counts, sums)
-
-
-def ordinal_errors(
-    frames: Sequence[Frame],
-    systems: Mapping[str, Iterable[np.ndarray]],
-    protocol: str | Protocol = "released",
-    thresholds: Sequence[float] = (THRESHOLD,),
-    n_pairs: int = N_PAIRS,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Share of pixel pairs whose order is wrong, a row per frame; columns (threshold, system).
-
-    Of two random pixels of an image the first is nearer, farther or, if their depths' ratio is
-    within the threshold, as far as the second; so in the truth and in the prediction (WHDR with
-    equal weights: Bell et al., SIGGRAPH 2014; for depth Chen et al., NeurIPS 2016). All systems and
-    thresholds have the same pairs. NaN for an image without valid pixels. systems: as in
-    `collect_errors`.
-    """
-    if any(threshold <= 1 for threshold in thresholds) or not len(thresholds):
-        raise DepthClipError(f"thresholds are ratios above 1, got {list(thresholds)}")
-    if n_pairs < 1:
-        raise DepthClipError(f"an image needs one pair or more, got {n_pairs}")
-    frames, protocol = as_dataset(frames), _metric(protocol_for(frames, protocol))
-    rows = []
-    for position, maps in enumerate(_together(frames, systems)):
-        known = pixels.counted(frames.ground_truth(position), protocol)
-        if not known.n_valid:
-            rows.append([np.nan] * (len(thresholds) * len(systems)))
-            continue
-        rng = np.random.default_rng([seed, position])
-        pairs = rng.integers(known.n_valid, size=(2, n_pairs))
-        truth = known.values.astype(np.float64)[pairs]
-        found = [_predicted(each, known, protocol)[pairs] for each in maps]
-        rows.append([(order(p, t) != order(truth, t)).mean() for t in thresholds for p in found])
-    columns = [list(thresholds), list(systems)]
-    columns = pd.MultiIndex.from_product(columns, names=["threshold", "system"])
-    return pd.DataFrame(rows, frames.names, columns)
-
-
-def compared(
-    similarities: Tensor,
-    partitions: Mapping[str, Sequence[float]],
-    blind: np.ndarray,
-    temperature: float = TEMPERATURE,
-    protocol: str | Protocol = "released",
-) -> dict[str, Iterable[np.ndarray]]:
-    """Systems for `collect_errors` and `ordinal_errors`, to be read once: partitions, and BLIND.
-
-    similarities: (N, V, K, h, w). partitions: K bins by name. blind: one map for all frames.
-    """
-    settings = (temperature, protocol)
-    maps = {name: predictions(similarities, bins, *settings) for name, bins in partitions.items()}
-    return maps | {BLIND: repeat(blind, len(similarities))}
-
-
-def order(pairs: np.ndarray, threshold: float) -> np.ndarray:
-    """−1 where the first of two depths is nearer, 1 where it is farther, 0 where they are equal.
-
-    pairs: (2, n) positive depths. They are equal if the larger is at most `threshold` times the
-    smaller.
-    """
-    first, second = pairs
-    return np.where(first > threshold * second, 1, np.where(second > threshold * first, -1, 0))
-
-
-def order_table(errors: pd.DataFrame, groups: Sequence, seed: int = 0) -> pd.DataFrame:
-    """Means of `ordinal_errors` beside BLIND: a row (threshold, system).
-
-    Columns: error; mean, low and high, of the paired difference from BLIND, by group; verdict.
-    BLIND's own rows have its error alone.
-    """
-    parts = {}
-    for threshold in errors.columns.get_level_values(0).unique():
-        own = errors[threshold]
-        others = own.drop(columns=BLIND).sub(own[BLIND], axis=0)
-        table = statistics.intervals(others, groups, seed=seed)[["mean", "low", "high"]]
-        table = table.assign(verdict=statistics.verdicts(table, [-1] * len(table)))
-        table = table.reindex(own.columns).fillna({"verdict": "–"})
-        table.insert(0, "error", own.mean())
-        parts[threshold] = table
-    return pd.concat(parts, names=["threshold", "system"])
 
 
 def place_table(errors: Errors, grid: tuple[int, int]) -> pd.DataFrame:
@@ -385,31 +301,3 @@ def _class_sums(
 
 def _scores(p: np.ndarray, g: np.ndarray) -> dict[str, float]:
     return finished(SCORED, {term: term.of(p, g).mean() for term in terms_of(SCORED)})
-
-
-def _predicted(depth: np.ndarray, known: pixels.Truth, protocol: Protocol) -> np.ndarray:
-    """A map's depths at the valid pixels, clamped as the protocol clamps, float64 (n,)."""
-    if depth.shape != protocol.window.shape:
-        shapes = f"{depth.shape}, the window {protocol.window.shape}"
-        raise DepthClipError(f"a map has shape {shapes}: give maps of the protocol's window")
-    p = depth[protocol.seen][known.valid_mask].astype(np.float64)
-    return np.clip(p, protocol.min_depth, protocol.max_depth)
-
-
-def _together(frames: Dataset, systems: Mapping[str, Iterable[np.ndarray]]) -> Iterable[tuple]:
-    """The maps of all systems frame by frame; `DepthClipError` for another number of maps."""
-    sources = [iter(maps) for maps in systems.values()]
-    wanted = f"maps than frames: give one for each of {len(frames)} frames"
-    for _ in range(len(frames)):
-        maps = tuple(next(source, None) for source in sources)
-        if any(each is None for each in maps):
-            raise DepthClipError(f"a system has fewer {wanted}")
-        yield maps
-    if any(next(source, None) is not None for source in sources):
-        raise DepthClipError(f"a system has more {wanted}")
-
-
-def _metric(protocol: Protocol) -> Protocol:
-    if protocol.align:
-        raise DepthClipError("errors in metres need a protocol that does not align predictions")
-    return protocol

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from depthclip_core.analysis import failures, statistics
+from depthclip_core.analysis.compared_maps import BLIND, compared
 from depthclip_core.datasets import FrameList, Subset
 from depthclip_core.datasets.base import Frame
 from depthclip_core.errors import DepthClipError
@@ -111,7 +114,12 @@ def test_table_is_the_interval_of_its_rows(errors):
     names = table.index.get_level_values(0).unique()
     assert list(names) == [name for name in errors.names["distance"] if name in set(names)]
     assert table["share"].groupby(level=0).first().sum() == pytest.approx(1)
-    assert errors.table("distance", "abs_rel", groups).empty  # two images are fewer than five
+    # Two images are scored: a class that both have stays, and one that a single image has does not.
+    pd.testing.assert_frame_equal(errors.table("distance", "abs_rel", groups), table)
+    alone = replace(errors, counts=errors.counts | {"distance": errors.counts["distance"].copy()})
+    alone.counts["distance"][0, 3] = 0
+    left = alone.table("distance", "abs_rel", groups).index.get_level_values(0)
+    assert "2–2.5 m" not in left and "3–4 m" in left
 
 
 def test_maps_are_means_over_images(errors):
@@ -146,50 +154,12 @@ def test_largest_classes_come_first(errors):
 def test_compared_systems_can_be_collected(frames):
     similarities = torch.zeros(3, 2, 2, *GRID)  # equal weights: the mean of the bins everywhere
     blind = np.full(WINDOW, 4.0, np.float32)
-    systems = failures.compared(similarities, {"own": (1.0, 3.0)}, blind)
+    systems = compared(similarities, {"own": (1.0, 3.0)}, blind)
     rows = failures.collect_errors(frames, systems, GRID).rows["rmse"]
     truths = np.stack([frames.raw_depth(i) for i in range(3)])
-    for name, metres in (("own", 2.0), (failures.BLIND, 4.0)):
+    for name, metres in (("own", 2.0), (BLIND, 4.0)):
         expected = evaluate(np.full((3, *WINDOW), metres), truths)["rmse"]
         np.testing.assert_allclose(rows[name], expected, rtol=1e-6)
-
-
-def test_order_matches_its_definition():
-    pairs = np.random.default_rng(4).uniform(1, 1.3, (2, 500))
-    for (a, b), said in zip(pairs.T, failures.order(pairs, 1.1), strict=True):
-        equal = max(a / b, b / a) <= 1.1
-        assert said == (0 if equal else 1 if a > b else -1)
-
-
-def test_ordinal_errors_of_known_predictions(frames):
-    truths = [frames.raw_depth(i)[56:472, 60:604] for i in range(3)]
-    systems = {
-        "truth": [np.maximum(t, 0.1) for t in truths],
-        "tripled": [np.clip(t / 9, 0.01, 9) for t in truths],
-        "reversed": [10 - t for t in truths],
-        "flat": [np.full(WINDOW, 2.0) for _ in truths],
-    }
-    rows = failures.ordinal_errors(frames, systems, thresholds=[1.02, 1.1])
-    for threshold in (1.02, 1.1):
-        own = rows[threshold].iloc[:2]
-        assert (own["truth"] == 0).all() and (own["tripled"] == 0).all()  # scale does not count
-        assert (own["reversed"] > 0.9).all() and (own["flat"] > 0.9).all()
-    assert rows.loc["empty"].isna().all()
-    again = failures.ordinal_errors(frames, systems, thresholds=[1.1])
-    pd.testing.assert_frame_equal(again, rows[[1.1]])
-    other = failures.ordinal_errors(frames, systems, thresholds=[1.1], seed=1)
-    assert not other[1.1]["flat"].equals(again[1.1]["flat"])
-
-
-def test_order_table_is_beside_the_blind_map():
-    rows = np.random.default_rng(8).uniform(size=(12, 2))
-    columns = pd.MultiIndex.from_product([[1.1], ["own", failures.BLIND]])
-    table = failures.order_table(pd.DataFrame(rows, columns=columns), range(12))
-    expected = statistics.intervals(pd.DataFrame({"d": rows[:, 0] - rows[:, 1]}), range(12))
-    found = table.loc[(1.1, "own"), ["mean", "low", "high"]].astype(float)
-    np.testing.assert_allclose(found, expected[["mean", "low", "high"]].iloc[0])
-    assert table.loc[(1.1, failures.BLIND), "verdict"] == "–"
-    np.testing.assert_allclose(table["error"], rows.mean(0))
 
 
 def test_place_table_is_the_mean_of_thirds(errors):
@@ -251,9 +221,6 @@ def test_errors(frames, systems, errors):
         failures.collect_errors(frames, {"s": np.ones((3, 5, 5))}, GRID)
     with pytest.raises(DepthClipError, match="does not align"):
         failures.collect_errors(frames, one, GRID, "marigold")
-    for faulty in ({"thresholds": [1.0]}, {"n_pairs": 0}):
-        with pytest.raises(DepthClipError, match="above 1|one pair"):
-            failures.ordinal_errors(frames, one, **faulty)
     with pytest.raises(DepthClipError, match="unknown term"):
         errors.by("cell", "rmse", "one")
     with pytest.raises(DepthClipError, match="unknown system"):
