@@ -147,7 +147,8 @@ def waterfall(
     """The steps of a route from DepthCLIP to perfect, a row each.
 
     rows: from `ceiling_scores`. Columns: before and after, the means of the metric; mean, low and
-    high, of the paired change with its interval by group; verdict, of the step.
+    high, of the paired change with its interval by group. The systems of a route contain one
+    another, so that a step gains by construction: what is of interest is how much.
     """
     if route not in ROUTES:
         raise unknown_name("route", route, ROUTES)
@@ -162,7 +163,7 @@ def waterfall(
     ends = own[path].mean().to_numpy()
     table.insert(0, "before", ends[:-1])
     table.insert(1, "after", ends[1:])
-    return table.assign(verdict=statistics.verdicts(table, [METRICS[metric].sign] * len(table)))
+    return table
 
 
 def aligned_scores(

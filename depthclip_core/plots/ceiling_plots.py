@@ -23,32 +23,29 @@ PARTS = {
 def show_waterfall(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") -> None:
     """Steps from DepthCLIP to perfect, a bar each, from the mean before to the mean after.
 
-    table: from `ceilings.waterfall`. Blue steps are better, orange ones worse; a black line is the
-    interval of the change, at the end of its bar.
+    table: from `ceilings.waterfall`. Blue steps are better, orange ones worse; beside each stands
+    the change with its interval, if there is one.
     """
     sign, span = METRICS[metric].sign, table[["before", "after"]].to_numpy()
     ax.plot(span[0, 0], 0, "D", color="0.3", ms=6)
     for row, step in enumerate(table.itertuples(), start=1):
         colour = BETTER if sign * step.mean >= 0 else WORSE
-        ax.barh(row, step.mean, left=step.before, color=colour, alpha=0.55, height=0.6)
-        ends = (step.before + step.low, step.before + step.high)
-        ax.plot(ends, [row, row], color="black", lw=1.4)
+        ax.barh(row, step.mean, left=step.before, color=colour, alpha=0.6, height=0.6)
         ax.plot([step.after] * 2, [row, row + 1], color="0.6", lw=0.8, ls=":")
-        # Beside the end of the bar at which there is more room.
-        at, side = (
-            (max(step.before, step.after, *ends), "left")
-            if sign < 0
-            else (
-                min(step.before, step.after, *ends),
-                "right",
-            )
-        )
-        ax.annotate(f"{step.mean:+.2f}", (np.nan_to_num(at, nan=step.after), row),
-                    (6 if side == "left" else -6, 0), textcoords="offset points",
-                    ha=side, va="center", fontsize=8)  # fmt: skip
+        # On the side that the route comes from, where nothing else is drawn.
+        at = min(step.before, step.after) if sign > 0 else max(step.before, step.after)
+        where = {"ha": "right" if sign > 0 else "left", "va": "center", "fontsize": 8}
+        away = {"xytext": (-5 * sign, 0), "textcoords": "offset points"}
+        ax.annotate(_change(step), (at, row), **away, **where)
     name_rows(ax, ["DepthCLIP", *table.index])
-    far = max(1.0, span.max() * 1.2) if sign < 0 else 1.02
+    far = 1.0 if sign > 0 else span.max() * 1.5 or 1.0
     ax.set(xlim=(0, far), title=title, xlabel=label(metric))
+
+
+def _change(step) -> str:
+    """A step's change with its interval: "+0.28 [0.23, 0.34]"."""
+    bounds = "" if np.isnan(step.low) else f" [{step.low:.2f}, {step.high:.2f}]"
+    return f"{step.mean:+.2f}{bounds}".replace("-", "\N{MINUS SIGN}")
 
 
 def show_reach(ax: Axes, shares: pd.DataFrame, title: str = "") -> None:

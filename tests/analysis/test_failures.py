@@ -176,11 +176,11 @@ def test_worst_frames():
 
 def test_scene_table_leaves_out_unknown_scenes():
     rows = pd.DataFrame({"s": [3.0, 1.0, 2.0, np.nan, 9.0], "t": [1.0] * 5})
-    table = failures.scene_table(rows, ["far", "near", "near", "near", None], "abcde")
+    table = failures.scene_table(rows, ["far", "near", "near", "near", None], list("abcde"))
     assert list(dict.fromkeys(table.index.get_level_values(0))) == ["far", "near"]
     assert table.loc[("near", "s"), "mean"] == 1.5 and table.loc[("near", "s"), "images"] == 2
     with pytest.raises(DepthClipError, match="no errors by scene type"):
-        failures.scene_table(rows, [None] * 5, "abcde")
+        failures.scene_table(rows, [None] * 5, list("abcde"))
 
 
 def test_scene_test_finds_a_difference_and_none():

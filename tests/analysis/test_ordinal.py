@@ -44,7 +44,7 @@ def test_ordinal_errors_of_known_predictions(frames):
     for threshold in (1.02, 1.1):
         own = rows[threshold].iloc[:2]
         assert (own["truth"] == 0).all() and (own["tripled"] == 0).all()  # scale does not count
-        assert (own["reversed"] > 0.9).all() and (own["flat"] > 0.9).all()
+        assert (own["reversed"] > 0.9).all() and (own["flat"] > 0.85).all()
     assert rows.loc["empty"].isna().all()
     again = ordinal.ordinal_errors(frames, systems, thresholds=[1.1])
     pd.testing.assert_frame_equal(again, rows[[1.1]])

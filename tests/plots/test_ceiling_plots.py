@@ -25,7 +25,8 @@ def test_waterfall_bars_go_from_before_to_after(ax, low):
     bars = [(bar.get_x(), bar.get_width()) for bar in ax.patches]
     np.testing.assert_allclose(bars, [(0.3, 0.2), (0.5, 0.5)])
     assert [text.get_text() for text in ax.get_yticklabels()] == ["DepthCLIP", "bins", "grid"]
-    assert [text.get_text() for text in ax.texts] == ["+0.20", "+0.50"]
+    bounds = "" if np.isnan(low) else " [0.10, 0.60]"
+    assert [text.get_text() for text in ax.texts] == [f"+0.20{bounds}", f"+0.50{bounds}"]
 
 
 def test_reach_bars_fill_the_whole(ax):
