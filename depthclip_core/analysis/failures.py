@@ -18,6 +18,7 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.metrics import finished, terms_of
 from depthclip_core.evaluation.protocols import Protocol, protocol_for
+from depthclip_core.evaluation.terms import WITHIN
 
 EDGES = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)  # of intervals of distance, metres
 SHADES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of intervals of brightness
@@ -132,13 +133,17 @@ def collect_errors(
         g = known.values.astype(np.float64)
         found = [predicted_depths(each, known, protocol) for each in maps]
         scores = [_scores(p, g) for p in found]
+        terms = [_terms(p, g) for p in found]
         rows.append([score[metric] for metric in SCORED for score in scores])
         for name in names:
             place = keys[name](position, known)
-            here = (place >= 0) & (place < shape[name][1])
-            counts[name][position] = np.bincount(place[here], minlength=shape[name][1])
-            for system, p in enumerate(found):
-                sums[name][system, position] = _class_sums(p, g, place, here, shape[name][1])
+            n = shape[name][1]
+            place = np.where((place >= 0) & (place < n), place, n)  # one more class: of no class
+            counts[name][position] = np.bincount(place, minlength=n + 1)[:n]
+            for system, values in enumerate(terms):
+                for t, term in enumerate(values):
+                    own = np.bincount(place, term, minlength=n + 1)[:n]
+                    sums[name][system, position, :, t] = own
     columns = pd.MultiIndex.from_product([SCORED, list(systems)], names=["metric", "system"])
     table = pd.DataFrame(rows, frames.names, columns)
     return Errors(tuple(systems), table, names, counts, sums)
@@ -289,14 +294,10 @@ def _cell_brightness(rgb: np.ndarray, grid: tuple[int, int], protocol: Protocol)
     return (np.bincount(cell.ravel(), light.ravel(), n.size) / np.maximum(n, 1)).reshape(grid)
 
 
-def _class_sums(
-    p: np.ndarray, g: np.ndarray, place: np.ndarray, here: np.ndarray, n: int
-) -> np.ndarray:
-    """Sums (C, 3) of TERMS of the pixels `here`, by their class."""
+def _terms(p: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, ...]:
+    """TERMS of each pixel, (n,) each."""
     signed = (p - g) / g
-    within = np.maximum(p / g, g / p) < 1.25
-    terms = (signed, np.abs(signed), within)
-    return np.stack([np.bincount(place[here], t[here], minlength=n) for t in terms], axis=1)
+    return signed, np.abs(signed), WITHIN[0].of(p, g)
 
 
 def _scores(p: np.ndarray, g: np.ndarray) -> dict[str, float]:

@@ -12,8 +12,8 @@ from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.plots.style import ANSWER_COLOURS, ERROR_COLOURS, MARKS, name_rows
 
 LABELS = {
-    "signed_rel": "mean of (prediction − truth) / truth",
-    "abs_rel": "mean of |prediction − truth| / truth",
+    "signed_rel": "relative error",
+    "abs_rel": "size of the relative error",
     "delta1": "δ < 1.25",
 }
 
@@ -34,6 +34,8 @@ def show_by_class(ax: Axes, table: pd.DataFrame, term: str, xlabel: str, title: 
         )
     if term == "signed_rel":
         ax.axhline(0, color="0.4", lw=0.8, zorder=0)
+    elif term == "delta1":
+        ax.set(ylim=(0, 1.3), yticks=np.arange(0, 1.1, 0.2))  # room for the legend above
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set(xlabel=xlabel, ylabel=LABELS[term], title=title)
     ax.grid(axis="y", color="0.92")
