@@ -1,14 +1,16 @@
 """Where predictions fail: errors by class of pixels, by place in the image, and of order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 
 from depthclip_core.evaluation.metrics import METRICS
+from depthclip_core.plots.map_plots import depth_bar
 from depthclip_core.plots.style import ANSWER_COLOURS, ERROR_COLOURS, MARKS, name_rows
 
 LABELS = {
@@ -72,6 +74,16 @@ def show_places(ax: Axes, cells: np.ndarray, term: str, limit: float, title: str
     ax.set(xticks=[], yticks=[], title=title)
     ax.spines[:].set_visible(False)
     return image
+
+
+def show_place_row(
+    figure: Figure, axes: Sequence[Axes], maps: Mapping[str, np.ndarray], term: str
+) -> None:
+    """Maps of a term by name, from `Errors.maps`, on one scale with its bar: a panel for each."""
+    limit = places_limit(list(maps.values()))
+    for ax, (name, cells) in zip(axes, maps.items(), strict=True):
+        image = show_places(ax, cells, term, limit, name)
+    depth_bar(figure, image, axes, LABELS[term], "neither")
 
 
 def places_limit(maps: Sequence[np.ndarray]) -> float:

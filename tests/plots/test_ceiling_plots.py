@@ -64,6 +64,16 @@ def test_places_are_on_one_scale(ax):
     assert failure_plots.show_places(ax, cells, "abs_rel", 0.5).get_clim() == (0, 0.5)
 
 
+def test_a_row_of_places_shares_its_scale():
+    figure, axes = plt.subplots(1, 2)
+    maps = {"a": np.full((2, 2), 0.1), "b": np.full((2, 2), -0.38)}
+    failure_plots.show_place_row(figure, axes, maps, "signed_rel")
+    assert [ax.images[0].get_clim() for ax in axes] == [(-0.4, 0.4)] * 2
+    assert [ax.get_title() or ax.get_title("left") for ax in axes] == ["a", "b"]
+    assert figure.axes[2].get_ylabel() == "relative error"
+    plt.close("all")
+
+
 def test_order_shows_systems_without_intervals(ax):
     each = pd.DataFrame({"mean": [0.2, 0.3], "low": np.nan, "high": np.nan}, ["a", "b"])
     failure_plots.show_order(ax, "abs_rel", each, each)
