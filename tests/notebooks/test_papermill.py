@@ -17,7 +17,6 @@ RN50 = {"encoder": "RN50", "weights": "{rn50_weights}"}
 # The parameters of further runs: name of the notebook without `.ipynb` → sets of parameters.
 EXTRA: dict[str, list[dict[str, object]]] = {
     "000_start_here": [SAME],
-    "20_findings": [SAME],
     "00_pipeline": [
         {**AS_NYU, **RN50, "frame": 3},
         {"head": "attention", "prompts": "near, far", "bins": [1.0, 2.5], "split": "train"},
@@ -25,22 +24,24 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     "01_semantic_bins": [
         {**AS_NYU, "frame": 100, "prompts": "close, medium, far", "bins": "1, 2, 4"}
     ],
+    "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
     "03_visualization": [{**AS_NYU, "metric": "delta1"}],
     "04_depth_gap": [{**AS_NYU, "scene_2": "kitchen"}],
     "05_class_bins": [{**AS_NYU, "metric": "rmse", "searched": "bathroom"}],
     "06_prompts": [{**AS_NYU, "prompts": "prompt-1"}],
     "07_ledger": [{**AS_NYU, **RN50}],
     "08_learned_bins": [{**AS_NYU, "metric": "rmse", "kind": "least-squares", "n_folds": 3}],
-    "14_sensitivity": [
-        {**AS_NYU, "metric": "rmse", "prompts": "near, middle, far", "bins": "1, 2, 4"}
-    "09_regional_features": [
-        {"dataset": "nyu", "data": "{nyu_folder}", "larger": [1.5], "n_random": 3}
-    ],
-    "02_results": [{**AS_NYU, "prompts": "prompt-1", "temperature": 1.0}],
+    "09_regional_features": [{**SAME, "larger": [1.5], "n_random": 3}],
+    "10_ceilings": [{**AS_NYU, "prompts": "close, far", "bins": "1, 3"}],
     "11_nulls": [
         {**AS_NYU, "prompts": "near, far, unseen", "bins": "1, 2, 4", "lists": 4, "halves": 6}
     ],
+    "12_failures": [{**AS_NYU, "threshold": 1.1}],
     "13_word_search": [{**AS_NYU, "most": 4, "size": 3, "searches": 2, "metric": "rmse"}],
+    "14_sensitivity": [
+        {**AS_NYU, "metric": "rmse", "prompts": "near, middle, far", "bins": "1, 2, 4"}
+    ],
+    "20_findings": [SAME],
 }
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
