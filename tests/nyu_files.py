@@ -37,7 +37,7 @@ def write_splits(path: Path, test: Sequence[int] = (1, 4), train: Sequence[int] 
 
 def write_sample(folder: Path, test: int = 1, train: int = 2) -> Path:
     """test, train: the number of sample frames per scene type, each from another room."""
-    chosen = []
+    chosen, labels = [], []
     for split, n in (("test", test), ("train", train)):
         frames = dc.open_dataset("sample", split)
         rooms = {}
@@ -46,13 +46,18 @@ def write_sample(folder: Path, test: int = 1, train: int = 2) -> Path:
                 rooms[scene].setdefault(room, position)
         positions = sorted(at for of_scene in rooms.values() for at in of_scene.values())
         chosen += [(split, frames[position]) for position in positions]
+        labels += [frames.labels(position).T for position in positions]
     frames = [frame for _, frame in chosen]
     arrays = {
         "images": np.stack([frame.rgb.transpose(2, 1, 0) for frame in frames]),
         "depths": np.stack([frame.depth.T for frame in frames]),
         "rawDepths": np.stack([frame.raw_depth.T for frame in frames]),
+        "labels": np.stack(labels).astype(np.uint16),
     }
-    texts = {"sceneTypes": [f.scene for f in frames], "scenes": [f.group for f in frames]}
+    texts = {"names": dc.open_dataset("sample").object_names} | {
+        "sceneTypes": [f.scene for f in frames],
+        "scenes": [f.group for f in frames],
+    }
     write_mat(folder / MAT_NAME, arrays, texts)
     numbers = {s: [i + 1 for i, (of, _) in enumerate(chosen) if of == s] for s in ("test", "train")}
     write_splits(folder / SPLITS_NAME, **numbers)

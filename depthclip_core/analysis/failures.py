@@ -4,7 +4,7 @@ Every image has the same weight, as in the protocol's mean over images: what is 
 image's own mean over those of its pixels that belong to a class.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from depthclip_core.analysis import statistics
 from depthclip_core.analysis.compared_maps import maps_by_frame, predicted_depths, unaligned
-from depthclip_core.datasets import Dataset, Frame, Subset, as_dataset
+from depthclip_core.datasets import Dataset, Frame, as_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.metrics import finished, terms_of
@@ -238,16 +238,6 @@ def brightness_correlation(
     return pd.Series(found, errors.rows.index, name="correlation")
 
 
-def _labels(frames: Dataset) -> tuple[Callable[[int], np.ndarray], list[str]] | None:
-    """A function of a position → labels (H, W), counted from 1, 0 unknown; and objects' names."""
-    if isinstance(frames, Subset):
-        whole = _labels(frames.whole)
-        return whole and (lambda position: whole[0](frames.indices[position]), whole[1])
-    if not (hasattr(frames, "labels") and hasattr(frames, "object_names")):
-        return None
-    return frames.labels, list(frames.object_names)
-
-
 def _keys(frames: Dataset, grid: tuple[int, int], protocol: Protocol) -> tuple[dict, dict]:
     """For each grouping a function (position, truth) → class of each valid pixel, and its names."""
     cell, part = _cell_of(grid, protocol), protocol.overlap
@@ -270,13 +260,13 @@ def _keys(frames: Dataset, grid: tuple[int, int], protocol: Protocol) -> tuple[d
         "cell": [str(i) for i in range(n_cells)],
         "brightness": [f"{dark:g}–{light:g}" for dark, light in pairwise(SHADES)],
     }
-    labelled = _labels(frames)
-    names["object"] = labelled[1] if labelled else []
+    names["object"] = list(frames.object_names)
 
     def thing(position: int, known: pixels.Truth) -> np.ndarray:
-        if not labelled:
+        if not names["object"]:
             return np.full(known.n_valid, -1)
-        return labelled[0](position)[part.slices][known.valid_mask].astype(np.int64) - 1
+        labels = frames.labels(position)
+        return labels[part.slices][known.valid_mask].astype(np.int64) - 1
 
     return keys | {"object": thing}, names
 

@@ -70,6 +70,7 @@ class Dataset(Sequence[Frame]):
     evaluation_crop: Window | None = None
     depth_cap: float | None = None
     published_preprocessing: bool = False
+    object_names: Sequence[str] = ()
     _closed = False
 
     @classmethod
@@ -89,6 +90,10 @@ class Dataset(Sequence[Frame]):
     def read_raw_depth(self, index: int) -> np.ndarray | None:
         """Raw depth alone. Override it where that is cheaper than the whole frame."""
         return self.read_frame(index).raw_depth
+
+    def read_labels(self, index: int) -> np.ndarray | None:
+        """Labels alone; None where pixels are not labelled."""
+        return None
 
     def __getitem__(self, position: int | slice | Iterable[int]) -> "Frame | Dataset":
         """The frame at a position; for a slice, a list of positions or N flags, a data set.
@@ -115,6 +120,13 @@ class Dataset(Sequence[Frame]):
     def raw_depth(self, position: int) -> np.ndarray | None:
         """A frame's raw depth, (H, W) metres, holes 0: all that scoring needs."""
         return self.read_raw_depth(self._index(position))
+
+    def labels(self, position: int) -> np.ndarray | None:
+        """What lies at each pixel of a frame, (H, W), numbers of `object_names` from 1; 0 unknown.
+
+        None where the data set is not labelled.
+        """
+        return self.read_labels(self._index(position))
 
     def rgb_batch(self, positions: Sequence[int]) -> np.ndarray:
         """RGB of some frames, uint8 (B, H, W, 3); `DepthClipError` where their sizes differ."""
@@ -213,6 +225,9 @@ class Subset(Dataset):
 
     def read_raw_depth(self, index: int) -> np.ndarray | None:
         return self.whole.raw_depth(self.indices[index])
+
+    def read_labels(self, index: int) -> np.ndarray | None:
+        return self.whole.labels(self.indices[index])
 
     def each(self, fact: str) -> list:
         values = getattr(self.whole, f"{fact}s")

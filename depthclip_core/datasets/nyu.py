@@ -1,6 +1,7 @@
 """NYU Depth v2: its labelled .mat, or any file of its layout, and the released preprocessing."""
 
 import hashlib
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Self
@@ -80,6 +81,16 @@ class NyuFrames(Dataset):
     def read_raw_depth(self, index: int) -> np.ndarray:
         raw_depth = self._read("rawDepths", self.indices[index])
         return whole_millimetres(raw_depth) if self.released_preprocessing else raw_depth
+
+    def read_labels(self, index: int) -> np.ndarray | None:
+        return self._read("labels", self.indices[index]) if "labels" in self._file else None
+
+    @cached_property
+    def object_names(self) -> list[str]:
+        """The names that labels count from 1; none where the file has no labels."""
+        labelled = {"labels", "names"} <= self._file.keys()
+        numbers = range(self._file["names"].shape[1]) if labelled else ()
+        return [self._text("names", number) for number in numbers]
 
     def identity(self, checksums: Checksums) -> dict:
         frames = hashlib.sha256(self.indices.astype(np.int64).tobytes()).hexdigest()[:16]

@@ -87,9 +87,8 @@ class SampleFrames(Dataset):
             self._measured[name] = measure(self._picture("depth", name), holes, int(row["seed"]))
         return metres(self._measured[name])
 
-    def labels(self, position: int) -> np.ndarray:
-        """What lies at each pixel, (480, 640) uint8: 1-based numbers of `object_names`."""
-        return self._picture("labels", self._rows[self._index(position)]["name"])
+    def read_labels(self, index: int) -> np.ndarray:
+        return self._picture("labels", self._rows[index]["name"])
 
     @property
     def object_names(self) -> list[str]:

@@ -167,3 +167,22 @@ def test_whole_millimetres_rejects_depth_beyond_uint16(bad):
     depth[1, 1] = bad
     with pytest.raises(dc.DepthClipError, match="between 0 and 65.535 m"):
         whole_millimetres(depth)
+
+
+def test_labels_are_transposed_and_named(nyu, tmp_path):
+    f, column, row = np.ogrid[:4, :640, :480]
+    labels = (100 * f + 10 * (column // 320) + row // 240).astype(np.uint16)
+    depth = np.ones((4, 640, 480), np.float32)
+    arrays = {"images": np.zeros((4, 3, 640, 480), np.uint8), "depths": depth, "rawDepths": depth}
+    texts = {"sceneTypes": SCENES, "names": ["wall", "bed$"]}
+    nyu_files.write_mat(tmp_path / "nyu_depth_v2_labeled.mat", arrays | {"labels": labels}, texts)
+    write_splits(tmp_path / "splits.mat")
+    with dc.open_dataset("nyu", "test", data=tmp_path) as frames:
+        assert frames.object_names == frames[1:].object_names == ["wall", "bed$"]
+        expected = 300 + 10 * (np.arange(640) // 320) + np.arange(480)[:, None] // 240
+        np.testing.assert_array_equal(frames.labels(1), expected)
+        np.testing.assert_array_equal(frames[[1]].labels(0), expected)
+    without = dc.open_dataset("nyu", "test", data=nyu)
+    assert without.labels(0) is None and without.object_names == []
+    plain = dc.datasets.as_dataset([without[0]])
+    assert plain.labels(0) is None and not plain.object_names
