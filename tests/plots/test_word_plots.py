@@ -23,7 +23,8 @@ def in_style():
 def curves():
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(3), (8, 5, 5)).transpose(0, 3, 1, 2)
-    return word_responses.response_curves(weights, rng.uniform(1, 8, (8, 5, 5)), WORDS)
+    depths = rng.uniform(1, 8, (8, 5, 5))
+    return word_responses.response_curves(weights, depths, WORDS, groups=range(8))
 
 
 def titles(figure):
