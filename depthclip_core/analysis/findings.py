@@ -159,7 +159,7 @@ class Evidence:
         return own[means.idxmax()] - own[means.idxmin()]
 
     def metres_matter(self) -> pd.Series:
-        """`prompts` with the given bins minus the same with fitted bins."""
+        """Span of the four lists, best minus worst: with given bins minus with fitted bins."""
         return self.prompts() - self.prompts("fitted")
 
     def meaning(self) -> pd.Series:

@@ -3,9 +3,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from depthclip_core.analysis import published
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS
 
 
@@ -77,3 +79,18 @@ def test_later_systems_say_what_they_were_trained_on():
     assert table.loc["MoA-DepthCLIP, ViT-B/32 with adapters", ["delta2", "log10"]].isna().all()
     scored = table["delta1"].notna()
     assert (scored | (table["note"] != "")).all()
+
+
+def test_prose_on_table_1_holds():
+    """What notebook 02 says of the printed rows: who is ahead of whom, and what is odd."""
+    table = published.results()[list(PUBLISHED_METRICS)].astype(float)
+    sign = pd.Series({m: METRICS[m].sign for m in PUBLISHED_METRICS})
+    ahead = ((table.loc["DepthCLIP"] - table) * sign > 0).sum(axis=1)
+    for system in ("vid2depth", "Zhang et al."):
+        assert ahead[system] == table.loc[system].notna().sum()
+    assert ahead["Make3D"] == 1 and table.loc["DepthCLIP", "rmse"] < table.loc["Make3D", "rmse"]
+    assert (ahead[["DORN", "ASTransformer", "DepthFormer", "RPSF"]] == 0).all()
+    odd, chance = table.loc["Zhang et al."], table.loc["lower bound"]
+    assert odd["log10"] > chance["log10"] and odd["delta1"] > chance["delta1"]
+    least = 10 / np.sqrt(12)  # of rmse, if noise is drawn per pixel
+    assert least < chance["rmse"] < least + 0.05
