@@ -1,7 +1,7 @@
 """The set-up that every notebook shares: one data set, one encoder, words and bins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -84,6 +84,22 @@ class Run:
         frames = self.frames if frames is None else frames
         found = collect_responses(frames, self.encoder, words, [self.head], progress=False)
         return found[self.head]
+
+    def with_head(self, head: str) -> "Run":
+        """The same run with another head, on the same frames and network."""
+        resolve_head(head)
+        return replace(self, head=head)
+
+    @property
+    def both_heads(self) -> dict[str, "Run"]:
+        """DepthCLIP's own head and this run's (the value head if they are the same), by method.
+
+        Notebooks show the two side by side, so that what another head does is not taken for what
+        DepthCLIP does.
+        """
+        other = "value" if self.head in (None, "released") else self.head
+        runs = [self.with_head(head) for head in ("released", other)]
+        return {run.method: run for run in runs}
 
     def text_vectors(self, words: str | Sequence[str]) -> Tensor:
         """Text vectors (K, D) of K words, from the store; see `Encoder.text_vectors`."""

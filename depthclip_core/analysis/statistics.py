@@ -83,6 +83,19 @@ def verdicts(table: pd.DataFrame, signs: Sequence[int]) -> np.ndarray:
     return np.select(cases, ["too few groups", "better", "worse"], "no telling")
 
 
+def in_words(row: pd.Series, digits: int = 3, signed: bool = False) -> str:
+    """A row of `intervals` for a sentence: "0.631 (95 % interval 0.512 to 0.744)".
+
+    signed: write "+" before positive numbers, as for differences. A row of `compare` adds its
+    verdict after the bounds.
+    """
+    mean, low, high = (f"{row[name]:{'+' * signed}.{digits}f}" for name in ("mean", "low", "high"))
+    if np.isnan(row["low"]):
+        return f"{mean} (no interval: too few groups)"
+    verdict = f": {row['verdict']}" if "verdict" in row else ""
+    return f"{mean} (95 % interval {low} to {high}{verdict})"
+
+
 def redraws(groups: Sequence, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
     """How often each image is drawn, float64 (draws, N), if groups are drawn with replacement."""
     names, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)

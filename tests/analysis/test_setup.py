@@ -62,3 +62,16 @@ def test_bad_parameters_raise_before_the_encoder_is_loaded(options, says, monkey
 def test_run_without_a_head_has_no_similarities():
     with pytest.raises(dc.DepthClipError, match="no head of its own"):
         dc.open_run(device="cpu").similarities()
+
+
+def test_both_heads_are_depthclip_and_the_runs_own(run):
+    both = run.both_heads
+    assert list(both) == ["DepthCLIP", "DepthCLIP + value head"]
+    assert both["DepthCLIP"].head == "released" and run.head == "value"
+    expected = collect_responses(run.frames, run.encoder, run.words, ["released"], progress=False)
+    released = both["DepthCLIP"].similarities()
+    torch.testing.assert_close(released, expected["released"], rtol=0, atol=0)
+    assert list(run.with_head("released").both_heads) == list(both)
+    assert list(run.with_head("attention").both_heads)[1] == "DepthCLIP + attention head"
+    with pytest.raises(dc.DepthClipError, match="did you mean 'released'"):
+        run.with_head("release")

@@ -11,6 +11,7 @@ from depthclip_core.analysis.statistics import (
     FEWEST_GROUPS,
     compare,
     holm,
+    in_words,
     intervals,
     label_test,
     partial_rank_correlation,
@@ -87,6 +88,16 @@ def test_compare_says_which_is_better():
     assert compare(SKEWED + noise, SKEWED, ALONE)["verdict"].tolist() == ["no telling"] * 2
     delta = SKEWED.rename(columns={"rmse": "delta1"})[["delta1"]]
     assert compare(delta + 1, delta, ALONE)["verdict"].tolist() == ["better"]
+
+
+def test_in_words_states_mean_bounds_and_verdict():
+    row = pd.Series({"mean": 0.0312, "low": -0.0101, "high": 0.0725})
+    assert in_words(row) == "0.031 (95 % interval -0.010 to 0.072)"
+    told = pd.Series({**row, "verdict": "no telling"})
+    words = "+0.03 (95 % interval -0.01 to +0.07: no telling)"
+    assert in_words(told, digits=2, signed=True) == words
+    row[["low", "high"]] = np.nan
+    assert in_words(row) == "0.031 (no interval: too few groups)"
 
 
 def test_images_without_a_score_are_left_out():
