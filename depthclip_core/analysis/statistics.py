@@ -83,15 +83,24 @@ def verdicts(table: pd.DataFrame, signs: Sequence[int]) -> np.ndarray:
     return np.select(cases, ["too few groups", "better", "worse"], "no telling")
 
 
-def in_words(row: pd.Series, digits: int = 3, signed: bool = False) -> str:
+def in_words(
+    row: pd.Series,
+    digits: int = 3,
+    signed: bool = False,
+    *,
+    of: str = "mean",
+    missing: str = "too few groups",
+) -> str:
     """A row of `intervals` for a sentence: "0.631 (95 % interval 0.512 to 0.744)".
 
     signed: write "+" before positive numbers, as for differences. A row of `compare` adds its
-    verdict after the bounds.
+    verdict after the bounds. of: the name of the number. missing: why there may be no bounds.
     """
-    mean, low, high = (f"{row[name]:{'+' * signed}.{digits}f}" for name in ("mean", "low", "high"))
+    mean, low, high = (f"{row[name]:{'+' * signed}.{digits}f}" for name in (of, "low", "high"))
+    if np.isnan(row[of]):
+        return "not defined"
     if np.isnan(row["low"]):
-        return f"{mean} (no interval: too few groups)"
+        return f"{mean} (no interval: {missing})"
     verdict = f": {row['verdict']}" if "verdict" in row else ""
     return f"{mean} (95 % interval {low} to {high}{verdict})"
 

@@ -98,6 +98,9 @@ def test_in_words_states_mean_bounds_and_verdict():
     assert in_words(told, digits=2, signed=True) == words
     row[["low", "high"]] = np.nan
     assert in_words(row) == "0.031 (no interval: too few groups)"
+    share = row.rename({"mean": "share"})
+    assert in_words(share, 1, of="share", missing="no gain") == "0.0 (no interval: no gain)"
+    assert in_words(row * np.nan) == "not defined"
 
 
 def test_images_without_a_score_are_left_out():
