@@ -109,8 +109,10 @@ def _inputs(run: Run, data: Mapping[str, Dataset]) -> dict[str, dict[str, Datase
 
 
 def _passed(run: Run, encoder: Encoder, frames: Dataset, size: tuple[int, int] | None) -> Tensor:
+    """Similarities of the run's head; one pass answers for the other of `Run.both_heads` too."""
     options = {"size": size, "keep": "similarities", "progress": False}
-    return collect_responses(frames, encoder, run.words, [run.head], **options)[run.head]
+    heads = [each.head for each in run.both_heads.values()]
+    return collect_responses(frames, encoder, run.words, heads, **options)[run.head]
 
 
 def stored_choices(run: Run) -> Settings:

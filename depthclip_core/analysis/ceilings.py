@@ -19,6 +19,7 @@ from depthclip_core.analysis.image_oracles import (
     bounded_least_squares,
     fit_image,
 )
+from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.word_responses import cell_depths
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -123,6 +124,14 @@ def ceiling_scores(
         rows.append(_frame_scores(truth, weights, bins, oracle_bins, protocol))
     columns = pd.MultiIndex.from_product([SCORED, [*SYSTEMS, FLAT]], names=["metric", "system"])
     return pd.DataFrame(rows, columns=columns)
+
+
+def of_run(run: Run, seed: int = 0) -> tuple[dict[str, tuple[float, ...]], pd.DataFrame]:
+    """`split_bins` of a run and its `ceiling_scores`. seed: of the search for bins."""
+    how, similarities = (run.temperature, run.protocol), run.similarities()
+    bins = split_bins(run.frames, similarities, *how, seed)
+    truths = run.frames.ground_truths()
+    return bins, ceiling_scores(truths, similarities, run.bins, bins, *how)
 
 
 def oracle_table(rows: pd.DataFrame, groups: Sequence, seed: int = 0) -> pd.DataFrame:

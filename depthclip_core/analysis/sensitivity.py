@@ -132,6 +132,20 @@ def _curves(
     return table.loc[kinds].rename_axis(names)
 
 
+def overview(table: pd.DataFrame) -> pd.DataFrame:
+    """For each kind of bins how many alternatives there are, how many change the score, how much.
+
+    table: as from `tornado`. Columns: alternatives; p < 0.05, how many differ from the default by
+    the corrected p; median size, of their changes.
+    """
+    columns = {
+        "alternatives": table["p"].groupby("bins", sort=False).count(),
+        "p < 0.05": (table["p"] < 0.05).groupby("bins", sort=False).sum(),
+        "median size": table["change"].abs().groupby("bins", sort=False).median(),
+    }
+    return pd.DataFrame(columns)
+
+
 def largest_change(table: pd.DataFrame, bins: str) -> str:
     """In words the alternative that changes most with these bins, "given" or "fitted".
 

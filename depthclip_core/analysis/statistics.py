@@ -105,6 +105,12 @@ def in_words(
     return f"{mean} (95 % interval {low} to {high}{verdict})"
 
 
+def each_in_words(table: pd.DataFrame, *how, **options) -> str:
+    """`in_words` of each row of a table after its name: "a 0.6 (95 % …); b 0.7 (95 % …)"."""
+    rows = table.iterrows()
+    return "; ".join(f"{name} {in_words(row, *how, **options)}" for name, row in rows)
+
+
 def redraws(groups: Sequence, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
     """How often each image is drawn, float64 (draws, N), if groups are drawn with replacement."""
     names, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)

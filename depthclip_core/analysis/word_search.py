@@ -1,12 +1,10 @@
 """Distance words, searched: which few of hundreds of expressions carry the most depth.
 
-Greedy forward selection on the cells of training frames. Given the words, the best bins are a
-linear least-squares problem; but the softmax couples the words, so that the weights of a list are
-computed anew for every candidate. The scored frames take no part.
+The search is that of `forward_selection`, on training frames. The scored frames take no part.
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -160,6 +158,29 @@ def differences(
     rows = found.rows(size)
     tables = {name: statistics.compare(rows, each, groups, seed) for name, each in others.items()}
     return pd.concat(tables, names=["against", "metric"])
+
+
+def gains(
+    runs: Mapping[str, Run],
+    splits: Splits,
+    depths: np.ndarray,
+    candidates: Sequence[str],
+    most: int,
+    seed: int,
+    size: int,
+    metric: str,
+) -> pd.DataFrame:
+    """What the searched list of a size gains in a metric over each run's own words, a row per run.
+
+    The other arguments are those of `search_words`; columns as of `statistics.compare`.
+    """
+    rows = {}
+    for name, run in runs.items():
+        found = search_words(run, splits, depths, candidates, most, seed).rows(size)
+        own = given_list(run, splits, depths)[1]
+        table = statistics.compare(found[[metric]], own[[metric]], run.frames.groups, seed)
+        rows[name] = table.loc[metric]
+    return pd.DataFrame(rows).T
 
 
 def null_share(

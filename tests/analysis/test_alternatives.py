@@ -6,12 +6,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import depthclip_core as dc
 from depthclip_core.analysis import altered_inputs, alternatives
 from depthclip_core.encoding.passes import collect_responses, direction_similarities
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
 
-# --- words --------------------------------------------------------------------------------------
+N = 8
+
+
+@pytest.fixture(scope="module")
+def run(own_store):
+    """The sample's own run, on a few frames of both splits."""
+    whole = dc.open_run("sample", head="value")
+    few = replace(whole, frames=whole.frames[:: len(whole.frames) // N][:N])
+    object.__setattr__(few, "train", whole.train[:: len(whole.train) // N][:N])
+    return few
 
 
 def test_steps_between_are_a_plain_interpolation():

@@ -1,10 +1,12 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import depthclip_core as dc
 from depthclip_core.analysis import ceilings, statistics
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
@@ -136,6 +138,17 @@ def test_oracle_table_is_made_of_intervals(rows):
     expected = statistics.intervals(many["rmse"], range(12))
     pd.testing.assert_frame_equal(table["rmse"], expected[["mean", "low", "high"]])
     assert table.loc["perfect", ("delta1", "mean")] == 1
+
+
+def test_run_is_scored_with_its_own_settings():
+    run = dc.open_run("sample", head="value", temperature=0.5, device="cpu")
+    run = replace(run, frames=run.frames[:2])
+    bins, rows = ceilings.of_run(run)
+    how = (run.temperature, run.protocol)
+    assert bins == ceilings.split_bins(run.frames, run.similarities(), *how)
+    expected = sweep(run.frames.ground_truths(), run.similarities(), {"own": run.bins}, [0.5])
+    first = rows["delta1", ceilings.START]
+    np.testing.assert_allclose(first, expected.rows("own")["delta1"], atol=1e-5)
 
 
 def test_errors(truths, oracle_bins):

@@ -117,6 +117,15 @@ def test_curves_pass_through_the_default(run):
     assert list(words.index.unique(0)) == ["given", "fitted", "even", "log", "quantile"]
 
 
+def test_overview_counts_what_differs():
+    index = pd.MultiIndex.from_product([["given", "fitted"], ["a"], ["x", "y"]])
+    index.names = ["bins", "choice", "alternative"]
+    columns = {"p": [0.01, 0.5, np.nan, 0.04], "change": [-0.2, 0.1, np.nan, 0.3]}
+    table = s.overview(pd.DataFrame(columns, index))
+    assert table.loc["given"].tolist() == pytest.approx([2, 1, 0.15])
+    assert table.loc["fitted"].tolist() == pytest.approx([1, 1, 0.3])
+
+
 def test_largest_change_is_named_with_its_interval():
     index = pd.MultiIndex.from_tuples(
         [("given", "a", "x"), ("given", "b", "y"), ("fitted", "a", "x")]

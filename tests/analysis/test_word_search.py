@@ -46,6 +46,9 @@ def test_search_on_a_run(nyu_folder, own_store):
     np.testing.assert_allclose(ordinary[["mean", "low", "high"]].astype(float), 0, atol=1e-9)
     gap = (found.rows(3) - rows).mean()
     np.testing.assert_allclose(same.loc["the run's words", "mean"].astype(float), gap)
+    candidates = word_search.distance_expressions()
+    gains = word_search.gains({"own": run}, splits, depths, candidates, 4, 0, 3, "rmse")
+    assert gains.loc["own", "mean"] == pytest.approx(gap["rmse"])
     blind = found.test[1] - 0.1
     share = word_search.null_share(found, [found], blind, 3, groups, "delta1")
     assert share["share"] == pytest.approx(1)
