@@ -136,12 +136,13 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
     """For each kind of bins how many alternatives there are, how many change the score, how much.
 
     table: as from `tornado`. Columns: alternatives; p < 0.05, how many differ from the default by
-    the corrected p; median size, of their changes.
+    the corrected p; median and largest size of their changes.
     """
     columns = {
         "alternatives": table["p"].groupby("bins", sort=False).count(),
         "p < 0.05": (table["p"] < 0.05).groupby("bins", sort=False).sum(),
         "median size": table["change"].abs().groupby("bins", sort=False).median(),
+        "largest size": table["change"].abs().groupby("bins", sort=False).max(),
     }
     return pd.DataFrame(columns)
 

@@ -122,8 +122,8 @@ def test_overview_counts_what_differs():
     index.names = ["bins", "choice", "alternative"]
     columns = {"p": [0.01, 0.5, np.nan, 0.04], "change": [-0.2, 0.1, np.nan, 0.3]}
     table = s.overview(pd.DataFrame(columns, index))
-    assert table.loc["given"].tolist() == pytest.approx([2, 1, 0.15])
-    assert table.loc["fitted"].tolist() == pytest.approx([1, 1, 0.3])
+    assert table.loc["given"].tolist() == pytest.approx([2, 1, 0.15, 0.2])
+    assert table.loc["fitted"].tolist() == pytest.approx([1, 1, 0.3, 0.3])
 
 
 def test_largest_change_is_named_with_its_interval():
