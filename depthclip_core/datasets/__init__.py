@@ -1,5 +1,6 @@
 """Data sets, frame by frame. Each kind has a file here and a line in `REGISTRY`."""
 
+import tomllib
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -68,6 +69,7 @@ def open_dataset(
         otherwise nyu/ in the data folder.
     "photos": photographs without depth; data is a folder or a file; otherwise photos/ in the data
         folder. options: long_side, see `PhotoFrames`.
+    Any `data` may also be a .toml file, see `read_description`.
     split: "test", "train" or "all". released_preprocessing: preprocess RGB and depth as the
     released code does (see `NyuFrames`); photographs have no such step.
     Raises `DepthClipError` for unknown names, and for files that are missing or of another kind.
@@ -75,9 +77,29 @@ def open_dataset(
     kind = dataset_class(dataset)
     if not (data is None or isinstance(data, str | Path)):
         raise DepthClipError(f"data is a path, not {data!r}")
+    if data is not None and Path(data).suffix == ".toml":
+        data, described = read_description(Path(data).expanduser())
+        options = described | options
     try:
         return kind.open(split, data, released_preprocessing, **options)
     except TypeError as error:
         if not options:
             raise
         raise DepthClipError(f"cannot open {dataset!r} with {options}: {error}") from None
+
+
+def read_description(path: Path) -> tuple[Path, dict[str, object]]:
+    """Where a data set lies, and the options to open it with, from a .toml file.
+
+    `path` in the file is a folder or file, relative to the .toml's own folder, which is also the
+    default; every other key is an option. With it a notebook can set options by `data` alone.
+    Raises `DepthClipError` for a file that is missing or not TOML.
+    """
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DepthClipError(f"cannot read the description {path}: {error}") from None
+    where = options.pop("path", ".")
+    if not isinstance(where, str):
+        raise DepthClipError(f"{path}: path must be text, not {where!r}")
+    return path.parent / Path(where).expanduser(), options

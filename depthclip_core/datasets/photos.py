@@ -49,15 +49,7 @@ class PhotoFrames(Dataset):
 
     def read_frame(self, index: int) -> Frame:
         path = self.files[index]
-        try:
-            with Image.open(path) as image:
-                photo = to_rgb(ImageOps.exif_transpose(image))
-        except FileNotFoundError:
-            raise DepthClipError(f"no photo at {path}") from None
-        except DepthClipError as error:
-            raise DepthClipError(f"{path}: {error}") from None
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise DepthClipError(f"cannot read {path} as an image: {error}") from error
+        photo = open_photo(path)
         if self.long_side and max(photo.size) > self.long_side:
             photo.thumbnail((self.long_side, self.long_side), Image.Resampling.LANCZOS)
         return Frame(name=path.name, rgb=np.array(photo))
@@ -68,6 +60,19 @@ class PhotoFrames(Dataset):
     def identity(self, checksums: Checksums) -> dict:
         files = checksums(self.files)
         return {"title": self.title, "files": files, "long_side": self.long_side}
+
+
+def open_photo(path: Path) -> Image.Image:
+    """A photograph as RGB, upright; `DepthClipError` for what is missing or no image."""
+    try:
+        with Image.open(path) as image:
+            return to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise DepthClipError(f"no photo at {path}") from None
+    except DepthClipError as error:
+        raise DepthClipError(f"{path}: {error}") from None
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise DepthClipError(f"cannot read {path} as an image: {error}") from error
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
