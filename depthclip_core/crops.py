@@ -7,7 +7,7 @@ successors copied. "kb" is the size of the KITTI benchmark's frames.
 from types import MappingProxyType
 
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.settings import Window
+from depthclip_core.settings import RELEASED_WINDOW, Window
 
 NYU_SHAPE = (480, 640)
 KB_SHAPE = (352, 1216)
@@ -17,6 +17,7 @@ FIXED = MappingProxyType(
         "eigen-nyu": Window(45, 471, 41, 601),
         "released": Window(45, 471, 46, 601),  # DepthCLIP's and ASTransformer's
         "nyu-21": Window(21, 461, 25, 617),
+        "depthclip-window": RELEASED_WINDOW,  # what DepthCLIP's network sees
     }
 )
 # Top, bottom, left and right as fractions of the height and the width.
@@ -32,7 +33,8 @@ CROPS = ("none", *FIXED, *FRACTIONS, "kb")
 def crop_window(name: str, shape: tuple[int, int]) -> Window:
     """The rectangle that a crop leaves of a frame of shape (H, W).
 
-    "none": all of it. "eigen-nyu", "released" and "nyu-21": fixed pixels of 480 x 640. "garg" and
+    "none": all of it. "eigen-nyu", "released", "nyu-21" and "depthclip-window":
+    fixed pixels of 480 x 640. "garg" and
     "eigen-kitti": fractions of H and W, truncated to whole pixels. "kb": 352 x 1216 from the
     bottom, centred. Raises `DepthClipError` for an unknown name, and for a shape that the crop does
     not fit.
@@ -54,7 +56,7 @@ def crop_window(name: str, shape: tuple[int, int]) -> Window:
 
 
 def bottom_centre(part: tuple[int, int], shape: tuple[int, int]) -> Window:
-    """A rectangle of `part`'s (H, W) at the bottom of a frame of `shape`, centred from left to right.
+    """A rectangle of `part`'s (H, W) at the bottom of a frame of `shape`, in its middle columns.
 
     Raises `DepthClipError` for a frame that is smaller.
     """

@@ -15,6 +15,7 @@ NYU, LOW, USUAL = (480, 640), (370, 1224), (375, 1242)
         ("eigen-nyu", NYU, Window(45, 471, 41, 601)),
         ("released", NYU, Window(45, 471, 46, 601)),
         ("nyu-21", NYU, Window(21, 461, 25, 617)),
+        ("depthclip-window", NYU, Window(56, 472, 60, 604)),
         ("garg", LOW, Window(151, 366, 43, 1180)),
         ("garg", USUAL, Window(153, 371, 44, 1197)),
         ("eigen-kitti", LOW, Window(122, 337, 43, 1180)),
