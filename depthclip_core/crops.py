@@ -27,6 +27,7 @@ FRACTIONS = MappingProxyType(
         "eigen-kitti": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
     }
 )
+WIDE = 2.5  # width by height of frames like KITTI's
 CROPS = ("none", *FIXED, *FRACTIONS, "kb")
 
 
@@ -53,6 +54,16 @@ def crop_window(name: str, shape: tuple[int, int]) -> Window:
         return Window(0, height, 0, width)
     top, bottom, left, right = FRACTIONS[name]
     return Window(int(top * height), int(bottom * height), int(left * width), int(right * width))
+
+
+def crops_for(shape: tuple[int, int]) -> list[str]:
+    """The crops that are in use for frames of shape (H, W): NYU's, KITTI's, or none but "none"."""
+    if tuple(shape) == NYU_SHAPE:
+        return ["none", *FIXED]
+    if shape[1] >= WIDE * shape[0]:
+        fits = shape[0] >= KB_SHAPE[0] and shape[1] >= KB_SHAPE[1]
+        return ["none", *FRACTIONS, *(["kb"] if fits else [])]
+    return ["none"]
 
 
 def bottom_centre(part: tuple[int, int], shape: tuple[int, int]) -> Window:

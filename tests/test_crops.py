@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from depthclip_core.crops import CROPS, bottom_centre, centre, crop_window, overlap
+from depthclip_core.crops import CROPS, bottom_centre, centre, crop_window, crops_for, overlap
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import Window
 
@@ -70,3 +70,12 @@ def test_parts_of_a_frame():
     assert bottom_centre((2, 3), (5, 6)) == Window(3, 5, 1, 4)
     assert overlap(Window(0, 5, 0, 5), Window(2, 9, 3, 4)) == Window(2, 5, 3, 4)
     assert overlap(Window(0, 2, 0, 2), Window(4, 6, 0, 2)).shape == (0, 2)
+
+
+def test_crops_for_a_shape_are_those_of_its_data_set():
+    assert crops_for(NYU) == ["none", "eigen-nyu", "released", "nyu-21", "depthclip-window"]
+    assert crops_for(LOW) == crops_for(USUAL) == ["none", "garg", "eigen-kitti", "kb"]
+    assert crops_for((300, 1000)) == ["none", "garg", "eigen-kitti"]
+    assert crops_for((530, 730)) == ["none"]
+    for shape in (NYU, LOW, (530, 730)):
+        assert all(crop_window(name, shape) for name in crops_for(shape))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from depthclip_core.crops import CROPS, crop_window, overlap
+from depthclip_core.crops import crop_window, crops_for, overlap
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import Window
 
@@ -70,12 +70,7 @@ def covered_window(
     """
     if place != "by size":
         return crop_window(place, frame)
-    windows = {}
-    for name in CROPS:
-        try:
-            windows[name] = crop_window(name, frame)
-        except DepthClipError:  # a crop of another data set's frames
-            continue
+    windows = {name: crop_window(name, frame) for name in crops_for(frame)}
     exact = list(dict.fromkeys(window for window in windows.values() if window.shape == shape))
     if len(exact) == 1:
         return exact[0]

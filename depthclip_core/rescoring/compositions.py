@@ -7,7 +7,7 @@ from importlib import resources
 from itertools import product
 from types import MappingProxyType
 
-from depthclip_core.crops import CROPS, crop_window
+from depthclip_core.crops import CROPS, crops_for
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import MAX_DEPTH, MIN_DEPTH
 
@@ -111,13 +111,8 @@ class Composition:
         return {switch: pair for switch, pair in pairs.items() if pair[0] != pair[1]}
 
     def fits(self, shape: tuple[int, int]) -> bool:
-        """Whether its crops exist in frames of this shape (H, W)."""
-        try:
-            for name in {self.place, self.crop} - {"by size"}:
-                crop_window(name, shape)
-        except DepthClipError:
-            return False
-        return True
+        """Whether its crops are in use for frames of this shape (H, W)."""
+        return {self.crop, self.place} <= {"by size", *crops_for(shape)}
 
 
 SWITCHES = tuple(field.name for field in fields(Composition))

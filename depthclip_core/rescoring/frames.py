@@ -1,5 +1,6 @@
 """One frame's depth map under many compositions: what they share is computed once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,11 @@ from depthclip_core.evaluation.metrics import checked_depth
 from depthclip_core.evaluation.protocols import least_squares_scale_shift
 from depthclip_core.rescoring.arranged import Arranged, arrange
 from depthclip_core.rescoring.compositions import Composition
-from depthclip_core.rescoring.sums import SUMMED, aligned, term_sums
+from depthclip_core.rescoring.sums import SUMMED, aligned, gather, median, moment_sums, term_sums
 
 Pixels = tuple[np.ndarray, np.ndarray, int]
+VALID = ("between", "measured", "all")
+IDENTITY = (1.0, 0.0)  # the fit of no alignment
 
 
 class UnderCompositions:
@@ -38,37 +41,32 @@ class UnderCompositions:
             self._maps["averaged"] = np.where(both, mean, 0).astype(np.float32)
         self._kept: dict[tuple, object] = {}
 
-    def sums(
-        self, one: Composition, terms: tuple, fit: tuple[float, float] | None = None
-    ) -> np.ndarray:
+    def sums(self, one: Composition, terms: tuple, fit: tuple[float, float]) -> np.ndarray:
         """The number of pixels that count, that of pixels that should, and the terms' sums.
 
-        terms: `SUMMED`, and any others after them. fit: scale and shift of the set, if they are.
+        terms: `SUMMED`, and any others after them. fit: scale and shift, see `Moments.fit`.
         """
         _, g, wanted = self.pixels(one)
         p, limits = self._clamped(one), (-np.inf, np.inf)
         if not p.size:
             return np.array([0, wanted, *np.zeros(len(terms))])
-        if fit is None:
-            fit = alignment(*self._for_fit(one), one.align)
-        if one.clamp == "after" and self._clamping_matters(p, fit, one):
+        inverse = one.align == "disparity"
+        if one.clamp == "after" and not _within(self._range(p), fit, inverse, one):
             limits = (one.min_depth, one.max_depth)
-        key = ("sums", id(p), *fit, one.align == "disparity", *limits)
+        key = ("sums", id(p), *fit, inverse, *limits)
         if key not in self._kept:
             q = np.empty_like(p)
-            aligned(p, g, *fit, one.align == "disparity", *limits, q)
+            aligned(p, g, *fit, inverse, *limits, q)
             self._kept[key] = _term_sums(q, g, terms)
         return np.array([p.size, wanted, *self._kept[key]])
 
-    def moments(self, one: Composition) -> np.ndarray:
-        """What the alignment of a set adds up: see `SetMoments`."""
-        p, g = self._for_fit(one)
-        if not p.size:
-            return np.zeros(5)
-        if one.align == "median":
-            return np.array([1, np.median(g) / np.median(p), 0, 0, 0])
-        p, g = (1 / m if one.align == "disparity" else m for m in (p, g))
-        return np.array([p.size, p.sum(), g.sum(), p @ p, p @ g])
+    def moments(self, one: Composition) -> tuple[float, ...]:
+        """What an alignment of this frame, or of a set with it, follows from; see `set_fit`."""
+        p, g = self._clamped(one), self.pixels(one)[1]
+        key = ("moments", one.align, id(p))
+        if key not in self._kept:
+            self._kept[key] = _moments(p, g, one.align)
+        return self._kept[key]
 
     def pixels(self, one: Composition) -> Pixels:
         """Predictions and truths (n,) float32 of the pixels that count, and how many should.
@@ -79,26 +77,26 @@ class UnderCompositions:
         key = ("pixels", *where, one.crop, one.valid, one.min_depth, one.max_depth)
         if key not in self._kept:
             part, grid = self._arranged(*where), self._inside(where, one.crop)
-            p, g = part.depth[grid], part.truth[grid]
+            depth, truth = part.depth[grid], part.truth[grid]
+            p, g = np.empty(depth.size, np.float32), np.empty(depth.size, np.float32)
             near, far = np.float32(one.min_depth), np.float32(one.max_depth)
-            counted = _valid(g, one.valid, near, far)
-            # Often no depth lies beyond the limits: then these pixels are those of "between".
-            if one.valid != "between":
-                same = self.pixels(replace(one, valid="between"))
-                if counted.sum() == _valid(g, "between", near, far).sum():
-                    self._kept[key] = same
-                    return same
-            covered = part.covered.shape == part.frame
-            wanted = int(counted.sum()) if covered else self._wanted(one, near, far)
-            mask = counted & (p > 0)
-            self._kept[key] = p[mask], np.clip(g[mask], near, far), wanted
+            n, wanted, between = gather(depth, truth, near, far, VALID.index(one.valid), p, g)
+            if one.valid != "between" and between == wanted:
+                # No depth lies beyond the limits: share what is kept for "between".
+                self._kept[key] = self.pixels(replace(one, valid="between"))
+            else:
+                if part.covered.shape != part.frame:
+                    wanted = self._wanted(one)
+                self._kept[key] = p[:n].copy(), g[:n].copy(), wanted
         return self._kept[key]
 
-    def _wanted(self, one: Composition, near: np.float32, far: np.float32) -> int:
+    def _wanted(self, one: Composition) -> int:
         """How many pixels of the crop count in the whole truth, where a map covers a part of it."""
         truth = self._truth(one.truth)
-        window = crop_window(one.crop, truth.shape)
-        return int(_valid(truth[window.slices].astype(np.float32), one.valid, near, far).sum())
+        part = truth[crop_window(one.crop, truth.shape).slices]
+        between = (part > np.float32(one.min_depth)) & (part < np.float32(one.max_depth))
+        counted = {"between": between, "measured": part > 0, "all": np.ones(part.shape)}
+        return int(np.count_nonzero(counted[one.valid]))
 
     def _arranged(self, truth: str, place: str, resize: str, flip: str) -> Arranged:
         key = ("arranged", truth, place, resize, flip)
@@ -117,81 +115,61 @@ class UnderCompositions:
         return self._kept[key]
 
     def _clamped(self, one: Composition) -> np.ndarray:
-        """The predictions that count, clamped if that comes before the alignment."""
+        """The predictions that count, clamped if that comes before the alignment and matters."""
         p, _, _ = self.pixels(one)
-        if one.clamp != "before":
+        if one.clamp != "before" or _within(self._range(p), IDENTITY, False, one):
             return p
         key = ("clamped", id(p), one.min_depth, one.max_depth)
         if key not in self._kept:
             self._kept[key] = np.clip(p, np.float32(one.min_depth), np.float32(one.max_depth))
         return self._kept[key]
 
-    def _for_fit(self, one: Composition) -> tuple[np.ndarray, np.ndarray]:
-        """Predictions and truths that an alignment is fitted to, float64."""
-        p, g = self._clamped(one), self.pixels(one)[1]
-        if one.align == "none":
-            return p, g
-        key = ("for fit", id(p))
-        if key not in self._kept:
-            self._kept[key] = p.astype(np.float64), g.astype(np.float64)
-        return self._kept[key]
-
-    def _clamping_matters(self, p: np.ndarray, fit: tuple, one: Composition) -> bool:
-        """Whether a prediction leaves the limits."""
+    def _range(self, p: np.ndarray) -> np.ndarray:
+        """The smallest and the largest prediction, (2,) float64; 1 and 1 of none."""
         key = ("range", id(p))
         if key not in self._kept:
-            self._kept[key] = p.min(), p.max()
-        ends = np.array(self._kept[key], np.float64)
-        ends = fit[0] * (1 / ends if one.align == "disparity" else ends) + fit[1]
-        if one.align == "disparity":
-            ends = 1 / np.maximum(ends, 1e-12)
-        return not one.min_depth * 1.0001 < ends.min() <= ends.max() < one.max_depth * 0.9999
+            ends = (p.min(), p.max()) if p.size else (1, 1)
+            self._kept[key] = np.array(ends, np.float64)
+        return self._kept[key]
 
 
-class SetMoments:
-    """Adds up what one alignment over a set needs."""
-
-    def __init__(self, align: str):
-        self.align, self._found = align, []
-
-    def add(self, moments: np.ndarray) -> None:
-        self._found.append(moments)
-
-    def fit(self) -> tuple[float, float]:
-        """Scale and shift for the whole set; 1 and 0 where no pixel counts."""
-        found = np.array([moments for moments in self._found if moments[0]])
-        if not len(found):
-            return 1.0, 0.0
-        if self.align == "median":
-            return float(np.median(found[:, 1])), 0.0
-        return _from_moments(found.sum(0))
-
-
-def alignment_key(one: Composition) -> tuple | None:
-    """What an alignment over a set depends on; None where there is none."""
-    if one.over != "set" or one.align == "none":
-        return None
-    clamped = one.clamp == "before"
+def alignment_key(one: Composition) -> tuple:
+    """What the moments of an alignment depend on."""
     where = (one.truth, one.place, one.resize, one.flip, one.crop, one.valid)
-    return (*where, one.min_depth, one.max_depth, one.align, clamped)
+    return (*where, one.min_depth, one.max_depth, one.align, one.clamp == "before")
 
 
-def alignment(p: np.ndarray, g: np.ndarray, align: str) -> tuple[float, float]:
-    """Scale and shift that fit n ≥ 1 predictions to truths; of inverse depth for "disparity"."""
-    if align == "none":
-        return 1.0, 0.0
+def set_fit(moments: Sequence[tuple[float, ...]], align: str) -> tuple[float, float]:
+    """Scale and shift of one alignment for all frames whose moments are given; see `Composition`.
+
+    Of depth, or of inverse depth for "disparity". 1 and 0 where no pixel counts.
+    """
+    found = np.array([some for some in moments if some[0]])
+    if align == "none" or not len(found):
+        return IDENTITY
     if align == "median":
-        return float(np.median(g) / np.median(p)), 0.0
-    if align == "disparity":
-        p, g = 1 / p, 1 / g
-    return _from_moments(np.array([p.size, p.sum(), g.sum(), p @ p, p @ g]))
-
-
-def _from_moments(moments: np.ndarray) -> tuple[float, float]:
-    n, p, g, pp, pg = moments
+        return float(np.median(found[:, 2] / found[:, 1])), 0.0
+    n, p, g, pp, pg = found.sum(0)
     mean_p, mean_g = p / n, g / n
     fit = least_squares_scale_shift(mean_p, mean_g, pp / n - mean_p**2, pg / n - mean_p * mean_g)
     return float(fit[0]), float(fit[1])
+
+
+def _moments(p: np.ndarray, g: np.ndarray, align: str) -> tuple[float, ...]:
+    """Of n predictions and truths: n, and the medians or the sums of p, g, p² and pg."""
+    if align == "none" or not p.size:
+        return (p.size, 0, 0, 0, 0)
+    if align == "median":
+        return (p.size, median(p), median(g), 0, 0)
+    return tuple(moment_sums(p, g, align == "disparity"))
+
+
+def _within(ends: np.ndarray, fit: tuple, inverse: bool, one: Composition) -> bool:
+    """Whether predictions between these ends stay well inside the limits when aligned."""
+    moved = fit[0] * (1 / ends if inverse else ends) + fit[1]
+    if inverse:
+        moved = 1 / np.maximum(moved, 1e-12)
+    return bool(one.min_depth * 1.0001 < moved.min() <= moved.max() < one.max_depth * 0.9999)
 
 
 def truth_of(frames: Dataset, index: int, kind: str) -> np.ndarray:
@@ -218,13 +196,6 @@ def _prediction(depth: np.ndarray) -> np.ndarray:
         kind = f"{depth.dtype} of shape {depth.shape}"
         raise DepthClipError(f"a depth map is of shape (h, w), floating-point metres, not {kind}")
     return np.where(depth > 0, depth, 0).astype(np.float32)
-
-
-def _valid(g: np.ndarray, valid: str, near: np.float32, far: np.float32) -> np.ndarray:
-    """Mask of the pixels whose truth counts."""
-    if valid == "between":
-        return (g > near) & (g < far)
-    return g > 0 if valid == "measured" else np.ones(g.shape, bool)
 
 
 def _term_sums(q: np.ndarray, g: np.ndarray, terms: tuple) -> np.ndarray:

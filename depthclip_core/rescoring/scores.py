@@ -12,7 +12,7 @@ from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import METRICS, finished, terms_of
 from depthclip_core.rescoring.compositions import Composition, resolve_composition
-from depthclip_core.rescoring.frames import SetMoments, UnderCompositions, alignment_key
+from depthclip_core.rescoring.frames import IDENTITY, UnderCompositions, alignment_key, set_fit
 from depthclip_core.rescoring.sums import SUMMED
 
 Protocols = Iterable[str | Composition]
@@ -39,34 +39,50 @@ class Scores:
 
         coverage: the share of the pixels that count which have a prediction.
         """
-        key = _without_average(resolve_composition(protocol))
-        if key not in self.sums:
-            raise DepthClipError("these maps were not scored under that composition")
-        n, wanted = self.pixels[key], self.wanted[key]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = (self.sums[key] / n[:, None]).T
-            table = finished(METRICS, dict(zip(self.terms, means, strict=True)))
-            counts = {"n_pixels": n, "coverage": n / wanted, "scene": self.scenes}
-        return pd.DataFrame(table | counts, pd.Index(self.names, name="frame"))
+        key = self._key(protocol)
+        counts = {"n_pixels": self.pixels[key], "coverage": self._coverage(key)}
+        table = self._by_image(key) | counts | {"scene": self.scenes}
+        return pd.DataFrame(table, pd.Index(self.names, name="frame"))
 
     def mean(self, protocol: str | Composition) -> pd.Series:
         """The metrics averaged as the composition says; with n_frames, n_empty and coverage."""
-        composition = resolve_composition(protocol)
-        rows = self.rows(composition)
-        scored = rows[rows["n_pixels"] > 0]
-        if composition.average == "pixels":
-            key = _without_average(composition)
-            total = self.sums[key][self.pixels[key] > 0].sum(0) / max(self.pixels[key].sum(), 1)
-            metrics = pd.Series(finished(METRICS, dict(zip(self.terms, total, strict=True))))
-            metrics = metrics if len(scored) else metrics * np.nan
+        key, average = self._key(protocol), resolve_composition(protocol).average
+        scored = self.pixels[key] > 0
+        if average == "pixels":
+            total = self.sums[key][scored].sum(0) / (self.pixels[key].sum() or np.nan)
+            means = finished(METRICS, dict(zip(self.terms, total, strict=True)))
         else:
-            metrics = scored[[*METRICS]].mean(skipna=composition.average == "nan-mean")
-        counts = {"n_frames": len(scored), "n_empty": len(rows) - len(scored)}
-        return pd.concat([metrics, pd.Series(counts | {"coverage": rows["coverage"].mean()})])
+            means = {
+                name: _mean(values[scored], average == "nan-mean")
+                for name, values in self._by_image(key).items()
+            }
+        counts = {"n_frames": scored.sum(), "n_empty": (~scored).sum()}
+        coverage = _mean(self._coverage(key), leave_out=True)
+        return pd.Series(means | counts | {"coverage": coverage}, dtype=float)
 
-    def table(self, protocols: Mapping[str, Composition]) -> pd.DataFrame:
-        """`mean` under each of the named compositions, a row each."""
-        return pd.DataFrame({name: self.mean(one) for name, one in protocols.items()}).T
+    def table(self, protocols: Mapping[str, Composition] | Sequence[Composition]) -> pd.DataFrame:
+        """`mean` under each composition, a row each; by name, or in order."""
+        if not isinstance(protocols, Mapping):
+            protocols = dict(enumerate(protocols))
+        rows = [self.mean(one) for one in protocols.values()]
+        return pd.DataFrame(rows, list(protocols))
+
+    def _key(self, protocol: str | Composition) -> Composition:
+        """By what the sums under a composition are kept."""
+        key = _without_average(resolve_composition(protocol))
+        if key not in self.sums:
+            raise DepthClipError("these maps were not scored under that composition")
+        return key
+
+    def _by_image(self, key: Composition) -> dict[str, np.ndarray]:
+        """Each metric of each frame, (N,)."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (self.sums[key] / self.pixels[key][:, None]).T
+            return finished(METRICS, dict(zip(self.terms, means, strict=True)))
+
+    def _coverage(self, key: Composition) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.pixels[key] / self.wanted[key]
 
 
 def score_maps(
@@ -94,13 +110,12 @@ def score_maps(
     if mirrored is None and any(one.flip == "averaged" for one in wanted):
         fault = "the flip 'averaged' needs the maps of the mirror images"
         raise DepthClipError(f"{fault}: give them, or choose the flip 'as saved'")
-    opened = partial(_open, frames, maps, mirrored)
-    fits = _set_fits(opened, len(frames), wanted, workers, progress)
+    opened, every = partial(_open, frames, maps, mirrored), range(len(frames))
+    fits = _fits(opened, every, wanted, workers, progress)
     terms = (*SUMMED, *(term for term in terms_of(METRICS) if term not in SUMMED))
     found = {one: [] for one in wanted}
-    for sums in progress(
-        read_ahead(partial(_sums, opened, wanted, fits, terms), range(len(frames)), workers)
-    ):
+    sums_of = partial(_sums, opened, wanted, fits, terms)
+    for sums in progress(read_ahead(sums_of, every, workers)):
         for one, values in zip(wanted, sums, strict=True):
             found[one].append(values)
     arrays = {
@@ -125,27 +140,34 @@ def _open(frames: Dataset, maps, mirrored, index: int) -> UnderCompositions:
 def _sums(opened, compositions, fits, terms, index: int) -> list[np.ndarray]:
     """For each composition: how many pixels count, how many should, and the sums of the terms."""
     frame = opened(index)
-    return [frame.sums(one, terms, fits.get(alignment_key(one))) for one in compositions]
+    return [
+        frame.sums(one, terms, fits[alignment_key(one), one.over][index]) for one in compositions
+    ]
 
 
-def _set_fits(opened, n_frames: int, compositions, workers: int, progress) -> dict:
-    """Scale and shift of each alignment over the set, by its key."""
-    keys = {
-        alignment_key(one): one for one in compositions if one.over == "set" and one.align != "none"
-    }
-    if not keys:
-        return {}
-    moments = {key: SetMoments(one.align) for key, one in keys.items()}
+def _fits(opened, indices: range, compositions, workers: int, progress) -> dict:
+    """Scale and shift of each alignment for each frame, by the alignment's key and "over"."""
+    aligned = {alignment_key(one): one for one in compositions if one.align != "none"}
+    fits = {(alignment_key(one), "image"): [IDENTITY] * len(indices) for one in compositions}
+    if not aligned:
+        return fits
 
-    def of_frame(index: int) -> dict:
+    def of_frame(index: int) -> list[tuple]:
         frame = opened(index)
-        return {key: frame.moments(one) for key, one in keys.items()}
+        return [frame.moments(one) for one in aligned.values()]
 
-    for found in progress(read_ahead(of_frame, range(n_frames), workers)):
-        for key, values in found.items():
-            moments[key].add(values)
-    return {key: one.fit() for key, one in moments.items()}
+    found = zip(*progress(read_ahead(of_frame, indices, workers)), strict=True)
+    for (key, one), moments in zip(aligned.items(), found, strict=False):
+        fits[key, "image"] = [set_fit([some], one.align) for some in moments]
+        fits[key, "set"] = [set_fit(moments, one.align)] * len(indices)
+    return fits
 
 
 def _without_average(composition: Composition) -> Composition:
     return replace(composition.canonical, average="image")
+
+
+def _mean(values: np.ndarray, leave_out: bool) -> float:
+    """The mean of values, NaN of none; NaN among them is left out, or makes the mean NaN."""
+    values = values[~np.isnan(values)] if leave_out else values
+    return float(values.mean()) if values.size else np.nan

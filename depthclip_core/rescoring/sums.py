@@ -5,6 +5,7 @@ that processors agree. A ratio that float32 cannot tell from a threshold is comp
 """
 
 import numpy as np
+from numba import njit
 
 from depthclip_core.evaluation import terms as t
 from depthclip_core.evaluation.kernel import FACTORS, compiled
@@ -39,26 +40,31 @@ def aligned(p, g, scale, shift, inverse, low, high, out):
         out[j] = q if q < highest else highest
 
 
+@njit(error_model="numpy")
+def _off(larger, smaller):
+    """How far a ratio larger ÷ smaller is from each threshold, times smaller."""
+    return abs(larger - F1 * smaller), abs(larger - F2 * smaller), abs(larger - F3 * smaller)
+
+
 @compiled("void(f4[::1], f4[::1], f4[:,::1], i4[:,::1], f4[:,::1])")
 def _add_row(q, g, sums, near, work):
     """Add a row of pixels to sums (7, LANES) and near (4, LANES): counts of δ1 to δ3 and ties."""
     ratio, exponent = work[0], work[1]
     for j in range(q.size):
         r = q[j] / g[j]
-        other = g[j] / q[j]
         ratio[j] = r
-        r = r if r > other else other
-        near[0, j] += np.int32(r < F1)
-        near[1, j] += np.int32(r < F2)
-        near[2, j] += np.int32(r < F3)
-        off1, off2, off3 = abs(r - F1), abs(r - F2), abs(r - F3)
+        larger = r if r > ONE else ONE  # the larger of r and 1 / r is larger ÷ smaller
+        smaller = r if r < ONE else ONE
+        near[0, j] += np.int32(larger < F1 * smaller)
+        near[1, j] += np.int32(larger < F2 * smaller)
+        near[2, j] += np.int32(larger < F3 * smaller)
+        off1, off2, off3 = _off(larger, smaller)
         off1 = off1 if off1 < off2 else off2
         off1 = off1 if off1 < off3 else off3
         near[3, j] = np.int32(off1 < TIE)
-        error = abs(q[j] - g[j])
+        rel, error = larger - smaller, abs(q[j] - g[j])
         sums[0, j] += error
         sums[1, j] += error * error
-        rel = error / g[j]
         sums[2, j] += rel
         sums[3, j] += rel * error
     bits = ratio.view(np.int32)
@@ -79,13 +85,14 @@ def _add_row(q, g, sums, near, work):
 @compiled("void(f4, f4, f8[::1])")
 def _decide_exactly(q, g, extra):
     """Add to extra (3,) what the counts of a pixel near a threshold are wrong by."""
-    ratio, other = q / g, g / q
-    rough = ratio if ratio > other else other
+    ratio = q / g
+    larger = ratio if ratio > ONE else ONE
+    smaller = ratio if ratio < ONE else ONE
     a, b = np.float64(q), np.float64(g)  # `float` would leave float32 as it is
     exact = max(a / b, b / a)
     for k in range(3):
         extra[k] += 1.0 if exact < FACTORS[k] else 0.0
-        extra[k] -= 1.0 if rough < np.float32(FACTORS[k]) else 0.0
+        extra[k] -= 1.0 if larger < np.float32(FACTORS[k]) * smaller else 0.0
 
 
 @compiled("void(f4[::1], f4[::1], f8[::1])")
@@ -119,3 +126,80 @@ def term_sums(q, g, out):
         for j in range(LANES):
             out[3 + k] += sums[k, j]
     out[8] *= LOG10_E
+
+
+@compiled("f8(i4[::1], i8[::1], i8)")
+def _kth(bits, upper, k):
+    """The k-th smallest of floats, from 0, given how many have each upper half."""
+    below, half = 0, 0
+    while below + upper[half] <= k:
+        below += upper[half]
+        half += 1
+    lower = np.zeros(1 << 16, np.int64)
+    for j in range(bits.size):
+        if bits[j] >> 16 == half:
+            lower[bits[j] & 0xFFFF] += 1
+    rest = 0
+    while below + lower[rest] <= k:
+        below += lower[rest]
+        rest += 1
+    found = np.empty(1, np.int32)
+    found[0] = (half << 16) | rest
+    return np.float64(found.view(np.float32)[0])
+
+
+@compiled("f8(f4[::1])")
+def median(values):
+    """The median of n positive numbers, as `np.median` gives it in float64; NaN of none.
+
+    Bit patterns of positive floats are in the order of the floats: the first pass counts their
+    upper halves, the second the lower halves of those in the middle.
+    """
+    if not values.size:
+        return np.nan
+    bits = values.view(np.int32)
+    upper = np.zeros(1 << 16, np.int64)
+    for j in range(bits.size):
+        upper[bits[j] >> 16] += 1
+    low, high = (bits.size - 1) // 2, bits.size // 2
+    first = _kth(bits, upper, low)
+    return (first + (first if high == low else _kth(bits, upper, high))) / 2
+
+
+@compiled("UniTuple(i8, 3)(f4[:,:], f4[:,:], f4, f4, i8, f4[::1], f4[::1])")
+def gather(depth, truth, near, far, valid, p, g):
+    """Write predictions and truths (H, W) of the pixels that count to p and g (H · W,), in order.
+
+    valid: 0 for truths between near and far, 1 for all measured ones, 2 for holes too; truths are
+    clipped to the limits. Returns how many were written, how many count with or without a
+    prediction, and how many of these lie between the limits.
+    """
+    n = wanted = between = 0
+    for i in range(truth.shape[0]):
+        for j in range(truth.shape[1]):
+            t = truth[i, j]
+            inside = near < t < far
+            if inside or valid == 2 or (valid == 1 and t > ZERO):
+                wanted += 1
+                between += 1 if inside else 0
+                if depth[i, j] > ZERO:
+                    t = t if t > near else near
+                    p[n], g[n] = depth[i, j], t if t < far else far
+                    n += 1
+    return n, wanted, between
+
+
+@compiled("f8[::1](f4[::1], f4[::1], b1)")
+def moment_sums(p, g, inverse):
+    """n and the sums of p, g, p² and pg; inverse: of 1 / p and 1 / g."""
+    out = np.zeros(5)
+    for j in range(p.size):
+        x, y = np.float64(p[j]), np.float64(g[j])
+        if inverse:
+            x, y = 1 / x, 1 / y
+        out[1] += x
+        out[2] += y
+        out[3] += x * x
+        out[4] += x * y
+    out[0] = p.size
+    return out
