@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.rescoring.compositions import Composition
+from depthclip_core.evaluation.compositions import Composition
 from depthclip_core.rescoring.scores import Scores
 
 MOST = 10  # switches that may differ: 2^10 compositions

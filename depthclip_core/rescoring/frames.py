@@ -8,10 +8,10 @@ import numpy as np
 from depthclip_core.crops import crop_window
 from depthclip_core.datasets import Dataset
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.compositions import Composition
 from depthclip_core.evaluation.metrics import checked_depth
 from depthclip_core.evaluation.protocols import least_squares_scale_shift
 from depthclip_core.rescoring.arranged import Arranged, arrange
-from depthclip_core.rescoring.compositions import Composition
 from depthclip_core.rescoring.sums import SUMMED, aligned, gather, median, moment_sums, term_sums
 
 Pixels = tuple[np.ndarray, np.ndarray, int]

@@ -10,8 +10,8 @@ import pandas as pd
 from depthclip_core.datasets import Dataset, Frame, as_dataset
 from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.compositions import Composition, resolve_composition
 from depthclip_core.evaluation.metrics import METRICS, finished, terms_of
-from depthclip_core.rescoring.compositions import Composition, resolve_composition
 from depthclip_core.rescoring.frames import IDENTITY, UnderCompositions, alignment_key, set_fit
 from depthclip_core.rescoring.sums import SUMMED
 

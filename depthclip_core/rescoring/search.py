@@ -9,8 +9,8 @@ import pandas as pd
 
 from depthclip_core.crops import crops_for
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.compositions import OPTIONS, Composition, nearest_name, space
 from depthclip_core.evaluation.metrics import METRICS, resolve_metric
-from depthclip_core.rescoring.compositions import OPTIONS, Composition, nearest_name, space
 
 SAME = 1e-6  # scores that differ by less, relatively, are those of the same pixels
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.compositions import OPTIONS
 from depthclip_core.rescoring.arranged import arrange, covered_window
-from depthclip_core.rescoring.compositions import OPTIONS
 from depthclip_core.settings import Window
 
 NYU, KITTI = (480, 640), (375, 1242)

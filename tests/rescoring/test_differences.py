@@ -7,7 +7,7 @@ import pytest
 from rescored import frames_and_maps
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.rescoring.compositions import Composition
+from depthclip_core.evaluation.compositions import Composition
 from depthclip_core.rescoring.differences import gap, interaction, shares
 from depthclip_core.rescoring.scores import score_maps
 

@@ -9,8 +9,8 @@ from rescored import frames_and_maps, plain
 
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.compositions import NAMED, OPTIONS, Composition
 from depthclip_core.evaluation.metrics import METRICS, evaluate, summarise
-from depthclip_core.rescoring.compositions import NAMED, OPTIONS, Composition
 from depthclip_core.rescoring.scores import score_maps
 
 CHECKED = ["delta1", "delta2", "delta3", "abs_rel", "log10", "rmse", "sq_rel", "rmse_log", "silog"]

@@ -6,7 +6,7 @@ import pytest
 from rescored import frames_and_maps, plain
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.rescoring.compositions import Composition, named_for
+from depthclip_core.evaluation.compositions import Composition, named_for
 from depthclip_core.rescoring.scores import score_maps
 from depthclip_core.rescoring.search import (
     Reported,
