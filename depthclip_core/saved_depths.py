@@ -262,7 +262,7 @@ def _shared_facts(encoder: "Encoder", setting: "Setting", options: dict) -> dict
             "weights": printable(Path(encoder.weights).name),
             "weights_sha256": encoder.identity["weights"],
             "from_openai": encoder.from_openai,
-            "configuration_sha256": encoder.identity["configuration"],
+            "configuration": encoder.identity["configuration"],
             "precision": encoder.precision,
             "device": str(encoder.device),
         },

@@ -162,7 +162,8 @@ def photo_and_depth(rgb: np.ndarray, depth: np.ndarray, title: str, label: str) 
     """A photograph (H, W, 3) and its predicted depth (H, W) in metres, at one size.
 
     They stand side by side, or one above the other if they are wide. The scale spans the middle
-    96 % of the depths, in half metres. label: what the photograph is called.
+    96 % of the depths, in half metres. label: what the photograph is called. Titles that are too
+    long for it lose their middle.
     """
     near, far = np.quantile(depth, [0.02, 0.98])
     limits = float(np.floor(near * 2) / 2), float(np.ceil(far * 2) / 2)
@@ -173,13 +174,14 @@ def photo_and_depth(rgb: np.ndarray, depth: np.ndarray, title: str, label: str) 
     width = min(3.6 * np.sqrt(aspect), 9.0)
     size = n_columns * width + 0.9, n_rows * (width / aspect + 0.25) + 0.4
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size)
-    show_photo(axes[0], rgb, label)
+    show_photo(axes[0], rgb, _shortened(label, width))
     image = show_depth(axes[1], depth, limits, "predicted depth")
     below, beyond = depth.min() < limits[0], depth.max() > limits[1]
     ends = {(True, True): "both", (True, False): "min", (False, True): "max"}
     bar = {"extend": ends.get((bool(below), bool(beyond)), "neither"), "extendfrac": 0.03}
-    figure.colorbar(image, ax=axes, label="depth (m)", pad=0.01, aspect=30, **bar)
-    figure.suptitle(title)
+    beside = axes[1].inset_axes([1 + 0.1 / width, 0, 0.13 / width, 1])  # as high as the map
+    figure.colorbar(image, cax=beside, label="depth (m)", **bar)
+    figure.suptitle(_shortened(title, n_columns * width))
     return figure
 
 
@@ -194,6 +196,13 @@ def photos_and_depths(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], title
     depth_bar(figure, image, axes)
     figure.suptitle(title)
     return figure
+
+
+def _shortened(text: str, inches: float) -> str:
+    """The text without its middle, if it is too long for a title of that width."""
+    most = int(11 * inches)  # characters: of usual text in the style's font
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def _frameless(ax: Axes, image: AxesImage, title: str) -> AxesImage:
