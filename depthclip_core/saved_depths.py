@@ -196,7 +196,7 @@ def _draw(
         np.linspace(0, given - 1, shown).round().astype(int)
         for given, shown in zip(found.depth.shape, found.rgb.shape, strict=False)
     )
-    with plt.style.context(str(STYLE)):
+    with plt.style.context([str(STYLE), {"savefig.bbox": None}]):
         figure = photo_and_depth(found.rgb, found.depth[np.ix_(*kept)], title, label)
         try:
             metadata = {"Software": None, "Creator": MADE_BY}

@@ -170,18 +170,26 @@ def photo_and_depth(rgb: np.ndarray, depth: np.ndarray, title: str, label: str) 
     if limits[0] == limits[1]:  # one depth everywhere, at a half metre
         limits = limits[0] - 0.5, limits[1] + 0.5
     aspect = rgb.shape[1] / rgb.shape[0]
-    n_rows, n_columns = (2, 1) if aspect > STACKED else (1, 2)
-    width = min(3.6 * np.sqrt(aspect), 9.0)
-    size = n_columns * width + 0.9, n_rows * (width / aspect + 0.25) + 0.4
-    figure, axes = plt.subplots(n_rows, n_columns, figsize=size)
-    show_photo(axes[0], rgb, _shortened(label, width))
-    image = show_depth(axes[1], depth, limits, "predicted depth")
+    width = min(3.6 * aspect**0.5, 9.0)
+    height = width / aspect
+    # Placed by hand, in inches: automatic layouts draw several times, and folders are large.
+    across, down = (0, height + 0.3) if aspect > STACKED else (width + 0.15, 0)
+    size = np.array([across + width + 0.95, down + height + 0.65])
+    figure = plt.figure(figsize=size, layout="none")
+
+    def place(left: float, bottom: float, width: float) -> Axes:
+        return figure.add_axes((*([left, bottom] / size), *([width, height] / size)))
+
+    show_photo(place(0.1, 0.1 + down, width), rgb, _shortened(label, width))
+    image = show_depth(place(0.1 + across, 0.1, width), depth, limits, "predicted depth")
     below, beyond = depth.min() < limits[0], depth.max() > limits[1]
     ends = {(True, True): "both", (True, False): "min", (False, True): "max"}
     bar = {"extend": ends.get((bool(below), bool(beyond)), "neither"), "extendfrac": 0.03}
-    beside = axes[1].inset_axes([1 + 0.1 / width, 0, 0.13 / width, 1])  # as high as the map
+    beside = place(0.1 + across + width + 0.1, 0.1, 0.13)
     figure.colorbar(image, cax=beside, label="depth (m)", **bar)
-    figure.suptitle(_shortened(title, n_columns * width))
+    figure.suptitle(
+        _shortened(title, across + width), x=0.1 / size[0], y=1 - 0.08 / size[1], ha="left"
+    )
     return figure
 
 
