@@ -1,11 +1,16 @@
 """Depth of photographs saved as files: maps, pictures, and the settings behind them.
 
-    encoder = dc.load_encoder("sample")
-    planned = plan_files(["photo.jpg", "folder"], "out")
-    for plan, fault in save_depths(planned, encoder, resolve_setting()):
+    from depthclip_core.clip.encoders import load_encoder
+    from depthclip_core.method.photo_depths import resolve_setting
+    from depthclip_core.saved_depths import plan_files, save_depths
+
+    planned = plan_files(["photo.jpg", "folder"], "out")  # checks all names before the network runs
+    setting = resolve_setting(prompts="original", bins="original", head="value")
+    for plan, fault in save_depths(planned, load_encoder("sample"), setting):
         print(plan.name, fault or plan.files["depth_npy"])
 
-Each photograph NAME.jpg leaves four files:
+`method.photo_depths.predict_photos` gives the same depths without files. Each photograph NAME.jpg
+leaves four files:
 
 depth_png/NAME.png: depth in whole millimetres, 16 bits.
 depth_npy/NAME.npy: depth in metres, float32 (H, W).

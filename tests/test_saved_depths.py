@@ -1,5 +1,7 @@
 import json
 import os
+import textwrap
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -162,6 +164,16 @@ def test_settings_say_what_made_the_maps(tmp_path, encoder, undrawn):
     assert facts["versions"]["depthclip-workbook"] and facts["commit"]
 
 
+def test_example_in_the_docstring_runs(tmp_path, monkeypatch, capsys, undrawn):
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "photo.jpg")
+    photo(tmp_path / "folder/b.png")
+    indented = [x for x in saved_depths.__doc__.splitlines() if x.startswith("    ") or not x]
+    exec(textwrap.dedent("\n".join(indented)), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{name} {Path('out/depth_npy', name)}.npy" for name in ("photo", "b")]
+
+
 def test_maps_are_read_by_open_predictions(tmp_path, encoder, undrawn):
     photo(tmp_path / "a.png", (480, 640))
     (plan,) = plan_files(tmp_path / "a.png", tmp_path / "out")
@@ -186,8 +198,7 @@ def test_failed_photo_is_yielded_with_its_error(tmp_path, encoder, undrawn):
     planned = plan_files(tmp_path / "in", tmp_path / "out")
     (_, fault), (plan, none) = save_depths(planned, encoder, resolve_setting())
     assert "cannot read" in str(fault) and plan.name == "b" and none is None
-    kinds = {kind: suffix for kind, suffix in KINDS.items()}
-    assert left_in(tmp_path / "out") == sorted(f"{k}/b{suffix}" for k, suffix in kinds.items())
+    assert left_in(tmp_path / "out") == sorted(f"{k}/b{suffix}" for k, suffix in KINDS.items())
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -79,7 +79,7 @@ def predict(
 
     from depthclip_core.clip.encoders import load_encoder
     from depthclip_core.method.photo_depths import resolve_setting, what_to_expect
-    from depthclip_core.saved_depths import save_depths
+    from depthclip_core.saved_depths import DEEPEST, save_depths
 
     matplotlib.use("agg")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
@@ -87,6 +87,9 @@ def predict(
     with noted_warnings() as notes:
         network = load_encoder(encoder, weights, device)
     notes.append(what_to_expect(network, setting))
+    if max(setting.bins) > DEEPEST:
+        held = f"depth_png holds at most {DEEPEST} m: deeper pixels get that"
+        notes.append(f"{held}, and depth_npy has their depth")
     for note in [] if quiet else dict.fromkeys(notes):
         typer.echo(f"note: {note}", err=True)
     options = {"long_side": long_side or None, "full_size": full_size, "batch_size": batch}

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import depthclip_core as dc
+from depthclip_core import saved_depths
 from depthclip_core.cli.main import main
 from depthclip_core.datasets.depth_files import in_metres, read_depth_file
 
@@ -30,9 +31,18 @@ def photos(tmp_path):
 
 
 @pytest.fixture
-def predict(monkeypatch, capsys):
-    """Call `depthclip predict`: its exit status, and what it writes to stdout and stderr."""
+def draw():
+    return saved_depths._draw
+
+
+@pytest.fixture
+def predict(monkeypatch, capsys, draw):
+    """Call `depthclip predict`: its exit status, and what it writes to stdout and stderr.
+
+    Pictures are a few bytes, because drawing takes most of the time.
+    """
     monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(saved_depths, "_draw", lambda file, *_: file.write(b"picture"))
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["depthclip", "predict", *map(str, arguments)])
@@ -44,7 +54,8 @@ def predict(monkeypatch, capsys):
     return call
 
 
-def test_predict_saves_what_predict_depth_returns(predict, photos, tmp_path):
+def test_predict_saves_what_predict_depth_returns(predict, draw, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(saved_depths, "_draw", draw)
     out = tmp_path / "out"
     status, said, noted = predict(photos, "-o", out, "--head", "released", "--batch", 2)
     assert status == 0 and said == f"depth of 3 photographs in {out}\n"
@@ -148,6 +159,22 @@ def test_other_warnings_become_notes(predict, photos, tmp_path, tiny_models):
     status, _, noted = predict(photos / "a.png", "-o", tmp_path / "out", *given)
     assert status == 0
     assert noted == f"note: {tiny_models[0]} has random weights: its depths mean nothing\n"
+
+
+def test_bins_beyond_the_png_are_noted(predict, photos, tmp_path):
+    given = ["--prompts", "near,far", "--bins", "1,80", "--device", "cpu"]
+    status, _, noted = predict(photos / "a.png", "-o", tmp_path / "out", *given)
+    assert status == 0 and "note: depth_png holds at most 65.535 m" in noted.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "arguments", "shown"),
+    [(True, [], True), (True, ["--quiet"], False), (False, [], False)],
+)
+def test_bar_is_for_terminals(predict, photos, tmp_path, monkeypatch, terminal, arguments, shown):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    status, _, noted = predict(photos, "-o", tmp_path / "out", *arguments)
+    assert status == 0 and ("3/3" in noted) == shown
 
 
 def test_help_and_bad_paths_need_no_torch(tmp_path):
