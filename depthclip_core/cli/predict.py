@@ -93,21 +93,23 @@ def predict(
     for note in [] if quiet else dict.fromkeys(notes):
         typer.echo(f"note: {note}", err=True)
     options = {"long_side": long_side or None, "full_size": full_size, "batch_size": batch}
-    faults = 0
+    n_done = n_failed = 0
     try:
         # disable=None: no bar where stderr is no terminal.
         hidden = True if quiet else None
         with noted_warnings(), tqdm(total=len(planned), unit="photo", disable=hidden) as bar:
             for _, fault in save_depths(planned, network, setting, **options):
                 if fault:
-                    faults += 1
+                    n_failed += 1
                     bar.write(f"depthclip: {fault}", file=sys.stderr)
+                n_done += 1
                 bar.update()
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; what was done is in {out}", err=True)
+        done = f"{n_done} of {count(len(planned), 'photograph')}"
+        typer.echo(f"interrupted after {done}; their results are in {out}", err=True)
         raise typer.Exit(130) from None
-    if faults:
-        typer.echo(f"{faults} of {count(len(planned), 'photograph')} failed", err=True)
+    if n_failed:
+        typer.echo(f"{n_failed} of {count(len(planned), 'photograph')} failed", err=True)
         raise typer.Exit(1)
     if not quiet:
         typer.echo(f"depth of {count(len(planned), 'photograph')} in {out}")
