@@ -21,6 +21,7 @@ settings/NAME.json: what made them, written last.
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -109,18 +110,19 @@ def save_depths(
     """
     from depthclip_core.method.photo_depths import predict_photos
 
-    shared = _shared_facts(encoder, setting, options)
-    depths = predict_photos([plan.photo for plan in planned], encoder, setting, **options)
-    for plan, found in zip(planned, depths, strict=True):
-        if isinstance(found, DepthClipError):
-            yield plan, found
-            continue
-        try:
-            _write(plan, found, encoder, setting, shared)
-        except OSError as error:
-            where = error.filename or plan.name
-            raise DepthClipError(f"cannot write {where}: {error.strerror or error}") from error
-        yield plan, None
+    shared = _shared_facts(encoder, setting)
+    photos = [plan.photo for plan in planned]
+    with closing(predict_photos(photos, encoder, setting, **options)) as depths:
+        for plan, found in zip(planned, depths, strict=True):
+            if isinstance(found, DepthClipError):
+                yield plan, found
+                continue
+            try:
+                _write(plan, found, encoder, setting, shared)
+            except OSError as error:
+                where = error.filename or plan.name
+                raise DepthClipError(f"cannot write {where}: {error.strerror or error}") from error
+            yield plan, None
 
 
 def png_levels(depth: np.ndarray) -> tuple[np.ndarray, int]:
@@ -245,7 +247,7 @@ def _facts(
     }
 
 
-def _shared_facts(encoder: "Encoder", setting: "Setting", options: dict) -> dict:
+def _shared_facts(encoder: "Encoder", setting: "Setting") -> dict:
     """What the settings files of one run have in common."""
     from depthclip_core.method.photo_depths import what_to_expect
 

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,17 +109,18 @@ def predict_photos(
             message = str(error)
             return error if str(path) in message else DepthClipError(f"{path}: {message}")
 
-    for shape, group in itertools.groupby(read_ahead(read, photos), key=_shape):
-        if shape is None:
-            yield from group
-            continue
-        n = batch_size or default_batch_size(shape, encoder.device.type)
-        while batch := list(itertools.islice(group, n)):
-            maps = _predict(np.stack([rgb for rgb, *_ in batch]), encoder, text, setting)
-            for (rgb, size, sha256), depth in zip(batch, maps, strict=True):
-                if full_size and size != shape:
-                    depth = upsample(torch.from_numpy(depth)[None], size)[0].numpy()
-                yield PhotoDepth(rgb, size, depth, sha256)
+    with closing(read_ahead(read, photos)) as pictures:
+        for shape, group in itertools.groupby(pictures, key=_shape):
+            if shape is None:
+                yield from group
+                continue
+            n = batch_size or default_batch_size(shape, encoder.device.type)
+            while batch := list(itertools.islice(group, n)):
+                maps = _predict(np.stack([rgb for rgb, *_ in batch]), encoder, text, setting)
+                for (rgb, size, sha256), depth in zip(batch, maps, strict=True):
+                    if full_size and size != shape:
+                        depth = upsample(torch.from_numpy(depth)[None], size)[0].numpy()
+                    yield PhotoDepth(rgb, size, depth, sha256)
 
 
 def what_to_expect(encoder: Encoder, setting: Setting) -> str:

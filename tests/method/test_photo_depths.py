@@ -103,10 +103,12 @@ def test_photo_without_room_for_a_cell_is_an_error_of_its_own(photos, encoder, t
 
 
 def test_reading_stops_with_the_reader(photos, encoder):
+    before = set(threading.enumerate())
     found = predict_photos(photos, encoder, resolve_setting())
     next(found)
+    assert set(threading.enumerate()) > before
     found.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("read")]
+    assert set(threading.enumerate()) <= before
 
 
 def test_too_little_memory_is_one_line(photos, encoder, monkeypatch):
