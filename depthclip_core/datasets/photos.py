@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
 from depthclip_core.errors import DepthClipError
@@ -49,10 +49,7 @@ class PhotoFrames(Dataset):
 
     def read_frame(self, index: int) -> Frame:
         path = self.files[index]
-        photo = open_photo(path)
-        if self.long_side and max(photo.size) > self.long_side:
-            photo.thumbnail((self.long_side, self.long_side), Image.Resampling.LANCZOS)
-        return Frame(name=path.name, rgb=np.array(photo))
+        return Frame(name=path.name, rgb=np.array(shrink(open_photo(path), self.long_side)))
 
     def each(self, fact: str) -> list[str | None]:
         return [path.name if fact == "name" else None for path in self.files]
@@ -63,7 +60,7 @@ class PhotoFrames(Dataset):
 
 
 def open_photo(path: Path) -> Image.Image:
-    """A photograph as RGB, upright; `DepthClipError` for what is missing or no image."""
+    """A photograph as RGB, upright; `DepthClipError` for what is missing, damaged or no image."""
     try:
         with Image.open(path) as image:
             return to_rgb(ImageOps.exif_transpose(image))
@@ -71,8 +68,16 @@ def open_photo(path: Path) -> Image.Image:
         raise DepthClipError(f"no photo at {path}") from None
     except DepthClipError as error:
         raise DepthClipError(f"{path}: {error}") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise DepthClipError(f"cannot read {path} as an image: {error}") from error
+    except Exception as error:  # Pillow raises many kinds on a damaged file
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise DepthClipError(f"cannot read {path} as an image: {detail}") from error
+
+
+def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:
+    """The photograph with at most long_side pixels (None: any number) on its longer side."""
+    if long_side and max(photo.size) > long_side:
+        photo.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
+    return photo
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
