@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthclip_core.evaluation.metrics import METRICS
+from depthclip_core.plots.null_plots import axis_label
 from depthclip_core.plots.style import MARKS, name_rows
 from depthclip_core.settings import PUBLISHED_METRICS
 
@@ -96,7 +97,7 @@ def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, titl
         ax.tick_params(labelbottom=True)
     for ax in axes.flat[len(kinds) :]:
         ax.remove()
-    legend = f"{label(metric)}; filled: the best of the panel, dashed: original"
+    legend = f"{axis_label(metric)}; filled: the best of the panel, dashed: original"
     figure.supxlabel(legend, fontsize="medium")
     figure.suptitle(title)
     return figure
