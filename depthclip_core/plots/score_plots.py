@@ -1,5 +1,7 @@
 """Scores of partitions, words and systems, and ours against the paper's."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -77,6 +79,22 @@ def show_list_scores(ax: Axes, scores: pd.DataFrame, reference: float, label: st
     ax.axvline(reference, color="0.35", ls="--", lw=1, label="best constant")
     ax.set_yticks(range(len(names)), names)
     ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=label)
+
+
+def list_scores_figure(
+    panels: Mapping[str, pd.DataFrame], reference: float, label: str, title: str
+) -> Figure:
+    """`show_list_scores` of each of its arguments by name, side by side on one scale."""
+    n_rows = max(len(table) for table in panels.values()) / 2
+    size, shared = (9.6, 0.34 * n_rows + 1.7), {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
+    for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
+        show_list_scores(ax, table, reference, label)
+        ax.set_title(name)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.suptitle(title)
+    return figure
 
 
 def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, title: str) -> Figure:
