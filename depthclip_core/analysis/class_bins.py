@@ -120,7 +120,9 @@ def choose(run: Run, metric: str = "delta1") -> Choice:
     return Choice(run, metric, scores, learnt, chosen, pd.DataFrame(systems, rows.index))
 
 
-def means_by_scene(rows: pd.DataFrame, scenes: Sequence[str | None], groups: Sequence):
+def means_by_scene(
+    rows: pd.DataFrame, scenes: Sequence[str | None], groups: Sequence
+) -> pd.DataFrame:
     """`intervals` of the columns on all images, "all", and on those of each scene type.
 
     rows: a row for each image, a column for each partition. Returns rows (scene, bins).
@@ -132,7 +134,9 @@ def means_by_scene(rows: pd.DataFrame, scenes: Sequence[str | None], groups: Seq
     return pd.concat(parts, names=["scene", "bins"])
 
 
-def best_by_depth(depths: pd.Series, best: pd.Series, bins: Mapping[str, Sequence[float]] = BINS):
+def best_by_depth(
+    depths: pd.Series, best: pd.Series, bins: Mapping[str, Sequence[float]] = BINS
+) -> pd.DataFrame:
     """Does the best partition follow depth? A row per scene type in the order of `depths`.
 
     depths: median depth of each type, metres. best: its best partition, "–" where unknown. Columns:

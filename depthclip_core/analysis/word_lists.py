@@ -150,7 +150,9 @@ def score_lists(run: Run, words: Mapping[str, Sequence[str]]) -> Lists:
     return Lists(run, dict(words), own, bins, scores, constant)
 
 
-def spans(lists: Lists, metric: str = "delta1", names: Sequence[str] = tuple(PROMPTS)):
+def spans(
+    lists: Lists, metric: str = "delta1", names: Sequence[str] = tuple(PROMPTS)
+) -> pd.DataFrame:
     """How far some lists are apart, largest mean minus smallest, and what fitted bins change.
 
     Rows: given, fitted, and CHANGE, which has a 95 % percentile interval: all lists are scored on
