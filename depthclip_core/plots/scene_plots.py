@@ -100,7 +100,7 @@ def show_depths(ax: Axes, depths: pd.DataFrame, title: str = "") -> None:
     ax.set(xlim=(0, end), xlabel="depth (m)", title=title)
 
 
-def show_changes(ax: Axes, changes: pd.DataFrame, label: str, title: str = "") -> None:
+def show_steps(ax: Axes, changes: pd.DataFrame, label: str, title: str = "") -> None:
     """Changes of a score by scene type: a row for each, a mark for each step, a line at zero.
 
     changes: rows (scene, step); columns mean, and low and high, drawn as a line where known, images
@@ -120,13 +120,13 @@ def show_changes(ax: Axes, changes: pd.DataFrame, label: str, title: str = "") -
     ax.set(xlabel=label, title=title)
 
 
-def changes_figure(panels: Mapping[str, pd.DataFrame], label: str, title: str) -> Figure:
-    """`show_changes` of each of its arguments by name, side by side on one scale."""
+def steps_figure(panels: Mapping[str, pd.DataFrame], label: str, title: str) -> Figure:
+    """`show_steps` of each of its arguments by name, side by side on one scale."""
     n_rows = max(len(table) for table in panels.values()) / 2
     size, shared = (9.6, 0.32 * n_rows + 1.6), {"sharex": True, "sharey": True, "squeeze": False}
     figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
     for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
-        show_changes(ax, table, label, name)
+        show_steps(ax, table, label, name)
     axes[0, 0].set_ylabel("scene type: images in rooms")
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names))

@@ -123,7 +123,7 @@ def test_changes_show_each_step_by_scene_with_its_rooms():
         },
         index,
     ).astype(object)
-    figure = scene_plots.changes_figure({"a": table, "b": table}, "change in δ1 ↑", "title")
+    figure = scene_plots.steps_figure({"a": table, "b": table}, "change in δ1 ↑", "title")
     first, second = figure.axes
     assert labels(first) == ["all images: 64 in 32", "bathroom: 8 in 4"]
     assert (first.get_title("left"), second.get_title("left")) == ("a", "b")
