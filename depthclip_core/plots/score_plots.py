@@ -1,5 +1,7 @@
 """Scores of partitions, words and systems, and ours against the paper's."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthclip_core.evaluation.metrics import METRICS
+from depthclip_core.plots.null_plots import axis_label
 from depthclip_core.plots.style import MARKS, name_rows
 from depthclip_core.settings import PUBLISHED_METRICS
 
@@ -78,6 +81,22 @@ def show_list_scores(ax: Axes, scores: pd.DataFrame, reference: float, label: st
     ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=label)
 
 
+def list_scores_figure(
+    panels: Mapping[str, pd.DataFrame], reference: float, label: str, title: str
+) -> Figure:
+    """`show_list_scores` of each of its arguments by name, side by side on one scale."""
+    n_rows = max(len(table) for table in panels.values()) / 2
+    size, shared = (9.6, 0.34 * n_rows + 1.7), {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
+    for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
+        show_list_scores(ax, table, reference, label)
+        ax.set_title(name)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.suptitle(title)
+    return figure
+
+
 def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, title: str) -> Figure:
     """Small multiples of `show_scores`, a panel for each scene type, all on one scale.
 
@@ -96,7 +115,7 @@ def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, titl
         ax.tick_params(labelbottom=True)
     for ax in axes.flat[len(kinds) :]:
         ax.remove()
-    legend = f"{label(metric)}; filled: the best of the panel, dashed: original"
+    legend = f"{axis_label(metric)}; filled: the best of the panel, dashed: original"
     figure.supxlabel(legend, fontsize="medium")
     figure.suptitle(title)
     return figure

@@ -107,3 +107,26 @@ def test_show_against_without_numbers_is_empty():
     _, ax = plt.subplots()
     score_plots.show_against(ax, ledger().iloc[2:3], "gains")
     assert not ax.collections and ax.get_title("left") == "gains"
+
+
+def test_changes_show_each_step_by_scene_with_its_rooms():
+    index = pd.MultiIndex.from_product(
+        [["all images", "bathroom"], ["first", "second"]], names=["scene", "step"]
+    )
+    table = pd.DataFrame(
+        {
+            "mean": [0.1, 0.02, -0.1, 0.3],
+            "low": [0.05, -0.1, np.nan, np.nan],
+            "high": [0.2, 0.1, np.nan, np.nan],
+            "images": [64, 64, 8, 8],
+            "groups": [32, 32, 4, 4],
+        },
+        index,
+    ).astype(object)
+    figure = scene_plots.steps_figure({"a": table, "b": table}, "change in δ1 ↑", "title")
+    first, second = figure.axes
+    assert labels(first) == ["all images: 64 in 32", "bathroom: 8 in 4"]
+    assert (first.get_title("left"), second.get_title("left")) == ("a", "b")
+    dots = [part for part in first.collections if len(part.get_offsets()) == 2]
+    assert [d.get_offsets()[:, 0].tolist() for d in dots] == [[0.1, -0.1], [0.02, 0.3]]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["first", "second"]
