@@ -1,6 +1,6 @@
 """What words say at cells and how words are related: functions of (ax, data)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -152,3 +152,16 @@ def show_where(ax: Axes, table: pd.DataFrame, limits: Limits, title: str) -> Non
         ax.text(limits[0], rank, " never wins", va="center", fontsize=7, color="0.4")
     ax.set_yticks(ranks, table.index, fontsize=7.5)
     ax.set(xlim=limits, ylim=(len(table) - 0.4, -0.6), title=title)
+
+
+def counts_figure(counts: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """`show_counts` of several methods by name, one above the other."""
+    size = (8.5, 0.4 + 2.5 * len(counts))
+    figure, axes = plt.subplots(len(counts), 1, figsize=size, sharex=True, squeeze=False)
+    for ax, (method, table) in zip(axes[:, 0], counts.items(), strict=True):
+        show_counts(ax, table)
+        ax.set_title(method)
+    for ax in axes[:-1, 0]:
+        ax.set_xlabel("")
+    figure.suptitle(title)
+    return figure
