@@ -4,6 +4,8 @@ Constants and the blind map come from the train split. A run without depth, such
 photographs, has no scores: its tables are empty and its cells' depths NaN.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import torch
@@ -16,7 +18,7 @@ from depthclip_core.evaluation import scoring
 from depthclip_core.evaluation.baselines import best_constants, constant_depth
 from depthclip_core.evaluation.metrics import METRICS, evaluate
 from depthclip_core.evaluation.sweep import sweep
-from depthclip_core.method.pipeline import predict_depth
+from depthclip_core.method.pipeline import predict_depth, respond
 from depthclip_core.settings import PUBLISHED_METRICS
 
 BLIND, CONSTANT = "blind map by position", "best constant"
@@ -37,12 +39,22 @@ def cell_truths(run: Run, frame: Frame) -> np.ndarray:
     return word_responses.cell_depths([frame.raw_depth], grid, run.protocol)[0]
 
 
-def depth_ranges(run: Run, frame: Frame) -> pd.DataFrame:
-    """What a frame's depths span, metres: rows are the two heads and the truth, if it is known.
+def frame_weights(run: Run, frame: Frame) -> np.ndarray:
+    """Bin weights of a frame by the run's head (K, h, w), averaged over both views.
+
+    Their weighted sum of the bins is the depth of the cells.
+    """
+    text = run.text_vectors(run.words)
+    answer = respond(frame.rgb[None], run.encoder, text, [run.head], crop=frame.crop)
+    return word_responses.mean_weights(answer[run.head], run.temperature)[0]
+
+
+def depth_ranges(maps: Mapping[str, np.ndarray], frame: Frame) -> pd.DataFrame:
+    """What a frame's depths span, metres: a row per map (H, W), and the truth's, if it is known.
 
     Columns: the 5th percentile, the median and the 95th percentile over pixels of the window.
     """
-    maps = head_maps(run, frame)
+    maps = dict(maps)
     if frame.raw_depth is not None:
         maps["ground truth"] = frame.raw_depth[frame.window.slices]
     known = {name: depth[depth > 0] for name, depth in maps.items()}
@@ -51,19 +63,19 @@ def depth_ranges(run: Run, frame: Frame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=[*shares])
 
 
-def frame_scores(run: Run, frame: Frame) -> pd.DataFrame:
-    """Every metric of a frame (rows) for both heads, BLIND and CONSTANT (columns).
+def frame_scores(run: Run, frame: Frame, maps: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Every metric of a frame (rows) for some maps of the window, BLIND and CONSTANT (columns).
 
-    CONSTANT is another depth for each metric, the one that is best by it on the train split. Empty
-    for a frame without depth.
+    CONSTANT is another depth for each metric, the one that is best by it on the train split. There
+    are no columns for a frame without depth.
     """
     if frame.raw_depth is None:
-        return pd.DataFrame()
+        return pd.DataFrame(index=pd.Index(METRICS, name="metric"))
     truth, protocol = frame.raw_depth[None], run.protocol
     blind = position.blind_maps(run.train.ground_truths(), protocol)["position"]
-    maps = head_maps(run, frame) | {BLIND: blind}
     metres = best_constants(run.train.ground_truths(), protocol)
     flat = {m: evaluate(constant_depth(metres[m], 1, protocol), truth, protocol) for m in METRICS}
+    maps = dict(maps) | {BLIND: blind}
     rows = {name: evaluate(depth[None], truth, protocol).iloc[0] for name, depth in maps.items()}
     rows[CONSTANT] = pd.Series({m: row[m].iloc[0] for m, row in flat.items()})
     return pd.DataFrame(rows).loc[list(METRICS)].rename_axis("metric")

@@ -35,8 +35,11 @@ def order_table(
 
 
 def predicted_cells(weights: np.ndarray, bins: Sequence[float]) -> np.ndarray:
-    """Depths of the cells (N, h, w) from bin weights, metres."""
-    return np.einsum("nkhw,k->nhw", weights, bins)
+    """Depths of the cells (N, h, w) from bin weights, metres.
+
+    Rounded to micrometres, so that cells of equal depth tie in a ranking on every processor.
+    """
+    return np.einsum("nkhw,k->nhw", weights.astype(np.float64), bins).round(6)
 
 
 def position_table(

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import depthclip_core as dc
-from depthclip_core.analysis import one_frame, position
+from depthclip_core.analysis import one_frame, position, word_responses
 from depthclip_core.datasets import Frame
 from depthclip_core.datasets.photos import PhotoFrames
 from depthclip_core.evaluation.metrics import METRICS, evaluate
@@ -38,23 +38,31 @@ def test_head_maps_are_those_of_predict_depth(run):
         )
 
 
+def test_frame_weights_give_the_scored_depth(run):
+    weights = one_frame.frame_weights(run, run.frames[0])
+    np.testing.assert_allclose(weights.sum(0), 1, atol=1e-5)
+    expected = word_responses.mean_weights(run.similarities()[:1], run.temperature)[0]
+    np.testing.assert_allclose(weights, expected, atol=1e-3)
+
+
 def test_depth_ranges_leave_out_what_is_not_measured(run):
     frame = run.frames[0]
-    table = one_frame.depth_ranges(run, frame)
+    maps = one_frame.head_maps(run, frame)
+    table = one_frame.depth_ranges(maps, frame)
     assert list(table.index) == [*HEADS, "ground truth"]
     inside = frame.raw_depth[frame.window.slices]
     assert table.loc["ground truth", "median"] == pytest.approx(np.median(inside[inside > 0]))
     unknown = Frame("a", frame.rgb, crop=frame.crop)
-    assert list(one_frame.depth_ranges(run, unknown).index) == HEADS
+    assert list(one_frame.depth_ranges(maps, unknown).index) == HEADS
 
 
 def test_frame_scores_match_evaluate(run):
     frame, protocol = run.frames[1], run.protocol
-    table = one_frame.frame_scores(run, frame)
+    maps = one_frame.head_maps(run, frame)
+    table = one_frame.frame_scores(run, frame, maps)
     assert list(table.columns) == [*HEADS, one_frame.BLIND, one_frame.CONSTANT]
     assert list(table.index) == list(METRICS)
     truths = list(run.train.ground_truths())
-    maps = one_frame.head_maps(run, frame)
     maps[one_frame.BLIND] = position.blind_maps(truths, protocol)["position"]
     for name, depth in maps.items():
         expected = evaluate(depth[None], frame.raw_depth[None], protocol).iloc[0]
@@ -94,8 +102,9 @@ def test_lost_metrics_know_which_way_is_better():
 def test_photographs_have_maps_and_no_scores(photo_run):
     assert isinstance(photo_run.frames, PhotoFrames)
     photo = photo_run.frames[0]
-    assert list(one_frame.depth_ranges(photo_run, photo).index) == HEADS
-    assert one_frame.frame_scores(photo_run, photo).empty
+    maps = one_frame.head_maps(photo_run, photo)
+    assert list(one_frame.depth_ranges(maps, photo).index) == HEADS
+    assert one_frame.frame_scores(photo_run, photo, maps).shape == (len(METRICS), 0)
     assert one_frame.lost_metrics(one_frame.against_constants(photo_run)).empty
     assert np.isnan(one_frame.cell_truths(photo_run, photo)).all()
 

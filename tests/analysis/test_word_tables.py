@@ -37,8 +37,26 @@ def test_order_table_is_rank_correlation_of_each_method(world):
     expected = word_responses.rank_correlation(winners, depths, ROOMS)
     np.testing.assert_allclose(table.loc["sees"].loc["winning word"], expected)
     predicted = (weights["guesses"] * np.array(BINS)[:, None, None]).sum(1)
-    expected = word_responses.rank_correlation(predicted, depths, ROOMS)
+    expected = word_responses.rank_correlation(predicted.round(6), depths, ROOMS)
     np.testing.assert_allclose(table.loc["guesses"].loc["predicted depth"], expected)
+
+
+def test_rows_of_one_question_agree_between_tables(world):
+    weights, depths, blind = world
+    order = word_tables.order_table(weights, BINS, depths, range(14))
+    order = order.xs(("predicted depth", "within an image"), level=("ranked", "compared"))
+    beyond = word_tables.position_table(weights, BINS, depths, {"position": blind}, range(14))
+    beyond = beyond.loc["position"].xs("rho", level="correlation")
+    np.testing.assert_allclose(
+        order[["spearman", "low", "high"]], beyond[["mean", "low", "high"]], atol=1e-9
+    )
+
+
+def test_nearly_equal_cells_tie():
+    weights = np.zeros((1, 3, 1, 2))
+    weights[0, 2] = [[1, 1 - 1e-8]]
+    weights[0, 0, 0, 1] = 1e-8
+    assert len(np.unique(word_tables.predicted_cells(weights, BINS))) == 1
 
 
 def test_position_table_tells_the_method_that_sees(world):
