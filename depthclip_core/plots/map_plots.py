@@ -4,7 +4,7 @@ Depth is always in metres on one scale, near dark and far bright (viridis); erro
 white, too near blue and too far red; what is missing is grey. All are safe for colour-blind eyes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -190,6 +190,24 @@ def photo_and_depth(rgb: np.ndarray, depth: np.ndarray, title: str, label: str) 
     figure.suptitle(
         _shortened(title, across + width), x=0.1 / size[0], y=1 - 0.08 / size[1], ha="left"
     )
+    return figure
+
+
+def predictions_and_errors(maps: Mapping[str, np.ndarray], truth: np.ndarray, title: str) -> Figure:
+    """Each method's depth map, and beside it its error; all depths and all errors on one scale.
+
+    maps: (H, W) by method, metres. truth: (H, W) metres, 0 and NaN missing; their errors are grey.
+    """
+    errors = {n: np.where((truth > 0) & (m > 0), m - truth, np.nan) for n, m in maps.items()}
+    limits, limit = depth_limits(truth, *maps.values()), error_limit(*errors.values())
+    shape = {"figsize": (8.5, 2.6 * len(maps) + 0.4), "squeeze": False}
+    figure, axes = plt.subplots(len(maps), 2, **shape)
+    for (left, right), (name, depth) in zip(axes, maps.items(), strict=True):
+        image = show_depth(left, depth, limits, name)
+        of_error = show_error(right, errors[name], limit, f"{name} − ground truth")
+    depth_bar(figure, image, axes[:, 0])
+    depth_bar(figure, of_error, axes[:, 1], "error (m)")
+    figure.suptitle(title)
     return figure
 
 

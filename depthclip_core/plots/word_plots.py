@@ -200,3 +200,16 @@ def where_figure(tables: Mapping[str, pd.DataFrame], depths: np.ndarray, title: 
     figure.supxlabel(label, fontsize="medium")
     figure.suptitle(title)
     return figure
+
+
+def counts_figure(counts: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """`show_counts` of several methods by name, one above the other."""
+    size = (8.5, 0.4 + 2.5 * len(counts))
+    figure, axes = plt.subplots(len(counts), 1, figsize=size, sharex=True, squeeze=False)
+    for ax, (method, table) in zip(axes[:, 0], counts.items(), strict=True):
+        show_counts(ax, table)
+        ax.set_title(method)
+    for ax in axes[:-1, 0]:
+        ax.set_xlabel("")
+    figure.suptitle(title)
+    return figure

@@ -92,6 +92,20 @@ def test_depth_limits_cover_every_map():
     assert map_plots.depth_limits(np.zeros((2, 2))) == (0, 10)
 
 
+def test_predictions_and_errors_share_scales():
+    truth = np.array([[0.0, 2.0], [np.nan, 4.0]])
+    maps = {"one": np.full((2, 2), 3.0), "two": np.full((2, 2), 1.0)}
+    figure = map_plots.predictions_and_errors(maps, truth, "sample")
+    left, right, left_2, right_2 = (ax.images[0] for ax in figure.axes[:4])
+    assert left.get_clim() == left_2.get_clim() == (0, 4)
+    assert right.get_clim() == right_2.get_clim() == (-3, 3)
+    assert right.get_array().filled(9).tolist() == [[9, 1], [9, -1]]
+    assert right_2.get_array().filled(9).tolist() == [[9, -1], [9, -3]]
+    assert {"one", "two", "one − ground truth"} <= set(titles(figure))
+    unknown = map_plots.predictions_and_errors(maps, np.zeros((2, 2)), "photos")
+    assert unknown.axes[1].images[0].get_array().mask.all()
+
+
 def test_show_grid_covers_window_and_marks_cells():
     _, ax = plt.subplots()
     map_plots.show_grid(ax, Window(56, 472, 60, 604), (13, 17), [(0, 0), (12, 16)])

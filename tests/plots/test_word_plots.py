@@ -66,6 +66,18 @@ def test_show_counts_writes_counts_and_colours_shares():
     assert {"3", "1", "5"} <= set(annotations(ax))
 
 
+def test_counts_figure_has_a_panel_per_method():
+    counts = pd.DataFrame([[3, 1], [1, 1]], index=["near", "far"], columns=["a", "b"])
+    counts = counts.rename_axis("winning word").rename_axis("true depth (m)", axis=1)
+    figure = word_plots.counts_figure({"one": counts, "two": counts}, "t")
+    first, second = figure.axes[:2]
+    assert (first.get_title("left"), second.get_title("left")) == ("one", "two")
+    assert annotations(first) == ["3", "1", "1", "1"]
+    assert first.get_xlabel() == "" and figure.get_suptitle() == "t"
+    alone = word_plots.counts_figure({"one": counts}, "t")
+    assert alone.axes[0].get_xlabel() == "true depth (m)"
+
+
 def test_response_panels_show_curve_interval_and_bin(curves):
     figure = word_plots.response_panels(curves, BINS, "sample")
     assert [t for t in titles(figure) if t] == [f"“{word}”" for word in WORDS]
