@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from depthclip_core.plots.learned_plots import show_changes
+from depthclip_core.plots.map_plots import depth_limits
 from depthclip_core.plots.style import (
     ANSWER_COLOURS,
     DEPTH_COLOURS,
@@ -40,6 +42,55 @@ def show_boxes(ax: Axes, quantiles: pd.DataFrame, counts: pd.DataFrame) -> None:
     ax.set_yticks(places, labels)
     ax.set(xlim=(0, 10), xlabel="depth (m)")
     ax.invert_yaxis()
+
+
+def types_and_changes(
+    quantiles: pd.DataFrame,
+    counts: pd.DataFrame,
+    bins: Sequence[float],
+    changes: Mapping[str, pd.DataFrame],
+    title: str,
+) -> Figure:
+    """Depth of the scene types beside the bins, and what other bins change in δ1.
+
+    quantiles and counts: see `show_boxes`. bins: metres. changes: for each method a table as from
+    `left_out_bins.left_out_changes`, a row per change and measure.
+    """
+    size = (10.5, max(0.3 * len(quantiles), 0.34 * 2 * len(changes)) + 1.6)
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=[1.25, 1])
+    show_boxes(left, quantiles, counts)
+    for depth in bins:
+        left.axvline(depth, color="C1", lw=0.9, ls=":", zorder=0)
+    left.set_title("Depth by scene type (dotted: the bins)")
+    names = next(iter(changes.values())).index.unique("change")
+    rows = {
+        f"{change}\n{method}": table.loc[(change, "delta1")]
+        for change in names
+        for method, table in changes.items()
+    }
+    table = pd.DataFrame(rows).T
+    show_changes(right, table, "delta1", "Other bins, on rooms they were not fitted on")
+    figure.suptitle(title)
+    return figure
+
+
+def bin_tables(
+    tables: Mapping[str, pd.DataFrame], doubtful: Mapping[str, pd.DataFrame], title: str
+) -> Figure:
+    """A heat map of bins in metres for each method, one below the other, on one scale.
+
+    tables: scene types × words. doubtful: bools, where a number stands in brackets.
+    """
+    first = next(iter(tables.values()))
+    size = (0.85 * first.shape[1] + 2.8, len(tables) * (0.28 * len(first) + 0.7) + 0.9)
+    figure, axes = plt.subplots(len(tables), 1, figsize=size, sharex=True, squeeze=False)
+    limits = depth_limits(*(table.to_numpy() for table in tables.values()))
+    for ax, (name, table) in zip(axes[:, 0], tables.items(), strict=True):
+        show_table(ax, table, "depth (m)", limits, doubtful=doubtful[name])
+        ax.set_title(name)
+        ax.label_outer()
+    figure.suptitle(title)
+    return figure
 
 
 def show_densities(ax: Axes, shares: pd.DataFrame, step: float = 0.25) -> None:
