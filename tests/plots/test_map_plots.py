@@ -132,7 +132,7 @@ def test_contours_are_drawn_only_at_depths_that_occur():
 def test_show_intervals_draws_rows_and_reference():
     table = pd.DataFrame({"mean": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 3.0]}, ["a", "b"])
     _, ax = plt.subplots()
-    score_plots.show_intervals(ax, table, 1.2, "rmse")
+    score_plots.show_intervals(ax, table, pd.Series({"best constant": 1.2}), "rmse")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
     (bars,) = ax.collections
     assert [s[:, 0].tolist() for s in bars.get_segments()] == [[0.5, 1.5], [1.5, 3.0]]
