@@ -16,6 +16,7 @@ from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS
 
 SIX = list(PUBLISHED_METRICS)
 MOVED = ("all", "class-dependent-1"), "rmse"  # the number of the example that differs
+JUDGED = ("agrees", "differs", "not measured")
 NYU_TEST = 654  # frames
 
 
@@ -86,11 +87,10 @@ def counts(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_words(ledger: pd.DataFrame) -> str:
-    """The verdicts of a ledger as a sentence."""
+    """How many printed numbers have which verdict, for a sentence."""
     found = ledger["verdict"].value_counts().reindex(list(tables.VERDICTS), fill_value=0)
-    agree, differ, missing = found[["agrees", "differs", "not measured"]]
-    printed = ledger["published"].notna().sum()
-    return f"of {printed} printed numbers, {agree} agree, {differ} differ, {missing} not measured"
+    judged = ", ".join(f"{verdict} {found[verdict]}" for verdict in JUDGED)
+    return f"{ledger['published'].notna().sum()} printed numbers: {judged}"
 
 
 def differing(ledger: pd.DataFrame) -> pd.DataFrame:

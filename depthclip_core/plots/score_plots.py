@@ -50,10 +50,8 @@ def show_intervals(ax: Axes, table: pd.DataFrame, references: pd.Series, title: 
     y = np.arange(len(table))
     ax.hlines(y, table["low"], table["high"], color="C0", lw=2)
     ax.plot(table["mean"], y, "o", color="C0", ms=5)
-    for (name, value), colour, dashes in zip(
-        references.items(), ("C1", "C2"), ("--", ":"), strict=False
-    ):
-        ax.axvline(value, color=colour, ls=dashes, lw=1.4, label=name)
+    for (name, value), style in zip(references.items(), REFERENCE_LINES, strict=False):
+        ax.axvline(value, lw=1.4, label=name, **style)
     ax.set(yticks=y, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), title=title)
     ax.grid(axis="x", alpha=0.3)
 
@@ -78,11 +76,11 @@ def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends:
 
     ends: the largest value shown.
     """
+    # Dashes, so that a curve that lies under another is seen.
     for position, (reading, values) in enumerate(curves.items()):
-        # The first lies under the second where the two are equal, and is wide enough to be seen.
-        style = {"color": f"C{position}", "lw": 1.5 if position else 4.5}
+        style = {"color": f"C{position}", "ls": ("-", (0, (3, 3)), "-")[position % 3]}
         ax.plot(curves.index, values, label=f"random {reading}", **style)
-    ax.axhline(printed, color="0.3", ls="--", lw=1.2, label="printed by the paper")
+    ax.axhline(printed, color="0.3", ls=":", lw=1.2, label="printed by the paper")
     ax.set(xlabel="true depth, the same everywhere (m)", xlim=(0, curves.index.max()))
     ax.set(ylabel=label, ylim=(0, ends))
 

@@ -68,7 +68,7 @@ def test_one_number_of_the_example_differs(bounds):
     assert far["times"].iloc[0] == pytest.approx(2)
     assert far["published"].iloc[0] == published.partitions().loc[reproduction.MOVED]
     assert reproduction.in_words(made) == (
-        "of 150 printed numbers, 149 agree, 1 differ, 0 not measured"
+        "150 printed numbers: agrees 149, differs 1, not measured 0"
     )
 
 

@@ -258,6 +258,14 @@ def test_logarithmic_axes_use_plain_numbers():
         assert not [text for text in written(drawn) if "$" in text]
 
 
+def test_frames_figure_shows_seconds_and_memory():
+    grown = pd.DataFrame({"seconds": [1.0, 8.0], "memory_mib": [170.0, 200.0]}, [64, 654])
+    figure = bench_plots.frames_figure(grown, "frames")
+    drawn = [ax.lines[0].get_ydata().tolist() for ax in figure.axes]
+    assert drawn == [[1, 8], [170, 200]]
+    assert [ax.get_yscale() for ax in figure.axes] == ["log", "linear"]
+
+
 def test_tables_do_not_use_mathjax():
     html = pd.DataFrame({"a": ["$x$ <b>"]})._repr_html_()
     assert "mathjax_ignore" in html and "$x$ &lt;b&gt;" in html
