@@ -146,7 +146,7 @@ def test_contours_are_drawn_only_at_depths_that_occur():
 def test_show_intervals_draws_rows_and_reference():
     table = pd.DataFrame({"mean": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 3.0]}, ["a", "b"])
     _, ax = plt.subplots()
-    score_plots.show_intervals(ax, table, 1.2, "rmse")
+    score_plots.show_intervals(ax, table, pd.Series({"best constant": 1.2}), "rmse")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
     (bars,) = ax.collections
     assert [s[:, 0].tolist() for s in bars.get_segments()] == [[0.5, 1.5], [1.5, 3.0]]
@@ -270,6 +270,14 @@ def test_logarithmic_axes_use_plain_numbers():
     for drawn in (figure, word_plots.response_panels(curves, [1.0], "a")):
         draw(drawn)
         assert not [text for text in written(drawn) if "$" in text]
+
+
+def test_frames_figure_shows_seconds_and_memory():
+    grown = pd.DataFrame({"seconds": [1.0, 8.0], "memory_mib": [170.0, 200.0]}, [64, 654])
+    figure = bench_plots.frames_figure(grown, "frames")
+    drawn = [ax.lines[0].get_ydata().tolist() for ax in figure.axes]
+    assert drawn == [[1, 8], [170, 200]]
+    assert [ax.get_yscale() for ax in figure.axes] == ["log", "linear"]
 
 
 def test_tables_do_not_use_mathjax():
