@@ -55,3 +55,14 @@ def own_store(tmp_path_factory):
 def tiny_models(tmp_path_factory) -> list[str]:
     """Names of models of OpenAI's architectures in small: a ResNet and a ViT."""
     return tiny.add_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def rgbd():
+    """Real RGB-D frames beside the checkout; they may not be redistributed."""
+    folder = Path(
+        os.environ.get("DEPTHCLIP_RGBD", "") or Path(__file__).parents[2] / "shared/data/rgbd"
+    )
+    if not folder.is_dir():
+        pytest.skip("no real RGB-D frames beside the checkout")
+    return folder
