@@ -71,13 +71,6 @@ def centre(part: tuple[int, int], shape: tuple[int, int]) -> Window:
     return Window(top, top + part[0], left, left + part[1])
 
 
-def overlap(one: Window, other: Window) -> Window:
-    """The pixels that two rectangles share; without height or width if they share none."""
-    top, left = max(one.top, other.top), max(one.left, other.left)
-    bottom, right = min(one.bottom, other.bottom), min(one.right, other.right)
-    return Window(top, max(top, bottom), left, max(left, right))
-
-
 def _margins(part: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
     """By how many rows and columns a frame of `shape` is larger than the part."""
     rows, columns = shape[0] - part[0], shape[1] - part[1]

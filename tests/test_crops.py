@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from depthclip_core.crops import CROPS, bottom_centre, centre, crop_window, overlap
+from depthclip_core.crops import CROPS, bottom_centre, centre, crop_window
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import Window
 
@@ -67,5 +67,3 @@ def test_bad_input_raises_one_clear_line(call, says):
 def test_parts_of_a_frame():
     assert centre((2, 3), (5, 6)) == Window(1, 3, 1, 4)
     assert bottom_centre((2, 3), (5, 6)) == Window(3, 5, 1, 4)
-    assert overlap(Window(0, 5, 0, 5), Window(2, 9, 3, 4)) == Window(2, 5, 3, 4)
-    assert overlap(Window(0, 2, 0, 2), Window(4, 6, 0, 2)).shape == (0, 2)
