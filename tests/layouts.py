@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 DATE, DRIVE = "2011_09_26", "2011_09_26_drive_0002"
 # Camera 2 looks where the scanner does, so that depth is the scan's own x.
@@ -60,3 +61,50 @@ def write_kitti(folder: Path, shapes: Sequence[tuple[int, int]] = ((375, 1242), 
         )
     (folder / "eigen_test_files_with_gt.txt").write_text("\n".join(lines))
     return folder
+
+
+def sun_frame(
+    folder: Path, place: str, rgb: np.ndarray, millimetres: np.ndarray, scene: str | None, **filled
+) -> Path:
+    """One frame of SUN RGB-D at SUNRGBD/place: depth in whole millimetres, uint16 (H, W).
+
+    filled: `depth_bfx`, the same without holes.
+    """
+    own = folder / "SUNRGBD" / place
+    for kind, levels in {"depth": millimetres, **filled}.items():
+        (own / kind).mkdir(parents=True)
+        levels = levels.astype(np.uint16)
+        Image.fromarray((levels << 3) | (levels >> 13)).save(own / kind / "frame.png")
+    (own / "image").mkdir()
+    Image.fromarray(rgb).save(own / "image" / "frame.png")
+    if scene is not None:
+        (own / "scene.txt").write_text(scene)
+    return own
+
+
+def write_sunrgbd(folder: Path) -> Path:
+    """Three frames of three sensors, two of one size, and the split file; returns the folder."""
+    frames = {
+        "kv1/NYUdata/NYU0001": ((427, 561), "bathroom"),
+        "kv2/kinect2data/000002": ((530, 730), "idk\n"),
+        "xtion/sun3ddata/hotel/one/0001": ((427, 561), "Dining Room"),
+    }
+    for place, (shape, scene) in frames.items():
+        row, column = np.ogrid[: shape[0], : shape[1]]
+        parts = [row % 251 + 0 * column, column % 251 + 0 * row, 0 * row + 0 * column]
+        depth = np.where(column % 2, 1 + 24 * row, 0) + 0 * row
+        filled = 1 + 24 * row + 0 * column
+        rgb = np.stack(parts, 2).astype(np.uint8)
+        sun_frame(folder, place, rgb, depth, scene, depth_bfx=filled)
+    write_sun_splits(folder / "SUNRGBD" / "allsplit.mat", [*frames][:1], [*frames][1:])
+    return folder
+
+
+def write_sun_splits(path: Path, train: Sequence[str], test: Sequence[str]) -> Path:
+    """allsplit.mat: cells of folders on another machine."""
+    cells = {}
+    for name, places in (("alltrain", train), ("alltest", test)):
+        cells[name] = np.empty((1, len(places)), dtype=object)
+        cells[name][0] = [f"/n/fs/sun3d/data/SUNRGBD/{place}/" for place in places]
+    savemat(path, cells)
+    return path

@@ -43,6 +43,7 @@ REGISTRY = {
     "sample": Entry("depthclip_core.datasets.sample", "SampleFrames"),
     "nyu": Entry("depthclip_core.datasets.nyu", "NyuFrames"),
     "kitti": Entry("depthclip_core.datasets.kitti", "KittiFrames"),
+    "sunrgbd": Entry("depthclip_core.datasets.sunrgbd", "SunRgbdFrames"),
     "photos": Entry("depthclip_core.datasets.photos", "PhotoFrames", has_depth=False),
 }
 
@@ -70,6 +71,8 @@ def open_dataset(
         file, otherwise nyu/ in the data folder.
     "kitti": KITTI with the frames of Eigen's lists; data is its folder, otherwise kitti/ in the
         data folder. options: ground_truth, window, evaluation_crop and others, see `KittiFrames`.
+    "sunrgbd": SUN RGB-D; data is the folder SUNRGBD/ or what holds it, otherwise sunrgbd/ in the
+        data folder. options: sensor, shape, depth and others, see `SunRgbdFrames`.
     "photos": photographs without depth; data is a folder or a file; otherwise photos/ in the data
         folder. options: long_side, see `PhotoFrames`.
     Any `data` may also be a .toml file, see `read_description`.

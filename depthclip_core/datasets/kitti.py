@@ -10,7 +10,7 @@ import numpy as np
 from depthclip_core.crops import KB_SHAPE, bottom_centre, crop_window
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.depth_files import in_metres
-from depthclip_core.datasets.pairs import Pair, PairFrames, checked_pairs, read_list
+from depthclip_core.datasets.pairs import Pair, PairFrames, checked_cap, checked_pairs, read_list
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.datasets.velodyne import project_scan, read_calibration, read_scan
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -85,11 +85,11 @@ class KittiFrames(PairFrames):
         ):
             if value not in known:
                 raise unknown_name(kind, value, known)
-        if isinstance(depth_cap, bool) or not isinstance(depth_cap, int | float):
-            raise DepthClipError(f"depth_cap is a number of metres, not {depth_cap!r}")
-        if not 0 < depth_cap < float("inf"):
-            raise DepthClipError(f"depth_cap is in metres, positive and finite, not {depth_cap}")
-        self.kind, self.crop_name, self.depth_cap = ground_truth, evaluation_crop, float(depth_cap)
+        self.kind, self.crop_name, self.depth_cap = (
+            ground_truth,
+            evaluation_crop,
+            checked_cap(depth_cap),
+        )
         if window == "whole":
             self.frame_shape = self.evaluation_crop = None
         self.title = f"KITTI, {split}"

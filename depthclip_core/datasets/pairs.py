@@ -136,3 +136,11 @@ def checked_pairs(pairs: Sequence[Pair], where: Path) -> list[Pair]:
         count = f"{len(missing)} of {len(files)} files are missing in {where}"
         raise DepthClipError(f"{count}, the first is {missing[0]}: copy them there")
     return list(pairs)
+
+
+def checked_cap(metres: object) -> float:
+    """A depth cap as a float; `DepthClipError` for what is not a positive, finite number."""
+    if isinstance(metres, bool) or not isinstance(metres, int | float) or not 0 < metres < np.inf:
+        wanted = "depth_cap is a positive, finite number of metres"
+        raise DepthClipError(f"{wanted}, not {metres!r}")
+    return float(metres)
