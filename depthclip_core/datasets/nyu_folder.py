@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.nyu import SPLITS, Nyu, open_mat, read_text
 from depthclip_core.datasets.pairs import Pair, PairFrames, checked_pairs, read_list
@@ -31,7 +33,8 @@ class NyuFolder(Nyu, PairFrames):
     The files count the 1449 labelled frames from 0 and the .mat's names from 1, so that
     bathroom/rgb_00045.jpg is "0046". Frames of a raw sequence, such as bathroom_0004, have names
     like "bathroom_0004/00045". scene: from the folder's name. group: the raw sequence; with `mat`
-    its room; otherwise None, because a folder such as bathroom/ holds many rooms.
+    its room; otherwise None, because a folder such as bathroom/ holds many rooms. depth: from
+    dense/sync_depth_dense_NNNNN.png, which the released DepthCLIP's script writes; else None.
     Raises `DepthClipError` where files or splits are missing.
     """
 
@@ -60,6 +63,11 @@ class NyuFolder(Nyu, PairFrames):
 
     def is_labelled_set(self) -> bool:
         return all(pair.name.isdecimal() for pair in self.pairs)
+
+    def read_filled_depth(self, index: int) -> np.ndarray | None:
+        raw = self.pairs[index].depth
+        path = raw.parent / "dense" / raw.name.replace("depth", "depth_dense")
+        return self.read_depth(path) if path.is_file() else None
 
     def identity_settings(self) -> dict[str, object]:
         return {"prepared": "in the files"}

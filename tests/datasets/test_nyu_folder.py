@@ -100,6 +100,15 @@ def test_scenes_alone_are_one_split(official):
         dc.open_dataset("nyu", data=moved)
 
 
+def test_dense_depth_is_the_filled_depth(official):
+    for path in official.glob("test/*/sync_depth_*.png"):
+        dense = path.parent / "dense" / path.name.replace("depth", "depth_dense")
+        dense.parent.mkdir()
+        Image.fromarray(np.full((480, 640), 2500, np.uint16)).save(dense)
+    frame = dc.open_dataset("nyu", data=official)[1]
+    assert (frame.depth == 2.5).all() and (frame.raw_depth != 2.5).any()
+
+
 def test_mat_gives_the_rooms(both):
     mat = both / "mat" / MAT_NAME
     rooms = dc.open_dataset("nyu", data=both, mat=mat).groups
