@@ -10,7 +10,14 @@ import numpy as np
 from depthclip_core.crops import KB_SHAPE, bottom_centre, crop_window
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.depth_files import in_metres
-from depthclip_core.datasets.pairs import Pair, PairFrames, checked_cap, checked_pairs, read_list
+from depthclip_core.datasets.pairs import (
+    Pair,
+    PairFrames,
+    checked_cap,
+    checked_pairs,
+    given_file,
+    read_list,
+)
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.datasets.velodyne import project_scan, read_calibration, read_scan
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -95,7 +102,7 @@ class KittiFrames(PairFrames):
         self.title = f"KITTI, {split}"
         if not self.folder.is_dir():
             raise DepthClipError(f"no folder {self.folder}: put KITTI there, or set DEPTHCLIP_DATA")
-        listed = Path(files).expanduser() if files else self._own_list()
+        listed = given_file(files, self.folder) if files else self._own_list()
         pairs = self._listed(listed) if listed else self._on_disk()
         if ground_truth == "official":
             pairs = [pair for pair in pairs if pair.depth]

@@ -8,7 +8,7 @@ import numpy as np
 
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.nyu import SPLITS, Nyu, open_mat, read_text
-from depthclip_core.datasets.pairs import Pair, PairFrames, checked_pairs, read_list
+from depthclip_core.datasets.pairs import Pair, PairFrames, checked_pairs, given_file, read_list
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
 
@@ -55,7 +55,9 @@ class NyuFolder(Nyu, PairFrames):
         found = [pair for root, listed in names for pair in self._pairs(root, listed)]
         if split == "all" and files is None:
             found.sort(key=lambda pair: pair.name)
-        rooms = _rooms(Path(mat).expanduser(), found) if mat else [pair.group for pair in found]
+        rooms = (
+            _rooms(given_file(mat, self.folder), found) if mat else [pair.group for pair in found]
+        )
         self.pairs = [
             Pair(pair.name, pair.rgb, pair.depth, pair.scene, room)
             for pair, room in zip(found, rooms, strict=True)
@@ -84,7 +86,7 @@ class NyuFolder(Nyu, PairFrames):
         """The frames of one folder of scenes, by its list or all of them."""
         split = root.name if self._has_splits() else self.split
         places = (root, self.folder, self.folder.parent)
-        listed = Path(files).expanduser() if files else _first(places, LISTS.format(split))
+        listed = given_file(files, self.folder) if files else _first(places, LISTS.format(split))
         if listed:
             pairs = [_pair(root, *named) for named in read_list(listed)]
             return checked_pairs(pairs, root)

@@ -128,6 +128,12 @@ def read_list(path: Path) -> list[tuple[str, str | None]]:
     return named
 
 
+def given_file(path: str | Path, folder: Path) -> Path:
+    """A file that an option names: as it is, or in the data's folder if it lies there."""
+    path = Path(path).expanduser()
+    return path if path.exists() or not (folder / path).exists() else folder / path
+
+
 def checked_pairs(pairs: Sequence[Pair], where: Path) -> list[Pair]:
     """The pairs, if all of their files exist; else `DepthClipError` names the first missing one."""
     files = [file for pair in pairs for file in (pair.rgb, pair.depth) if file is not None]

@@ -10,7 +10,7 @@ import scipy  # its parts load when they are used
 from depthclip_core.crops import centre
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.depth_files import read_depth_file
-from depthclip_core.datasets.pairs import Pair, PairFrames, checked_cap
+from depthclip_core.datasets.pairs import Pair, PairFrames, checked_cap, given_file
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import Window, data_folder
@@ -133,7 +133,7 @@ class SunRgbdFrames(PairFrames):
         beside = (self.folder, self.folder.parent)
         places = [where / way / SPLIT_NAME for way in ("", TOOLBOX) for where in beside]
         own = next((place for place in places if place.is_file()), None)
-        path = Path(splits).expanduser() if splits else own
+        path = given_file(splits, self.folder) if splits else own
         if path is None:
             wanted = "put it there, give it with option splits, or choose split 'all'"
             raise DepthClipError(f"no {SPLIT_NAME} in {self.folder}: {wanted}")

@@ -117,9 +117,12 @@ def test_images_may_be_jpeg(own):
 
 
 def test_cap_and_options_come_from_a_description(own):
-    (own / "kitti.toml").write_text('evaluation_crop = "none"\ndepth_cap = 50\n')
+    listed = (own / "eigen_test_files_with_gt.txt").rename(own / "mine.txt")
+    listed.write_text(listed.read_text().splitlines()[1])
+    options = 'evaluation_crop = "none"\ndepth_cap = 50\nfiles = "mine.txt"\n'
+    (own / "kitti.toml").write_text(options)
     frames = dc.open_dataset("kitti", data=own / "kitti.toml")
-    assert (frames.depth_cap, frames.crop_name) == (50.0, "none")
+    assert (frames.depth_cap, frames.crop_name, len(frames)) == (50.0, "none", 1)
 
 
 def test_depthclip_runs_with_bins_up_to_80_m(kitti, own_store):
