@@ -10,9 +10,9 @@ import numpy as np
 from depthclip_core.crops import KB_SHAPE, bottom_centre, crop_window
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.depth_files import in_metres
-from depthclip_core.datasets.pairs import (
+from depthclip_core.datasets.file_frames import (
+    FileFrames,
     Pair,
-    PairFrames,
     checked_cap,
     checked_pairs,
     given_file,
@@ -44,7 +44,7 @@ DEPTH_PLACES = tuple(
 EVEN_BINS = tuple(round((place + 0.5) * 80 / 7, 4) for place in range(7))
 
 
-class KittiFrames(PairFrames):
+class KittiFrames(FileFrames):
     """Frames of KITTI's raw recordings with depth, one read at a time.
 
     folder: holds the raw recordings, DATE/DRIVE_sync/image_02/data/NNNNNNNNNN.png, or raw/ with

@@ -61,8 +61,9 @@ class NyuArrays(_ArrayFrames):
     """The 654 test frames of DenseDepth's nyu_test.zip, or of its folder after unzipping.
 
     place: the zip, the folder that holds the zip or eigen_test_rgb.npy and eigen_test_depth.npy, or
-    one of these files. split: "test" alone. The arrays of a zip are held in memory (1.4 GB), those
-    of a folder are read frame by frame. released_preprocessing: as for the .mat.
+    one of these files. split: "test", or "all", which is the same. The arrays of a zip are held in
+    memory (1.4 GB), those of a folder are read frame by frame. released_preprocessing: as for the
+    .mat.
     raw_depth is what the file holds; its authors do not state whether holes were filled. Their own
     crop (eigen_test_crop.npy) is not read: frames are scored in NYU's.
     Frames are called by their place, "0001" to "0654", and their scenes are not known.
@@ -71,7 +72,7 @@ class NyuArrays(_ArrayFrames):
     """
 
     def __init__(self, place: Path, split: str = "test", *, released_preprocessing: bool = False):
-        if checked_split(split, SPLITS) != "test":
+        if checked_split(split, SPLITS) == "train":
             only = "DenseDepth's arrays hold the test frames alone"
             raise DepthClipError(f"{place}: {only}, not split {split!r}: choose 'test'")
         self.split, self.released_preprocessing = split, released_preprocessing

@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from depthclip_core.datasets.base import Place, checked_split
+from depthclip_core.datasets.file_frames import (
+    FileFrames,
+    Pair,
+    checked_pairs,
+    given_file,
+    read_list,
+)
 from depthclip_core.datasets.nyu import SPLITS, Nyu, open_mat, read_text
-from depthclip_core.datasets.pairs import Pair, PairFrames, checked_pairs, given_file, read_list
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
 
@@ -19,11 +25,12 @@ NUMBER = re.compile(r"rgb_(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 SEQUENCE = re.compile(r"(.+)_\d{4}[a-z]?")  # a raw sequence: bathroom_0004, kitchen_0028b
 
 
-class NyuFolder(Nyu, PairFrames):
+class NyuFolder(Nyu, FileFrames):
     """NYU's frames as SCENE/rgb_NNNNN.jpg with SCENE/sync_depth_NNNNN.png beside it.
 
     folder: the official_splits of BTS, AdaBins and the released DepthCLIP, which has test/ and
-    train/; or a folder of scenes, whose one split is "all". split: "test", "train" or "all".
+    train/ or one of them; or a folder of scenes, whose one split is "all". split: "test", "train",
+    or "all", every frame that lies there.
     files: a list of the split's frames (see `read_list`), by default the one that lies in the
     folder, beside it or in the split's own folder; without a list, all frames in order of number.
     mat: the path of nyu_depth_v2_labeled.mat, for rooms alone.
@@ -51,7 +58,7 @@ class NyuFolder(Nyu, PairFrames):
         self.title, self.released_preprocessing = f"NYU, {split}", True
         names = [(self._split_folder(), files)]
         if split == "all" and files is None and self._has_splits():
-            names = [(self.folder / part, None) for part in ("train", "test")]
+            names = [(self.folder / part, None) for part in self._own_splits()]
         found = [pair for root, listed in names for pair in self._pairs(root, listed)]
         if split == "all" and files is None:
             found.sort(key=lambda pair: pair.name)
@@ -75,7 +82,10 @@ class NyuFolder(Nyu, PairFrames):
         return {"prepared": "in the files"}
 
     def _has_splits(self) -> bool:
-        return any((self.folder / split).is_dir() for split in ("test", "train"))
+        return bool(self._own_splits())
+
+    def _own_splits(self) -> list[str]:
+        return [split for split in ("train", "test") if has_scenes(self.folder / split)]
 
     def _split_folder(self) -> Path:
         """Where the split's scenes lie."""

@@ -10,7 +10,7 @@ import scipy  # its parts load when they are used
 from depthclip_core.crops import centre
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.depth_files import read_depth_file
-from depthclip_core.datasets.pairs import Pair, PairFrames, checked_cap, given_file
+from depthclip_core.datasets.file_frames import FileFrames, Pair, checked_cap, given_file
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import Window, data_folder
@@ -45,7 +45,7 @@ SCENE_TYPES = (
 )
 
 
-class SunRgbdFrames(PairFrames):
+class SunRgbdFrames(FileFrames):
     """SUN RGB-D's frames, one read at a time, from its folders SENSOR/…/FRAME/.
 
     A frame's folder holds one picture in image/, one in depth/ (as measured) and perhaps one in

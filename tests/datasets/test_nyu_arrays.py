@@ -39,6 +39,7 @@ def test_zip_and_its_folder_hold_the_same_frames(kind, tmp_path):
     frames = dc.open_dataset("nyu", data=places.get(kind, tmp_path))
     assert isinstance(frames, NyuArrays) and frames.names == ["0001", "0002"]
     assert (frames.scenes, frames.groups) == ([None, None], [None, None])
+    assert len(dc.open_dataset("nyu", "all", data=tmp_path)) == 2
     np.testing.assert_array_equal(frames[1].rgb, RGB[1])
     np.testing.assert_array_equal(frames[1].raw_depth, DEPTH[1])
 

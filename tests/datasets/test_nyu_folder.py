@@ -77,6 +77,11 @@ def test_all_places_open_the_same_frames(both, where):
     assert dc.open_dataset("nyu", "all", data=both / where).names == ["0001", "0002", "0003"]
 
 
+def test_all_is_every_frame_that_lies_there(official):
+    shutil.rmtree(official / "train")
+    assert dc.open_dataset("nyu", "all", data=official).names == ["0001", "0003"]
+
+
 def test_list_chooses_frames_and_their_order(official):
     lines = [f"{p.parent.name}/{p.name}" for p in sorted(official.glob("test/*/rgb_*.jpg"))]
     text = "".join(f"/{a} {a.replace('rgb_', 'sync_depth_')[:-3]}png 518.8579\n" for a in lines)
@@ -204,7 +209,7 @@ def test_bad_lists_raise_one_clear_line(text, says, official):
         (lambda f: dc.open_dataset("nyu", data=f, files=f / "no.txt"), "no list of frames at"),
         (lambda f: dc.open_dataset("nyu", data=f, mat=f / "no.mat"), "no no.mat in"),
         (
-            lambda f: (shutil.rmtree(f / "train"), dc.open_dataset("nyu", "all", data=f)),
+            lambda f: (shutil.rmtree(f / "train"), dc.open_dataset("nyu", "train", data=f)),
             "no train/",
         ),
         (lambda f: dc.open_dataset("nyu", data=f, room="a"), "cannot open 'nyu' with .*room"),

@@ -26,7 +26,7 @@ class Pair:
     group: str | None = None
 
 
-class PairFrames(Dataset):
+class FileFrames(Dataset):
     """Frames of `pairs`, one read at a time. A subclass sets `pairs` and what follows.
 
     divisor: stored units of depth per metre. frame_shape: where set, every frame must have it.
