@@ -229,6 +229,9 @@ class Subset(Dataset):
     def read_labels(self, index: int) -> np.ndarray | None:
         return self.whole.labels(self.indices[index])
 
+    def ground_truth(self, position: int) -> np.ndarray:
+        return self.whole.ground_truth(self.indices[self._index(position)])
+
     def each(self, fact: str) -> list:
         values = getattr(self.whole, f"{fact}s")
         return [values[index] for index in self.indices]
