@@ -42,6 +42,7 @@ class Entry:
 REGISTRY = {
     "sample": Entry("depthclip_core.datasets.sample", "SampleFrames"),
     "nyu": Entry("depthclip_core.datasets.nyu", "NyuFrames"),
+    "pairs": Entry("depthclip_core.datasets.pairs", "PairFrames"),
     "photos": Entry("depthclip_core.datasets.photos", "PhotoFrames", has_depth=False),
 }
 
@@ -67,6 +68,8 @@ def open_dataset(
     "sample": the rendered world that comes with this package; it has no `data`.
     "nyu": NYU Depth v2; data is the folder of its two files, or the .mat with splits.mat beside it;
         otherwise nyu/ in the data folder.
+    "pairs": your own RGB-D; data is a folder, otherwise pairs/ in the data folder. options: the
+        patterns of the files, the divisor and more, see `PairFrames`.
     "photos": photographs without depth; data is a folder or a file; otherwise photos/ in the data
         folder. options: long_side, see `PhotoFrames`.
     Any `data` may also be a .toml file, see `read_description`.
