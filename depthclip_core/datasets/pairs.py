@@ -21,7 +21,7 @@ from depthclip_core.datasets.options import (
 )
 from depthclip_core.datasets.pairing import by_name, by_time, table_rows
 from depthclip_core.datasets.photos import open_photo
-from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.errors import DepthClipError, first_line, unknown_name
 from depthclip_core.settings import MAX_DEPTH, Window, data_folder, network_window
 from depthclip_core.text import printable
 
@@ -143,6 +143,20 @@ class PairFrames(Dataset):
             wanted = "pairs need a divisor, stored units per metre, as an option or in a .toml"
             raise DepthClipError(f"{wanted}: `depthclip data inspect FOLDER` proposes one")
         return cls(data or data_folder() / "pairs", split, **options)
+
+    @classmethod
+    def recognise(cls, data: Place, **options) -> str:
+        try:
+            options = options or cls.guessed_options(Path(data or data_folder() / "pairs"))
+        except DepthClipError as error:
+            return first_line(error)
+        return super().recognise(data, **options)
+
+    @classmethod
+    def guessed_options(cls, data: Path) -> dict[str, object]:
+        from depthclip_core.datasets.guess import guessed_options
+
+        return guessed_options(data.expanduser())
 
     def __len__(self) -> int:
         return len(self.pairs)

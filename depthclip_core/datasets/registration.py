@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its parts load when they are used
 
 REACH = 24  # pixels of a frame with 480 rows: the largest shift that is tried
 NOTABLE = 6  # pixels of such a frame: smaller shifts come from the sensors' blunt edges
@@ -58,7 +59,7 @@ def shift_line(shift: Shift) -> str:
     """A shift in a sentence."""
     ways = [(shift.down, "down", "up"), (shift.right, "right", "left")]
     parts = [f"{abs(n)} px {more if n > 0 else less}" for n, more, less in ways if n]
-    return f"depth edges meet those of RGB when moved {' and '.join(parts)}"
+    return f"depth edges fit those of RGB best when moved about {' and '.join(parts)}"
 
 
 def edge_correlation(rgb: np.ndarray, depth: np.ndarray, reach: int) -> tuple[np.ndarray, int]:
@@ -68,8 +69,6 @@ def edge_correlation(rgb: np.ndarray, depth: np.ndarray, reach: int) -> tuple[np
     neighbourhood, so that textured regions draw no shift. Also the number of depth edge pixels;
     with none, zeros.
     """
-    from scipy import fft, ndimage
-
     n_shifts = 2 * reach + 1
     none = np.zeros((n_shifts, n_shifts))
     height, width = depth.shape
@@ -78,24 +77,25 @@ def edge_correlation(rgb: np.ndarray, depth: np.ndarray, reach: int) -> tuple[np
     if min(height, width) <= 2 * border or not known.any():
         return none, 0
     # Each hole gets the nearest measurement, so that its rim is no edge.
-    places = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    places = scipy.ndimage.distance_transform_edt(
+        ~known, return_distances=False, return_indices=True
+    )
     logs = np.log(depth[tuple(places)])
     inside = np.zeros(depth.shape, bool)
     inside[border:-border, border:-border] = True
     jumps = inside & (gradient(logs) > JUMP)
     light = gradient(rgb.astype(np.float32).mean(axis=2))
     light = np.clip(light / max(float(np.quantile(light, 0.95)), 1e-6), 0, 1)
-    light -= ndimage.uniform_filter(light, n_shifts)
+    light -= scipy.ndimage.uniform_filter(light, n_shifts)
     padded = (height + 2 * reach, width + 2 * reach)
-    spectrum = fft.rfft2(light, padded) * np.conj(fft.rfft2(jumps.astype(np.float32), padded))
+    edges = scipy.fft.rfft2(jumps.astype(np.float32), padded)
+    spectrum = scipy.fft.rfft2(light, padded) * np.conj(edges)
     shifts = np.arange(-reach, reach + 1)
     n_jumps = int(jumps.sum())
-    return fft.irfft2(spectrum, padded)[np.ix_(shifts, shifts)] / max(n_jumps, 1), n_jumps
+    return scipy.fft.irfft2(spectrum, padded)[np.ix_(shifts, shifts)] / max(n_jumps, 1), n_jumps
 
 
 def gradient(image: np.ndarray) -> np.ndarray:
     """The size of a smoothed image's gradient, per pixel."""
-    from scipy import ndimage
-
-    smooth = ndimage.gaussian_filter(image, 1)
-    return np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
+    smooth = scipy.ndimage.gaussian_filter(image, 1)
+    return np.hypot(scipy.ndimage.sobel(smooth, 0), scipy.ndimage.sobel(smooth, 1)) / 8
