@@ -18,6 +18,7 @@ from depthclip_core.datasets.checks import (
     check_pairs,
     depth_percentiles,
     fitting_divisors,
+    rounded,
     sample_pairs,
 )
 from depthclip_core.datasets.guess import as_toml
@@ -32,6 +33,7 @@ IN_PACKAGE = "sample"
 WIDTH, INDENT = 96, 14  # of lines and of their labels
 MOST_SCENES = 30
 ON_SHEET = 5  # frames
+SHEET_DPI = 120
 
 
 @data_app.callback()
@@ -167,7 +169,7 @@ def depth_facts(opened: Dataset, pairs: Sequence[Pair]) -> Iterator[str]:
     depths = [depth for _, depth in pairs]
     near, middle, far = depth_percentiles(depths)
     counted = f"of {len(pairs)} frames" if len(pairs) < len(opened) else "of all frames"
-    points = f"5 % below {near:.3g} m, median {middle:.3g} m, 95 % below {far:.3g} m"
+    points = f"5 % below {rounded(near)} m, median {rounded(middle)} m, 95 % below {rounded(far)} m"
     yield labelled("depth", f"{points}, {counted}")
     shares = [float((depth > 0).mean()) for depth in depths]
     yield labelled(
@@ -194,7 +196,7 @@ def scale(median: float, far: float, divisor: float | None) -> str:
     if divisor is None:
         return looks
     others = [
-        f"{other} would give a {fit.name}'s, median {median * divisor / other:.3g} m"
+        f"{other} would give a {fit.name}'s, median {rounded(median * divisor / other)} m"
         for other, fit in fitting_divisors(median * divisor, far * divisor)
         if other in DIVISORS and other != divisor
     ]
@@ -224,7 +226,7 @@ def write_sheet(opened: Dataset, out: Path) -> None:
     figure = contact_sheet([(f.name, f.rgb, f.raw_depth) for f in shown], opened.title)
     try:
         with replacing(out) as part:
-            figure.savefig(part, format="png")
+            figure.savefig(part, format="png", dpi=SHEET_DPI)
     except OSError as error:
         raise DepthClipError(f"cannot write {out}: {error.strerror or error}") from None
 

@@ -123,19 +123,27 @@ def check_scale(
     tried = fitting_divisors(median * unit, far * unit)
     others = [(other, kind) for other, kind in tried if other != unit and kind in kinds]
     plausible = " or ".join(
-        f"of a {kind.name} (median {kind.median[0]:g} to {kind.median[1]:g} m, "
+        f"those of a {kind.name} (median {kind.median[0]:g} to {kind.median[1]:g} m, "
         f"95 % below {kind.far[0]:g} to {kind.far[1]:g} m)"
         for kind in kinds
     )
-    line = f"the median depth is {median:.3g} m, 95 % are below {far:.3g} m: not {plausible}"
+    line = (
+        f"the median depth is {rounded(median)} m, 95 % are below {rounded(far)} m: not {plausible}"
+    )
     also = next((k for k in (ROOM, STREET) if k not in kinds and k.fits(median, far)), None)
     hints = [f"raise depth_cap if this is a {also.name}"] if also is STREET else []
     hints += [f"lower depth_cap if this is a {also.name}"] if also is ROOM else []
     word = "divisor" if divisor else "division by"
     hints += [
-        f"{word} {other} gives a median of {median * unit / other:.3g} m" for other, _ in others
+        f"{word} {other} gives a median of {rounded(median * unit / other)} m"
+        for other, _ in others
     ]
     return Finding("scale", "warning", "; ".join([line, *(hints or ["check the divisor"])]))
+
+
+def rounded(metres: float) -> str:
+    """A depth in three digits, without an exponent."""
+    return f"{metres:.0f}" if metres >= 100 else f"{metres:.3g}"
 
 
 def check_inverse(depths: Sequence[np.ndarray]) -> Finding | None:
@@ -187,6 +195,8 @@ def straightness_votes(depth: np.ndarray) -> tuple[float, int]:
     x /= np.linalg.norm(x)
     for image in (depth, depth.T):
         n = image.shape[0] // LENGTH
+        if not n:
+            continue
         lines = image[: n * LENGTH].reshape(n, LENGTH, -1).transpose(0, 2, 1).reshape(-1, LENGTH)
         lines = lines[(lines > 0).all(axis=1)].astype(float)
         if not len(lines):

@@ -55,7 +55,7 @@ def guessed_options(folder: Path) -> dict[str, object]:
     spread = np.linspace(0, len(pairs) - 1, min(LOOKED_AT, len(pairs))).round().astype(int)
     maps = [read_depth_file(pairs[i].depth) for i in spread]
     levels = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in maps])
-    if levels.dtype == np.uint16 and (levels == LARGEST).mean() > SATURATED:
+    if levels.dtype == np.uint16 and (levels == LARGEST).sum() > SATURATED * levels.size:
         options["missing"], levels = [LARGEST], levels[levels != LARGEST]
     if not levels.size:
         raise DepthClipError(f"the depth files in {folder} have no valid depth")

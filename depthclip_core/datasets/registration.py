@@ -10,7 +10,7 @@ REACH = 24  # pixels of a frame with 480 rows: the largest shift that is tried
 NOTABLE = 6  # pixels of such a frame: smaller shifts come from the sensors' blunt edges
 JUMP = 0.03  # of log depth, per pixel after smoothing: an edge
 ENOUGH = 2000  # edge pixels of all frames together
-AGREEMENT = 0.4  # of the best: where edges agree better without a shift, there is none
+AGREEMENT = 0.5  # of the best: where edges agree better without a shift, there is none
 ROWS = 540  # larger frames are thinned out
 
 
@@ -66,8 +66,8 @@ def edge_correlation(rgb: np.ndarray, depth: np.ndarray, reach: int) -> tuple[np
     """How strongly RGB has edges at the shifted places of depth edges, (2·reach+1, 2·reach+1).
 
     Shifts of −reach to reach rows and columns. RGB edges are taken relative to their
-    neighbourhood, so that textured regions draw no shift. Also the number of depth edge pixels;
-    with none, zeros.
+    neighbourhood, so that textured regions draw no shift, and upright edges of depth are compared
+    with upright ones of RGB. Also the number of depth edge pixels; zeros where there are none.
     """
     n_shifts = 2 * reach + 1
     none = np.zeros((n_shifts, n_shifts))
@@ -83,19 +83,25 @@ def edge_correlation(rgb: np.ndarray, depth: np.ndarray, reach: int) -> tuple[np
     logs = np.log(depth[tuple(places)])
     inside = np.zeros(depth.shape, bool)
     inside[border:-border, border:-border] = True
-    jumps = inside & (gradient(logs) > JUMP)
+    depth_edges = gradient(logs)
+    steepness = np.hypot(*depth_edges)
+    jumps = inside & (steepness > JUMP)
     light = gradient(rgb.astype(np.float32).mean(axis=2))
-    light = np.clip(light / max(float(np.quantile(light, 0.95)), 1e-6), 0, 1)
-    light -= scipy.ndimage.uniform_filter(light, n_shifts)
+    contrast = max(float(np.quantile(np.hypot(*light), 0.95)), 1e-6)
     padded = (height + 2 * reach, width + 2 * reach)
-    edges = scipy.fft.rfft2(jumps.astype(np.float32), padded)
-    spectrum = scipy.fft.rfft2(light, padded) * np.conj(edges)
+    total = 0
+    for along_light, along_depth in zip(light, depth_edges, strict=True):
+        strength = np.clip(np.abs(along_light) / contrast, 0, 1)
+        strength -= scipy.ndimage.uniform_filter(strength, n_shifts)
+        share = np.where(jumps, np.abs(along_depth) / np.maximum(steepness, 1e-9), 0)
+        edges = scipy.fft.rfft2(share.astype(np.float32), padded)
+        total += scipy.fft.irfft2(scipy.fft.rfft2(strength, padded) * np.conj(edges), padded)
     shifts = np.arange(-reach, reach + 1)
     n_jumps = int(jumps.sum())
-    return scipy.fft.irfft2(spectrum, padded)[np.ix_(shifts, shifts)] / max(n_jumps, 1), n_jumps
+    return total[np.ix_(shifts, shifts)] / max(n_jumps, 1), n_jumps
 
 
-def gradient(image: np.ndarray) -> np.ndarray:
-    """The size of a smoothed image's gradient, per pixel."""
+def gradient(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How a smoothed image changes down and to the right, per pixel."""
     smooth = scipy.ndimage.gaussian_filter(image, 1)
-    return np.hypot(scipy.ndimage.sobel(smooth, 0), scipy.ndimage.sobel(smooth, 1)) / 8
+    return scipy.ndimage.sobel(smooth, 0) / 8, scipy.ndimage.sobel(smooth, 1) / 8

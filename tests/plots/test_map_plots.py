@@ -274,3 +274,12 @@ def test_save_figure_keeps_foreign_files(tmp_path, monkeypatch):
             style.save_figure(figure, "c", "d")
         assert (tmp_path / name).read_bytes() == b"mine"
         (tmp_path / name).unlink()
+
+
+def test_contact_sheet_has_a_row_per_frame():
+    rgb, depth = np.zeros((6, 8, 3), np.uint8), np.full((6, 8), 2.0)
+    figure = map_plots.contact_sheet([("a", rgb, depth), ("b", rgb, None)], "two frames")
+    shown = [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes if ax.get_visible()]
+    assert [title for title in shown if title] == ["a", "depth (grey: not measured)", "b"]
+    assert any(ax.get_ylabel() == "depth (m)" for ax in figure.axes)
+    assert map_plots.contact_sheet([("b", rgb, None)], "no depth").axes
