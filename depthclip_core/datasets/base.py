@@ -89,8 +89,12 @@ class Dataset(Sequence[Frame]):
             cls.open(
                 "all" if "all" in cls.splits else cls.splits[0], data, False, **options
             ).close()
-        except (DepthClipError, TypeError) as error:
+        except DepthClipError as error:
             return first_line(error)
+        except TypeError as error:
+            if not options:
+                raise
+            return f"it does not take the options {', '.join(options)}: {first_line(error)}"
         return ""
 
     @classmethod

@@ -34,13 +34,17 @@ class Pair:
 def files_below(folder: Path) -> list[str]:
     """Every file in a folder and below it: paths relative to it, with slashes, unsorted.
 
-    Hidden files and folders are left out. Raises `DepthClipError` for a folder that is missing.
+    Hidden files and folders are left out, links to folders are followed. Raises `DepthClipError` for a folder that is missing.
     """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DepthClipError(f"the data set's folder {folder} {what}")
-    found = []
-    for where, folders, names in os.walk(folder):
+    found, seen = [], set()
+    for where, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(where)) in seen:  # a link to a folder that holds it
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         below = Path(where).relative_to(folder).as_posix()
         prefix = "" if below == "." else f"{below}/"

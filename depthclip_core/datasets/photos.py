@@ -46,9 +46,11 @@ class PhotoFrames(Dataset):
 
     @classmethod
     def recognise(cls, data: Place, **options) -> str:
+        if fault := super().recognise(data, **options):
+            return fault
         try:
             open_photo(cls.open("all", data, False, **options).files[0])
-        except (DepthClipError, TypeError) as error:
+        except DepthClipError as error:
             return first_line(error)
         return ""
 

@@ -156,6 +156,7 @@ def test_a_described_data_set_that_fails_says_why_for_every_kind(tmp_path):
     (tmp_path / "a.toml").write_text('rgb = "*_rgb.png"\ndepth = "*.png"\ndivisor = 1000\n')
     status, _, errors = inspect(tmp_path / "a.toml")
     assert status == 1 and "no file in" in errors and "matches rgb = '*_rgb.png'" in errors
+    assert "it does not take the options rgb, depth, divisor" in errors
 
 
 def test_every_kind_says_why_a_folder_is_none_of_its_own(tmp_path):

@@ -177,6 +177,15 @@ def test_pairs_share_what_the_stars_stand_for_in_natural_order(folder):
     assert natural("a9b") < natural("a10b")
 
 
+def test_linked_folders_are_read_and_circles_are_not(tmp_path):
+    write_photo(tmp_path / "disk" / "a.png")
+    write_depth(tmp_path / "data" / "depth" / "a.png")
+    (tmp_path / "data" / "rgb").symlink_to(tmp_path / "disk")
+    (tmp_path / "data" / "again").symlink_to(tmp_path / "data")
+    text = 'rgb = "**/rgb/*.png"\ndepth = "**/depth/*.png"\ndivisor = 1000'
+    assert described(tmp_path / "data", text).names == ["a"]
+
+
 def test_time_stamps_use_each_depth_once(tmp_path):
     (tmp_path / "rgb.txt").write_text("1.00 a.png\n1.01 b.png\n5 c.png\n")
     (tmp_path / "depth.txt").write_text("1.011 x.png\n")
