@@ -34,7 +34,8 @@ class Pair:
 def files_below(folder: Path) -> list[str]:
     """Every file in a folder and below it: paths relative to it, with slashes, unsorted.
 
-    Hidden files and folders are left out, links to folders are followed. Raises `DepthClipError` for a folder that is missing.
+    Hidden files and folders are left out, links to folders are followed. Raises `DepthClipError`
+    for a folder that is missing.
     """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
