@@ -137,7 +137,7 @@ def facts(
     yield labelled("scene types", ", ".join(shown + more) or "not known")
     groups = Counter(group for group in opened.groups if group)
     known = f"{len(groups)}, up to {max(groups.values(), default=0)} frames each"
-    yield labelled("groups", known if groups else "not known: frames count as independent")
+    yield labelled("groups", known if groups else "not known: no intervals")
 
 
 def splits(

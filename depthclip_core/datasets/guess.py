@@ -16,7 +16,7 @@ from depthclip_core.datasets.checks import (
     fitting_divisors,
 )
 from depthclip_core.datasets.depth_files import LARGEST, read_depth_file
-from depthclip_core.datasets.maps import file_shape
+from depthclip_core.datasets.maps import file_shape, rotated_back
 from depthclip_core.datasets.pairing import (
     DEPTH_SUFFIXES,
     MASK_SUFFIXES,
@@ -43,6 +43,8 @@ NO_NAMES = (
 )
 TIME_STAMPS = 0.02  # seconds, TUM RGB-D's own tolerance
 LOOKED_AT = 8  # depth files
+ROTATED = 0.9  # share of levels that are multiples of 8 in SUN RGB-D's files; an eighth elsewhere
+MANY = 50  # different levels, so that few are not multiples of 8 by accident
 
 
 def guessed_options(folder: Path) -> dict[str, object]:
@@ -55,6 +57,8 @@ def guessed_options(folder: Path) -> dict[str, object]:
     spread = np.linspace(0, len(pairs) - 1, min(LOOKED_AT, len(pairs))).round().astype(int)
     maps = [read_depth_file(pairs[i].depth) for i in spread]
     levels = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in maps])
+    if levels.dtype == np.uint16 and _rotated(levels):
+        options["rotated_bits"], levels = 3, rotated_back(levels, 3, pairs[0].depth)
     if levels.dtype == np.uint16 and (levels == LARGEST).sum() > SATURATED * levels.size:
         options["missing"], levels = [LARGEST], levels[levels != LARGEST]
     if not levels.size:
@@ -65,6 +69,11 @@ def guessed_options(folder: Path) -> dict[str, object]:
     if file_shape(first.rgb) != file_shape(first.depth):
         options["resize"] = "rgb-to-depth"
     return options
+
+
+def _rotated(levels: np.ndarray) -> bool:
+    """Whether 16-bit levels look like SUN RGB-D's, whose lowest bits are depth's highest."""
+    return (levels % 8 == 0).sum() > ROTATED * levels.size and len(np.unique(levels)) > MANY
 
 
 def guessed_scale(levels: np.ndarray, sparse: bool) -> dict[str, float]:

@@ -86,8 +86,19 @@ def test_folders_without_a_guess_say_why(tmp_path, make, says):
         guessed_options(tmp_path)
 
 
-def test_real_frames_are_guessed_with_the_divisor_of_their_table(rgbd):
-    """But where a factor of two or rotated bits hide it: those need a person."""
+def test_rotated_bits_are_told_by_multiples_of_eight(tmp_path):
+    depth = np.linspace(700, 8000, 48).astype(np.uint16).reshape(6, 8)
+    for number in range(3):
+        levels = depth + number  # millimetres
+        write(tmp_path, f"{number}_rgb.png", f"{number}_depth.png", (levels << 3) | (levels >> 13))
+    options = guessed_options(tmp_path)
+    assert (options["rotated_bits"], options["divisor"]) == (3, 1000)
+    frames = dc.open_dataset("pairs", data=tmp_path, **options)
+    np.testing.assert_allclose(frames.raw_depth(0), depth / 1000, atol=1e-6)
+
+
+def test_real_frames_are_guessed_with_the_scale_of_their_table(rgbd):
+    """But where a factor of two hides it, or two scales are mixed: those need a person."""
     with (rgbd / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
     known = {}
@@ -97,8 +108,8 @@ def test_real_frames_are_guessed_with_the_divisor_of_their_table(rgbd):
     for source, scales in known.items():
         options = guessed_options(rgbd / source)
         assert (options["rgb"], options["depth"]) == ("*_rgb.*", "*_depth.*")
-        if scales != {(f"{options['divisor']}", "plain")}:
+        bits = "sunrgbd-rot3" if "rotated_bits" in options else "plain"
+        if scales != {(str(options["divisor"]), bits)}:
             wrong.add(source)
         assert options.get("depth_cap", 10) == (80 if source.startswith("kitti") else 10), source
-    print(wrong)
-    assert wrong <= {"sunrgbd_toy", "open3d_testdata", "esanet_sample", "nyu_multitask_refinenet"}
+    assert wrong <= {"open3d_testdata", "esanet_sample", "nyu_multitask_refinenet"}
