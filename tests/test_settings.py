@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import naive
 import pytest
 
@@ -72,3 +74,10 @@ def test_published_name_recognises_equal_values():
     name = settings.published_name
     assert name(list(settings.BINS["class-dependent-2"]), settings.BINS) == "class-dependent-2"
     assert name([1.0, 2.0], settings.BINS) == "given"
+
+
+def test_published_bins_ascend_and_3_is_the_nearest_4_the_farthest():
+    assert all(near < far for bins in settings.BINS.values() for near, far in pairwise(bins))
+    mean = {name: sum(bins) / len(bins) for name, bins in settings.BINS.items()}
+    assert min(mean, key=mean.get) == "class-dependent-3"
+    assert max(mean, key=mean.get) == "class-dependent-4"

@@ -16,6 +16,7 @@ import pandas as pd
 import scipy  # its parts load when they are used
 from torch import Tensor
 
+from depthclip_core.analysis.statistics import partial_rank_correlation
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import checked_similarities
 from depthclip_core.settings import MAX_DEPTH, PROMPTS, published_name
@@ -75,46 +76,73 @@ def where_words_win(depths: np.ndarray, similarities: Tensor, words: Sequence[st
     return pd.DataFrame(rows).T.astype({"cells": int}).rename_axis("word")
 
 
-def order_in_images(depths: np.ndarray, similarities: Tensor) -> pd.Series:
-    """Rank correlations of the words' order, near to far, with depth; arguments as above.
+def order_in_images(depths: np.ndarray, similarities: Tensor, blind: np.ndarray) -> pd.Series:
+    """Rank correlation of the words' order, near to far, with depth; arguments as above.
 
-    words: of the median depth where each word wins. cells: of depth and winner, cell by cell. NaN
-    if fewer than three words (for cells: two) win anywhere.
+    blind: (h, w), depth of cells that position alone predicts (`position.blind_maps`), metres.
+    cells: of depth and winning word, cell by cell, all images together; blind map: of depth and the
+    blind map, which has seen no image; given the blind map: the partial correlation of cells. NaN
+    if fewer than two words win anywhere.
     """
     depth, winner = _winners(depths, similarities)
-    present = np.unique(winner)
-    middles = [np.median(depth[winner == k]) for k in present]
-    rank = scipy.stats.spearmanr
-    words = rank(present, middles).statistic if len(present) > 2 else np.nan
-    cells = rank(winner, depth).statistic if len(present) > 1 else np.nan
-    return pd.Series({"words": words, "cells": cells})
+    at = _placed(blind, depths.shape)[np.isfinite(depths)]
+    partial = partial_rank_correlation(winner, depth, at) if len(depth) else np.nan
+    names = ["cells", "blind map", "given the blind map"]
+    return pd.Series([_spearman(winner, depth), _spearman(at, depth), partial], names)
 
 
 def agreement(
-    similarities: Mapping[str, Tensor], depths: Mapping[str, Sequence[float]]
+    similarities: Mapping[str, Tensor], depths: Mapping[str, Sequence[float]], blind: np.ndarray
 ) -> pd.DataFrame:
     """How far lists of words agree on the depth of a cell, a row for each two of them.
 
     similarities: of each list (N, V, K, h, w), whose first view, the image itself, is used. depths:
-    metres of each list's K words, so that the winning word stands for a depth. Columns: ratio, the
-    median over cells of the larger of the two depths ÷ the smaller; within 1.25, the share of cells
-    in which it is below 1.25; rank correlation, Spearman's, over all cells, NaN if one does not
-    vary.
+    metres of each list's K words, so that the winning word stands for a depth. blind: as in
+    `order_in_images`. Columns: ratio, the median over cells of the larger of the two depths ÷ the
+    smaller; within 1.25, the share of cells in which it is below 1.25; rank correlation,
+    Spearman's, over all cells; given the blind map, what is left of it when position is known. NaN
+    if one does not vary.
     """
     won = {
-        name: np.asarray(depths[name])[
-            checked_similarities(s)[:, 0].argmax(1).cpu().numpy()
-        ].ravel()
+        name: np.asarray(depths[name])[checked_similarities(s)[:, 0].argmax(1).cpu().numpy()]
         for name, s in similarities.items()
     }
     rows = {}
     for one, other in combinations(won, 2):
         ratio = np.maximum(won[one] / won[other], won[other] / won[one])
-        varies = np.ptp(won[one]) > 0 and np.ptp(won[other]) > 0
-        rank = scipy.stats.spearmanr(won[one], won[other]).statistic if varies else np.nan
-        rows[one, other] = [np.median(ratio), (ratio < 1.25).mean(), rank]
+        at, pair = _placed(blind, ratio.shape).ravel(), (won[one].ravel(), won[other].ravel())
+        partial = partial_rank_correlation(*pair, at)
+        rows[one, other] = [np.median(ratio), (ratio < 1.25).mean(), _spearman(*pair), partial]
     names = pd.MultiIndex.from_tuples(rows, names=["list", "other list"])
-    return pd.DataFrame(list(rows.values()), names, ["ratio", "within 1.25", "rank correlation"])
+    columns = ["ratio", "within 1.25", "rank correlation", "given the blind map"]
+    return pd.DataFrame(list(rows.values()), names, columns)
+
+
+def cosines(text: Tensor) -> pd.DataFrame:
+    """Cosine similarity of every two of K text vectors (K, D) of length 1, a row each.
+
+    Columns: first, second, places in the list; cosine; neighbours, whether they are next to each
+    other.
+    """
+    matrix = (text @ text.T).double().cpu().numpy()
+    first, second = np.triu_indices(len(matrix), 1)
+    columns = {"first": first, "second": second, "cosine": matrix[first, second]}
+    return pd.DataFrame(columns | {"neighbours": second - first == 1})
+
+
+def cosine_table(text: Mapping[str, Tensor]) -> pd.DataFrame:
+    """`cosines` of each list in a row: smallest and mean of all pairs, mean of neighbours, largest.
+
+    first and last: of the two words at the ends, between which `text_positions` measures.
+    """
+    rows = {}
+    for name, vectors in text.items():
+        table = cosines(vectors)
+        ends = table["cosine"][(table["first"] == 0) & (table["second"] == len(vectors) - 1)]
+        of_all, near = table["cosine"], table["cosine"][table["neighbours"]]
+        rows[name] = [of_all.min(), of_all.mean(), near.mean(), of_all.max(), ends.iloc[0]]
+    columns = ["smallest", "mean", "mean of neighbours", "largest", "first and last"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def text_positions(text: Tensor) -> np.ndarray:
@@ -143,6 +171,18 @@ def order_in_text(text: Tensor) -> pd.Series:
     distance = ((ranks - np.arange(len(gram))) ** 2).sum(axis=1)  # the first order is as given
     rho = 1 - 6 * distance / (len(gram) * (len(gram) ** 2 - 1))
     return pd.Series({"correlation": rho[0], "chance": np.mean(distance <= distance[0])})
+
+
+def _placed(blind: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A blind map (h, w) for every image, (N, h, w); rounded, so that noise does not break ties."""
+    if blind.shape != shape[1:]:
+        raise DepthClipError(f"a blind map of {blind.shape} cells for images of {shape[1:]}")
+    return np.broadcast_to(np.asarray(blind, dtype=np.float64).round(6), shape)
+
+
+def _spearman(x: np.ndarray, y: np.ndarray) -> float:
+    varies = len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0
+    return float(scipy.stats.spearmanr(x, y).statistic) if varies else np.nan
 
 
 def _winners(depths: np.ndarray, similarities: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -13,9 +13,9 @@ import pandas as pd
 from depthclip_core.analysis import position, word_responses
 from depthclip_core.analysis.control_words import vocabularies
 from depthclip_core.analysis.detail import depth_edges, detail
-from depthclip_core.analysis.scene_depths import depth_histograms, quantiles
+from depthclip_core.analysis.scene_depths import depth_histograms, spread_test
 from depthclip_core.analysis.setup import Run
-from depthclip_core.analysis.statistics import FEWEST_GROUPS, LEVEL, intervals, label_test
+from depthclip_core.analysis.statistics import FEWEST_GROUPS, LEVEL, intervals
 from depthclip_core.datasets import Dataset
 from depthclip_core.evaluation import scoring
 from depthclip_core.evaluation.baselines import best_constants, lower_bound
@@ -171,16 +171,7 @@ class Evidence:
     def scene_types_differ(self) -> float:
         """p of the spread of the scene types' median depths, with types dealt anew to rooms."""
         histograms = depth_histograms(self.frames.ground_truths(), self.run.protocol)
-        middles = quantiles(histograms, [0.5])[0.5]
-        seen = middles.notna().to_numpy()
-        scenes = pd.factorize(np.array(self.frames.scenes, dtype=str)[seen])[0]
-        rooms = np.array(self.frames.groups, dtype=str)[seen]
-        from_mean = middles[seen].to_numpy() - middles[seen].mean()
-
-        def spread(dealt: np.ndarray) -> float:
-            return float((np.bincount(dealt, from_mean) ** 2 / np.bincount(dealt)).sum())
-
-        return label_test(spread, scenes, rooms)
+        return spread_test(histograms, self.frames.scenes, self.frames.groups)
 
 
 # Slide, claim, the measure (a method of `Evidence`), and whether the claim says that it is above

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from depthclip_core.analysis.statistics import LEVEL, holm, label_test
 from depthclip_core.analysis.tables import FEW
+from depthclip_core.analysis.word_responses import mean_weights
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.fitting import medians, word_histograms
@@ -115,6 +116,23 @@ def distance_tests(
     return table.assign(verdict=verdict).sort_values("distance", ascending=False, kind="stable")
 
 
+def spread_test(histograms: pd.DataFrame, scenes: Sequence[str], groups: Sequence) -> float:
+    """p that the scene types' median depths are as far apart if types are dealt anew to groups.
+
+    One question for all types together, where `distance_tests` asks of every pair. The statistic is
+    the sum of squares between types of the images' median depths. groups: the room of each image.
+    """
+    middles = quantiles(histograms, [0.5])[0.5]
+    seen = middles.notna().to_numpy()
+    kinds = pd.factorize(_index(histograms, scenes).astype(str)[seen])[0]
+    from_mean = middles[seen].to_numpy() - middles[seen].mean()
+
+    def spread(dealt: np.ndarray) -> float:
+        return float((np.bincount(dealt, from_mean) ** 2 / np.bincount(dealt)).sum())
+
+    return label_test(spread, kinds, np.array(list(groups), dtype=str)[seen])
+
+
 def typical_frame(histograms: pd.DataFrame, scenes: Sequence[str], scene: str) -> int:
     """The position of the frame whose median depth is nearest to its scene type's."""
     images = histograms.iloc[positions_of(scenes, scene)].dropna()
@@ -148,6 +166,36 @@ def wanted_bins(
             totals[name] = totals[name] + histogram["words"]
     rows = {scene: medians(total) for scene, total in totals.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(words)).rename_axis("scene")
+
+
+def word_shares(
+    similarities: Tensor,
+    scenes: Sequence[str],
+    words: Sequence[str],
+    temperature: float = TEMPERATURE,
+) -> pd.DataFrame:
+    """Each word's share of all bin weight in the cells of a scene type's images, rows sum to 1.
+
+    similarities: (N, V, K, h, w).
+    """
+    shares = pd.DataFrame(mean_weights(similarities, temperature).mean((2, 3)), columns=list(words))
+    return shares.groupby(pd.Index(scenes, name="scene")).mean()
+
+
+def bin_distances(
+    wanted: pd.DataFrame, fixed: Sequence[float], shares: pd.DataFrame
+) -> pd.DataFrame:
+    """How far the bins fitted to each scene type lie from one set of bins, metres.
+
+    wanted: as from `wanted_bins`. fixed: K bins in metres. shares: as from `word_shares`, by which
+    the words count. Columns: "to the fixed bins", and "to one set", the row "all" of `wanted`.
+    """
+    own, sets = (
+        wanted.loc[shares.index],
+        {"to the fixed bins": fixed, "to one set": wanted.loc["all"]},
+    )
+    away = {name: (own - np.asarray(bins)).abs() * shares for name, bins in sets.items()}
+    return pd.DataFrame({name: table.sum(axis=1) for name, table in away.items()})
 
 
 def _index(histograms: pd.DataFrame, scenes: Sequence[str]) -> pd.Series:

@@ -117,6 +117,33 @@ def changes_by_scene(change: pd.Series, scenes: Sequence[str], groups: Sequence)
     return found.astype({"images": int, "rooms": int})
 
 
+def class_tables(table: pd.DataFrame, gain: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The class tables in the paper's order: bathroom, classroom, all; the gain as the last row.
+
+    table: as from `scene_means` or `published.partitions`. gain: as from `gains`, which computes it
+    if it is not given. The paper gives no gain for all frames. A scene type that the table lacks
+    has NaN.
+    """
+    metrics = [metric for metric in table.columns if metric in METRICS]
+    gain, parts = gains(table) if gain is None else gain, {}
+    partitions = table.index.get_level_values("bins").unique()
+    for kind in (*gain.index.get_level_values("scene"), ALL):
+        rows = pd.MultiIndex.from_product([[kind], partitions], names=["scene", "bins"])
+        last = gain[gain.index.get_level_values("scene") == kind]
+        last = last.rename(lambda bins: f"gain of {bins}", level="bins")
+        parts[kind] = pd.concat([table[metrics].reindex(rows), last[metrics]])
+    return pd.concat(parts.values())
+
+
+def differences_or_reasons(
+    ours: pd.DataFrame, printed: pd.DataFrame, reasons: Sequence[str]
+) -> pd.DataFrame:
+    """`differences`, or why they are not shown: a row for each reason that a run has against it."""
+    if reasons:
+        return pd.DataFrame({"why no differences are shown": list(reasons)})
+    return differences(ours, printed)
+
+
 def differences(ours: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
     """Ours minus the printed, in the rows and metrics of the printed; NaN where ours has no row."""
     return ours.reindex(printed.index)[list(printed.columns)] - printed

@@ -159,8 +159,9 @@ def rank_correlation(
 
     Rows: "all cells" of all images together; "within an image", the mean over the images in which
     more than one word wins. groups: the room of each image; intervals are from a bootstrap of the
-    rooms, NaN for fewer than FEWEST_GROUPS. Columns: spearman, low, high, cells, images; ρ is NaN
-    if one word wins everywhere. Unknown depths are NaN.
+    rooms, NaN for fewer than FEWEST_GROUPS. draws: for all cells, where each one ranks all of them;
+    within an image there are as many as in `intervals`. Columns: spearman, low, high, cells,
+    images; ρ is NaN if one word wins everywhere. Unknown depths are NaN.
     """
     _check_finite("the winning words", order)
     _check_known(depths)
@@ -174,7 +175,7 @@ def rank_correlation(
         drawn = [_spearman([pairs[i] for i in np.repeat(np.arange(len(t)), t)]) for t in times]
     single = pd.DataFrame({"rho": [_spearman([pair]) for pair in pairs]}, dtype=float)
     told = single["rho"].notna().to_numpy()
-    mean = intervals(single, groups, draws=draws, seed=seed).iloc[0]
+    mean = intervals(single, groups, seed=seed).iloc[0]
     cells = np.array([len(d) for _, d in pairs], dtype=int)
     rows = {
         "all cells": [together, *_ends(drawn), cells.sum(), len(pairs)],

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from depthclip_core.bench import machine, passes, questions, waiting
 from depthclip_core.devices import resolve_device
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.files import replacing
 from depthclip_core.settings import checkout_folder, data_folder
 from depthclip_core.text import as_markup
@@ -74,6 +74,19 @@ def load(folder: Path | None = None) -> dict[str, dict]:
         if row.get("format") == FORMAT:
             rows[path.stem] = row
     return rows
+
+
+def chosen(machine: str = "", folder: Path | None = None) -> dict:
+    """The stored row of a machine, by the name of its file; by default the first.
+
+    Raises `DepthClipError` where no machine, or not this one, has been measured.
+    """
+    rows = load(folder)
+    if not rows:
+        raise DepthClipError("no machine has been measured yet: run make bench")
+    if machine and machine not in rows:
+        raise unknown_name("machine", machine, rows)
+    return rows[machine or next(iter(rows))]
 
 
 def rows_folder() -> Path:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 
 PLAIN = FuncFormatter(lambda value, _: f"{value:,.12g}")
@@ -72,3 +74,16 @@ def show_growth(
     ax.minorticks_off()
     if len(lines.columns) > 1:
         ax.legend()
+
+
+def frames_figure(grown: pd.DataFrame, title: str) -> Figure:
+    """Seconds and memory beyond the model's over the number of frames.
+
+    grown: rows numbers of frames; columns seconds and memory_mib (MiB).
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.9))
+    show_growth(axes[0], grown.index, grown[["seconds"]], "frames", "seconds", "log")
+    memory = grown[["memory_mib"]]
+    show_growth(axes[1], grown.index, memory, "frames", "MiB beyond the model", "linear")
+    figure.suptitle(title)
+    return figure

@@ -1,5 +1,6 @@
 """Data sets, frame by frame. Each kind has a file here and a line in `REGISTRY`."""
 
+import tomllib
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +42,9 @@ class Entry:
 REGISTRY = {
     "sample": Entry("depthclip_core.datasets.sample", "SampleFrames"),
     "nyu": Entry("depthclip_core.datasets.nyu", "NyuFrames"),
+    "kitti": Entry("depthclip_core.datasets.kitti", "KittiFrames"),
+    "sunrgbd": Entry("depthclip_core.datasets.sunrgbd", "SunRgbdFrames"),
+    "pairs": Entry("depthclip_core.datasets.pairs", "PairFrames"),
     "photos": Entry("depthclip_core.datasets.photos", "PhotoFrames", has_depth=False),
 }
 
@@ -64,10 +68,17 @@ def open_dataset(
     """A data set by its name.
 
     "sample": the rendered world that comes with this package; it has no `data`.
-    "nyu": NYU Depth v2; data is the folder of its two files, or the .mat with splits.mat beside it;
-        otherwise nyu/ in the data folder.
+    "nyu": NYU Depth v2 in any of its layouts, see `nyu_layouts.open_nyu`; data is its folder or
+        file, otherwise nyu/ in the data folder.
+    "kitti": KITTI with the frames of Eigen's lists; data is its folder, otherwise kitti/ in the
+        data folder. options: ground_truth, window, evaluation_crop and others, see `KittiFrames`.
+    "sunrgbd": SUN RGB-D; data is the folder SUNRGBD/ or what holds it, otherwise sunrgbd/ in the
+        data folder. options: sensor, shape, depth and others, see `SunRgbdFrames`.
+    "pairs": your own RGB-D; data is a folder, otherwise pairs/ in the data folder. options: the
+        patterns of the files, the divisor and more, see `PairFrames`.
     "photos": photographs without depth; data is a folder or a file; otherwise photos/ in the data
         folder. options: long_side, see `PhotoFrames`.
+    Any `data` may also be a .toml file, see `read_description`.
     split: "test", "train" or "all". released_preprocessing: preprocess RGB and depth as the
     released code does (see `NyuFrames`); photographs have no such step.
     Raises `DepthClipError` for unknown names, and for files that are missing or of another kind.
@@ -75,9 +86,29 @@ def open_dataset(
     kind = dataset_class(dataset)
     if not (data is None or isinstance(data, str | Path)):
         raise DepthClipError(f"data is a path, not {data!r}")
+    if data is not None and Path(data).suffix == ".toml":
+        data, described = read_description(Path(data).expanduser())
+        options = described | options
     try:
         return kind.open(split, data, released_preprocessing, **options)
     except TypeError as error:
         if not options:
             raise
         raise DepthClipError(f"cannot open {dataset!r} with {options}: {error}") from None
+
+
+def read_description(path: Path) -> tuple[Path, dict[str, object]]:
+    """Where a data set lies, and the options to open it with, from a .toml file.
+
+    `path` in the file is a folder or file, relative to the .toml's own folder, which is also the
+    default; every other key is an option. With it a notebook can set options by `data` alone.
+    Raises `DepthClipError` for a file that is missing or not TOML.
+    """
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DepthClipError(f"cannot read the description {path}: {error}") from None
+    where = options.pop("path", ".")
+    if not isinstance(where, str):
+        raise DepthClipError(f"{path}: path must be text, not {where!r}")
+    return path.parent / Path(where).expanduser(), options

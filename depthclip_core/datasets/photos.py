@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.settings import data_folder
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -44,23 +44,22 @@ class PhotoFrames(Dataset):
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         return cls(data or data_folder() / "photos", **options)
 
+    @classmethod
+    def recognise(cls, data: Place, **options) -> str:
+        if fault := super().recognise(data, **options):
+            return fault
+        try:
+            open_photo(cls.open("all", data, False, **options).files[0])
+        except DepthClipError as error:
+            return first_line(error)
+        return ""
+
     def __len__(self) -> int:
         return len(self.files)
 
     def read_frame(self, index: int) -> Frame:
         path = self.files[index]
-        try:
-            with Image.open(path) as image:
-                photo = to_rgb(ImageOps.exif_transpose(image))
-        except FileNotFoundError:
-            raise DepthClipError(f"no photo at {path}") from None
-        except DepthClipError as error:
-            raise DepthClipError(f"{path}: {error}") from None
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise DepthClipError(f"cannot read {path} as an image: {error}") from error
-        if self.long_side and max(photo.size) > self.long_side:
-            photo.thumbnail((self.long_side, self.long_side), Image.Resampling.LANCZOS)
-        return Frame(name=path.name, rgb=np.array(photo))
+        return Frame(name=path.name, rgb=np.array(shrink(open_photo(path), self.long_side)))
 
     def each(self, fact: str) -> list[str | None]:
         return [path.name if fact == "name" else None for path in self.files]
@@ -68,6 +67,39 @@ class PhotoFrames(Dataset):
     def identity(self, checksums: Checksums) -> dict:
         files = checksums(self.files)
         return {"title": self.title, "files": files, "long_side": self.long_side}
+
+
+def open_photo(path: Path) -> Image.Image:
+    """A photograph as RGB, upright; `DepthClipError` for what is missing, damaged or no image."""
+    try:
+        with Image.open(path) as image:
+            return to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise DepthClipError(f"no photo at {path}") from None
+    except DepthClipError as error:
+        raise DepthClipError(f"{path}: {error}") from None
+    except Exception as error:  # Pillow raises many kinds on a damaged file
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise DepthClipError(f"cannot read {path} as an image: {detail}") from error
+
+
+def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:
+    """The photograph with at most long_side pixels (None: any number) on its longer side."""
+    if long_side and max(photo.size) > long_side:
+        photo.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
+    return photo
+
+
+def photo_shape(path: Path) -> tuple[int, int]:
+    """(H, W) of a photograph as `open_photo` returns it, without decoding it if it is upright."""
+    try:
+        with Image.open(path) as image:
+            if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+                return image.height, image.width
+    except Exception:  # open_photo raises the error that says what is wrong
+        pass
+    photo = open_photo(path)
+    return photo.height, photo.width
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -12,10 +12,12 @@ from types import MappingProxyType
 
 import numpy as np
 
+from depthclip_core.crops import NYU_SHAPE, crop_window
 from depthclip_core.datasets import Frame, as_dataset
-from depthclip_core.datasets.nyu import EIGEN_CROP, FRAME_SHAPE
+from depthclip_core.datasets.nyu import EIGEN_CROP
 from depthclip_core.errors import unknown_name
-from depthclip_core.settings import MAX_DEPTH, MIN_DEPTH, RELEASED_WINDOW, Window, network_window
+from depthclip_core.evaluation.compositions import NAMED, Composition
+from depthclip_core.settings import RELEASED_WINDOW, Window, network_window
 
 ALIGNMENTS = ("median", "least-squares")
 FLAT = 1e-6  # a smaller spread, relative to the mean, is float32 rounding
@@ -97,18 +99,19 @@ def least_squares_scale_shift(mean_p, mean_g, variance, covariance) -> tuple:
     return scale, mean_g - scale * mean_p
 
 
-_nyu = Protocol(FRAME_SHAPE, RELEASED_WINDOW, EIGEN_CROP, MIN_DEPTH, MAX_DEPTH)
+NAMES = ("released", "bts", "adabins", "marigold", "median-scaled")
+FITS = MappingProxyType({"none": None, "median": "median", "least squares": "least-squares"})
 
-PROTOCOLS = MappingProxyType(
-    {
-        # DepthCLIP's evaluation, which it took from ASTransformer.
-        "released": replace(_nyu, region=Window(45, 471, 46, 601)),
-        "bts": replace(_nyu, flip=False),
-        "adabins": _nyu,  # ZoeDepth's and metric Depth Anything's too
-        "marigold": replace(_nyu, align="least-squares", flip=False),
-        "median-scaled": replace(_nyu, align="median", flip=False),
-    }
-)
+
+def _as_protocol(one: Composition) -> Protocol:
+    """A composition on NYU's frames, for DepthCLIP's window; its kind of truth is the data's."""
+    region = crop_window(one.crop, NYU_SHAPE)
+    limits = (one.min_depth, one.max_depth)
+    flip = one.flip == "averaged"
+    return Protocol(NYU_SHAPE, RELEASED_WINDOW, region, *limits, FITS[one.align], flip)
+
+
+PROTOCOLS = MappingProxyType({name: _as_protocol(NAMED[name].composition) for name in NAMES})
 
 
 def resolve_protocol(protocol: str | Protocol) -> Protocol:

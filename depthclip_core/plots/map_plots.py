@@ -4,7 +4,7 @@ Depth is always in metres on one scale, near dark and far bright (viridis); erro
 white, too near blue and too far red; what is missing is grey. All are safe for colour-blind eyes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,6 +17,8 @@ from matplotlib.patheffects import withStroke
 
 from depthclip_core.plots.style import ANSWER_COLOURS, DEPTH_COLOURS, ERROR_COLOURS, Cell, Limits
 from depthclip_core.settings import Window
+
+STACKED = 2.2  # width over height of photographs whose depth is shown below them, not beside
 
 
 def show_photo(ax: Axes, rgb: np.ndarray, title: str = "") -> AxesImage:
@@ -156,6 +158,59 @@ def pipeline(
     return figure
 
 
+def photo_and_depth(rgb: np.ndarray, depth: np.ndarray, title: str, label: str) -> Figure:
+    """A photograph (H, W, 3) and its predicted depth (H, W) in metres, at one size.
+
+    They stand side by side, or one above the other if they are wide. The scale spans the middle
+    96 % of the depths, in half metres. label: what the photograph is called. Titles that are too
+    long for it lose their middle.
+    """
+    near, far = np.quantile(depth, [0.02, 0.98])
+    limits = float(np.floor(near * 2) / 2), float(np.ceil(far * 2) / 2)
+    if limits[0] == limits[1]:  # one depth everywhere, at a half metre
+        limits = limits[0] - 0.5, limits[1] + 0.5
+    aspect = rgb.shape[1] / rgb.shape[0]
+    width = min(3.6 * aspect**0.5, 9.0)
+    height = width / aspect
+    # Placed by hand, in inches: automatic layouts draw several times, and folders are large.
+    across, down = (0, height + 0.3) if aspect > STACKED else (width + 0.15, 0)
+    size = np.array([across + width + 0.95, down + height + 0.65])
+    figure = plt.figure(figsize=size, layout="none")
+
+    def place(left: float, bottom: float, width: float) -> Axes:
+        return figure.add_axes((*([left, bottom] / size), *([width, height] / size)))
+
+    show_photo(place(0.1, 0.1 + down, width), rgb, _shortened(label, width))
+    image = show_depth(place(0.1 + across, 0.1, width), depth, limits, "predicted depth")
+    below, beyond = depth.min() < limits[0], depth.max() > limits[1]
+    ends = {(True, True): "both", (True, False): "min", (False, True): "max"}
+    bar = {"extend": ends.get((bool(below), bool(beyond)), "neither"), "extendfrac": 0.03}
+    beside = place(0.1 + across + width + 0.1, 0.1, 0.13)
+    figure.colorbar(image, cax=beside, label="depth (m)", **bar)
+    figure.suptitle(
+        _shortened(title, across + width), x=0.1 / size[0], y=1 - 0.08 / size[1], ha="left"
+    )
+    return figure
+
+
+def predictions_and_errors(maps: Mapping[str, np.ndarray], truth: np.ndarray, title: str) -> Figure:
+    """Each method's depth map, and beside it its error; all depths and all errors on one scale.
+
+    maps: (H, W) by method, metres. truth: (H, W) metres, 0 and NaN missing; their errors are grey.
+    """
+    errors = {n: np.where((truth > 0) & (m > 0), m - truth, np.nan) for n, m in maps.items()}
+    limits, limit = depth_limits(truth, *maps.values()), error_limit(*errors.values())
+    shape = {"figsize": (8.5, 2.6 * len(maps) + 0.4), "squeeze": False}
+    figure, axes = plt.subplots(len(maps), 2, **shape)
+    for (left, right), (name, depth) in zip(axes, maps.items(), strict=True):
+        image = show_depth(left, depth, limits, name)
+        of_error = show_error(right, errors[name], limit, f"{name} − ground truth")
+    depth_bar(figure, image, axes[:, 0])
+    depth_bar(figure, of_error, axes[:, 1], "error (m)")
+    figure.suptitle(title)
+    return figure
+
+
 def photos_and_depths(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str) -> Figure:
     """RGB above, measured depth below, a column per frame (name, rgb, depth) on one scale."""
     limits = depth_limits(*(depth for _, _, depth in pairs))
@@ -167,6 +222,38 @@ def photos_and_depths(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], title
     depth_bar(figure, image, axes)
     figure.suptitle(title)
     return figure
+
+
+def contact_sheet(
+    frames: Sequence[tuple[str, np.ndarray, np.ndarray | None]], title: str
+) -> Figure:
+    """A row per frame (name, rgb, depth): RGB beside measured depth, all depths on one scale.
+
+    depth: None where a frame has none.
+    """
+    limits = depth_limits(*(depth for _, _, depth in frames if depth is not None))
+    heights = [rgb.shape[0] / rgb.shape[1] for _, rgb, _ in frames]
+    size = (7.4, 3.1 * sum(heights) + 0.35 * len(frames) + 0.4)
+    ratios = {"height_ratios": heights}
+    figure, axes = plt.subplots(len(frames), 2, figsize=size, squeeze=False, gridspec_kw=ratios)
+    image = None
+    for (left, right), (name, rgb, depth) in zip(axes, frames, strict=True):
+        show_photo(left, rgb, name)
+        if depth is None:
+            right.set_visible(False)
+            continue
+        image = show_depth(right, depth, limits, "depth (grey: not measured)")
+    if image is not None:
+        depth_bar(figure, image, axes)
+    figure.suptitle(title)
+    return figure
+
+
+def _shortened(text: str, inches: float) -> str:
+    """The text without its middle, if it is too long for a title of that width."""
+    most = int(11 * inches)  # characters: of usual text in the style's font
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def _frameless(ax: Axes, image: AxesImage, title: str) -> AxesImage:

@@ -2,12 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from depthclip_core.plots.style import ANSWER_COLOURS, DEPTH_COLOURS, Limits, heat_map, name_rows
+from depthclip_core.plots.learned_plots import show_changes
+from depthclip_core.plots.map_plots import depth_limits
+from depthclip_core.plots.style import (
+    ANSWER_COLOURS,
+    DEPTH_COLOURS,
+    MARKS,
+    Limits,
+    heat_map,
+    name_rows,
+)
 
 BOX = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles that a box shows: whiskers, box, middle
 
@@ -31,6 +42,55 @@ def show_boxes(ax: Axes, quantiles: pd.DataFrame, counts: pd.DataFrame) -> None:
     ax.set_yticks(places, labels)
     ax.set(xlim=(0, 10), xlabel="depth (m)")
     ax.invert_yaxis()
+
+
+def types_and_changes(
+    quantiles: pd.DataFrame,
+    counts: pd.DataFrame,
+    bins: Sequence[float],
+    changes: Mapping[str, pd.DataFrame],
+    title: str,
+) -> Figure:
+    """Depth of the scene types beside the bins, and what other bins change in δ1.
+
+    quantiles and counts: see `show_boxes`. bins: metres. changes: for each method a table as from
+    `left_out_bins.left_out_changes`, a row per change and measure.
+    """
+    size = (10.5, max(0.3 * len(quantiles), 0.34 * 2 * len(changes)) + 1.6)
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=[1.25, 1])
+    show_boxes(left, quantiles, counts)
+    for depth in bins:
+        left.axvline(depth, color="C1", lw=0.9, ls=":", zorder=0)
+    left.set_title("Depth by scene type (dotted: the bins)")
+    names = next(iter(changes.values())).index.unique("change")
+    rows = {
+        f"{change}\n{method}": table.loc[(change, "delta1")]
+        for change in names
+        for method, table in changes.items()
+    }
+    table = pd.DataFrame(rows).T
+    show_changes(right, table, "delta1", "Other bins, on rooms they were not fitted on")
+    figure.suptitle(title)
+    return figure
+
+
+def bin_tables(
+    tables: Mapping[str, pd.DataFrame], doubtful: Mapping[str, pd.DataFrame], title: str
+) -> Figure:
+    """A heat map of bins in metres for each method, one below the other, on one scale.
+
+    tables: scene types × words. doubtful: bools, where a number stands in brackets.
+    """
+    first = next(iter(tables.values()))
+    size = (0.85 * first.shape[1] + 2.8, len(tables) * (0.28 * len(first) + 0.7) + 0.9)
+    figure, axes = plt.subplots(len(tables), 1, figsize=size, sharex=True, squeeze=False)
+    limits = depth_limits(*(table.to_numpy() for table in tables.values()))
+    for ax, (name, table) in zip(axes[:, 0], tables.items(), strict=True):
+        show_table(ax, table, "depth (m)", limits, doubtful=doubtful[name])
+        ax.set_title(name)
+        ax.label_outer()
+    figure.suptitle(title)
+    return figure
 
 
 def show_densities(ax: Axes, shares: pd.DataFrame, step: float = 0.25) -> None:
@@ -89,3 +149,37 @@ def show_depths(ax: Axes, depths: pd.DataFrame, title: str = "") -> None:
     name_rows(ax, list(depths.index))
     end = max(ax.get_xlim()[1], depths["95 %"].max() * 1.05)  # of what shares the axis, or of these
     ax.set(xlim=(0, end), xlabel="depth (m)", title=title)
+
+
+def show_steps(ax: Axes, changes: pd.DataFrame, label: str, title: str = "") -> None:
+    """Changes of a score by scene type: a row for each, a mark for each step, a line at zero.
+
+    changes: rows (scene, step); columns mean, and low and high, drawn as a line where known, images
+    and groups (rooms), which the row's name says.
+    """
+    scenes = list(dict.fromkeys(changes.index.get_level_values("scene")))
+    steps = list(dict.fromkeys(changes.index.get_level_values("step")))
+    places = (np.arange(len(steps)) - (len(steps) - 1) / 2) * 0.3
+    for i, (step, place) in enumerate(zip(steps, places, strict=True)):
+        rows, height = changes.xs(step, level="step").loc[scenes], np.arange(len(scenes)) + place
+        low, high, mean = (rows[name].astype(float) for name in ("low", "high", "mean"))
+        ax.hlines(height, low, high, color=f"C{i}", lw=2, alpha=0.7)
+        ax.scatter(mean, height, s=26, marker=MARKS[i], color=f"C{i}", label=step, zorder=3)
+    ax.axvline(0, color="0.35", lw=1, zorder=0)
+    counts = changes.xs(steps[0], level="step").loc[scenes, ["images", "groups"]].astype(int)
+    name_rows(ax, [f"{name}: {n} in {rooms}" for name, n, rooms in counts.itertuples()])
+    ax.set(xlabel=label, title=title)
+
+
+def steps_figure(panels: Mapping[str, pd.DataFrame], label: str, title: str) -> Figure:
+    """`show_steps` of each of its arguments by name, side by side on one scale."""
+    n_rows = max(len(table) for table in panels.values()) / 2
+    size, shared = (9.6, 0.32 * n_rows + 1.6), {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
+    for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
+        show_steps(ax, table, label, name)
+    axes[0, 0].set_ylabel("scene type: images in rooms")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.suptitle(title)
+    return figure

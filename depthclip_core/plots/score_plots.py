@@ -1,5 +1,7 @@
 """Scores of partitions, words and systems, and ours against the paper's."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -7,17 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthclip_core.evaluation.metrics import METRICS
+from depthclip_core.plots.null_plots import axis_label
 from depthclip_core.plots.style import MARKS, name_rows
 from depthclip_core.settings import PUBLISHED_METRICS
 
 NOT_JUDGED = "0.6"
 VERDICT_COLOURS = {"agrees": "C0", "differs": "C1", "not comparable": NOT_JUDGED}
+DELTAS = ("delta1", "delta2", "delta3")
+REFERENCE_LINES = ({"color": "C1", "ls": "--"}, {"color": "C2", "ls": ":"})
 MARKERS = dict(zip(PUBLISHED_METRICS, "osDv^P", strict=True))
+
+
+def symbol(metric: str) -> str:
+    """A metric's name in figures: "δ1", "rel", "rmse (m)"."""
+    return metric.replace("delta", "δ") if metric in DELTAS else METRICS[metric].title
 
 
 def label(metric: str) -> str:
     """A metric's name for an axis, with which end of it is better."""
-    return f"{METRICS[metric].title} {'↑' if METRICS[metric].higher_is_better else '↓'}"
+    return f"{symbol(metric)} {'↑' if METRICS[metric].higher_is_better else '↓'}"
 
 
 def show_scores(ax: Axes, scores: pd.DataFrame, metric: str, title: str = "") -> None:
@@ -38,14 +48,30 @@ def show_scores(ax: Axes, scores: pd.DataFrame, metric: str, title: str = "") ->
     ax.set(title=title, xlabel=label(metric))
 
 
-def show_intervals(ax: Axes, table: pd.DataFrame, reference: float, title: str) -> None:
-    """Means with intervals, a row each: columns mean, low and high; `reference` as a line."""
+def show_intervals(ax: Axes, table: pd.DataFrame, references: pd.Series, title: str) -> None:
+    """Means with intervals, a row each: columns mean, low and high; references as named lines."""
     y = np.arange(len(table))
     ax.hlines(y, table["low"], table["high"], color="C0", lw=2)
     ax.plot(table["mean"], y, "o", color="C0", ms=5)
-    ax.axvline(reference, color="C1", ls="--", lw=1.2, label="best constant")
+    for (name, value), style in zip(references.items(), REFERENCE_LINES, strict=False):
+        ax.axvline(value, lw=1.4, label=name, **style)
     ax.set(yticks=y, yticklabels=table.index, ylim=(len(table) - 0.5, -0.5), title=title)
     ax.grid(axis="x", alpha=0.3)
+
+
+def interval_panels(spread: pd.DataFrame, references: pd.DataFrame, title: str) -> Figure:
+    """A panel of `show_intervals` for each of the paper's metrics.
+
+    spread: rows (metric, name). references: rows metrics, a column for each line.
+    """
+    n = spread.index.get_level_values(1).nunique()
+    figure, axes = plt.subplots(2, 3, figsize=(11, 0.5 * n + 2), sharey=True)
+    for ax, metric in zip(axes.flat, PUBLISHED_METRICS, strict=True):
+        show_intervals(ax, spread.loc[metric], references.loc[metric], label(metric))
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names))
+    figure.suptitle(title)
+    return figure
 
 
 def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends: float) -> None:
@@ -53,11 +79,27 @@ def show_rooms(ax: Axes, curves: pd.DataFrame, printed: float, label: str, ends:
 
     ends: the largest value shown.
     """
+    # Dashes, so that a curve that lies under another is seen.
     for position, (reading, values) in enumerate(curves.items()):
-        ax.plot(curves.index, values, color=f"C{position}", label=f"random {reading}")
-    ax.axhline(printed, color="0.3", ls="--", lw=1.2, label="printed by the paper")
+        style = {"color": f"C{position}", "ls": ("-", (0, (3, 3)), "-")[position % 3]}
+        ax.plot(curves.index, values, label=f"random {reading}", **style)
+    ax.axhline(printed, color="0.3", ls=":", lw=1.2, label="printed by the paper")
     ax.set(xlabel="true depth, the same everywhere (m)", xlim=(0, curves.index.max()))
     ax.set(ylabel=label, ylim=(0, ends))
+
+
+def room_panels(rooms: pd.DataFrame, printed: pd.Series, title: str) -> Figure:
+    """Two panels of `show_rooms`: δ1 and rmse.
+
+    rooms: six metrics, rows (reading, depth of the room in metres). printed: the six in print.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3))
+    for ax, metric, end in zip(axes, ["delta1", "rmse"], [0.4, 6], strict=True):
+        curves = rooms[metric].unstack("reading", sort=False).add_prefix("per ")
+        show_rooms(ax, curves, printed[metric], symbol(metric), end)
+    axes[1].legend()
+    figure.suptitle(title)
+    return figure
 
 
 def show_list_scores(ax: Axes, scores: pd.DataFrame, reference: float, label: str) -> None:
@@ -78,6 +120,22 @@ def show_list_scores(ax: Axes, scores: pd.DataFrame, reference: float, label: st
     ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=label)
 
 
+def list_scores_figure(
+    panels: Mapping[str, pd.DataFrame], reference: float, label: str, title: str
+) -> Figure:
+    """`show_list_scores` of each of its arguments by name, side by side on one scale."""
+    n_rows = max(len(table) for table in panels.values()) / 2
+    size, shared = (9.6, 0.34 * n_rows + 1.7), {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
+    for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
+        show_list_scores(ax, table, reference, label)
+        ax.set_title(name)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.suptitle(title)
+    return figure
+
+
 def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, title: str) -> Figure:
     """Small multiples of `show_scores`, a panel for each scene type, all on one scale.
 
@@ -96,7 +154,7 @@ def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, titl
         ax.tick_params(labelbottom=True)
     for ax in axes.flat[len(kinds) :]:
         ax.remove()
-    legend = f"{label(metric)}; filled: the best of the panel, dashed: original"
+    legend = f"{axis_label(metric)}; filled: the best of the panel, dashed: original"
     figure.supxlabel(legend, fontsize="medium")
     figure.suptitle(title)
     return figure
@@ -119,7 +177,7 @@ def show_against(ax: Axes, ledger: pd.DataFrame, title: str = "", scale: str = "
     ax.plot(ends, ends, color="0.8", lw=1, zorder=0)
     for metric in [name for name in PUBLISHED_METRICS if name in set(both["metric"])]:
         style = {"fc": "none", "ec": "0.3", "marker": MARKERS[metric]}
-        ax.scatter([], [], s=24, label=METRICS[metric].title, **style)
+        ax.scatter([], [], s=24, label=symbol(metric), **style)
     if len(both):
         ax.legend(fontsize="small", handletextpad=0.2)
     ax.set(xscale=scale, yscale=scale, xlim=ends, ylim=ends, aspect="equal", title=title)

@@ -4,7 +4,7 @@ All depths of a strip share one scale in metres; errors are prediction − truth
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -56,6 +56,23 @@ def strip_of(frame: Frame, maps: Mapping[str, np.ndarray], note: str = "") -> St
     depths = [holes if d is None else d for d in (frame.raw_depth, frame.depth)]
     rgb, truth, filled = (whole[window.slices] for whole in (frame.rgb, *depths))
     return Strip(title, rgb, truth, filled, frame.raw_depth is not None, cut)
+
+
+def strips_of(
+    frames: Sequence[Frame],
+    places: Sequence[int],
+    maps: Mapping[str, Iterable[np.ndarray]],
+    notes: Sequence[str] = (),
+) -> list[Strip]:
+    """A strip for each of the frames at `places`.
+
+    maps: by name, a prediction for each of them in the same order. notes: what to say of each.
+    """
+    lined = [
+        dict(zip(maps, of_frame, strict=True)) for of_frame in zip(*maps.values(), strict=True)
+    ]
+    rows = zip(places, lined, notes or [""] * len(places), strict=True)
+    return [strip_of(frames[place], own, note) for place, own, note in rows]
 
 
 def depth_strip(strips: Sequence[Strip], title: str, *, errors: bool = False) -> Figure:

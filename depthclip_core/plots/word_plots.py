@@ -1,16 +1,15 @@
 """What words say at cells and how words are related: functions of (ax, data)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from depthclip_core.plots.map_plots import show_grid, show_photo
-from depthclip_core.plots.style import ANSWER_COLOURS, MARKS, Cell, Limits, heat_map
+from depthclip_core.plots.style import ANSWER_COLOURS, MARKS, Cell, Limits, heat_map, name_rows
 from depthclip_core.settings import Window
 
 Words, Metres, Cells = Sequence[str], Sequence[float], Sequence[Cell]
@@ -107,21 +106,49 @@ def show_entropies(ax: Axes, entropies: dict[str, np.ndarray], n_words: int) -> 
     ax.legend(loc="lower right", bbox_to_anchor=(0.95, 0))
 
 
-def show_similarities(
-    ax: Axes, matrix: np.ndarray, words: Words, limits: Limits, title: str
-) -> AxesImage:
-    """Cosine similarities (K, K) of words with each other, each written into its field."""
-    image = ax.imshow(matrix, cmap=ANSWER_COLOURS, vmin=limits[0], vmax=limits[1])
-    middle = sum(limits) / 2
-    for (row, column), value in np.ndenumerate(matrix):
-        colour = "white" if value < middle else "black"
-        ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=6.5)
-    ax.set_xticks(range(len(words)), words, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(words)), words)
-    ax.tick_params(length=0, labelsize=7)
-    ax.spines[:].set_visible(False)
-    ax.set_title(title)
-    return image
+def show_cosines(ax: Axes, cosines: Mapping[str, pd.DataFrame], title: str) -> None:
+    """Cosine similarities of the words of each list, a row each: neighbours above, others below.
+
+    cosines: by list, as from `control_words.cosines`.
+    """
+    for row, table in enumerate(cosines.values()):
+        for near, kind, colour, shift in ((True, "o", "C0", -0.14), (False, "D", "C1", 0.14)):
+            own = table["cosine"][table["neighbours"] == near]
+            label = ("neighbouring words" if near else "other pairs") if row == 0 else None
+            dots = {"s": 22, "marker": kind, "color": colour, "alpha": 0.6, "lw": 0}
+            ax.scatter(own, np.full(len(own), row + shift), label=label, **dots)
+    name_rows(ax, list(cosines))
+    ax.set(xlabel="cosine similarity of two words", title=title)
+    ax.set_xlim(right=1.01)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+
+
+def show_orders(ax: Axes, table: pd.DataFrame, title: str) -> None:
+    """Rmse of a list with the same bins in all orders, a row each, and in the listed order.
+
+    table: rows lists; columns of `word_lists.Lists.order_rmse`. The thin line spans all orders, the
+    thick one 90 % of them with their median; the dot is the order of the list.
+    """
+    rows = np.arange(len(table))
+    ax.hlines(rows, table["best"], table["worst"], color="0.7", lw=1.2, label="all orders")
+    ax.hlines(rows, table["5 %"], table["95 %"], color="0.7", lw=6, label="90 % of them")
+    ax.scatter(table["median"], rows, marker="|", s=90, color="black", label="their median")
+    ax.scatter(table["as listed"], rows, s=34, color="C1", zorder=3, label="the listed order")
+    name_rows(ax, list(table.index))
+    ax.set(xlabel="rmse (m) ↓", title=title)
+
+
+def orders_figure(panels: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """`show_orders` of each of its arguments by name, side by side with the lists' names once."""
+    n_rows = max(len(table) for table in panels.values())
+    size, shared = (9.6, 0.34 * n_rows + 1.7), {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
+    for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
+        show_orders(ax, table, name)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.suptitle(title)
+    return figure
 
 
 def show_positions(ax: Axes, positions: pd.DataFrame, title: str) -> None:
@@ -152,3 +179,37 @@ def show_where(ax: Axes, table: pd.DataFrame, limits: Limits, title: str) -> Non
         ax.text(limits[0], rank, " never wins", va="center", fontsize=7, color="0.4")
     ax.set_yticks(ranks, table.index, fontsize=7.5)
     ax.set(xlim=limits, ylim=(len(table) - 0.4, -0.6), title=title)
+
+
+def where_figure(tables: Mapping[str, pd.DataFrame], depths: np.ndarray, title: str) -> Figure:
+    """`show_where` of each list, three beside each other, on one scale of depth.
+
+    depths: true depth of all cells, metres, NaN where not known; their 98 % quantile sets the end.
+    """
+    known = depths[np.isfinite(depths)]
+    limits = (0, float(np.ceil(np.quantile(known, 0.98))) if known.size else 10.0)
+    lines = -(-len(tables) // 3)
+    figure, axes = plt.subplots(
+        lines, 3, figsize=(10.5, 2.1 * lines + 0.5), sharex=True, squeeze=False
+    )
+    for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
+        show_where(ax, table, limits, name)
+    for ax in axes.flat[len(tables) :]:
+        ax.remove()
+    label = "true depth where the word wins (m): median, quartiles; area: share of cells"
+    figure.supxlabel(label, fontsize="medium")
+    figure.suptitle(title)
+    return figure
+
+
+def counts_figure(counts: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """`show_counts` of several methods by name, one above the other."""
+    size = (8.5, 0.4 + 2.5 * len(counts))
+    figure, axes = plt.subplots(len(counts), 1, figsize=size, sharex=True, squeeze=False)
+    for ax, (method, table) in zip(axes[:, 0], counts.items(), strict=True):
+        show_counts(ax, table)
+        ax.set_title(method)
+    for ax in axes[:-1, 0]:
+        ax.set_xlabel("")
+    figure.suptitle(title)
+    return figure

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from depthclip_core.analysis import control_words
+from depthclip_core.analysis.statistics import partial_rank_correlation
 from depthclip_core.errors import DepthClipError
 from depthclip_core.plots import score_plots, word_plots
 from depthclip_core.settings import PROMPTS
@@ -63,19 +64,39 @@ def test_where_words_win_by_hand():
     assert table["cells"].tolist() == [1, 0, 2]
     np.testing.assert_allclose(table["median"], [1.0, np.nan, 2.5])
     np.testing.assert_allclose(table.loc["c", ["25 %", "75 %"]].astype(float), [2.25, 2.75])
-    order = control_words.order_in_images(depths, similarities)
-    assert np.isnan(order["words"])  # two words win
+    blind = np.array([[2.0, 1.0], [1.5, 9.0]])
+    order = control_words.order_in_images(depths, similarities, blind)
     assert order["cells"] == pytest.approx(spearmanr([0, 2, 2], [1, 2, 3]).statistic)
+    assert order["blind map"] == pytest.approx(spearmanr([2, 1, 1.5], [1, 2, 3]).statistic)
+    expected = partial_rank_correlation([0, 2, 2], [1, 2, 3], [2, 1, 1.5])
+    assert order["given the blind map"] == pytest.approx(expected, nan_ok=True)
     with pytest.raises(DepthClipError, match="cells for depths"):
-        control_words.order_in_images(depths[:, :1], similarities)
+        control_words.order_in_images(depths[:, :1], similarities, blind)
+    with pytest.raises(DepthClipError, match="blind map of"):
+        control_words.order_in_images(depths, similarities, blind[:1])
 
 
 def test_order_in_images_of_perfect_and_reversed_words():
     winner = torch.arange(12).reshape(1, *GRID) // 2
     similarities = torch.nn.functional.one_hot(winner, 6).permute(0, 3, 1, 2)[:, None].float()
     depths = (winner + 1).numpy().astype(float)
-    assert control_words.order_in_images(depths, similarities).tolist() == pytest.approx([1, 1])
-    assert control_words.order_in_images(-depths, similarities).tolist() == pytest.approx([-1, -1])
+    blind = np.random.default_rng(0).uniform(1, 5, GRID)
+    for sign in (1, -1):
+        order = control_words.order_in_images(sign * depths, similarities, blind)
+        assert order["cells"] == pytest.approx(sign)
+        assert order["given the blind map"] == pytest.approx(sign)
+    # When the blind map is the truth, nothing is left of the words.
+    order = control_words.order_in_images(depths, similarities, depths[0])
+    assert order["blind map"] == pytest.approx(1) and np.isnan(order["given the blind map"])
+
+
+def test_order_in_images_is_undefined_where_one_word_wins():
+    similarities = torch.zeros(1, 1, 3, *GRID)
+    similarities[:, :, 1] = 1
+    depths, blind = np.arange(12.0).reshape(1, *GRID), np.ones(GRID)
+    order = control_words.order_in_images(depths, similarities, blind)
+    assert order.isna().all()
+    assert control_words.order_in_images(depths * np.nan, similarities, blind).isna().all()
 
 
 def test_words_along_a_line_are_in_order():
@@ -106,9 +127,11 @@ def test_order_in_text_matches_scipy(seed, n_words):
 
 def test_figures_draw_what_they_are_given():
     figure, axes = plt.subplots(1, 4)
-    words, matrix = ["a", "b"], np.array([[1.0, 0.25], [0.25, 1.0]])
-    word_plots.show_similarities(axes[0], matrix, words, (0, 1), "alike")
-    assert [text.get_text() for text in axes[0].texts] == ["1.00", "0.25", "0.25", "1.00"]
+    words = ["a", "b"]
+    alike = control_words.cosines(torch.eye(3) + torch.tensor([[0, 1, 0], [0, 0, 0], [0, 0, 0]]))
+    word_plots.show_cosines(axes[0], {"x": alike, "y": alike}, "alike")
+    near = [d.get_offsets()[:, 0].tolist() for d in axes[0].collections]
+    assert near == [[1, 0], [0], [1, 0], [0]]
 
     word_plots.show_positions(axes[1], pd.DataFrame({"x": [0, 0.3, 1]}), "places")
     assert axes[1].lines[-1].get_ydata().tolist() == [0, 0.3, 1]
@@ -135,11 +158,11 @@ def test_non_finite_vectors_and_depths_raise(value):
     with pytest.raises(DepthClipError, match="similarities of frame 1"):
         control_words.where_words_win(depths, similarities, ["a", "b", "c"])
     with pytest.raises(DepthClipError, match="similarities of frame 1"):
-        control_words.order_in_images(depths, similarities)
+        control_words.order_in_images(depths, similarities, np.ones(GRID))
     if not np.isnan(value):  # which is a cell without a known depth
         depths[0, 1, 1] = value
         with pytest.raises(DepthClipError, match="mark unknown depth with NaN"):
-            control_words.order_in_images(depths, torch.rand(2, 1, 3, *GRID))
+            control_words.order_in_images(depths, torch.rand(2, 1, 3, *GRID), np.ones(GRID))
     text = torch.eye(4)
     text[1, 2] = value
     with pytest.raises(DepthClipError, match="text vectors hold NaN or infinite"):
@@ -160,11 +183,34 @@ def test_given_words_join_the_lists():
 def test_agreement_compares_winning_depths():
     wins = torch.tensor([[[0, 1], [2, 2]]])  # (N, h, w)
     one = torch.nn.functional.one_hot(wins, 3).permute(0, 3, 1, 2)[:, None].float()
-    same = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [1.2, 2.4, 8]})
+    both, blind = {"a": one, "b": one}, np.array([[1.0, 2.0], [1.0, 2.0]])
+    same = control_words.agreement(both, {"a": [1, 2, 4], "b": [1.2, 2.4, 8]}, blind)
     row = same.loc[("a", "b")]
     assert row["within 1.25"] == 0.5 and row["ratio"] == pytest.approx((1.2 + 2) / 2)
     assert row["rank correlation"] == pytest.approx(1)
-    turned = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [4, 2, 1]})
+    assert row["given the blind map"] == pytest.approx(1)
+    turned = control_words.agreement(both, {"a": [1, 2, 4], "b": [4, 2, 1]}, blind)
     assert turned.loc[("a", "b"), "rank correlation"] == pytest.approx(-1)
-    flat = control_words.agreement({"a": one, "b": one}, {"a": [1, 2, 4], "b": [3, 3, 3]})
-    assert np.isnan(flat.loc[("a", "b"), "rank correlation"])
+    flat = control_words.agreement(both, {"a": [1, 2, 4], "b": [3, 3, 3]}, blind)
+    assert flat.loc[("a", "b"), ["rank correlation", "given the blind map"]].isna().all()
+
+
+def test_what_two_lists_share_by_position_is_not_their_agreement():
+    """Two lists whose depths are those of position, each with noise of its own."""
+    rng = np.random.default_rng(3)
+    place = np.arange(7)
+    noisy = [np.clip(place + rng.integers(-1, 2, (400, 1, 7)), 0, 6) for _ in range(2)]
+    views = [torch.nn.functional.one_hot(torch.from_numpy(n), 7).permute(0, 3, 1, 2) for n in noisy]
+    lists = {name: view[:, None].float() for name, view in zip("ab", views, strict=True)}
+    metres = dict.fromkeys("ab", np.arange(1.0, 8))
+    row = control_words.agreement(lists, metres, place[None] + 1.0).loc[("a", "b")]
+    assert row["rank correlation"] > 0.8 and abs(row["given the blind map"]) < 0.1
+
+
+def test_cosines_tell_neighbours_from_other_pairs():
+    text = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    table = control_words.cosines(text)
+    assert table["cosine"].tolist() == pytest.approx([0.6, 0, 0.8])
+    assert table["neighbours"].tolist() == [True, False, True]
+    row = control_words.cosine_table({"x": text}).loc["x"]
+    assert row.tolist() == pytest.approx([0, 1.4 / 3, 0.7, 0.8, 0])

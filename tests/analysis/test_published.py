@@ -77,6 +77,7 @@ def test_later_systems_say_what_they_were_trained_on():
     learned = table.loc["learned tokens, 7 bins"]
     assert learned["delta1"] == 0.465 and learned["rmse"] == 0.970 and learned["checked"]
     assert table.loc["MoA-DepthCLIP, ViT-B/32 with adapters", ["delta2", "log10"]].isna().all()
+    assert "68.7 %" in table.loc["CLIP2Depth, mirror embedding and decoder", "note"]
     scored = table["delta1"].notna()
     assert (scored | (table["note"] != "")).all()
 

@@ -5,7 +5,7 @@ import torch
 from scipy.stats import permutation_test, wasserstein_distance
 
 import depthclip_core as dc
-from depthclip_core.analysis import scene_depths
+from depthclip_core.analysis import scene_depths, word_responses
 from depthclip_core.evaluation import scoring
 from depthclip_core.settings import RELEASED_WINDOW
 
@@ -185,3 +185,34 @@ def test_quantiles_of_rows_without_known_pixels_are_nan():
     shares = pd.DataFrame([[0.5, 0.5], [np.nan, 1.0], [0.0, 0.0]], columns=[1.0, 2.0])
     found = scene_depths.quantiles(shares, [0.5])[0.5]
     assert found[0] == 1.0 and found[1:].isna().all()
+
+
+def test_spread_test_finds_types_that_differ_and_counts_rooms():
+    rng = np.random.default_rng(0)
+    apart = scene_depths.depth_histograms([flat(d) for d in (*rng.uniform(1, 2, 6), *[4.0] * 6)])
+    scenes = ["a"] * 6 + ["b"] * 6
+    # All deals of 12 rooms to two types of six: two of 924 are as far apart.
+    assert scene_depths.spread_test(apart, scenes, range(12)) == pytest.approx(2 / 924)
+    assert scene_depths.spread_test(apart, scenes, np.arange(12) // 3) == pytest.approx(2 / 6)
+    holed = apart.copy()
+    holed.iloc[0] = np.nan
+    assert scene_depths.spread_test(holed, scenes, range(12)) == pytest.approx(1 / 462)
+    assert scene_depths.spread_test(apart, ["a", "b"] * 6, range(12)) > 0.05
+
+
+def test_word_shares_are_means_over_the_images_of_a_type():
+    generator = torch.Generator().manual_seed(0)
+    similarities = 0.1 * torch.randn(4, 2, 3, 13, 17, generator=generator)
+    shares = scene_depths.word_shares(similarities, SCENES, "xyz")
+    assert list(shares.index) == ["bathroom", "office"] and list(shares.columns) == list("xyz")
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+    weights = word_responses.mean_weights(similarities)
+    np.testing.assert_allclose(shares.loc["office"], weights[[0, 2]].mean((0, 2, 3)), atol=1e-6)
+
+
+def test_bin_distances_weigh_words_by_their_share():
+    wanted = pd.DataFrame([[1, 2], [2, 2], [1, 4]], ["all", "a", "b"], ["x", "y"], dtype=float)
+    shares = pd.DataFrame([[0.75, 0.25], [0.5, 0.5]], ["a", "b"], ["x", "y"])
+    found = scene_depths.bin_distances(wanted, (1.0, 3.0), shares)
+    np.testing.assert_allclose(found.loc["a"], [0.75 + 0.25, 0.75])
+    np.testing.assert_allclose(found.loc["b"], [0.5, 1.0])

@@ -291,3 +291,35 @@ def test_changes_by_scene_leaves_out_scenes_without_change():
     table = tables.changes_by_scene(change, ["a", "a", "b", "b", "b", "b"], rooms)
     assert table.index.tolist() == ["b"]
     assert table.loc["b"].tolist() == [4, 3, 2.5, 2 / 2**3]  # all of one sign
+
+
+def test_class_tables_are_the_papers_with_the_gain_last():
+    printed = published.partitions()
+    found = tables.class_tables(printed, published.gains())
+    kinds = list(found.index.get_level_values("scene").unique())
+    assert kinds == ["bathroom", "classroom", "all"]
+    for kind, named in (("bathroom", "class-dependent-3"), ("classroom", "class-dependent-4")):
+        own = found.loc[kind]
+        assert list(own.index) == [*BINS, f"gain of {named}"]
+        assert own.iloc[-1].equals(published.gains().loc[(kind, named)].rename(own.index[-1]))
+    assert list(found.loc["all"].index) == list(BINS)
+    assert found.drop(index=[found.index[5], found.index[11]]).equals(printed)
+
+
+def test_class_tables_of_a_run_compute_their_gains():
+    table = tables.scene_means(made_sweep(), SCENES)
+    found = tables.class_tables(table)
+    gain = table.loc[("classroom", "class-dependent-4"), METRICS]
+    gain = gain - table.loc[("classroom", "original"), METRICS]
+    np.testing.assert_allclose(
+        found.loc[("classroom", "gain of class-dependent-4")], gain.astype(float)
+    )
+    without = tables.class_tables(table.drop("bathroom", level="scene"))
+    assert without.loc["bathroom"].isna().all(axis=None)
+
+
+def test_differences_are_shown_only_without_reasons_against_them():
+    printed = published.partitions()
+    assert tables.differences_or_reasons(printed, printed, []).eq(0).all(axis=None)
+    reasons = tables.differences_or_reasons(printed, printed, WHY)
+    assert reasons["why no differences are shown"].tolist() == WHY

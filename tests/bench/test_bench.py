@@ -139,6 +139,24 @@ def test_rows_round_trip(tmp_path):
         bench.load(tmp_path)
 
 
+def test_the_chosen_row_is_the_first_unless_named(tmp_path):
+    with pytest.raises(dc.DepthClipError, match="no machine has been measured yet"):
+        bench.chosen(folder=tmp_path)
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"format": bench.FORMAT, "is": name}))
+    assert bench.chosen(folder=tmp_path)["is"] == "a"
+    assert bench.chosen("b", tmp_path)["is"] == "b"
+    with pytest.raises(dc.DepthClipError, match="machine"):
+        bench.chosen("c", tmp_path)
+
+
+def test_stored_rows_keep_what_the_notebook_says():
+    """The ablation gives the same metrics both ways, and memory stays below 2 GiB."""
+    for row in bench.load().values():
+        assert row["ablation"]["largest_difference"] < 1e-3
+        assert max(one["memory_mib"] for one in row["frames"]) < 2048
+
+
 def test_readme_shows_stored_rows():
     rows = bench.load()
     assert rows, "make bench, then commit data/benchmarks"

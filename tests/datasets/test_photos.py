@@ -53,3 +53,23 @@ def test_photos_are_not_cropped(tmp_path, size):
 def test_missing_photos_raise_one_clear_line(tmp_path, where, says):
     with pytest.raises(dc.DepthClipError, match=says):
         dc.open_dataset("photos", data=tmp_path / where)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_damaged_photos_raise_one_line_or_are_read(tmp_path, suffix):
+    rng, path = np.random.default_rng(0), tmp_path / f"a.{suffix}"
+    Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(path)
+    whole, refused = path.read_bytes(), 0
+    for i in range(150):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(whole), 4):
+            content[place] = rng.integers(0, 256)
+        # Headers decide most; a third of the files are cut.
+        content[rng.integers(0, 60)] = rng.integers(0, 256)
+        path.write_bytes(content[: rng.integers(1, len(whole))] if i % 3 == 0 else content)
+        try:
+            assert PhotoFrames(path)[0].rgb.ndim == 3
+        except dc.DepthClipError as error:
+            refused += 1
+            assert str(path) in str(error) and len(str(error).splitlines()) == 1
+    assert refused > 30

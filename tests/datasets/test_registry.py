@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 import depthclip_core as dc
 from depthclip_core import datasets
@@ -51,8 +52,9 @@ def test_new_data_set_needs_one_class_and_one_registry_line(corridor):
 def test_every_data_set_states_its_facts(name):
     kind = dataset_class(name)
     assert kind.licence and kind.splits
-    if REGISTRY[name].has_depth:
-        assert kind.citation and kind.frame_shape and kind.evaluation_crop and kind.depth_cap
+    if REGISTRY[name].has_depth and name != "pairs":  # whose facts are options
+        assert kind.citation and kind.depth_cap
+        assert bool(kind.frame_shape) == bool(kind.evaluation_crop)  # sizes may differ
 
 
 def test_nyu_is_scored_in_the_eigen_crop_up_to_10_m():
@@ -147,3 +149,17 @@ def test_wrong_types_raise_one_clear_line(call, says):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_description_gives_path_and_options(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(tmp_path / "in" / "a.png")
+    description = tmp_path / "mine.toml"
+    description.write_text('path = "in"\nlong_side = 20\n')
+    assert dc.open_dataset("photos", "all", data=description)[0].rgb.shape == (10, 20, 3)
+    assert dc.open_dataset("photos", data=str(description), long_side=None)[0].rgb.shape[1] == 80
+    for text, says in [("long side = 3", "cannot read"), ("path = 3", "path must be text")]:
+        description.write_text(text)
+        with pytest.raises(dc.DepthClipError, match=says) as caught:
+            dc.open_dataset("photos", data=description)
+        assert "\n" not in str(caught.value)

@@ -92,6 +92,20 @@ def test_depth_limits_cover_every_map():
     assert map_plots.depth_limits(np.zeros((2, 2))) == (0, 10)
 
 
+def test_predictions_and_errors_share_scales():
+    truth = np.array([[0.0, 2.0], [np.nan, 4.0]])
+    maps = {"one": np.full((2, 2), 3.0), "two": np.full((2, 2), 1.0)}
+    figure = map_plots.predictions_and_errors(maps, truth, "sample")
+    left, right, left_2, right_2 = (ax.images[0] for ax in figure.axes[:4])
+    assert left.get_clim() == left_2.get_clim() == (0, 4)
+    assert right.get_clim() == right_2.get_clim() == (-3, 3)
+    assert right.get_array().filled(9).tolist() == [[9, 1], [9, -1]]
+    assert right_2.get_array().filled(9).tolist() == [[9, -1], [9, -3]]
+    assert {"one", "two", "one − ground truth"} <= set(titles(figure))
+    unknown = map_plots.predictions_and_errors(maps, np.zeros((2, 2)), "photos")
+    assert unknown.axes[1].images[0].get_array().mask.all()
+
+
 def test_show_grid_covers_window_and_marks_cells():
     _, ax = plt.subplots()
     map_plots.show_grid(ax, Window(56, 472, 60, 604), (13, 17), [(0, 0), (12, 16)])
@@ -132,7 +146,7 @@ def test_contours_are_drawn_only_at_depths_that_occur():
 def test_show_intervals_draws_rows_and_reference():
     table = pd.DataFrame({"mean": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 3.0]}, ["a", "b"])
     _, ax = plt.subplots()
-    score_plots.show_intervals(ax, table, 1.2, "rmse")
+    score_plots.show_intervals(ax, table, pd.Series({"best constant": 1.2}), "rmse")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
     (bars,) = ax.collections
     assert [s[:, 0].tolist() for s in bars.get_segments()] == [[0.5, 1.5], [1.5, 3.0]]
@@ -258,6 +272,14 @@ def test_logarithmic_axes_use_plain_numbers():
         assert not [text for text in written(drawn) if "$" in text]
 
 
+def test_frames_figure_shows_seconds_and_memory():
+    grown = pd.DataFrame({"seconds": [1.0, 8.0], "memory_mib": [170.0, 200.0]}, [64, 654])
+    figure = bench_plots.frames_figure(grown, "frames")
+    drawn = [ax.lines[0].get_ydata().tolist() for ax in figure.axes]
+    assert drawn == [[1, 8], [170, 200]]
+    assert [ax.get_yscale() for ax in figure.axes] == ["log", "linear"]
+
+
 def test_tables_do_not_use_mathjax():
     html = pd.DataFrame({"a": ["$x$ <b>"]})._repr_html_()
     assert "mathjax_ignore" in html and "$x$ &lt;b&gt;" in html
@@ -274,3 +296,51 @@ def test_save_figure_keeps_foreign_files(tmp_path, monkeypatch):
             style.save_figure(figure, "c", "d")
         assert (tmp_path / name).read_bytes() == b"mine"
         (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (64, 48), (20, 64), (64, 12)])
+def test_photo_and_its_depth_have_one_size_and_a_scale(shape):
+    depth = np.linspace(1.2, 3.9, shape[0] * shape[1]).reshape(shape)
+    title, label = "DepthCLIP, " + "very " * 60 + "long", "a_long_name_" * 20 + ".jpg"
+    figure = map_plots.photo_and_depth(np.zeros((*shape, 3), np.uint8), depth, title, label)
+    figure.canvas.draw()
+    photo, shown, bar = (ax.get_window_extent() for ax in figure.axes)
+    assert (photo.width, photo.height) == pytest.approx((shown.width, shown.height))
+    assert photo.width / photo.height == pytest.approx(shape[1] / shape[0])
+    assert (bar.y0, bar.y1) == pytest.approx((shown.y0, shown.y1))
+    assert (photo.y0 > shown.y1) == (shape[1] > 2.2 * shape[0])
+    assert figure.axes[1].images[0].get_clim() == (1.0, 4.0)
+    assert figure.axes[2].get_ylabel() == "depth (m)"
+    inside = figure.bbox
+    texts = [figure._suptitle, *(ax._left_title for ax in figure.axes), figure.axes[2].yaxis.label]
+    for text in (t.get_window_extent() for t in texts if t.get_text()):
+        assert inside.x0 <= text.x0 and text.x1 <= inside.x1 and text.y1 <= inside.y1
+    assert figure.axes[0]._left_title.get_window_extent().x1 <= max(shown.x0, photo.x1)
+    assert "…" in titles(figure)[0] and titles(figure)[0].endswith(".jpg")
+
+
+@pytest.mark.parametrize(
+    ("depth", "limits", "extend"),
+    [([2.0, 2.0], (1.5, 2.5), "neither"), ([1.2, 1.3], (1.0, 1.5), "neither")],
+)
+def test_scale_of_a_flat_map(depth, limits, extend):
+    rgb = np.zeros((1, 2, 3), np.uint8)
+    figure = map_plots.photo_and_depth(rgb, np.array([depth]), "a", "b")
+    assert figure.axes[1].images[0].get_clim() == limits
+    assert figure.axes[1].images[0].colorbar.extend == extend
+
+
+def test_open_ends_of_the_scale_are_marked():
+    depth = np.full((20, 20), 2.2)
+    depth[0, 0], depth[-1, -1] = 0.3, 9.0
+    figure = map_plots.photo_and_depth(np.zeros((20, 20, 3), np.uint8), depth, "a", "b")
+    assert figure.axes[1].images[0].colorbar.extend == "both"
+
+
+def test_contact_sheet_has_a_row_per_frame():
+    rgb, depth = np.zeros((6, 8, 3), np.uint8), np.full((6, 8), 2.0)
+    figure = map_plots.contact_sheet([("a", rgb, depth), ("b", rgb, None)], "two frames")
+    shown = [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes if ax.get_visible()]
+    assert [title for title in shown if title] == ["a", "depth (grey: not measured)", "b"]
+    assert any(ax.get_ylabel() == "depth (m)" for ax in figure.axes)
+    assert map_plots.contact_sheet([("b", rgb, None)], "no depth").axes

@@ -6,7 +6,7 @@ import pytest
 
 from depthclip_core.analysis import published
 from depthclip_core.plots import scene_plots, score_plots, style
-from depthclip_core.settings import BINS
+from depthclip_core.settings import BINS, PUBLISHED_METRICS
 
 matplotlib.use("Agg")
 
@@ -40,8 +40,32 @@ def labels(ax):
 
 
 def test_label_has_name_unit_and_direction():
-    assert score_plots.label("delta1") == "δ < 1.25 ↑"
+    assert score_plots.label("delta1") == "δ1 ↑"
     assert score_plots.label("rmse") == "rmse (m) ↓"
+
+
+def test_interval_panels_have_a_panel_per_metric_with_its_lines():
+    table = pd.DataFrame({"mean": [0.4, 0.5], "low": [0.3, np.nan], "high": [0.5, np.nan]})
+    spread = pd.concat({m: table.set_axis(["a", "b"]) for m in PUBLISHED_METRICS})
+    references = pd.DataFrame({"blind map": 0.41, "best constant": 0.37}, PUBLISHED_METRICS)
+    references.loc["rmse"] = 1.2, 1.3
+    figure = score_plots.interval_panels(spread, references, "sample, test")
+    titles = [ax.get_title("left") for ax in figure.axes]
+    assert titles == ["δ1 ↑", "δ2 ↑", "δ3 ↑", "rel ↓", "log10 ↓", "rmse (m) ↓"]
+    drawn = [[line.get_xdata()[0] for line in ax.lines[1:]] for ax in figure.axes]
+    assert drawn == [[0.41, 0.37]] * 5 + [[1.2, 1.3]]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["blind map", "best constant"]
+
+
+def test_room_panels_draw_each_reading():
+    index = pd.MultiIndex.from_product([["pixel", "cell"], [1.0, 4.0]], names=["reading", "depth"])
+    rooms = pd.DataFrame({"delta1": [0.1, 0.2, 0.3, 0.4], "rmse": [4.0, 3, 2, 1]}, index)
+    printed = pd.Series({"delta1": 0.14, "rmse": 2.934})
+    figure = score_plots.room_panels(rooms, printed, "rooms")
+    for ax, values in zip(figure.axes, (rooms["delta1"], rooms["rmse"]), strict=True):
+        drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines[:2]}
+        expected = {"random per pixel": "pixel", "random per cell": "cell"}
+        assert drawn == {name: values[reading].tolist() for name, reading in expected.items()}
 
 
 def test_show_partitions_draws_bins_in_metres():
@@ -107,3 +131,26 @@ def test_show_against_without_numbers_is_empty():
     _, ax = plt.subplots()
     score_plots.show_against(ax, ledger().iloc[2:3], "gains")
     assert not ax.collections and ax.get_title("left") == "gains"
+
+
+def test_changes_show_each_step_by_scene_with_its_rooms():
+    index = pd.MultiIndex.from_product(
+        [["all images", "bathroom"], ["first", "second"]], names=["scene", "step"]
+    )
+    table = pd.DataFrame(
+        {
+            "mean": [0.1, 0.02, -0.1, 0.3],
+            "low": [0.05, -0.1, np.nan, np.nan],
+            "high": [0.2, 0.1, np.nan, np.nan],
+            "images": [64, 64, 8, 8],
+            "groups": [32, 32, 4, 4],
+        },
+        index,
+    ).astype(object)
+    figure = scene_plots.steps_figure({"a": table, "b": table}, "change in δ1 ↑", "title")
+    first, second = figure.axes
+    assert labels(first) == ["all images: 64 in 32", "bathroom: 8 in 4"]
+    assert (first.get_title("left"), second.get_title("left")) == ("a", "b")
+    dots = [part for part in first.collections if len(part.get_offsets()) == 2]
+    assert [d.get_offsets()[:, 0].tolist() for d in dots] == [[0.1, -0.1], [0.02, 0.3]]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["first", "second"]

@@ -46,6 +46,18 @@ def test_strip_is_cut_to_network_window():
         strips.strip_of(frame, {"ours": window.T})
 
 
+def test_strips_of_frames_take_their_own_maps():
+    rgb, depth = np.zeros((*SMALL, 3), np.uint8), np.ones(SMALL, np.float32)
+    frames = [Frame(f"{i}", rgb, depth * i, depth * i) for i in range(3)]
+    maps = {"one": iter([depth * 20, depth * 0.5]), "other": [depth * 21, depth * 0.6]}
+    first, second = strips.strips_of(frames, [2, 0], maps, ["best", "worst"])
+    assert (first.name, second.name) == ("best, 2", "worst, 0")
+    assert first.truth.max() == 2 and first.maps["one"].max() == 20
+    assert second.maps["other"].max() == np.float32(0.6)
+    with pytest.raises(ValueError):
+        strips.strips_of(frames, [2, 0], {"one": [depth]})
+
+
 @pytest.mark.parametrize("errors", [True, False])
 @pytest.mark.parametrize("known", [True, False])
 def test_strips_share_one_scale_of_depth_and_one_of_error(known, errors):

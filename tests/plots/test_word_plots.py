@@ -66,6 +66,18 @@ def test_show_counts_writes_counts_and_colours_shares():
     assert {"3", "1", "5"} <= set(annotations(ax))
 
 
+def test_counts_figure_has_a_panel_per_method():
+    counts = pd.DataFrame([[3, 1], [1, 1]], index=["near", "far"], columns=["a", "b"])
+    counts = counts.rename_axis("winning word").rename_axis("true depth (m)", axis=1)
+    figure = word_plots.counts_figure({"one": counts, "two": counts}, "t")
+    first, second = figure.axes[:2]
+    assert (first.get_title("left"), second.get_title("left")) == ("one", "two")
+    assert annotations(first) == ["3", "1", "1", "1"]
+    assert first.get_xlabel() == "" and figure.get_suptitle() == "t"
+    alone = word_plots.counts_figure({"one": counts}, "t")
+    assert alone.axes[0].get_xlabel() == "true depth (m)"
+
+
 def test_response_panels_show_curve_interval_and_bin(curves):
     figure = word_plots.response_panels(curves, BINS, "sample")
     assert [t for t in titles(figure) if t] == [f"“{word}”" for word in WORDS]
@@ -126,3 +138,28 @@ def test_doubtful_numbers_are_in_brackets():
     scene_plots.show_table(ax, table, "depth (m)", (0, 4), doubtful=doubtful)
     assert annotations(ax) == ["1.00", "2.50", "3.00", "(4.00)"]
     assert ax.collections[0].get_clim() == (0, 4)
+
+
+def test_orders_name_their_lists_once_and_mark_the_listed_order():
+    columns = ["as listed", "best", "5 %", "median", "95 %", "worst", "as good"]
+    values = [[1.1, 1.0, 1.05, 1.2, 1.4, 1.5, 0.1], [1.3, 0.9, 1.0, 1.1, 1.4, 1.6, 0.8]]
+    table = pd.DataFrame(values, ["original", "sizes"], columns)
+    figure = word_plots.orders_figure({"a": table, "b": table}, "orders")
+    first, second = figure.axes
+    assert [text.get_text() for text in first.get_yticklabels()] == ["original", "sizes"]
+    assert not any(text.get_visible() for text in second.get_yticklabels())
+    assert first.collections[-1].get_offsets()[:, 0].tolist() == [1.1, 1.3]
+    assert [text.get_text() for text in figure.legends[0].texts] == [
+        "all orders", "90 % of them", "their median", "the listed order",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [1, 9, 10])
+def test_where_figure_has_a_panel_for_each_list(n):
+    row = {"cells": [3, 0], "25 %": [0.5, np.nan], "median": [1, np.nan], "75 %": [2, np.nan]}
+    tables = {f"list {i}": pd.DataFrame(row, ["near", "far"]) for i in range(n)}
+    figure = word_plots.where_figure(tables, np.array([1.0, np.nan, 3.2]), "where")
+    assert titles(figure)[::2] == list(tables)
+    assert {ax.get_xlim() for ax in figure.axes} == {(0.0, 4.0)}
+    empty = word_plots.where_figure(tables, np.array([np.nan]), "where")
+    assert empty.axes[0].get_xlim() == (0.0, 10.0)
