@@ -194,7 +194,7 @@ def null_share(
 ) -> pd.Series:
     """Share of the searched list's gain over the best constant that searched ordinary words reach.
 
-    blind: (N, 6) of `nulls.blind_scores`. See `nulls.gain_share`.
+    blind: (N, 6) of `nulls.blind_scores`. See `clouds.gain_share`.
     """
     place = PUBLISHED_METRICS.index(metric)
     null = np.array([each.rows(size)[metric] for each in nulls])
