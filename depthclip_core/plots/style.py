@@ -14,6 +14,7 @@ from matplotlib.text import Text
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import replacing
+from depthclip_core.plots.descriptions import describe_in_notebook
 from depthclip_core.settings import figures_folder
 from depthclip_core.text import printable
 
@@ -54,8 +55,10 @@ def drawable(text: str) -> str:
 def save_figure(figure: Figure, notebook: str, name: str) -> Path:
     """Write <notebook>_<name>.png and .pdf into the folder of figures; returns the PNG's path.
 
+    In a notebook, the figure's picture also gets an alternative text, see `descriptions`.
     Raises `DepthClipError` if a file of that name was not written by this function.
     """
+    describe_in_notebook()
     folder = figures_folder()
     folder.mkdir(parents=True, exist_ok=True)
     png = folder / f"{notebook}_{name}.png"

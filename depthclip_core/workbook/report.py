@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from bs4 import BeautifulSoup
 from jinja2 import Environment, PackageLoader, pass_context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
@@ -22,13 +21,13 @@ from depthclip_core.checkout import commit
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import replacing
 from depthclip_core.text import as_markup
+from depthclip_core.workbook.layout import FIGURE, laid_out, sections, with_descriptions
 from depthclip_core.workbook.parameters import values_of_run
 from depthclip_core.workbook.plans import read_notebook
 from depthclip_core.workbook.runs import error_inside
 from depthclip_core.workbook.sanitise import sanitised, sanitised_inline
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-FIGURE = re.compile(r"'\w[\w.-]*\.(png|pdf|svg)'")
 GENERATOR = '<meta name="generator" content="depthclip report">'  # as in report.html
 
 
@@ -72,10 +71,11 @@ def make_report(
     return index
 
 
-def chapter(path: Path, names: Sequence[str], shown: Sequence[str]) -> dict[str, str | None]:
+def chapter(path: Path, names: Sequence[str], shown: Sequence[str]) -> dict[str, object]:
     """What the page shows of a notebook; links to notebooks of these names lead to their chapters.
 
-    Returns its name, and as safe HTML its title, question, about, error (or None) and body.
+    Returns its name; as safe HTML its title, question, about, error (or None) and body; and its
+    sections, pairs of id and title, as plain text.
     """
     notebook = read_notebook(path)
     if not any(cell.get("execution_count") for cell in notebook.cells):
@@ -85,13 +85,15 @@ def chapter(path: Path, names: Sequence[str], shown: Sequence[str]) -> dict[str,
     after = prose[title.end() if title else 0 :]
     question = re.search(r"\S.*?(?=\n\s*\n|\Z)", after, re.DOTALL)
     error = error_inside(notebook)
+    content = sanitised(body(path, notebook), path.stem, names)
     return {
         "name": path.stem,
         "title": sanitised_inline(rendered(title[1] if title else as_markup(path.stem))),
         "question": sanitised_inline(rendered(question[0] if question else "")),
         "about": as_markup(about(path, notebook, shown)),
         "error": as_markup(error[1]) if error else None,
-        "body": sanitised(body(path, notebook), path.stem, names),
+        "body": content,
+        "sections": list(sections(content)),
     }
 
 
@@ -120,18 +122,7 @@ def body(path: Path, notebook: NotebookNode) -> str:
         html, _ = exporter.from_notebook_node(readable(notebook), resources)
     except (OSError, InvalidNotebook) as error:
         raise DepthClipError(f"{path}: cannot embed a picture: {first_line(error)}") from None
-    soup = BeautifulSoup(html, "html.parser")
-    for tag in soup.find_all("img"):
-        if not (source := tag.get("src", "")).startswith("data:"):
-            tag.replace_with(f"[picture: {tag.get('alt') or source}]")
-    known: set[str] = set()
-    for heading in soup.find_all(re.compile("^h[1-5]$")):
-        heading.name = f"h{int(heading.name[1]) + 1}"  # the title of the report is the only h1
-        heading["id"] = anchor = "-".join(heading.get_text().split())
-        if anchor in known:  # links lead to the first heading of that name
-            del heading["id"]
-        known.add(anchor)
-    return str(soup)
+    return laid_out(html)
 
 
 def source_folder(path: Path, notebook: NotebookNode) -> Path:
@@ -144,7 +135,7 @@ def source_folder(path: Path, notebook: NotebookNode) -> Path:
 
 def readable(notebook: NotebookNode) -> NotebookNode:
     """A copy without what only a running notebook can show, and with formulae as Markdown."""
-    copy = deepcopy(notebook)
+    copy = with_descriptions(deepcopy(notebook))
     copy.metadata.pop("widgets", None)
     for cell in copy.cells:
         for output in list(cell.get("outputs", [])):

@@ -17,6 +17,7 @@ ATTRIBUTES = {
     **nh3.ALLOWED_ATTRIBUTES,
     "*": {"class", "dir", "id", "lang", "style", "title", "valign"},
     "details": {"open"},
+    "div": {"tabindex"},
     "li": {"value"},
     "ol": {"reversed", "start", "type"},
     "table": {"border"},
@@ -39,6 +40,8 @@ def sanitised(html: str, name: str, names: Collection[str] = ()) -> str:
     def kept(tag: str, attribute: str, value: str) -> str | None:
         if attribute == "id":
             return f"{name}--{value}"
+        if attribute == "tabindex":
+            return "0"  # in the order of the page, so that the keyboard reaches what scrolls
         if attribute == "href" and tag == "a":
             return _link(value, name, names)
         if attribute == "href" and tag == "use":

@@ -138,8 +138,8 @@ def test_page_shows_results_but_no_code(page, index):
 
 
 def test_formulae_are_mathml(page):
-    # Those of the title and the question are in the index too.
-    assert page.tags.count("math") == 6
+    # Those of the title are in both contents too, that of the question in one.
+    assert page.tags.count("math") == 7
     assert "$" not in page.text
 
 
@@ -152,6 +152,33 @@ def test_index_links_to_every_notebook_and_its_copy(page, executed, index):
     assert {"01_a--Part", "02_b--Part"} <= inside <= set(page.ids)
     assert "https://doi.org/1" in page.links and "../README.md" not in page.links
     assert page.text.count("And more?") == 2 and page.text.count("By default the") == 1
+
+
+def test_contents_list_every_chapter_and_section_beside_and_above(page, index):
+    soup = BeautifulSoup(index.read_text("utf-8"), "html.parser")
+    beside, above = soup.find(class_="beside"), soup.find(class_="overview")
+    for contents in (beside, above):
+        assert contents.name == "nav" and contents["aria-label"]
+        links = [a["href"] for a in contents.find_all("a") if a["href"] != "#top"]
+        assert links == ["#01_a", "#01_a--Part", "#02_b", "#02_b--Part"]
+    assert soup.main.find_parent("nav") is None and beside.find_parent("main") is None
+    assert {link[1:] for link in page.links if link.startswith("#")} <= {"top", *page.ids}
+
+
+def test_page_fits_small_screens_and_paper(index):
+    soup = BeautifulSoup(index.read_text("utf-8"), "html.parser")
+    assert soup.find("meta", attrs={"name": "viewport"})["content"].startswith("width=device-width")
+    tables = soup.main.find_all("table")
+    assert tables and all(table.find_parent(class_="wide")["tabindex"] == "0" for table in tables)
+    screen, _, paper = soup.style.get_text().partition("@media print")
+    assert re.search(r"\.wide[^{]*\{ overflow-x: auto", screen)
+    assert re.search(r"\.wide[^{]*\{ overflow: visible", paper)
+    assert re.search(r"img[^{]*\{[^}]*break-inside: avoid", paper)
+
+
+def test_every_picture_has_words(index):
+    pictures = BeautifulSoup(index.read_text("utf-8"), "html.parser").find_all("img")
+    assert [shown["alt"] for shown in pictures] == ["near", "Figure 01_a_strip: Part"]
 
 
 def test_page_says_what_ran_where_and_when(page):
@@ -250,8 +277,11 @@ def test_hostile_notebook_loads_and_runs_nothing(hostile):
     assert page.tags.count("body") == page.tags.count("section") == page.tags.count("h1") == 1
     soup = BeautifulSoup(hostile, "html.parser")
     soup.head.decompose()
-    known = {name.lower() for name in TAGS | {"nav", "body", "section"}}
-    attributes = {name.lower() for names in ATTRIBUTES.values() for name in names} | {"rel"}
+    known = {name.lower() for name in TAGS | {"nav", "main", "body", "section"}}
+    attributes = {name.lower() for names in ATTRIBUTES.values() for name in names} | {
+        "rel",
+        "aria-label",
+    }
     known.add("html")
     for tag in soup.find_all(True):
         assert tag.name in known
@@ -272,8 +302,9 @@ def test_hostile_notebook_is_shown_as_text(hostile):
         f"Stopped with an error: {XSS}: {XSS}"
     ] * 2
     assert XSS in [tag.get("alt") for tag in soup.find_all("img")]
-    assert soup.nav.b.get_text() == "Title a"
-    assert soup.nav.p.get_text() == "Why?"
+    contents = soup.find(class_="overview")
+    assert contents.b.get_text() == soup.nav.li.a.get_text() == "Title a"
+    assert contents.p.get_text() == "Why?"
 
 
 def test_content_security_policy_forbids_loading(index):
@@ -291,7 +322,7 @@ def test_names_in_prose_are_shown_literally(name, tmp_path):
     page = make_report([tmp_path / "__a__.ipynb"], tmp_path / "report").read_text("utf-8")
     soup = BeautifulSoup(page, "html.parser")
     assert soup.find(class_="output_markdown").get_text().strip() == f"Frame {name}, {name}."
-    assert soup.nav.b.get_text() == "__a__"
+    assert soup.find(class_="overview").b.get_text() == "__a__"
 
 
 def test_only_pictures_below_the_notebook_are_embedded(tmp_path):

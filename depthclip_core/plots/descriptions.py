@@ -1,0 +1,76 @@
+"""What a figure shows, in words: the alternative text of its picture in a notebook."""
+
+import sys
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+MOST_PANELS = 8  # more make a text that nobody listens to
+COLOUR_BAR = "<colorbar>"  # matplotlib's label of such axes
+
+
+def described(figure: Figure) -> str:
+    """One line from a figure's own words: its title, its panels, and what their axes mean.
+
+    Empty for a figure without any text.
+    """
+    panels, bars = [], []
+    for ax in figure.axes:
+        (bars if ax.get_label() == COLOUR_BAR else panels).append(ax)
+    texts = list(dict.fromkeys(filter(None, map(_of_panel, panels))))
+    colours = list(dict.fromkeys(filter(None, (_line(_label_of_bar(ax)) for ax in bars))))
+    parts = [_line(figure.get_suptitle())]
+    if len(texts) > 1:
+        more = f"; and {len(texts) - MOST_PANELS} more" if len(texts) > MOST_PANELS else ""
+        parts.append(f"{len(texts)} panels: {'; '.join(texts[:MOST_PANELS])}{more}")
+    else:
+        parts += texts
+    parts += [f"Colours: {', '.join(colours)}"] if colours else []
+    return " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
+
+
+def describe_in_notebook() -> None:
+    """From now on, pictures of figures carry `described` as `alt` in a notebook's outputs.
+
+    nbconvert writes it into HTML. Does nothing outside a notebook. Call it when a figure exists:
+    the inline backend registers how figures are drawn when it makes the first one.
+    """
+    if "IPython" not in sys.modules or not (shell := sys.modules["IPython"].get_ipython()):
+        return
+    for kind in ("image/png", "image/jpeg"):
+        formatter = shell.display_formatter.formatters[kind]
+        try:
+            draw = formatter.lookup_by_type(Figure)
+        except KeyError:
+            continue
+        if not isinstance(draw, WithDescription):
+            formatter.for_type(Figure, WithDescription(draw))
+
+
+class WithDescription:
+    """A printer of figures that adds the alternative text to the metadata of what it prints."""
+
+    def __init__(self, draw):
+        self.draw = draw
+
+    def __call__(self, figure: Figure):
+        drawn = self.draw(figure)
+        data, metadata = drawn if isinstance(drawn, tuple) else (drawn, {})
+        text = described(figure) if data else ""
+        return (data, metadata | {"alt": text}) if text else drawn
+
+
+def _of_panel(ax: Axes) -> str:
+    """The "title, y by x" of one panel, or the part of it that it has."""
+    title = _line(" ".join(filter(None, (ax.get_title(loc) for loc in ("left", "center")))))
+    x, y = (_line(axis.get_label_text()) for axis in (ax.xaxis, ax.yaxis))
+    axes = f"{y} by {x}" if x and y else x or y
+    return ", ".join(filter(None, (title, axes)))
+
+
+def _label_of_bar(ax: Axes) -> str:
+    return ax.get_ylabel() or ax.get_xlabel()
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

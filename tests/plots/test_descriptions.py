@@ -1,0 +1,54 @@
+import matplotlib.pyplot as plt
+import pytest
+
+from depthclip_core.plots.descriptions import WithDescription, described
+
+
+@pytest.fixture
+def panels():
+    figure, axes = plt.subplots(1, 2)
+    yield figure, axes
+    plt.close(figure)
+
+
+def test_title_panels_and_axes_are_told(panels):
+    figure, axes = panels
+    figure.suptitle("What each step\ngains")
+    axes[0].set(title="DepthCLIP", xlabel="step", ylabel="δ1 ↑")
+    axes[1].set(title="value head", xlabel="step")
+    expected = "What each step gains. 2 panels: DepthCLIP, δ1 ↑ by step; value head, step."
+    assert described(figure) == expected
+
+
+def test_colours_are_told_apart_from_panels(panels):
+    figure, axes = panels
+    for ax in axes:
+        figure.colorbar(ax.imshow([[0, 1]]), ax=ax, label="depth (m)")
+    axes[0].set_title("Where does it fail?", loc="left")
+    assert described(figure) == "Where does it fail? Colours: depth (m)."
+
+
+def test_many_panels_are_counted():
+    figure, axes = plt.subplots(3, 4)
+    for number, ax in enumerate(axes.flat):
+        ax.set_title(f"word {number}")
+    assert described(figure).startswith("12 panels: word 0; word 1;")
+    assert described(figure).endswith("word 7; and 4 more.")
+    plt.close(figure)
+
+
+def test_figure_without_text_has_no_description(panels):
+    assert described(panels[0]) == ""
+
+
+@pytest.mark.parametrize("drawn", ["cGljdHVyZQ==", ("cGljdHVyZQ==", {"width": 3})])
+def test_pictures_carry_their_description(drawn, panels):
+    figure, axes = panels
+    axes[0].set_title("Depth")
+    data, metadata = WithDescription(lambda figure: drawn)(figure)
+    assert data == "cGljdHVyZQ==" and metadata["alt"] == "Depth."
+    assert metadata.get("width") == (3 if isinstance(drawn, tuple) else None)
+
+
+def test_what_cannot_be_drawn_stays_as_it_is(panels):
+    assert WithDescription(lambda figure: None)(panels[0]) is None
