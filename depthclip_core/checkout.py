@@ -2,8 +2,9 @@
 
 import subprocess
 from importlib import metadata
-from pathlib import Path
 from platform import python_version
+
+from depthclip_core.settings import checkout_folder
 
 PACKAGES = ("depthclip-workbook", "torch", "open_clip_torch", "numpy")
 
@@ -11,8 +12,12 @@ PACKAGES = ("depthclip-workbook", "torch", "open_clip_torch", "numpy")
 def commit() -> str:
     """The checkout's commit, marked if files differ from it; "unknown" without git."""
 
+    folder = checkout_folder()  # an installed package may lie in another project's checkout
+    if not folder:
+        return "unknown"
+
     def git(*words: str) -> str:
-        command = ["git", "-C", Path(__file__).resolve().parents[1], *words]
+        command = ["git", "-C", folder, *words]
         run = subprocess.run(command, capture_output=True, text=True, timeout=10)
         return run.stdout.strip() if run.returncode == 0 else ""
 
@@ -23,6 +28,13 @@ def commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return (head or "unknown") + (" and changes" if changed else "")
+
+
+def described() -> str:
+    """The version and, where it is known, the commit: "depthclip 0.1.0, commit 0123456789ab"."""
+    head, number = commit(), versions()["depthclip-workbook"]
+    shown = f"depthclip {number or 'of unknown version'}"
+    return shown if head.startswith("unknown") else f"{shown}, commit {head}"
 
 
 def versions() -> dict[str, str | None]:

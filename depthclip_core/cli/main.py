@@ -58,8 +58,24 @@ def main() -> None:
         sys.exit(1)
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        from depthclip_core.checkout import described
+
+        typer.echo(described())
+        raise typer.Exit
+
+
 @app.callback()
-def depthclip() -> None:
+def depthclip(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and commit."
+        ),
+    ] = False,
+) -> None:
     """Depth from one photograph with CLIP and no training."""
 
 

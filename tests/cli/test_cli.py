@@ -3,12 +3,14 @@ import re
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
 import pytest
 from typer.testing import CliRunner
 
+from depthclip_core import checkout
 from depthclip_core.cli.main import app, main
 from depthclip_core.errors import DepthClipError
 from depthclip_core.workbook import plans, runs
@@ -139,6 +141,17 @@ def test_help_names_every_command():
     assert [name for name in ("run", "report", "store") if f"  {name} " not in shown] == []
     shown = runner.invoke(app, ["store", "--help"]).output
     assert [name for name in ("list", "verify", "prune") if f"  {name} " not in shown] == []
+
+
+def test_version_names_the_commit_where_it_is_known(monkeypatch):
+    shown = CliRunner().invoke(app, ["--version"])
+    version = re.escape(metadata.version("depthclip-workbook"))
+    assert shown.exit_code == 0
+    known = r"(, commit [0-9a-f]{12}( and changes)?)?"
+    assert re.fullmatch(rf"depthclip {version}{known}\n", shown.output)
+    monkeypatch.setattr(checkout, "checkout_folder", lambda: None)
+    shown = CliRunner().invoke(app, ["--version"])
+    assert re.fullmatch(rf"depthclip {version}\n", shown.output)
 
 
 def test_command_starts_without_torch():
