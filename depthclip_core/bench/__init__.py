@@ -12,6 +12,7 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.files import replacing
 from depthclip_core.settings import checkout_folder, data_folder
 from depthclip_core.text import as_markup
+from depthclip_core.workbook.readme import write_between
 
 FORMAT = 1
 MARKS = ("<!-- benchmark: make bench -->", "<!-- end -->")
@@ -110,8 +111,4 @@ def markdown(rows: dict[str, dict]) -> str:
 
 def write_readme(readme: Path, rows: dict[str, dict]) -> None:
     """Put the table between a README's two `benchmark` marks; `DepthClipError` without them."""
-    before, start, rest = readme.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not end:
-        raise DepthClipError(f"{readme} has no marks {MARKS[0]} and {MARKS[1]} for the table")
-    readme.write_text(f"{before}{start}\n{markdown(rows)}\n{end}{after}", encoding="utf-8")
+    write_between(readme, MARKS, markdown(rows))
