@@ -114,7 +114,7 @@ lab: $(INSTALLED) ## open JupyterLab on the notebooks (LAB='--no-browser --port=
 
 # nbconvert drops timings and the state of widgets, which change with every run, and makes pictures
 # smaller.
-refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs and figures/
+refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs, figures/ and the README
 	@rm -rf notebooks/.part
 	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures figures --workers $(WORKERS)
 	@$(PY) -m nbconvert --to notebook --log-level WARN --output-dir notebooks \
@@ -124,11 +124,12 @@ refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs 
 		'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
 		notebooks/.part/*.ipynb
 	@rm -rf notebooks/.part
+	@$(PY) -m depthclip_core.workbook.readme README.md notebooks/02_results.ipynb
 
 bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else running), store and show its row
 	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True
-	@$(PY) -m depthclip_core.bench README.md
-	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: README.md"
+	@$(PY) -m depthclip_core.bench docs/speed.md
+	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
 
 # --- the sample, for maintainers: the package contains its frames and weights ----------------------
 

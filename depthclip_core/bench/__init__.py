@@ -96,7 +96,7 @@ def rows_folder() -> Path:
 
 
 def markdown(rows: dict[str, dict]) -> str:
-    """The README's table, in Markdown: a row for each machine and pass."""
+    """The table of docs/speed.md, in Markdown: a row for each machine and pass."""
     columns = ["machine", "pass", "seconds per image", "× released", "share of peak"]
     lines = [columns, ["---"] * len(columns)]
     for row in rows.values():
@@ -109,6 +109,6 @@ def markdown(rows: dict[str, dict]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def write_readme(readme: Path, rows: dict[str, dict]) -> None:
-    """Put the table between a README's two `benchmark` marks; `DepthClipError` without them."""
-    write_between(readme, MARKS, markdown(rows))
+def write_table(document: Path, rows: dict[str, dict]) -> None:
+    """Put the table between a document's two `benchmark` marks; `DepthClipError` without them."""
+    write_between(document, MARKS, markdown(rows))

@@ -1,8 +1,8 @@
-"""`python -m depthclip_core.bench README.md` puts the stored rows' table into that file."""
+"""`python -m depthclip_core.bench docs/speed.md` puts the stored rows' table into that file."""
 
 import sys
 from pathlib import Path
 
-from depthclip_core.bench import load, write_readme
+from depthclip_core.bench import load, write_table
 
-write_readme(Path(sys.argv[1]), load())
+write_table(Path(sys.argv[1]), load())

@@ -38,7 +38,8 @@ def results_table(notebook: str | Path) -> str:
     tables = saved_tables(notebook)
     scores = _with(tables, COLUMNS, ROWS, notebook)
     limits = _with(tables, ("mean", *LIMITS, "images", "groups"), ROWS[:1], notebook)
-    lines = [["frames of the sample, test split", *COLUMNS.values(), "95 % interval of δ1"]]
+    counts = "{images} test frames of {groups} rooms".format(**limits[ROWS[0]])
+    lines = [[counts, *COLUMNS.values(), "95 % interval of δ1"]]
     lines.append(["---"] * len(lines[0]))
     for row in ROWS:
         interval = " to ".join(limits[row][limit] for limit in LIMITS) if row in limits else "–"

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says; its stored rows are whole, and the README shows them."""
+"""The benchmark measures what it says; its stored rows are whole, and docs/speed.md shows them."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
 
 CPU = torch.device("cpu")
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "speed.md"
 
 
 @pytest.fixture(scope="module")
@@ -157,21 +157,21 @@ def test_stored_rows_keep_what_the_notebook_says():
         assert max(one["memory_mib"] for one in row["frames"]) < 2048
 
 
-def test_readme_shows_stored_rows():
+def test_page_shows_stored_rows():
     rows = bench.load()
     assert rows, "make bench, then commit data/benchmarks"
-    assert bench.markdown(rows) in README.read_text(encoding="utf-8")
+    assert bench.markdown(rows) in PAGE.read_text(encoding="utf-8")
 
 
-def test_readme_table_is_written_between_marks(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{bench.MARKS[0]}\nold\n{bench.MARKS[1]}\nafter\n", encoding="utf-8")
+def test_table_is_written_between_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{bench.MARKS[0]}\nold\n{bench.MARKS[1]}\nafter\n", encoding="utf-8")
     rows = bench.load()
     for _ in range(2):
-        bench.write_readme(readme, rows)
-    text = readme.read_text(encoding="utf-8")
+        bench.write_table(page, rows)
+    text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert text.count(bench.markdown(rows)) == 1
-    readme.write_text("no marks")
+    page.write_text("no marks")
     with pytest.raises(dc.DepthClipError, match="has no marks"):
-        bench.write_readme(readme, rows)
+        bench.write_table(page, rows)
