@@ -6,8 +6,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -219,3 +222,22 @@ def test_table_between_marks_is_replaced_and_the_rest_kept(tmp_path):
 def test_notebook_without_results_is_refused():
     with pytest.raises(DepthClipError, match="run `make refresh`"):
         readme.results_table(ROOT / "notebooks" / "03_visualization.ipynb")
+
+
+@pytest.mark.parametrize("figure", sorted((ROOT / "figures").glob("*.png")), ids=lambda f: f.stem)
+def test_figures_are_those_of_the_notebooks(figure):
+    """Only nearly: the notebook's picture has 256 colours, and perhaps another resolution."""
+    notebook, _, name = re.match(r"(\d+_[a-z]+)(_)(\w+)", figure.stem).groups()
+    path = next((ROOT / "notebooks").glob(f"{notebook}*.ipynb"))
+    saved = [
+        output["data"]["image/png"]
+        for cell in nbformat.read(path, as_version=4).cells
+        if f'"{path.stem}", "{name}"' in cell.source
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    ours, theirs = (
+        np.asarray(Image.open(file).convert("L").resize((120, 60)), dtype=float)
+        for file in (figure, BytesIO(b64decode(saved[0])))
+    )
+    assert np.abs(ours - theirs).mean() < 6, "make refresh draws it again"
