@@ -44,6 +44,7 @@ REGISTRY = {
     "nyu": Entry("depthclip_core.datasets.nyu", "NyuFrames"),
     "kitti": Entry("depthclip_core.datasets.kitti", "KittiFrames"),
     "sunrgbd": Entry("depthclip_core.datasets.sunrgbd", "SunRgbdFrames"),
+    "pairs": Entry("depthclip_core.datasets.pairs", "PairFrames"),
     "photos": Entry("depthclip_core.datasets.photos", "PhotoFrames", has_depth=False),
 }
 
@@ -73,6 +74,8 @@ def open_dataset(
         data folder. options: ground_truth, window, evaluation_crop and others, see `KittiFrames`.
     "sunrgbd": SUN RGB-D; data is the folder SUNRGBD/ or what holds it, otherwise sunrgbd/ in the
         data folder. options: sensor, shape, depth and others, see `SunRgbdFrames`.
+    "pairs": your own RGB-D; data is a folder, otherwise pairs/ in the data folder. options: the
+        patterns of the files, the divisor and more, see `PairFrames`.
     "photos": photographs without depth; data is a folder or a file; otherwise photos/ in the data
         folder. options: long_side, see `PhotoFrames`.
     Any `data` may also be a .toml file, see `read_description`.

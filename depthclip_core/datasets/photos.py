@@ -8,7 +8,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.settings import data_folder
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -43,6 +43,16 @@ class PhotoFrames(Dataset):
     @classmethod
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         return cls(data or data_folder() / "photos", **options)
+
+    @classmethod
+    def recognise(cls, data: Place, **options) -> str:
+        if fault := super().recognise(data, **options):
+            return fault
+        try:
+            open_photo(cls.open("all", data, False, **options).files[0])
+        except DepthClipError as error:
+            return first_line(error)
+        return ""
 
     def __len__(self) -> int:
         return len(self.files)
