@@ -13,14 +13,15 @@ NAMES = ("Z", "Y")  # channels that hold depth where there are several
 
 
 def read_exr(path: Path, source: Path | BinaryIO) -> np.ndarray:
-    """The values (H, W) of an .exr file, floating-point, as OpenEXR, OpenCV or imageio read it.
+    """The values (H, W) of an .exr file, floating-point, as OpenEXR or OpenCV reads it.
 
-    source: the path, or the file's content. Of several channels that are all alike the first is
-    taken. Raises `DepthClipError` without a library, and where channels differ.
+    source: the path, or the file's content, which OpenCV alone reads. Of several channels that are
+    all alike the first is taken. Raises `DepthClipError` without a library, and where channels
+    differ.
     """
-    readers = {"OpenEXR": _with_openexr, "cv2": _with_opencv, "imageio.v3": _with_imageio}
+    readers = {"OpenEXR": _with_openexr, "cv2": _with_opencv}
     if not isinstance(source, Path):
-        del readers["OpenEXR"]  # it opens files alone
+        del readers["OpenEXR"]
     for name, read in readers.items():
         try:
             if name == "cv2":  # OpenCV asks once, before its first .exr
@@ -29,8 +30,8 @@ def read_exr(path: Path, source: Path | BinaryIO) -> np.ndarray:
         except ImportError:
             continue
         return _one_channel(read(library, source), path)
-    wanted = "OpenEXR" if isinstance(source, Path) else "opencv-python-headless"
-    raise DepthClipError(f"{path}: reading .exr needs a library: pip install {wanted}")
+    unpacked = "" if isinstance(source, Path) else "unpack the archive, and "
+    raise DepthClipError(f"{path}: reading .exr needs a library: {unpacked}pip install OpenEXR")
 
 
 def _with_openexr(library, source: Path) -> np.ndarray:
@@ -45,12 +46,9 @@ def _with_opencv(library, source: Path | BinaryIO) -> np.ndarray:
     content = source.read_bytes() if isinstance(source, Path) else source.read()
     values = library.imdecode(np.frombuffer(content, np.uint8), library.IMREAD_UNCHANGED)
     if values is None:
-        raise ValueError("OpenCV cannot decode it")
+        # OpenCV 5 is built without OpenEXR.
+        raise ValueError("OpenCV cannot decode it; with OpenEXR installed, that is used instead")
     return values
-
-
-def _with_imageio(library, source: Path | BinaryIO) -> np.ndarray:
-    return library.imread(source, extension=".exr")
 
 
 def _one_channel(values: np.ndarray, path: Path) -> np.ndarray:
