@@ -29,5 +29,5 @@ def check_floating(what: str, depth: np.ndarray) -> None:
     """`DepthClipError` for what is not floating-point: integers are often millimetres."""
     if depth.dtype.kind != "f":
         hint = ": divide by 1000 if these are millimetres" if depth.dtype.kind in "iu" else ""
-        start = f"{what} must be metres as floating point, got dtype {depth.dtype}"
+        start = f"{what} must be floating-point metres, got dtype {depth.dtype}"
         raise DepthClipError(start + hint)

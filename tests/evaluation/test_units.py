@@ -29,8 +29,8 @@ def rescore(depth, truth):
 @pytest.mark.parametrize(
     ("depth", "truth", "says"),
     [
-        (millimetres(DEPTH), TRUTH, "depth.* must be metres as floating point, got dtype uint16: "),
-        (DEPTH, millimetres(TRUTH), "ground truth must be metres .* got dtype uint16: divide by"),
+        (millimetres(DEPTH), TRUTH, "depth.* must be floating-point metres, got dtype uint16: "),
+        (DEPTH, millimetres(TRUTH), "ground truth must be floating-point metres, got dtype uint16: divide by"),
         (millimetres(DEPTH, float), TRUTH, "depth.* reaches 2000 m: .* if these are millimetres"),
         (DEPTH, millimetres(TRUTH, np.float32), "ground truth.* reaches 2500 m: .* millimetres"),
     ],
