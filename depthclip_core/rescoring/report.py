@@ -66,7 +66,10 @@ class SavedScores:
         found = {}
         for name, one in self.protocols.items():
             rows = self.scores.rows(one)[list(PUBLISHED_METRICS)]
-            table = pd.concat([intervals(rows[[m]], self.scores.groups) for m in rows])
+            # A frame for which one metric is no number stays in the intervals of the others.
+            whole = rows.isna().all(axis=1) | rows.notna().all(axis=1)
+            parts = [rows] if whole.all() else [rows[[metric]] for metric in rows]
+            table = pd.concat([intervals(part, self.scores.groups) for part in parts])
             why = UNKNOWN if None in self.scores.groups else TOO_FEW
             table["why"] = np.where(table["low"].isna(), why, "")
             mean = self.scores.mean(one)[table.index]
@@ -125,8 +128,9 @@ def score_saved_maps(
 ) -> SavedScores:
     """Score saved maps of a data set's frames under named protocols.
 
-    predictions, divisor, kind, missing: see `open_maps`; names are the frames' names, or else the
-    names of their files. mirrored: the maps predicted for the mirror images, of the same form.
+    predictions, divisor, kind, missing: see `open_maps`. Names are the frames' own, or else their
+        `other_names`, such as those of their files. mirrored: the maps predicted for the mirror
+        images, of the same form.
     dataset: a name, opened with split, data and options as by `open_dataset`, KITTI with its whole
     frames; or an open data set, as it is.
     protocols: names in `compositions.NAMED`; none: all that fit the frames' shape and depth cap.
@@ -192,13 +196,11 @@ def protocols_for(
 
 
 def _maps_of(frames: Dataset, path: str | Path, how: Mapping[str, object]) -> MapFiles:
-    """The maps by the frames' names, or else by the names of their files."""
+    """The maps by the frames' names, or else by their other names."""
     try:
         return open_maps(path, frames.names, **how)
     except DepthClipError:
-        files = frames.file_names()
-        if not files:
-            raise
-        with suppress(DepthClipError):
-            return open_maps(path, files, **how)
+        for names in frames.other_names():
+            with suppress(DepthClipError):
+                return open_maps(path, names, **how)
         raise
