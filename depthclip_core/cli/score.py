@@ -125,6 +125,6 @@ def intervals_text(found) -> str:
     for name, bounds in found.intervals().groupby(level="protocol", sort=False):
         if bounds["low"].notna().any():
             ends = bounds.xs(name).loc[list(PUBLISHED_METRICS), ["low", "high"]].to_numpy()
-            shown = [f"{f'{low:.3f}–{high:.3f}':>13}" for low, high in ends]
+            shown = [f"{f'{low:.3f}–{high:.3f}':>14}" for low, high in ends]
             lines.append("".join([f"{name:<{NAME}}", *shown]))
     return "\n".join(lines)
