@@ -101,7 +101,7 @@ def test_part_of_the_pixels_is_said(tmp_path):
     save_predictions(tmp_path, frames.names, maps)
     found = score_saved_maps(tmp_path, frames, protocols=["whole"])
     assert found.table()["coverage"].tolist() == [0.25]
-    says = "of the pixels that count, maps predict 25.0 % (whole); the others are left out"
+    says = "maps predict 25.0 % (whole) of the pixels that count; others are left out"
     assert found.remarks() == [says]
 
 
