@@ -153,6 +153,14 @@ def test_bad_options_raise_one_clear_line(small, options, says):
     assert "\n" not in str(caught.value)
 
 
+def test_maps_of_an_unknown_shape_are_named(tmp_path, small):
+    _, frames, _ = small
+    maps = [np.ones((30, 40))] * 13 + [np.ones((30, 90))]
+    save_predictions(tmp_path, frames.names, maps)
+    with pytest.raises(DepthClipError, match="frame f13: a map of 30 × 90 pixels may cover"):
+        score_saved_maps(tmp_path, frames)
+
+
 def test_frames_that_cannot_be_scored_are_refused(tmp_path, small):
     path, frames, _ = small
     with pytest.raises(DepthClipError, match="has no frames"):
