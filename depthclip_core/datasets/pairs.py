@@ -158,6 +158,9 @@ class PairFrames(Dataset):
 
         return guessed_options(data.expanduser())
 
+    def other_names(self) -> list[list[str]]:
+        return [[pair.rgb.as_posix() for pair in self.pairs]]
+
     def __len__(self) -> int:
         return len(self.pairs)
 

@@ -11,8 +11,10 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.compositions import Composition
 from depthclip_core.evaluation.metrics import checked_depth
 from depthclip_core.evaluation.protocols import least_squares_scale_shift
+from depthclip_core.evaluation.units import check_metres
 from depthclip_core.rescoring.arranged import Arranged, arrange
 from depthclip_core.rescoring.sums import SUMMED, aligned, gather, median, moment_sums, term_sums
+from depthclip_core.text import printable
 
 Pixels = tuple[np.ndarray, np.ndarray, int]
 VALID = ("between", "measured", "all")
@@ -90,6 +92,10 @@ class UnderCompositions:
                 self._kept[key] = p[:n].copy(), g[:n].copy(), wanted
         return self._kept[key]
 
+    def arranged(self, one: Composition) -> Arranged:
+        """The whole map, averaged where the composition says so, and the truth on one grid."""
+        return self._arranged(one.truth, one.place, one.resize, one.flip)
+
     def _wanted(self, one: Composition) -> int:
         """How many pixels of the crop count in the whole truth, where a map covers a part of it."""
         truth = self._truth(one.truth)
@@ -101,7 +107,12 @@ class UnderCompositions:
     def _arranged(self, truth: str, place: str, resize: str, flip: str) -> Arranged:
         key = ("arranged", truth, place, resize, flip)
         if key not in self._kept:
-            self._kept[key] = arrange(self._maps[flip], self._truth(truth), place, resize)
+            both = self._maps[flip], self._truth(truth)
+            try:
+                self._kept[key] = arrange(*both, place, resize)
+            except DepthClipError as error:
+                name = printable(self._frames.names[self._index])
+                raise DepthClipError(f"frame {name}: {error}") from None
         return self._kept[key]
 
     def _inside(self, where: tuple, crop: str) -> tuple[slice, slice]:
@@ -192,9 +203,9 @@ def truth_of(frames: Dataset, index: int, kind: str) -> np.ndarray:
 def _prediction(depth: np.ndarray) -> np.ndarray:
     """A map (h, w) float32, 0 where there is no prediction."""
     depth = np.asarray(depth)
-    if depth.ndim != 2 or depth.dtype.kind not in "f":
-        kind = f"{depth.dtype} of shape {depth.shape}"
-        raise DepthClipError(f"a depth map is of shape (h, w), floating-point metres, not {kind}")
+    if depth.ndim != 2:
+        raise DepthClipError(f"a depth map is of shape (h, w), not {depth.shape}")
+    check_metres("a depth map", depth)
     return np.where(depth > 0, depth, 0).astype(np.float32)
 
 
