@@ -49,9 +49,7 @@ class Run:
         Raises `DepthClipError` for a data set that has none.
         """
         if "train" not in self.frames.splits:
-            fault = (
-                f"{self.frames.title} has no split 'train', on which bins and blind maps are fitted"
-            )
+            fault = f"{self.frames.title} has no split 'train' to fit bins and blind maps on"
             raise DepthClipError(f"{fault}: name its frames, as pairs do with the option train")
         return _open(self.dataset, "train", self.data)
 
