@@ -34,11 +34,10 @@ CROPS = ("none", *FIXED, *FRACTIONS, "kb")
 def crop_window(name: str, shape: tuple[int, int]) -> Window:
     """The rectangle that a crop leaves of a frame of shape (H, W).
 
-    "none": all of it. "eigen-nyu", "released", "nyu-21" and "depthclip-window":
-    fixed pixels of 480 x 640. "garg" and
-    "eigen-kitti": fractions of H and W, truncated to whole pixels. "kb": 352 x 1216 from the
-    bottom, centred. Raises `DepthClipError` for an unknown name, and for a shape that the crop does
-    not fit.
+    "none": all of it. "eigen-nyu", "released", "nyu-21" and "depthclip-window": fixed pixels of
+    480 x 640. "garg" and "eigen-kitti": fractions of H and W, truncated to whole pixels. "kb":
+    352 x 1216 from the bottom, centred. Raises `DepthClipError` for an unknown name, and for a
+    shape that the crop does not fit.
     """
     if not isinstance(name, str) or name not in CROPS:
         raise unknown_name("crop", name, CROPS)

@@ -44,6 +44,17 @@ def nyu_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def rgbd():
+    """Real RGB-D frames beside the checkout; they may not be redistributed."""
+    folder = Path(
+        os.environ.get("DEPTHCLIP_RGBD", "") or Path(__file__).parents[2] / "shared/data/rgbd"
+    )
+    if not folder.is_dir():
+        pytest.skip("no real RGB-D frames beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def own_store(tmp_path_factory):
     """The tests' own store: `load_encoder` remembers weights files there, not in the user's."""
     with pytest.MonkeyPatch.context() as patch:
@@ -55,14 +66,3 @@ def own_store(tmp_path_factory):
 def tiny_models(tmp_path_factory) -> list[str]:
     """Names of models of OpenAI's architectures in small: a ResNet and a ViT."""
     return tiny.add_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="session")
-def rgbd():
-    """Real RGB-D frames beside the checkout; they may not be redistributed."""
-    folder = Path(
-        os.environ.get("DEPTHCLIP_RGBD", "") or Path(__file__).parents[2] / "shared/data/rgbd"
-    )
-    if not folder.is_dir():
-        pytest.skip("no real RGB-D frames beside the checkout")
-    return folder

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
 from scipy.io import savemat
 
 import depthclip_core as dc
-from depthclip_core.datasets.nyu import MAT_NAME, SPLITS_NAME
+from depthclip_core.datasets import Dataset
+from depthclip_core.datasets.nyu import CONTENT, MAT_NAME, SPLITS_NAME
 
 
 def write_mat(
@@ -62,3 +64,26 @@ def write_sample(folder: Path, test: int = 1, train: int = 2) -> Path:
     numbers = {s: [i + 1 for i, (of, _) in enumerate(chosen) if of == s] for s in ("test", "train")}
     write_splits(folder / SPLITS_NAME, **numbers)
     return folder
+
+
+def write_official(folder: Path, frames: Dataset) -> Path:
+    """Frames of a .mat in official_splits' layout, as the script that makes it writes them.
+
+    folder: of a split. Returns the lines of its list of frames, in a file.
+    """
+    lines = []
+    for frame in frames:
+        number = int(frame.name) - 1
+        scene = folder / frame.scene
+        scene.mkdir(parents=True, exist_ok=True)
+        black = np.zeros_like(frame.rgb)
+        black[CONTENT.slices] = frame.rgb[CONTENT.slices]
+        rgb, depth = (
+            scene / name for name in (f"rgb_{number:05d}.jpg", f"sync_depth_{number:05d}.png")
+        )
+        Image.fromarray(black).save(rgb, quality=95, subsampling="4:2:0")
+        Image.fromarray((frame.raw_depth * 1000).astype(np.uint16)).save(depth)
+        lines.append(f"{rgb.relative_to(folder)} {depth.relative_to(folder)} 518.8579")
+    listed = folder.parent.parent / f"{folder.name}.txt"
+    listed.write_text("\n".join(lines) + "\n")
+    return listed

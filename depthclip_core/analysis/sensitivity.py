@@ -111,6 +111,9 @@ class Altered(Dataset):
     def read_raw_depth(self, index: int) -> np.ndarray | None:
         return self.whole.raw_depth(index)
 
+    def ground_truth(self, position: int) -> np.ndarray:
+        return self.whole.ground_truth(position)
+
     def each(self, fact: str) -> list:
         return self.whole.each(fact)
 

@@ -3,6 +3,8 @@
 Frames of one room are alike, so what is drawn again or permuted is groups (rooms, drives), each
 with all of its images. A mean is over images, as the protocol's. With few groups some questions
 have no answer at any level; then bounds are NaN and the smallest p that is possible is said.
+Where the group of an image is not known (None) there is no interval: taking images one by one would
+make it too narrow by an unknown factor.
 """
 
 import math
@@ -20,6 +22,7 @@ DRAWS, LEVEL = 2000, 0.95
 # With five groups the smallest two-sided p of a sign test is 2 / 2⁵ > 0.05.
 FEWEST_GROUPS = 6
 METHODS = ("bca", "percentile")
+TOO_FEW, UNKNOWN = "too few groups", "groups unknown"  # why there is no interval
 
 
 def intervals(
@@ -37,7 +40,7 @@ def intervals(
     differences of two systems' rows to ask whether one is better on the same images. groups: of
     each image; as many groups are drawn as there are, with replacement. method: "percentile", or
     "bca", which corrects bias and skewness (Efron 1987). Also columns images and groups; bounds are
-    NaN for fewer than FEWEST_GROUPS groups.
+    NaN for fewer than FEWEST_GROUPS groups, and groups is 0 if one of them is None.
     """
     if method not in METHODS:
         raise DepthClipError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
@@ -45,6 +48,7 @@ def intervals(
     sums, sizes = _group_sums(values, place)
     total, n_groups = sums.sum(0), len(sizes)
     mean = total / sizes.sum() if n_groups else np.full(rows.shape[1], np.nan)
+    n_groups = 0 if _unknown(groups) else n_groups
     bounds = np.full((2, rows.shape[1]), np.nan)
     if n_groups >= FEWEST_GROUPS:
         times = _times(n_groups, draws, seed)
@@ -66,7 +70,7 @@ def compare(
     """`intervals` of the rows minus a reference's on the same images, and a verdict per metric.
 
     verdict: "better" or "worse" than the reference if the interval excludes zero, "no telling" if
-    it does not, "too few groups" if there is none.
+    it does not, "too few groups" or "groups unknown" if there is none.
     """
     table = intervals(rows - reference, groups, seed=seed)
     signs = [METRICS[metric].sign for metric in table.index]
@@ -80,7 +84,9 @@ def verdicts(table: pd.DataFrame, signs: Sequence[int]) -> np.ndarray:
     """
     ends = table[["low", "high"]].mul(signs, axis=0)
     cases = [ends.isna().any(axis=1), ends.min(axis=1) > 0, ends.max(axis=1) < 0]
-    return np.select(cases, ["too few groups", "better", "worse"], "no telling")
+    found = np.select(cases, [TOO_FEW, "better", "worse"], "no telling").astype(object)
+    found[[_no_bounds(row) == UNKNOWN for _, row in table.iterrows()]] = UNKNOWN
+    return found
 
 
 def in_words(row: pd.Series, digits: int = 3, signed: bool = False) -> str:
@@ -91,7 +97,7 @@ def in_words(row: pd.Series, digits: int = 3, signed: bool = False) -> str:
     """
     mean, low, high = (f"{row[name]:{'+' * signed}.{digits}f}" for name in ("mean", "low", "high"))
     if np.isnan(row["low"]):
-        return f"{mean} (no interval: too few groups)"
+        return f"{mean} (no interval: {_no_bounds(row)})"
     verdict = f": {row['verdict']}" if "verdict" in row else ""
     return f"{mean} (95 % interval {low} to {high}{verdict})"
 
@@ -109,8 +115,10 @@ def sign_flip_test(
 
     Under the null a group's differences might as well have the other sign, all together. All 2ⁿ
     signs of n groups are tried if they are at most `draws`, so that p is exact; else random ones.
-    Images with NaN are left out; NaN without groups.
+    Images with NaN are left out; NaN without groups, and if one of them is None.
     """
+    if _unknown(groups):
+        return np.nan
     rows = pd.DataFrame({"difference": np.asarray(differences, dtype=float)})
     sums, _ = _group_sums(*_scored(rows, groups))
     sums = sums[:, 0]
@@ -162,6 +170,16 @@ def partial_rank_correlation(x: np.ndarray, y: np.ndarray, given: np.ndarray) ->
     (_, xy, xz), (_, _, yz), _ = np.corrcoef(ranks)
     left = (1 - xz**2) * (1 - yz**2)
     return float((xy - xz * yz) / math.sqrt(left)) if left > 1e-12 else np.nan
+
+
+def _unknown(groups: Sequence) -> bool:
+    """Whether the group of an image is not known."""
+    return any(group is None for group in groups)
+
+
+def _no_bounds(row: pd.Series) -> str:
+    """Why a row of `intervals` without bounds has none."""
+    return UNKNOWN if row.get("groups") == 0 and row.get("images", 0) > 0 else TOO_FEW
 
 
 def _scored(rows: pd.DataFrame, groups: Sequence) -> tuple[np.ndarray, np.ndarray]:

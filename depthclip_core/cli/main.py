@@ -1,4 +1,4 @@
-"""The command line: `depthclip predict`, `run`, `report` and `store`."""
+"""The command line: `depthclip predict`, `run`, `report`, `data` and `store`."""
 
 import signal
 import sys
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
+from depthclip_core.cli.data import data_app
 from depthclip_core.cli.predict import predict
 from depthclip_core.cli.store import count, store_app
 from depthclip_core.errors import DepthClipError
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command("predict")(predict)
 app.add_typer(store_app, name="store", help="What network passes left on disk.")
+app.add_typer(data_app, name="data", help="Data sets, before anything runs on them.")
 
 # Evaluated in the kernel, once it has loaded torch: the device that the notebook runs on.
 FACTS = {

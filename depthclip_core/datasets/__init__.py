@@ -42,6 +42,9 @@ class Entry:
 REGISTRY = {
     "sample": Entry("depthclip_core.datasets.sample", "SampleFrames"),
     "nyu": Entry("depthclip_core.datasets.nyu", "NyuFrames"),
+    "kitti": Entry("depthclip_core.datasets.kitti", "KittiFrames"),
+    "sunrgbd": Entry("depthclip_core.datasets.sunrgbd", "SunRgbdFrames"),
+    "pairs": Entry("depthclip_core.datasets.pairs", "PairFrames"),
     "photos": Entry("depthclip_core.datasets.photos", "PhotoFrames", has_depth=False),
 }
 
@@ -65,8 +68,14 @@ def open_dataset(
     """A data set by its name.
 
     "sample": the rendered world that comes with this package; it has no `data`.
-    "nyu": NYU Depth v2; data is the folder of its two files, or the .mat with splits.mat beside it;
-        otherwise nyu/ in the data folder.
+    "nyu": NYU Depth v2 in any of its layouts, see `nyu_layouts.open_nyu`; data is its folder or
+        file, otherwise nyu/ in the data folder.
+    "kitti": KITTI with the frames of Eigen's lists; data is its folder, otherwise kitti/ in the
+        data folder. options: ground_truth, window, evaluation_crop and others, see `KittiFrames`.
+    "sunrgbd": SUN RGB-D; data is the folder SUNRGBD/ or what holds it, otherwise sunrgbd/ in the
+        data folder. options: sensor, shape, depth and others, see `SunRgbdFrames`.
+    "pairs": your own RGB-D; data is a folder, otherwise pairs/ in the data folder. options: the
+        patterns of the files, the divisor and more, see `PairFrames`.
     "photos": photographs without depth; data is a folder or a file; otherwise photos/ in the data
         folder. options: long_side, see `PhotoFrames`.
     Any `data` may also be a .toml file, see `read_description`.

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from depthclip_core.datasets.prefetch import read_ahead
-from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.errors import DepthClipError, first_line, unknown_name
 from depthclip_core.settings import Window, network_window
 
 Checksums = Callable[[Sequence[Path]], list[str]]  # sha256 of the files' contents
@@ -78,6 +78,29 @@ class Dataset(Sequence[Frame]):
         """The data set as `open_dataset` opens it. options: settings of this kind alone."""
         checked_split(split, cls.splits)
         return cls(**options)
+
+    @classmethod
+    def recognise(cls, data: Place, **options) -> str:
+        """Why `data` is not a data set of this kind, in one line; empty where it is.
+
+        Override it where `open` accepts what is none, or its error does not say what is missing.
+        """
+        try:
+            cls.open(
+                "all" if "all" in cls.splits else cls.splits[0], data, False, **options
+            ).close()
+        except DepthClipError as error:
+            return first_line(error)
+        except TypeError as error:
+            if not options:
+                raise
+            return f"it does not take the options {', '.join(options)}: {first_line(error)}"
+        return ""
+
+    @classmethod
+    def guessed_options(cls, data: Path) -> dict[str, object]:
+        """Options that `data` seems to need, for kinds that cannot be opened without any."""
+        return {}
 
     def read_frame(self, index: int) -> Frame:
         """The frame at an index from 0 to len − 1."""
@@ -228,6 +251,9 @@ class Subset(Dataset):
 
     def read_labels(self, index: int) -> np.ndarray | None:
         return self.whole.labels(self.indices[index])
+
+    def ground_truth(self, position: int) -> np.ndarray:
+        return self.whole.ground_truth(self.indices[self._index(position)])
 
     def each(self, fact: str) -> list:
         values = getattr(self.whole, f"{fact}s")

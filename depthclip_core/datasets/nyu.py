@@ -1,10 +1,12 @@
-"""NYU Depth v2: its labelled .mat, or any file of its layout, and the released preprocessing."""
+"""NYU Depth v2: what holds of it in all layouts, its labelled .mat, and the released preprocessing.
+
+`nyu_layouts` has the other layouts, and finds out which of them lies in a folder.
+"""
 
 import hashlib
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Self
 
 import h5py
 import numpy as np
@@ -12,6 +14,7 @@ import scipy  # its parts load when they are used
 from PIL import Image
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place, checked_split
+from depthclip_core.datasets.handles import Handle
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import MAX_DEPTH, RELEASED_WINDOW, Window, data_folder
 from depthclip_core.text import printable
@@ -26,15 +29,8 @@ TEXTS = {"scene": "sceneTypes", "group": "scenes"}  # the .mat's names of what w
 NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654
 
 
-class NyuFrames(Dataset):
-    """The labelled NYU Depth v2, or any file of its layout, one frame read at a time.
-
-    mat, splits: paths of nyu_depth_v2_labeled.mat and of splits.mat, by default beside it. split:
-    "test", "train" or "all".
-    released_preprocessing: RGB through `preprocess_rgb`, raw depth in whole millimetres.
-    Frames come in the order of the split; names are 1-based as in NYU ("0001").
-    Raises `DepthClipError` where a file is missing, truncated or of another layout.
-    """
+class Nyu(Dataset):
+    """What holds of NYU Depth v2 in whichever files it lies."""
 
     splits = SPLITS
     licence = "none stated; we may not redistribute the frames"
@@ -46,6 +42,40 @@ class NyuFrames(Dataset):
     crop, content = RELEASED_WINDOW, CONTENT
     evaluation_crop, depth_cap = EIGEN_CROP, MAX_DEPTH
     published_preprocessing = True
+    split: str
+    released_preprocessing: bool
+
+    @classmethod
+    def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> "Nyu":
+        from depthclip_core.datasets.nyu_layouts import open_nyu  # it imports this module
+
+        place = Path(data or data_folder() / "nyu").expanduser()
+        return open_nyu(place, split, released_preprocessing=released_preprocessing, **options)
+
+    def is_labelled_set(self) -> bool:
+        """Whether the files are those of the labelled set, as far as can be told."""
+        return False
+
+    def unlike_published(self) -> list[str]:
+        if not self.is_labelled_set():
+            return super().unlike_published()
+        if self.split != "test":
+            return [f"the split is {self.split!r}, not 'test'"]
+        if len(self) != NYU_TEST:
+            return super().unlike_published()
+        prepared = self.released_preprocessing
+        return [] if prepared else ["the frames are not preprocessed as in the released code"]
+
+
+class NyuFrames(Nyu):
+    """The labelled NYU Depth v2, or any file of its layout, one frame read at a time.
+
+    mat, splits: paths of nyu_depth_v2_labeled.mat and of splits.mat, by default beside it. split:
+    "test", "train" or "all".
+    released_preprocessing: RGB through `preprocess_rgb`, raw depth in whole millimetres.
+    Frames come in the order of the split; names are 1-based as in NYU ("0001").
+    Raises `DepthClipError` where a file is missing, truncated or of another layout.
+    """
 
     def __init__(
         self, mat: Path, splits: Place = None, split="test", *, released_preprocessing: bool = False
@@ -53,16 +83,16 @@ class NyuFrames(Dataset):
         self.split = checked_split(split, SPLITS)
         self.mat, self.released_preprocessing = Path(mat), released_preprocessing
         self.title = f"NYU, {split}"
-        self._file = _open_mat(self.mat)
+        self._handle = Handle(open_mat, self.mat)
         self.n_in_file = len(self._file["images"])
         splits = Path(splits or self.mat.with_name(SPLITS_NAME))
         self.indices = read_split(splits, split, self.n_in_file)  # 0-based
 
-    @classmethod
-    def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
-        folder = Path(data or data_folder() / "nyu").expanduser()
-        mat = folder if folder.suffix == ".mat" else folder / MAT_NAME
-        return cls(mat, split=split, released_preprocessing=released_preprocessing, **options)
+    @property
+    def _file(self) -> h5py.File:
+        if self._closed:
+            raise DepthClipError(f"the data set {self.title!r} is closed: open it again")
+        return self._handle.get()
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -97,15 +127,8 @@ class NyuFrames(Dataset):
         facts = {"title": self.title, "file": checksums([self.mat])[0], "frames": frames}
         return facts | {"prepared": self.released_preprocessing}
 
-    def unlike_published(self) -> list[str]:
-        if self.mat.stat().st_size != NYU_BYTES or self.n_in_file != NYU_FRAMES:
-            return super().unlike_published()
-        if self.split != "test":
-            return [f"the split is {self.split!r}, not 'test'"]
-        if len(self) != NYU_TEST:
-            return super().unlike_published()
-        prepared = self.released_preprocessing
-        return [] if prepared else ["the frames are not preprocessed as in the released code"]
+    def is_labelled_set(self) -> bool:
+        return self.mat.stat().st_size == NYU_BYTES and self.n_in_file == NYU_FRAMES
 
     def each(self, fact: str) -> list[str | None]:
         if fact == "name":
@@ -114,7 +137,7 @@ class NyuFrames(Dataset):
 
     def close(self) -> None:
         super().close()
-        self._file.close()
+        self._handle.close()
 
     def _read(self, key: str, index: int) -> np.ndarray:
         """One frame of an array, rows first: MATLAB's order transposed, not rotated."""
@@ -124,11 +147,15 @@ class NyuFrames(Dataset):
             raise DepthClipError(f"{self.mat} is damaged at frame {index + 1}: {error}") from error
 
     def _text(self, key: str, index: int) -> str | None:
-        """A frame's text from a cell array; None where the file has no such array."""
-        if key not in self._file:
-            return None
-        reference = self._file[key][0, index]
-        return printable("".join(map(chr, self._file[reference][:].ravel())))
+        return read_text(self._file, key, index)
+
+
+def read_text(file: h5py.File, key: str, index: int) -> str | None:
+    """A frame's text from a cell array of a .mat; None where the file has no such array."""
+    if key not in file:
+        return None
+    reference = file[key][0, index]
+    return printable("".join(map(chr, file[reference][:].ravel())))
 
 
 def preprocess_rgb(rgb: np.ndarray) -> np.ndarray:
@@ -152,7 +179,7 @@ def whole_millimetres(depth: np.ndarray) -> np.ndarray:
     return (depth * 1000).astype(np.uint16).astype(np.float32) / 1000
 
 
-def _open_mat(path: Path) -> h5py.File:
+def open_mat(path: Path) -> h5py.File:
     """Open the .mat and check its layout once, so that later reads can rely on it."""
     if not path.is_file():
         raise DepthClipError(

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.settings import data_folder
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -44,6 +44,16 @@ class PhotoFrames(Dataset):
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         return cls(data or data_folder() / "photos", **options)
 
+    @classmethod
+    def recognise(cls, data: Place, **options) -> str:
+        if fault := super().recognise(data, **options):
+            return fault
+        try:
+            open_photo(cls.open("all", data, False, **options).files[0])
+        except DepthClipError as error:
+            return first_line(error)
+        return ""
+
     def __len__(self) -> int:
         return len(self.files)
 
@@ -78,6 +88,18 @@ def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:
     if long_side and max(photo.size) > long_side:
         photo.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
     return photo
+
+
+def photo_shape(path: Path) -> tuple[int, int]:
+    """(H, W) of a photograph as `open_photo` returns it, without decoding it if it is upright."""
+    try:
+        with Image.open(path) as image:
+            if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+                return image.height, image.width
+    except Exception:  # open_photo raises the error that says what is wrong
+        pass
+    photo = open_photo(path)
+    return photo.height, photo.width
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -224,6 +224,31 @@ def photos_and_depths(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], title
     return figure
 
 
+def contact_sheet(
+    frames: Sequence[tuple[str, np.ndarray, np.ndarray | None]], title: str
+) -> Figure:
+    """A row per frame (name, rgb, depth): RGB beside measured depth, all depths on one scale.
+
+    depth: None where a frame has none.
+    """
+    limits = depth_limits(*(depth for _, _, depth in frames if depth is not None))
+    heights = [rgb.shape[0] / rgb.shape[1] for _, rgb, _ in frames]
+    size = (7.4, 3.1 * sum(heights) + 0.35 * len(frames) + 0.4)
+    ratios = {"height_ratios": heights}
+    figure, axes = plt.subplots(len(frames), 2, figsize=size, squeeze=False, gridspec_kw=ratios)
+    image = None
+    for (left, right), (name, rgb, depth) in zip(axes, frames, strict=True):
+        show_photo(left, rgb, name)
+        if depth is None:
+            right.set_visible(False)
+            continue
+        image = show_depth(right, depth, limits, "depth (grey: not measured)")
+    if image is not None:
+        depth_bar(figure, image, axes)
+    figure.suptitle(title)
+    return figure
+
+
 def _shortened(text: str, inches: float) -> str:
     """The text without its middle, if it is too long for a title of that width."""
     most = int(11 * inches)  # characters: of usual text in the style's font

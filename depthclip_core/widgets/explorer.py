@@ -162,7 +162,8 @@ class Explorer(VBox):
         """The paper's metrics of the shown frame; NaN without ground truth."""
         if self._raw_depth is None:
             return pd.Series(np.nan, PUBLISHED_METRICS)
-        scores = sweep([self._raw_depth], similarities, [bins], [temperature], [self._protocol])
+        truth = self.frames.ground_truth(self._shown)
+        scores = sweep([truth], similarities, [bins], [temperature], [self._protocol])
         return scores.rows().iloc[0][[*PUBLISHED_METRICS]]
 
 

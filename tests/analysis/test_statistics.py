@@ -80,6 +80,15 @@ def test_few_groups_have_no_interval_and_no_verdict():
     assert (table["verdict"] == "too few groups").all()
 
 
+def test_unknown_groups_have_no_interval_and_the_words_say_so():
+    groups = ["a room", *[None] * (len(SKEWED) - 1)]
+    table = compare(SKEWED + 1, SKEWED, groups)
+    assert table["low"].isna().all() and (table["groups"] == 0).all()
+    assert set(table["verdict"]) == {"groups unknown"}
+    assert in_words(table.iloc[0]) == "1.000 (no interval: groups unknown)"
+    assert np.isnan(sign_flip_test(np.ones(3), [None] * 3))
+
+
 def test_compare_says_which_is_better():
     noise = rng.normal(0, 0.1, (40, 2))
     table = compare(SKEWED - 1 + noise, SKEWED, ALONE)

@@ -335,3 +335,12 @@ def test_open_ends_of_the_scale_are_marked():
     depth[0, 0], depth[-1, -1] = 0.3, 9.0
     figure = map_plots.photo_and_depth(np.zeros((20, 20, 3), np.uint8), depth, "a", "b")
     assert figure.axes[1].images[0].colorbar.extend == "both"
+
+
+def test_contact_sheet_has_a_row_per_frame():
+    rgb, depth = np.zeros((6, 8, 3), np.uint8), np.full((6, 8), 2.0)
+    figure = map_plots.contact_sheet([("a", rgb, depth), ("b", rgb, None)], "two frames")
+    shown = [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes if ax.get_visible()]
+    assert [title for title in shown if title] == ["a", "depth (grey: not measured)", "b"]
+    assert any(ax.get_ylabel() == "depth (m)" for ax in figure.axes)
+    assert map_plots.contact_sheet([("b", rgb, None)], "no depth").axes

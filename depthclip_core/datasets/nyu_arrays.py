@@ -1,0 +1,223 @@
+"""NYU Depth v2 as arrays: DenseDepth's nyu_test.zip, and one HDF5 file a frame."""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import h5py
+import numpy as np
+
+from depthclip_core.datasets.base import Checksums, Frame, checked_split
+from depthclip_core.datasets.depth_files import in_metres
+from depthclip_core.datasets.handles import Handle
+from depthclip_core.datasets.nyu import (
+    FRAME_SHAPE,
+    NYU_TEST,
+    SPLITS,
+    Nyu,
+    preprocess_rgb,
+    whole_millimetres,
+)
+from depthclip_core.errors import DepthClipError
+from depthclip_core.text import printable
+
+ZIP_NAME = "nyu_test.zip"
+RGB_NAME, DEPTH_NAME = "eigen_test_rgb.npy", "eigen_test_depth.npy"
+SEQUENCE = re.compile(r"(.+)_\d{4}[a-z]?")
+DAMAGED = (OSError, ValueError, EOFError, BadZipFile, zlib.error)
+TEST_FOLDERS = ("test", "val")
+
+
+class _ArrayFrames(Nyu):
+    """Frames whose RGB and depth are arrays, to which the released preprocessing can be applied."""
+
+    def read_frame(self, index: int) -> Frame:
+        places = {fact: self.each(fact)[index] for fact in ("name", "scene", "group")}
+        windows = {"crop": self.crop, "content": self.content}
+        rgb, raw_depth = self.read_rgb(index), self.read_raw_depth(index)
+        return Frame(**places, rgb=rgb, raw_depth=raw_depth, **windows)
+
+    def read_rgb(self, index: int) -> np.ndarray:
+        rgb = self.stored_rgb(index)
+        return preprocess_rgb(rgb) if self.released_preprocessing else rgb
+
+    def read_raw_depth(self, index: int) -> np.ndarray:
+        depth = in_metres(self.stored_depth(index), 1)
+        return whole_millimetres(depth) if self.released_preprocessing else depth
+
+    def stored_rgb(self, index: int) -> np.ndarray:
+        """RGB (480, 640, 3) uint8 as in the file."""
+        raise NotImplementedError
+
+    def stored_depth(self, index: int) -> np.ndarray:
+        """Depth (480, 640) in metres as in the file."""
+        raise NotImplementedError
+
+
+class NyuArrays(_ArrayFrames):
+    """The 654 test frames of DenseDepth's nyu_test.zip, or of its folder after unzipping.
+
+    place: the zip, the folder that holds the zip or eigen_test_rgb.npy and eigen_test_depth.npy, or
+    one of these files. split: "test", or "all", which is the same. The arrays of a zip are held in
+    memory (1.4 GB), those of a folder are read frame by frame. released_preprocessing: as for the
+    .mat.
+    raw_depth is what the file holds; its authors do not state whether holes were filled. Their own
+    crop (eigen_test_crop.npy) is not read: frames are scored in NYU's.
+    Frames are called by their place, "0001" to "0654", and their scenes are not known.
+    Raises `DepthClipError` for another split, and for files that are missing, damaged or of another
+    shape.
+    """
+
+    def __init__(self, place: Path, split: str = "test", *, released_preprocessing: bool = False):
+        if checked_split(split, SPLITS) == "train":
+            only = "DenseDepth's arrays hold the test frames alone"
+            raise DepthClipError(f"{place}: {only}, not split {split!r}: choose 'test'")
+        self.split, self.released_preprocessing = split, released_preprocessing
+        self.title = f"NYU, {split}"
+        place = Path(place)
+        place = place.parent if place.suffix == ".npy" else place
+        if place.is_dir() and not (place / RGB_NAME).is_file():
+            place = place / ZIP_NAME
+        self.place = place
+        self._arrays = {name: Handle(_open_array, place, name) for name in (RGB_NAME, DEPTH_NAME)}
+        shapes = [_shape_of(place, name) for name in (RGB_NAME, DEPTH_NAME)]
+        n_frames = shapes[0][0][0] if shapes[0][0] else 0
+        wanted = [((n_frames, *FRAME_SHAPE, 3), "uint8"), ((n_frames, *FRAME_SHAPE), "float")]
+        for name, (shape, dtype), own in zip(self._arrays, shapes, wanted, strict=True):
+            if shape != own[0] or not dtype.name.startswith(own[1]):
+                fault = f"{name} is {dtype} of shape {shape}, not {own[1]} of {own[0]}"
+                raise DepthClipError(f"{place}: {fault}: it is not DenseDepth's")
+        self._n_frames = n_frames
+
+    def __len__(self) -> int:
+        return self._n_frames
+
+    def stored_rgb(self, index: int) -> np.ndarray:
+        return np.array(self._arrays[RGB_NAME].get()[index])
+
+    def stored_depth(self, index: int) -> np.ndarray:
+        return np.array(self._arrays[DEPTH_NAME].get()[index])
+
+    def each(self, fact: str) -> list[str | None]:
+        return [f"{i + 1:04d}" if fact == "name" else None for i in range(len(self))]
+
+    def is_labelled_set(self) -> bool:
+        return len(self) == NYU_TEST
+
+    def identity(self, checksums: Checksums) -> dict:
+        file = self.place / RGB_NAME if self.place.is_dir() else self.place
+        facts = {"title": self.title, "file": checksums([file])[0]}
+        return facts | {"prepared": self.released_preprocessing}
+
+    def close(self) -> None:
+        super().close()
+        for array in self._arrays.values():
+            array.close()
+
+
+class NyuHdf5(_ArrayFrames):
+    """One HDF5 file a frame, with rgb (3, 480, 640) uint8 and depth (480, 640) metres.
+
+    folder: of such files. split: "test" are those below a folder test/ or val/, "train" those below
+    train/, and "all" all of them. Names are paths in the folder ("val/official/00001").
+    A folder with the name of a raw sequence, such as bathroom_0004, is the group, and tells
+    the scene type. released_preprocessing: as for the .mat.
+    Raises `DepthClipError` for a split without files, and for a file of another layout.
+    """
+
+    def __init__(self, folder: Path, split: str = "test", *, released_preprocessing: bool = False):
+        self.folder, self.split = Path(folder), checked_split(split, SPLITS)
+        self.released_preprocessing, self.title = released_preprocessing, f"NYU, {split}"
+        parts = {"test": TEST_FOLDERS, "train": ("train",)}.get(split)
+        files = sorted(hdf5_files(self.folder))
+        self.files = [f for f in files if parts is None or {*f.parts} & {*parts}]
+        if not self.files:
+            where = f"no HDF5 frames below {' or '.join(f'{p}/' for p in parts)} in {folder}"
+            raise DepthClipError(f"{where}: choose split 'all', or arrange them so")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def stored_rgb(self, index: int) -> np.ndarray:
+        rgb = self._array(index, "rgb", (3, *FRAME_SHAPE), "u1")
+        return np.ascontiguousarray(rgb.transpose(1, 2, 0))
+
+    def stored_depth(self, index: int) -> np.ndarray:
+        return self._array(index, "depth", FRAME_SHAPE, "f")
+
+    def each(self, fact: str) -> list[str | None]:
+        if fact == "name":
+            return [printable(path.with_suffix("").as_posix()) for path in self.files]
+        found = [SEQUENCE.fullmatch(printable(path.parent.name)) for path in self.files]
+        return [match and match[int(fact == "scene")] for match in found]
+
+    def identity(self, checksums: Checksums) -> dict:
+        digests = checksums([self.folder / path for path in self.files])
+        files = hashlib.sha256("".join(digests).encode()).hexdigest()
+        return {"title": self.title, "files": files, "prepared": self.released_preprocessing}
+
+    def _array(self, index: int, key: str, shape: tuple[int, ...], kind: str) -> np.ndarray:
+        """An array of a frame's file; kind: how NumPy's short name of its type begins."""
+        path = self.folder / self.files[index]
+        try:
+            with h5py.File(path, "r") as file:
+                array = np.asarray(file[key])
+        except FileNotFoundError:
+            raise DepthClipError(f"no frame at {path}: it was removed") from None
+        except KeyError:
+            raise DepthClipError(f"{path} has no {key}: it is no frame of NYU's") from None
+        except OSError as error:
+            raise DepthClipError(f"{path} is truncated or not HDF5: {error}") from error
+        if array.shape != shape or not array.dtype.str[1:].startswith(kind):
+            found = f"{key} is {array.dtype} of shape {array.shape}"
+            wanted = f"{'uint8' if kind == 'u1' else 'floating-point numbers'} of {shape}"
+            raise DepthClipError(f"{path}: {found}, NYU's is {wanted}")
+        return array
+
+
+def hdf5_files(folder: Path) -> Iterator[Path]:
+    """The HDF5 files in and below the folder, relative to it."""
+    return (p.relative_to(folder) for end in ("h5", "hdf5") for p in folder.rglob(f"*.{end}"))
+
+
+def _open_array(place: Path, name: str) -> np.ndarray:
+    """An array of a folder, mapped, or of a zip, in memory."""
+    try:
+        if place.is_dir():
+            return np.load(place / name, mmap_mode="r", allow_pickle=False)
+        with ZipFile(place) as packed, packed.open(_member(packed, place, name)) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except DAMAGED as error:
+        if isinstance(error, DepthClipError):
+            raise
+        raise DepthClipError(f"cannot read {name} of {place}: {error}") from error
+
+
+def _shape_of(place: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array, without reading it from a zip."""
+    if not place.exists() or (place.is_dir() and not (place / name).is_file()):
+        missing = place / name if place.is_dir() else place
+        raise DepthClipError(f"no {missing.name} in {missing.parent}: put DenseDepth's test there")
+    if place.is_dir():
+        array = _open_array(place, name)
+        return array.shape, array.dtype
+    try:
+        with ZipFile(place) as packed, packed.open(_member(packed, place, name)) as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            return shape, dtype
+    except DAMAGED as error:
+        if isinstance(error, DepthClipError):
+            raise
+        raise DepthClipError(f"cannot read {name} of {place}: {error}") from error
+
+
+def _member(packed: ZipFile, place: Path, name: str) -> str:
+    """The path of an array in the zip, which may lie in a folder there."""
+    found = next((member for member in packed.namelist() if Path(member).name == name), None)
+    if found is None:
+        raise DepthClipError(f"{place} has no {name}: it is not DenseDepth's nyu_test.zip")
+    return found
