@@ -16,7 +16,7 @@ def named(kind):
 
 def test_choices_match_the_package():
     assert named(choices.Split) == set(nyu.SPLITS)
-    assert named(choices.Head) == set(heads.HEADS)
+    assert named(choices.Head) == set(heads.MAIN_HEADS)
     assert named(choices.Prompts) == set(settings.PROMPTS)
     assert named(choices.Bins) == set(settings.BINS)
     assert named(choices.Metric) == set(settings.PUBLISHED_METRICS)

@@ -6,15 +6,20 @@ for a scale, and for bins and cells the best that a search finds, so the true ce
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import scipy  # its parts load when they are used
 from torch import Tensor
 
 from depthclip_core.analysis import statistics
 from depthclip_core.analysis.detail import best_cells
+from depthclip_core.analysis.image_oracles import (
+    FACTOR,
+    best_scale,
+    bounded_least_squares,
+    fit_image,
+)
+from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.word_responses import cell_depths
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -24,12 +29,10 @@ from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
 from depthclip_core.evaluation.quadratic import error_forms
 from depthclip_core.evaluation.search import search
-from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import TEMPERATURE
 
-FACTOR = 1.25  # of δ1
 SCORED = ("delta1", "rmse")
-START, END = "DepthCLIP", "perfect"
+START, END = "as given", "perfect"
 SYSTEMS = (START, "split bins", "image scale", "image bins", "words in range", "best map", END)
 FLAT = "flat map"
 # Each route replaces one part after the other: the step's name and the system that it ends in.
@@ -43,10 +46,6 @@ ROUTES: dict[str, dict[str, str]] = {
     },
     "words first": {"words": "words in range", "bins": "best map", "grid": END},
 }
-ALIGNMENTS = {"none": None, "scale": "median", "scale and shift": "least-squares"}
-SAMPLED = 4000  # pixels of an image on which its bins are searched for
-ROUNDS = 6  # through all words, of that search
-SILENT = 1e-6  # a word of less weight at a pixel does not move it
 
 
 def reach(
@@ -107,7 +106,7 @@ def ceiling_scores(
     ground_truths, similarities: as in `sweep.sweep`. bins: the published ones, metres. oracle_bins:
     for each metric, from `split_bins`. The systems, each with the oracles of its metric:
 
-    DepthCLIP: the method with the given bins. split bins: with the oracle bins. image scale: these
+    as given: the method with the given bins. split bins: with the oracle bins. image scale: these
     times the best factor of each image. image bins: the best bins of each image. best map: the best
     that one depth for each cell can do, whatever words and bins. words in range: the same with the
     cells' depths clipped to the range of the given bins. perfect: the ground truth.
@@ -127,24 +126,24 @@ def ceiling_scores(
     return pd.DataFrame(rows, columns=columns)
 
 
+def of_run(run: Run, seed: int = 0) -> tuple[dict[str, tuple[float, ...]], pd.DataFrame]:
+    """`split_bins` of a run and its `ceiling_scores`. seed: of the search for bins."""
+    how, similarities = (run.temperature, run.protocol), run.similarities()
+    bins = split_bins(run.frames, similarities, *how, seed)
+    truths = run.frames.ground_truths()
+    return bins, ceiling_scores(truths, similarities, run.bins, bins, *how)
+
+
 def oracle_table(rows: pd.DataFrame, groups: Sequence, seed: int = 0) -> pd.DataFrame:
     """Means of `ceiling_scores` with intervals by group: a row per system, columns (metric, …)."""
     tables = {metric: statistics.intervals(rows[metric], groups, seed=seed) for metric in SCORED}
     return pd.concat({m: t[["mean", "low", "high"]] for m, t in tables.items()}, axis=1)
 
 
-def with_interval(row: pd.Series, digits: int = 3) -> str:
-    """A mean and its bounds for a sentence: "0.310 (95 % interval 0.250 to 0.370)"."""
-    mean, low, high = (f"{row[name]:.{digits}f}" for name in ("mean", "low", "high"))
-    if np.isnan(row["low"]):
-        return f"{mean} (no interval: too few groups)"
-    return f"{mean} (95 % interval {low} to {high})"
-
-
 def waterfall(
     rows: pd.DataFrame, groups: Sequence, metric: str, route: str, seed: int = 0
 ) -> pd.DataFrame:
-    """The steps of a route from DepthCLIP to perfect, a row each.
+    """The steps of a route from the method to perfect, a row each.
 
     rows: from `ceiling_scores`. Columns: before and after, the means of the metric; mean, low and
     high, of the paired change with its interval by group. The systems of a route contain one
@@ -166,124 +165,6 @@ def waterfall(
     return table
 
 
-def aligned_scores(
-    ground_truths: Iterable[np.ndarray],
-    similarities: Tensor,
-    bins: Mapping[str, Sequence[float]],
-    temperature: float = TEMPERATURE,
-    protocol: str | Protocol = "released",
-) -> pd.DataFrame:
-    """Scores of partitions and of FLAT, aligned to each image's truth in three ways.
-
-    bins: K bins by name. A row per image; columns (metric, bins, alignment) with the metrics of
-    SCORED and ALIGNMENTS: none; scale, by the ratio of medians, as in the protocol "median-scaled";
-    scale and shift of least squares, as in "marigold". The flip is the protocol's own.
-    """
-    protocol = resolve_protocol(protocol)
-    n_words = similarities.shape[2]
-    partitions = {**bins, FLAT: (2.0,) * n_words}  # equal bins: any weights give one depth
-    kinds = [replace(protocol, align=align) for align in ALIGNMENTS.values()]
-    found = sweep(
-        ground_truths, similarities, partitions, [temperature], kinds, metrics=list(SCORED)
-    )
-    columns = {
-        (metric, name, alignment): found.rows(name, protocol=f"protocol {i}")[metric]
-        for metric in SCORED
-        for name in partitions
-        for i, alignment in enumerate(ALIGNMENTS)
-    }
-    return pd.DataFrame(columns).rename_axis(columns=["metric", "bins", "alignment"])
-
-
-def aligned_table(rows: pd.DataFrame, groups: Sequence, metric: str, seed: int = 0) -> pd.DataFrame:
-    """Means of `aligned_scores` by one metric beside FLAT under the same alignment.
-
-    A row (alignment, bins). Columns: score; mean, low and high, of the paired difference from the
-    flat map, by group; verdict. The flat map's own rows have its score alone.
-    """
-    parts = []
-    for alignment in ALIGNMENTS:
-        own = rows[metric].xs(alignment, axis=1, level="alignment")
-        others = own.drop(columns=FLAT)
-        table = statistics.intervals(others.sub(own[FLAT], axis=0), groups, seed=seed)
-        verdicts = statistics.verdicts(table, [METRICS[metric].sign] * len(table))
-        table = table[["mean", "low", "high"]].assign(verdict=verdicts).reindex(own.columns)
-        table.insert(0, "score", own.mean())
-        parts.append(table.fillna({"verdict": "–"}))
-    return pd.concat(parts, keys=list(ALIGNMENTS), names=["alignment", "bins"])
-
-
-def best_scale(p: np.ndarray, g: np.ndarray) -> float:
-    """The factor s with the largest share of max(s·p/g, g/(s·p)) < 1.25, exactly; p, g (n,) > 0.
-
-    A pixel is correct if log(g/p) is within log 1.25 of log s: the densest window of that width.
-    """
-    ratios = np.sort(np.log(g) - np.log(p))
-    # A little narrower, so that rounding leaves none of them at the edge.
-    ends = np.searchsorted(ratios, ratios + 2 * np.log(FACTOR) * (1 - 1e-9), side="left")
-    first = int((ends - np.arange(len(ratios))).argmax())
-    return float(np.exp((ratios[first] + ratios[ends[first] - 1]) / 2))
-
-
-def bounded_least_squares(
-    gram: np.ndarray, product: np.ndarray, limits: tuple[float, float]
-) -> np.ndarray:
-    """The bins (K,) between limits, metres, of least b·Gb − 2 b·h; see `quadratic.ErrorForms`."""
-    values, vectors = np.linalg.eigh(gram)
-    root = np.sqrt(np.maximum(values, values[-1] * 1e-9))  # a silent word gets some bin
-    return scipy.optimize.lsq_linear(
-        root[:, None] * vectors.T, vectors.T @ product / root, limits, method="bvls"
-    ).x
-
-
-def most_within(
-    weights: np.ndarray, depth: np.ndarray, bins: np.ndarray, limits: tuple[float, float]
-) -> np.ndarray:
-    """Bins (K,) with more pixels correct by δ1, from given ones: one word after the other.
-
-    weights: (K, n). depth: (n,) metres. Given the other bins, a pixel is correct for an interval of
-    a word's bin, so its best value, where most intervals overlap, is exact. It ends where no single
-    bin can be bettered, or after ROUNDS.
-    """
-    bins, weights = np.array(bins, dtype=np.float64), weights.astype(np.float64)
-    for _ in range(ROUNDS):
-        before = bins.copy()
-        for word, weight in enumerate(weights):
-            heard = weight > SILENT
-            own = weight[heard]
-            rest = bins @ weights[:, heard] - bins[word] * own
-            ends = ((depth[heard] * f - rest) / own for f in (1 / FACTOR, FACTOR))
-            bins[word] = _deepest_overlap(*ends, limits, bins[word])
-        if (bins == before).all():
-            break
-    return bins
-
-
-def _deepest_overlap(
-    low: np.ndarray, high: np.ndarray, limits: tuple[float, float], now: float
-) -> float:
-    """A value between limits that lies in the most open intervals (low, high); `now` if it does."""
-    some = (high > limits[0]) & (low < limits[1])
-    if not some.any():
-        return now
-    low, high = (
-        np.sort(np.maximum(low[some], limits[0])),
-        np.sort(np.minimum(high[some], limits[1])),
-    )
-    begun = np.arange(1, len(low) + 1)
-    # All that begin at one value begin together.
-    begun = begun[np.searchsorted(low, low, side="right") - 1]
-    ended = np.searchsorted(high, low, side="right")
-    depth = begun - ended
-    at = int(depth.argmax())
-    here = np.searchsorted(low, now, side="left") - np.searchsorted(high, now, side="right")
-    if here >= depth[at]:
-        return now
-    # Up to the next end of an interval, or the next beginning.
-    later = low[begun[at] : begun[at] + 1]
-    return float((low[at] + min([high[ended[at]], *later])) / 2)
-
-
 def _frame_scores(
     truth: np.ndarray,
     weights: np.ndarray,
@@ -302,7 +183,7 @@ def _frame_scores(
     ends = (min(bins), max(bins))
     found = []
     for metric in SCORED:
-        fitted = _fit_image(metric, maps, known, np.asarray(oracle_bins[metric], float), protocol)
+        fitted = fit_image(metric, maps, known, np.asarray(oracle_bins[metric], float), protocol)
         partitions = np.array([bins, oracle_bins[metric], *fitted])
         flat, level = np.ones((1, *grid)), _flat(metric, known)
         cells = [np.tensordot(partitions, weights, 1), level * flat]
@@ -314,36 +195,6 @@ def _frame_scores(
         both = (sign * max(sign * score for score in each) for each in (in_range, free))
         found += [*own[:4], *both, 1.0 if METRICS[metric].higher_is_better else 0.0, own[4]]
     return found
-
-
-def _fit_image(
-    metric: str, maps: pixels.PixelMaps, known: pixels.Truth, start: np.ndarray, protocol: Protocol
-) -> tuple[np.ndarray, np.ndarray]:
-    """An image's oracles, from the split's bins (K,): these bins scaled, and its own bins."""
-    limits = (protocol.min_depth, protocol.max_depth)
-    _, gram, product = pixels.moments(maps, known)
-    free = bounded_least_squares(gram, product, limits)
-    if metric == "rmse":
-        return start * (start @ product) / (start @ gram @ start), free
-    words, g = maps.pixels[:, known.valid_mask], known.values.astype(np.float64)
-    scaled = start * best_scale(start @ words, g)
-    n = min(SAMPLED, known.n_valid)
-    chosen = np.argsort(known.values, kind="stable")[
-        ((np.arange(n) + 0.5) * len(g) / n).astype(int)
-    ]
-    starts = [np.clip(b, *limits) for b in (scaled, free)]
-    tried = np.array(
-        [scaled, *starts, *(most_within(words[:, chosen], g[chosen], b, limits) for b in starts)]
-    )
-    near = _share_within(tried, maps, known, limits)
-    return scaled, tried[near.argmax()]
-
-
-def _share_within(
-    partitions: np.ndarray, maps: pixels.PixelMaps, known: pixels.Truth, limits: tuple[float, float]
-) -> np.ndarray:
-    predictions = Predictions(maps, partitions, np.zeros(len(partitions)), known, limits)
-    return scores(predictions, ["delta1"])[:, 0]
 
 
 def _flat(metric: str, known: pixels.Truth) -> float:

@@ -6,11 +6,12 @@ from itertools import repeat
 import numpy as np
 from torch import Tensor
 
+from depthclip_core.analysis.setup import Run
 from depthclip_core.datasets import Dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.protocols import Protocol
-from depthclip_core.evaluation.scoring import predictions
+from depthclip_core.evaluation.scoring import fit, predictions
 from depthclip_core.settings import TEMPERATURE
 
 BLIND = "position only"
@@ -30,6 +31,13 @@ def compared(
     settings = (temperature, protocol)
     maps = {name: predictions(similarities, bins, *settings) for name, bins in partitions.items()}
     return maps | {BLIND: repeat(blind, len(similarities))}
+
+
+def given_and_fitted(run: Run) -> dict[str, tuple[float, ...]]:
+    """The run's "given bins", and "fitted bins", medians on its train split."""
+    train = run.similarities(frames=run.train)
+    fitted = fit(run.train, train, "median", run.temperature, run.protocol)
+    return {"given bins": run.bins, "fitted bins": fitted}
 
 
 def predicted_depths(depth: np.ndarray, known: pixels.Truth, protocol: Protocol) -> np.ndarray:

@@ -7,42 +7,30 @@ second channel. A projection P of cells f gives the similarity Pf·t = f·Pᵀt,
 over the backbone answers for any number of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import scipy  # its parts load when they are used
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from depthclip_core.analysis.many_systems import ORDER, fit_systems, order_within, score_maps
+from depthclip_core.analysis.position import blind_maps, cell_medians
 from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.word_responses import cell_depths, mean_weights
 from depthclip_core.clip.encoders import Encoder
-from depthclip_core.clip.heads import DENSE_HEADS
+from depthclip_core.clip.heads import HEADS
 from depthclip_core.datasets import Dataset
-from depthclip_core.encoding.passes import EncodingJob, collect_responses, encode
+from depthclip_core.encoding.passes import collect_responses, direction_similarities
 from depthclip_core.encoding.store import Store
-from depthclip_core.encoding.vectors import store_for, text_vectors
+from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.evaluation import pixels
-from depthclip_core.evaluation.fitting import STEP, medians
-from depthclip_core.evaluation.frame_scores import align, scores
-from depthclip_core.evaluation.protocols import Protocol
-from depthclip_core.method.pipeline import project
 from depthclip_core.settings import PUBLISHED_METRICS
 
-ORDER = ("spearman", "partial")  # rank correlations within an image
 MEASURES = (*PUBLISHED_METRICS, *ORDER)
 KINDS = ("projections", "channels")
 GIVEN, FITTED = "given", "fitted"
-ROUNDED = 5  # decimals of metres: cells whose depths differ by less are tied
-FEWEST_CELLS = 3
-BLOCK = 8  # maps that are scored at once
-Name = TypeVar("Name")
 
 
 def input_size(encoder: Encoder, window: tuple[int, int], scale: float) -> tuple[int, int] | None:
@@ -59,7 +47,7 @@ def input_size(encoder: Encoder, window: tuple[int, int], scale: float) -> tuple
 
 
 def head_similarities(
-    run: Run, frames: Dataset, scale: float = 1.0, heads: Sequence[str] = tuple(DENSE_HEADS)
+    run: Run, frames: Dataset, scale: float = 1.0, heads: Sequence[str] = tuple(HEADS)
 ) -> dict[str, Tensor]:
     """Similarities of each head with the run's words, from the store; one pass for all heads.
 
@@ -104,17 +92,10 @@ def random_similarities(
 
     The backbone's vectors are taken from the store; without them there is one network pass.
     """
-    with store_for(run.encoder, store) as opened:
-        encode(frames, run.encoder, ["backbone"], store=opened, progress=False)
-        array = EncodingJob(frames, run.encoder, None, opened).vectors("backbone")
-        channels = array.read(0).shape[2]
-        texts = random_texts(text_vectors(run.encoder, run.words, opened), channels, n, kind, seed)
-        parts = []
-        for chunk in range(array.n_chunks):
-            answers = project(torch.from_numpy(array.read(chunk)), texts.flatten(0, 1))
-            parts.append(answers.unflatten(2, (n, -1)).transpose(0, 2))  # (n, V, frames, K, h, w)
-    together = torch.cat(parts, dim=2).transpose(1, 2)
-    return {f"{kind} {i}": each for i, each in enumerate(together)}
+    text = text_vectors(run.encoder, run.words, store)
+    texts = random_texts(text, run.encoder.channels, n, kind, seed).flatten(0, 1)
+    every = direction_similarities(frames, run.encoder, texts, "backbone", store=store)
+    return {f"{kind} {i}": each for i, each in enumerate(every.split(len(text), dim=2))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +103,8 @@ class Yardstick:
     """What all systems of a run are measured against.
 
     cells: (N, h, w), the true depth of each cell of the run's frames, metres, NaN where unknown.
-    position: (h, w), the mean depth of each cell over the train frames: what a map that sees no
-    image knows of depth.
+    position: (h, w), the blind map by position (`position.blind_maps`) at each cell: what a map
+    that sees no image knows of depth.
     """
 
     run: Run
@@ -158,7 +139,7 @@ class Yardstick:
 
 
 def of_heads(measured: Yardstick, scale: float = 1.0) -> pd.DataFrame:
-    """`Yardstick.rows` of all heads of `DENSE_HEADS`, at an input scale (see `input_size`)."""
+    """`Yardstick.rows` of all heads of `HEADS`, at an input scale (see `input_size`)."""
     run = measured.run
     return measured.rows(*(head_similarities(run, f, scale) for f in (run.frames, run.train)))
 
@@ -178,139 +159,7 @@ def of_random(
 
 
 def yardstick(run: Run) -> Yardstick:
-    """The true depths of the cells of a run's grid, and their mean position map."""
-    of_split = (
-        cell_depths(frames.ground_truths(), run.grid, run.protocol)
-        for frames in (run.frames, run.train)
-    )
-    cells, train = of_split
-    return Yardstick(run, cells, position_map(train))
-
-
-def position_map(cells: np.ndarray) -> np.ndarray:
-    """Mean depth of each cell over frames (N, h, w) → (h, w); unknown cells get the mean of all."""
-    known = np.isfinite(cells)
-    if not known.any():
-        raise DepthClipError("no mean depth by position: no train frame has a cell of known depth")
-    counts, total = known.sum(0), np.where(known, cells, 0).sum(0)
-    return np.where(counts > 0, total / np.maximum(counts, 1), total.sum() / counts.sum())
-
-
-def fit_systems(
-    ground_truths: Callable[[], Iterable[np.ndarray]],
-    weights: Mapping[str, np.ndarray],
-    protocol: Protocol,
-) -> dict[str, tuple[float, ...]]:
-    """`fitting.fit_medians`, to a millimetre, of any number of systems in one pass over the frames.
-
-    ground_truths: gives the N maps, once for each grid. weights: (N, K, h, w) bin weights of each
-    system. A word's histogram of depth is its cells' weights times the cells' own histograms, which
-    are the same for all systems.
-    """
-    found: dict[str, tuple[float, ...]] = {}
-    for grid, names in _by_grid(weights).items():
-        together = np.stack([weights[name] for name in names], axis=1)  # (N, S, K, h, w)
-        total = np.zeros((*together.shape[1:3], round(protocol.max_depth / STEP)))
-        for position, truth in pixels.paired(ground_truths(), len(together)):
-            of_cells, depths = cell_histograms(pixels.counted(truth, protocol), grid, protocol)
-            total[..., depths] += together[position].reshape(*total.shape[:2], -1) @ of_cells
-        found |= {name: medians(histogram) for name, histogram in zip(names, total, strict=True)}
-    return {name: found[name] for name in weights}
-
-
-def cell_histograms(
-    truth: pixels.Truth, grid: tuple[int, int], protocol: Protocol
-) -> tuple[np.ndarray, np.ndarray]:
-    """How many of a frame's pixels of each depth belong to each cell, by their bilinear shares.
-
-    Returns float32 (h w, m) and the m depths that occur, as multiples of `STEP`, int64.
-    """
-    row, column = np.nonzero(truth.valid_mask)
-    place = np.minimum((truth.values.astype(np.float64) / STEP).astype(np.int64), _last(protocol))
-    depths, index = np.unique(place, return_inverse=True)
-    size = grid[0] * grid[1] * len(depths)
-    down, across = (_two(matrix) for matrix in pixels.overlap_interpolation(grid, protocol))
-    total = np.zeros(size)
-    for i, j in product(range(2), range(2)):
-        cell = down[0][row, i] * grid[1] + across[0][column, j]
-        share = down[1][row, i] * across[1][column, j]
-        total += np.bincount(cell * len(depths) + index, share, size)
-    return total.reshape(-1, len(depths)).astype(np.float32), depths
-
-
-def _two(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two cells between which each pixel of an axis lies, and their shares: (n, 2) each."""
-    n = matrix.shape[1]
-    first = np.minimum((matrix != 0).argmax(axis=1), max(0, n - 2))
-    cells = np.stack([first, np.minimum(first + 1, n - 1)], axis=1)
-    shares = np.take_along_axis(matrix, cells, axis=1)
-    return cells, shares if n > 1 else shares * [1, 0]
-
-
-def _last(protocol: Protocol) -> int:
-    return round(protocol.max_depth / STEP) - 1
-
-
-def _by_grid(maps: Mapping[Name, np.ndarray]) -> dict[tuple[int, int], list[Name]]:
-    """The names of arrays (…, h, w) by their grid."""
-    grids: dict[tuple[int, int], list] = {}
-    for name, each in maps.items():
-        grids.setdefault(tuple(each.shape[-2:]), []).append(name)
-    return grids
-
-
-def score_maps(
-    ground_truths: Iterable[np.ndarray],
-    maps: Sequence[np.ndarray],
-    protocol: Protocol,
-    metrics: Sequence[str] = PUBLISHED_METRICS,
-) -> np.ndarray:
-    """Metrics of depth maps on grids of cells, each frame read once: float64 (S, N, M).
-
-    maps: S of (N, h, w) metres; the grids may differ. Equal to `evaluate` on the upsampled maps.
-    """
-    grids = _by_grid(dict(enumerate(maps))).values()
-    # Each prediction is a sum over the maps of its block: many maps at once would cost more.
-    blocks = [g[start : start + BLOCK] for g in grids for start in range(0, len(g), BLOCK)]
-    n_frames = len(maps[0]) if len(maps) else 0
-    out = np.full((len(maps), n_frames, len(metrics)), np.nan)
-    for position, truth in pixels.paired(ground_truths, n_frames):
-        known = pixels.counted(truth, protocol)
-        for systems in blocks if known.n_valid else ():
-            cells = np.stack([maps[s][position] for s in systems]).astype(np.float32)
-            made = align(pixels.pixel_maps(cells, protocol), np.eye(len(cells)), known, protocol)
-            out[systems, position] = scores(made, metrics)
-    return out
-
-
-def order_within(maps: Sequence[np.ndarray], cells: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """How well S maps order the depths of an image's cells: float64 (S, N, 2), see `ORDER`.
-
-    Spearman's ρ of predicted with true depth over the cells of an image; and the partial one, what
-    is left of it when the position map is known (as `statistics.partial_rank_correlation`).
-    maps: S of (N, h', w') metres; finer grids are averaged to the grid of the cells. cells:
-    (N, h, w) metres, NaN where unknown. position: (h, w). NaN for fewer than three cells, and
-    where one of the sides does not vary.
-    """
-    maps = [_on_grid(each, cells.shape[1:]) for each in maps]
-    out = np.full((len(maps), len(cells), len(ORDER)), np.nan)
-    for i, truth in enumerate(cells):
-        known = np.isfinite(truth)
-        if known.sum() < FEWEST_CELLS:
-            continue
-        values = [each[i][known] for each in maps] + [truth[known], position[known]]
-        ranks = scipy.stats.rankdata(np.round(values, ROUNDED), axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):  # a side that does not vary
-            r = np.corrcoef(ranks)
-        x_y, x_z, y_z = r[:-2, -2], r[:-2, -1], r[-2, -1]
-        left = (1 - x_z**2) * (1 - y_z**2)
-        partial = (x_y - x_z * y_z) / np.sqrt(np.where(left > 1e-12, left, np.nan))
-        out[:, i] = np.stack([x_y, partial], axis=1)
-    return out
-
-
-def _on_grid(maps: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Maps (N, h', w') as means over the cells of another grid, float32 (N, h, w)."""
-    if maps.shape[1:] == tuple(grid):
-        return maps
-    return F.adaptive_avg_pool2d(torch.from_numpy(maps)[:, None].float(), grid)[:, 0].numpy()
+    """The true depths of the cells of a run's grid, and the blind map by position."""
+    blind = blind_maps(run.train.ground_truths(), run.protocol)["position"]
+    cells = cell_depths(run.frames.ground_truths(), run.grid, run.protocol)
+    return Yardstick(run, cells, cell_medians(blind, run.grid))

@@ -12,8 +12,6 @@ from depthclip_core.analysis.dense_heads import FITTED, MEASURES, ORDER
 from depthclip_core.analysis.statistics import holm, intervals, sign_flip_test, verdicts
 from depthclip_core.evaluation.metrics import METRICS
 
-NAMES = {"delta1": "δ1", "spearman": "rank correlation", "partial": "partial rank correlation"}
-
 
 def sign(measure: str) -> int:
     """1 if a larger value of the measure is better, else −1."""
@@ -59,22 +57,6 @@ def mean_head(rows: pd.DataFrame) -> pd.DataFrame:
     """The mean over all systems as one more system, "mean of heads"; rows as `Yardstick.rows`."""
     mean = pd.concat({"mean of heads": cloud_mean(rows)}, names=["system"])
     return mean[list(rows.columns)]
-
-
-def in_words(
-    table: pd.DataFrame, system: str, measures: Sequence[str] = ("delta1", "partial")
-) -> str:
-    """Means and intervals of a system with fitted bins: "δ1 +0.120 (+0.100 to +0.140)" and so on.
-
-    table: as from `differences`.
-    """
-    parts = []
-    rows = one_system(table, system)
-    for measure in measures:
-        mean, low, high = rows.loc[measure, ["mean", "low", "high"]]
-        ends = f"{low:+.3f} to {high:+.3f}" if np.isfinite([low, high]).all() else "no interval"
-        parts.append(f"{NAMES.get(measure, measure)} {mean:+.3f} ({ends})")
-    return ", ".join(parts)
 
 
 def paired_p(

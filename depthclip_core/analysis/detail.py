@@ -12,7 +12,7 @@ import pandas as pd
 
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.pixels import Truth, counted, interpolation, overlap_interpolation
+from depthclip_core.evaluation.pixels import Truth, counted, overlap_interpolation
 from depthclip_core.evaluation.protocols import Protocol, cells_of, protocol_for, resolve_protocol
 
 EDGE = 1.25  # ratio of depths across an edge
@@ -31,25 +31,14 @@ def gradient_energy(depth: np.ndarray, known: np.ndarray) -> float:
     return float(down @ down + across @ across)
 
 
-def best_on_grid(
-    truth: np.ndarray, grid: tuple[int, int] | None = None, protocol: str | Protocol = "released"
-) -> np.ndarray:
-    """The best depth map of the window, float32 (416, 544), that a grid of cells can represent.
-
-    The cells' depths, upsampled like predictions, minimise the squared error over valid pixels.
-    truth: (480, 640) metres, holes 0. Cells without valid pixels get the minimum-norm solution.
-    """
-    protocol = resolve_protocol(protocol)
-    cells = best_cells(truth, grid, protocol)
-    sides = zip(cells.shape, protocol.window.shape, strict=True)
-    down, across = (interpolation(*n) for n in sides)
-    return (down @ cells @ across.T).astype(np.float32)
-
-
 def best_cells(
     truth: np.ndarray, grid: tuple[int, int] | None = None, protocol: str | Protocol = "released"
 ) -> np.ndarray:
-    """The depths of the cells (h, w) of `best_on_grid`, float64 metres."""
+    """Depths of cells (h, w), float64 metres, of the best map that their grid can represent.
+
+    Upsampled like predictions, they minimise the squared error over valid pixels. truth: (480, 640)
+    metres, holes 0. Cells without valid pixels get the minimum-norm solution.
+    """
     protocol = resolve_protocol(protocol)
     return _best_cells(counted(truth, protocol), grid or cells_of(protocol), protocol)
 
@@ -106,8 +95,8 @@ def detail(
 
     maps: of the protocol's window, metres. Columns: pearson, the correlation with the truth over
     the frame's pixels; gradient_energy_ratio, the map's gradient energy over the truth's; rmse, of
-    the map; grid_rmse and grid_gradient_energy_ratio, the same of `best_on_grid`. NaN where no
-    pixel counts.
+    the map; grid_rmse and grid_gradient_energy_ratio, the same of `best_cells`. NaN where no pixel
+    counts.
     """
     protocol = protocol_for(frames, protocol)
     grid = grid or cells_of(protocol)

@@ -174,7 +174,8 @@ class Evidence:
         return spread_test(histograms, self.frames.scenes, self.frames.groups)
 
 
-# Slide, claim, what is measured, whether the claim says that it is above zero, below zero or small.
+# Slide, claim, the measure (a method of `Evidence`), and whether the claim says that it is above
+# zero or small.
 CLAIMS = (
     ("Quantified Results", "Exceeds the mathematical lower bound", "above_chance", "above"),
     ("(not asked)", "Better than one depth for every pixel", "above_constant", "above"),
@@ -188,17 +189,33 @@ CLAIMS = (
     ("Prompts Ablation", "Only relative distance matters", "metres_matter", "small"),
     ("Title", "Language understands depth", "meaning", "above"),
 )
+# The measures in words.
+MEASURED = {
+    "above_chance": "δ1 minus that of random depth per cell",
+    "above_constant": "δ1 minus that of the best constant",
+    "above_position": "δ1 minus that of the blind map by position",
+    "contours": "Average precision of depth edges, minus the blind map's",
+    "blur": "Gradient energy, as a share of the truth's: the grid's best map minus the prediction",
+    "near_and_far": "Rank correlation with depth inside an image, given the blind map",
+    "partitions": "δ1 of the best minus the worst of the five partitions, both chosen on train",
+    "bins_by_scene": "δ1 with the partition of each scene type minus that with "
+    "one for all, from train",
+    "prompts": "δ1 of the best minus the worst of the four lists, both chosen on train",
+    "metres_matter": "Span of the four lists, best minus worst: with given bins "
+    "minus with fitted bins",
+    "meaning": "δ1 of the words with fitted bins, minus the best list of "
+    "controls on train, likewise",
+}
 
 
 def findings(evidence: Evidence) -> pd.DataFrame:
     """A row for each claim: slide, claim, measured (in words), mean, low, high and verdict."""
     rows, groups = [], evidence.frames.groups
-    for slide, claim, name, kind in CLAIMS:
-        measure = getattr(evidence, name)
-        found = intervals(measure().rename("x").to_frame(), groups).iloc[0]
-        said = measure.__doc__.split("\n")[0].strip(" .")
+    for slide, claim, measure, kind in CLAIMS:
+        differences = getattr(evidence, measure)()
+        found = intervals(differences.rename("x").to_frame(), groups).iloc[0]
         ends = found["low"], found["high"]
-        rows.append([slide, claim, said, found["mean"], *ends, verdict(*ends, kind)])
+        rows.append([slide, claim, MEASURED[measure], found["mean"], *ends, verdict(*ends, kind)])
     columns = ["slide", "claim", "measured", "mean", "low", "high", "verdict"]
     table = pd.DataFrame(rows, columns=columns)
     p, told = evidence.scene_types_differ(), len(set(groups)) >= FEWEST_GROUPS

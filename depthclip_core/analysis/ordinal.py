@@ -6,11 +6,21 @@ import numpy as np
 import pandas as pd
 
 from depthclip_core.analysis import statistics
-from depthclip_core.analysis.compared_maps import BLIND, maps_by_frame, predicted_depths, unaligned
+from depthclip_core.analysis.compared_maps import (
+    BLIND,
+    compared,
+    given_and_fitted,
+    maps_by_frame,
+    predicted_depths,
+    unaligned,
+)
+from depthclip_core.analysis.position import blind_scores
+from depthclip_core.analysis.setup import Run
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.protocols import Protocol, protocol_for
+from depthclip_core.evaluation.sweep import sweep
 
 THRESHOLD = 1.05  # two depths whose ratio is within it are equally far
 N_PAIRS = 2000  # of each image
@@ -79,3 +89,27 @@ def order_table(errors: pd.DataFrame, groups: Sequence, seed: int = 0) -> pd.Dat
         table.insert(0, "error", own.mean())
         parts[threshold] = table
     return pd.concat(parts, names=["threshold", "system"])
+
+
+def metres_and_order(
+    run: Run,
+    blind: np.ndarray,
+    threshold: float = THRESHOLD,
+    n_pairs: int = N_PAIRS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Means of abs_rel and of the ordinal error of a run's systems, with intervals by group.
+
+    Rows: the systems of `compared_maps.given_and_fitted`, and BLIND, a map (416, 544) in metres.
+    Columns: (measure, mean or low or high), the measures abs_rel and "wrong order".
+    """
+    similarities, bins = run.similarities(), given_and_fitted(run)
+    how, truths = (run.temperature, run.protocol), run.frames.ground_truths
+    found = sweep(truths(), similarities, bins, *([each] for each in how), metrics=["abs_rel"])
+    metres = {name: found.rows(bins=name)["abs_rel"].to_numpy() for name in bins}
+    metres[BLIND] = blind_scores(blind, truths(), run.protocol)["abs_rel"].to_numpy()
+    systems = compared(similarities, bins, blind, *how)
+    order = ordinal_errors(run.frames, systems, run.protocol, [threshold], n_pairs, seed)
+    rows = {"abs_rel": pd.DataFrame(metres), "wrong order": order[threshold]}
+    tables = {m: statistics.intervals(r, run.frames.groups, seed=seed) for m, r in rows.items()}
+    return pd.concat({m: t[["mean", "low", "high"]] for m, t in tables.items()}, axis=1)

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from depthclip_core.analysis.setup import Run
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.metrics import finished, terms_of
+from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
-from depthclip_core.settings import PUBLISHED_METRICS
+from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,3 +107,44 @@ def sample_pixels(
         raise DepthClipError("there are no frames to draw pixels of")
     limits = (protocol.min_depth, protocol.max_depth)
     return SampledPixels(np.array(depths), np.array(shares), np.array(counts), limits)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Sampled pixels of the train split, for fitting, and of the scored split, with their run."""
+
+    train: SampledPixels
+    test: SampledPixels
+    temperature: float = TEMPERATURE
+    flip: bool = True
+
+    def weights(self, similarities: Tensor) -> np.ndarray:
+        """Bin weights (N, K, h, w) of similarities (N, V, K, h, w)."""
+        return cell_weights(similarities, self.temperature, self.flip)
+
+    def score_lists(
+        self,
+        train: Tensor,
+        test: Tensor,
+        lists: np.ndarray,
+        bins: Sequence[float] | None = None,
+    ) -> np.ndarray:
+        """The published metrics (L, N, 6) of L lists of K words on the test frames.
+
+        train, test: similarities (N, V, W, h, w) with all W words. lists: (L, K), which of the
+        words each list has, in its order. bins: K metres for every list; None: fitted to each list
+        on the train frames, by medians.
+        """
+        found = []
+        for words in torch.as_tensor(lists):
+            weights = self.weights(test[:, :, words])
+            depths = self.train.medians(self.weights(train[:, :, words])) if bins is None else bins
+            found.append(self.test.scores(np.einsum("nkhw,k->nhw", weights, depths)))
+        return np.array(found)
+
+
+def open_splits(run: Run, n_pixels: int = 256, seed: int = 0) -> Splits:
+    """The sampled pixels of a run's two splits."""
+    draw = {"grid": run.grid, "protocol": run.protocol, "n": n_pixels, "seed": seed}
+    parts = (sample_pixels(frames.ground_truths(), **draw) for frames in (run.train, run.frames))
+    return Splits(*parts, run.temperature, run.protocol.flip)

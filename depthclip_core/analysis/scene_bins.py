@@ -27,8 +27,8 @@ from depthclip_core.analysis.learned_bins import (
     room_folds,
     stretched,
 )
+from depthclip_core.analysis.scene_choice import Scenes, predicted_scenes
 from depthclip_core.analysis.setup import Run
-from depthclip_core.analysis.statistics import compare, holm, sign_flip_test
 from depthclip_core.encoding.vectors import image_vectors
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.metrics import METRICS
@@ -39,55 +39,6 @@ FIXED, ORACLE, CONTINUOUS = ("fixed", "all"), ("oracle", "image"), ("continuous"
 TYPE_ORACLE = ("oracle", "type")
 CHOICES = ("predicted", "soft", "true")
 WORTH = 0.001  # a smaller gain on rooms that were left out does not pay for learning more
-
-
-@dataclass(frozen=True, eq=False)
-class Scenes:
-    """What CLIP says of the scene types of one split's B images, and what they are.
-
-    kinds: S scene types. similarities: (B, S). truth: (B,) positions of the true types, −1 where it
-    is none of the S. temperature: of the softmax, fitted on the train split.
-    """
-
-    kinds: tuple[str, ...]
-    similarities: np.ndarray
-    truth: np.ndarray
-    temperature: float
-
-    @property
-    def right(self) -> np.ndarray:
-        """Whether the most similar type is the true one, (B,)."""
-        return self.similarities.argmax(axis=1) == self.truth
-
-    @property
-    def confusion(self) -> pd.DataFrame:
-        """How many images of each true type (rows) are predicted as each type (columns)."""
-        names, said = np.array([*self.kinds, "other"]), self.similarities.argmax(axis=1)
-        table = pd.crosstab(names[self.truth], names[said])
-        rows = [name for name in names if name in table.index]
-        return table.reindex(rows, fill_value=0).reindex(columns=list(self.kinds), fill_value=0)
-
-    @property
-    def confidences(self) -> pd.DataFrame:
-        """The probability of the answer (B,), with CLIP's own temperature and with the fitted."""
-        both = {"CLIP's own": sp.CLIP_TEMPERATURE, "fitted": self.temperature}
-        values = {n: sp.probabilities(self.similarities, t).max(axis=1) for n, t in both.items()}
-        return pd.DataFrame(values)
-
-    @property
-    def losses(self) -> pd.DataFrame:
-        """−ln of the probability of the true type (B,), with both temperatures."""
-        both = {"CLIP's own": sp.CLIP_TEMPERATURE, "fitted": self.temperature}
-        values = {n: sp.log_losses(self.similarities, self.truth, t) for n, t in both.items()}
-        return pd.DataFrame(values)
-
-    def shares(self, choice: str) -> np.ndarray:
-        """How much of each type's bins each image gets, (B, S), for one of CHOICES."""
-        if choice == "soft":
-            return sp.probabilities(self.similarities, self.temperature)
-        chosen = self.truth if choice == "true" else self.similarities.argmax(axis=1)
-        # The last row is that of −1: no type.
-        return np.vstack([np.eye(len(self.kinds)), np.zeros(len(self.kinds))])[chosen]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,23 +123,6 @@ def study(
     return Study(seen["own"], scores, validation, strengths, tables)
 
 
-def predicted_scenes(run: Run, templates: Sequence[str] = sp.TEMPLATES) -> dict[str, Scenes]:
-    """`Scenes` of the run's train split, "train", and of its own split, "own".
-
-    The types are those of the train split, as bins are learnt for these. `DepthClipError` if it has
-    none.
-    """
-    kinds = tuple(sorted(set(run.train.scenes) - {None}))
-    if not kinds:
-        raise DepthClipError(f"{run.train.title} names no scene type: bins cannot be learnt by it")
-    places = {kind: place for place, kind in enumerate(kinds)}
-    both = {"train": run.train, "own": run.frames}
-    truth = {n: np.array([places.get(s, -1) for s in f.scenes]) for n, f in both.items()}
-    said = {n: sp.ensemble_similarities(f, run.encoder, kinds, templates) for n, f in both.items()}
-    temperature = sp.fit_temperature(said["train"], truth["train"])
-    return {name: Scenes(kinds, said[name], truth[name], temperature) for name in both}
-
-
 class Learner:
     """All kinds of bins, learnt on some of N frames with each of STRENGTHS.
 
@@ -245,62 +179,6 @@ def best_strengths(validation: pd.DataFrame, sign: int) -> pd.Series:
     signed = sign * validation
     near = signed.gt(signed.max(axis=1) - WORTH, axis=0)
     return near.iloc[:, ::-1].idxmax(axis=1).rename("strength")
-
-
-def steps(
-    found: Study, chain: Sequence[tuple[str, System]], metric: str, groups: Sequence, seed: int = 0
-) -> pd.DataFrame:
-    """What each system of a chain changes over the one before it, on the same images.
-
-    chain: a label and a system each. Columns: level, the mean of the metric; mean, low and high of
-    the change (`statistics.compare`) and its verdict; the first row has no change.
-    """
-    levels, before = [], None
-    for label, system in chain:
-        own = found.of(system, [metric])
-        level = {"system": label, "level": own[metric].mean()}
-        if before is not None:
-            level |= compare(own, before, groups, seed=seed).loc[metric].to_dict()
-        levels.append(level)
-        before = own
-    columns = ["system", "level", "mean", "low", "high", "verdict"]
-    return pd.DataFrame(levels, columns=columns).set_index("system").fillna({"verdict": ""})
-
-
-def in_words(table: pd.DataFrame, row: str) -> str:
-    """The change in a row of `steps` with its interval and verdict, for a sentence."""
-    change = table.loc[row]
-    bounds = f"95 % interval {change['low']:+.3f} to {change['high']:+.3f}"
-    return f"{change['mean']:+.3f} ({bounds}: {change['verdict']})"
-
-
-def chain_of(name: str) -> list[tuple[str, System]]:
-    """The ladder of systems from fixed bins to each image's own, with bins of one kind between."""
-    return [
-        ("fixed bins", FIXED),
-        ("learnt for all", (name, "all")),
-        ("by predicted scene", (name, "predicted")),
-        ("by true scene", (name, "true")),
-        ("best of each type", TYPE_ORACLE),
-        ("best of each image", ORACLE),
-    ]
-
-
-def against_all(found: Study, metric: str, groups: Sequence, seed: int = 0) -> pd.DataFrame:
-    """Each system minus one set for all of the same kind of bins; for "continuous", that of
-    "least-squares". Rows (bins, choice); columns level, mean, low, high and verdict, as in `steps`;
-    p of `sign_flip_test`, and holm, p corrected for the number of rows."""
-    table = {}
-    for name, choice in found.strengths.index:
-        base = ("least-squares" if name == "continuous" else name, "all")
-        own = found.of((name, choice), [metric])
-        shared = found.of(base, [metric])
-        change = compare(own, shared, groups, seed=seed).loc[metric].to_dict()
-        p = sign_flip_test((own - shared)[metric], groups, seed=seed)
-        table[name, choice] = {"level": own[metric].mean()} | change | {"p": p}
-    columns = ["level", "mean", "low", "high", "verdict", "p"]
-    rows = pd.DataFrame.from_dict(table, orient="index")[columns].rename_axis(["bins", "choice"])
-    return rows.assign(holm=holm(rows["p"]))
 
 
 def _scored(

@@ -89,17 +89,33 @@ def verdicts(table: pd.DataFrame, signs: Sequence[int]) -> np.ndarray:
     return found
 
 
-def in_words(row: pd.Series, digits: int = 3, signed: bool = False) -> str:
+def in_words(
+    row: pd.Series,
+    digits: int = 3,
+    signed: bool = False,
+    *,
+    of: str = "mean",
+    missing: str | None = None,
+) -> str:
     """A row of `intervals` for a sentence: "0.631 (95 % interval 0.512 to 0.744)".
 
     signed: write "+" before positive numbers, as for differences. A row of `compare` adds its
-    verdict after the bounds.
+    verdict after the bounds. of: the name of the number. missing: why there may be no
+    bounds, if groups are not the reason.
     """
-    mean, low, high = (f"{row[name]:{'+' * signed}.{digits}f}" for name in ("mean", "low", "high"))
+    mean, low, high = (f"{row[name]:{'+' * signed}.{digits}f}" for name in (of, "low", "high"))
+    if np.isnan(row[of]):
+        return "not defined"
     if np.isnan(row["low"]):
-        return f"{mean} (no interval: {_no_bounds(row)})"
+        return f"{mean} (no interval: {missing or _no_bounds(row)})"
     verdict = f": {row['verdict']}" if "verdict" in row else ""
     return f"{mean} (95 % interval {low} to {high}{verdict})"
+
+
+def each_in_words(table: pd.DataFrame, *how, **options) -> str:
+    """`in_words` of each row of a table after its name: "a 0.6 (95 % …); b 0.7 (95 % …)"."""
+    rows = table.iterrows()
+    return "; ".join(f"{name} {in_words(row, *how, **options)}" for name, row in rows)
 
 
 def redraws(groups: Sequence, draws: int = DRAWS, seed: int = 0) -> np.ndarray:

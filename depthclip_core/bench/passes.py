@@ -15,7 +15,7 @@ from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, matrix_peak
 from depthclip_core.clip.configurations import pretrained_tags, read_configuration
 from depthclip_core.clip.encoders import Encoder, load_encoder
-from depthclip_core.clip.heads import HEADS
+from depthclip_core.clip.heads import MAIN_HEADS
 from depthclip_core.clip.library import create_model
 from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
@@ -172,7 +172,7 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
             "read and prepare (JPEG)": lambda: frames.rgb_batch(range(batch)),
             "crop, flip, normalise": prepare,
             "network": lambda: encoder.features(images),
-            **{f"{h} head": partial(encoder.cell_vectors, features, h) for h in HEADS},
+            **{f"{h} head": partial(encoder.cell_vectors, features, h) for h in MAIN_HEADS},
             "similarities": lambda: project(vectors, text),
             "vectors into the store": lambda: array.write(0, kept),
             "vectors from the store": lambda: array.read(0),
@@ -195,7 +195,7 @@ def precision_drift(device: torch.device) -> list[dict]:
     rows, exact = [], {}
     for precision in precisions(device):
         encoder = load_encoder("sample", device=device, precision=precision)
-        for head in HEADS:
+        for head in MAIN_HEADS:
             maps = predict_depth(rgb, encoder, head=head, crop=frames.crop)
             similarities = responses(rgb, encoder, head, frames.crop)
             means = sweep(ground_truths, similarities, {"original": METRES}).means().iloc[0]

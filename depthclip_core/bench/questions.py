@@ -16,7 +16,7 @@ from depthclip_core.bench import plain
 from depthclip_core.bench.machine import compare, memory_growth
 from depthclip_core.bench.passes import METRES, WORDS, released_precision, responses, seeded_encoder
 from depthclip_core.clip.encoders import load_encoder
-from depthclip_core.clip.heads import HEADS
+from depthclip_core.clip.heads import MAIN_HEADS
 from depthclip_core.clip.towers import PRECISIONS
 from depthclip_core.datasets import Dataset, Frame, open_dataset
 from depthclip_core.datasets.base import Checksums
@@ -108,7 +108,7 @@ def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
     kept; then, for its memory, RN50 at the window's own size with the vectors of three heads.
     """
     small = {"network": "sample", "size": (96, 128), "heads": ["value"], "words": WORDS}
-    large = {"network": "RN50", "size": None, "heads": list(HEADS), "words": None}
+    large = {"network": "RN50", "size": None, "heads": list(MAIN_HEADS), "words": None}
     tasks = [(count, small) for count in counts] + [(4 * CHUNK, large)]
     return [encode_alone(device=str(device), count=count, **task) for count, task in tasks]
 

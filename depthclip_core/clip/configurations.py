@@ -41,6 +41,12 @@ class Configuration:
         return self.content["embed_dim"]
 
     @property
+    def channels(self) -> int:
+        """C, the channels of a cell before the released head drops some."""
+        width = self.content["vision_cfg"].get("width", 768)  # open_clip's own default
+        return 32 * width if self._is_resnet else width
+
+    @property
     def stride(self) -> int:
         """Pixels from one cell to the next."""
         return 32 if self._is_resnet else self.content["vision_cfg"].get("patch_size", 16)

@@ -61,8 +61,8 @@ class Encoder:
 
     build: makes the fp32 open_clip model on the device. It is called once, when the network is
         first needed.
-    configuration, weights, device: what `load_encoder` resolved; name, stride, width (D) and
-        image_side are the configuration's.
+    configuration, weights, device: what `load_encoder` resolved; name, stride, width (D),
+        channels (C) and image_side are the configuration's.
     precision: of the image tower, "fp32", "bf16" or "fp16"; text and similarities are fp32 always.
     compiled: see `load_encoder`. from_openai: whether the weights are OpenAI's own.
     checksum: gives the sha256 of the weights file; None: that of the model's tensors is used.
@@ -80,7 +80,7 @@ class Encoder:
     def __post_init__(self):
         self._lock, self.name = RLock(), self.configuration.name
         self.stride, self.width = self.configuration.stride, self.configuration.width
-        self.image_side = self.configuration.image_side
+        self.channels, self.image_side = self.configuration.channels, self.configuration.image_side
         # Made once: sent with each batch they would make a GPU wait.
         self._mean, self._std = (torch.tensor(v, device=self.device) for v in (MEAN, STD))
 
@@ -148,11 +148,11 @@ class Encoder:
 
     @torch.inference_mode()
     def cell_vectors(self, features: heads.Features, head: str) -> Tensor:
-        """`Features` → (B, D, h, w) fp32 by a head of `heads.HEADS`.
+        """`Features` → (B, D, h, w) fp32 by a head of `heads.HEADS`, or "backbone" with D = C.
 
         A cell is NaN if one of its channels is not finite, also if the released head drops that.
         """
-        vectors = heads.resolve_head(head)(features, self.tower.visual)
+        vectors = heads.resolve_head(head, compared=False)(features, self.tower.visual)
         total = features.cells.sum(1, keepdim=True, dtype=torch.float32)
         return vectors.masked_fill_(~total.isfinite(), torch.nan)
 

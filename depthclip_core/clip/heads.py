@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from depthclip_core.errors import unknown_name
+from depthclip_core.errors import DepthClipError, unknown_name
 
 NEIGHBOUR_SIGMA = 5.0  # NACLIP's, in cells
 
@@ -60,7 +60,7 @@ def resize_channels(
 def backbone(features: Features, visual: torch.nn.Module) -> Float[Tensor, "B C h w"]:
     """All C channels of each cell, L2-normalised: what `released` chooses from.
 
-    The only head whose vectors are not of the text's length: project them first.
+    The only head whose vectors are not of the text's length: see `passes.direction_similarities`.
     """
     cells = features.cells
     if is_vit(visual):
@@ -139,8 +139,7 @@ def no_residual(features: Features, visual: torch.nn.Module) -> Tensor:
     return _attended(features, visual, _query_query)
 
 
-HEADS = MappingProxyType({"released": released, "value": value, "attention": attention})
-DENSE_HEADS = MappingProxyType(
+HEADS = MappingProxyType(
     {
         "released": released,
         "odd": odd,
@@ -152,15 +151,24 @@ DENSE_HEADS = MappingProxyType(
         "no-residual": no_residual,
     }
 )
+MAIN_HEADS = ("released", "value", "attention")  # those that all notebooks offer
 
 
-def resolve_head(head: object) -> Callable[[Features, torch.nn.Module], Tensor]:
-    """The head of that name: of `DENSE_HEADS`, or "backbone"; `DepthClipError` for others."""
+def resolve_head(
+    head: object, *, compared: bool = True
+) -> Callable[[Features, torch.nn.Module], Tensor]:
+    """The head of that name; `DepthClipError` for others.
+
+    compared: whether its vectors are to be compared with text. If not, "backbone" is a head too.
+    """
     if head == "backbone":
+        if compared:
+            fault = "the backbone's channels cannot be compared with words"
+            raise DepthClipError(f"{fault}: choose one of the heads {', '.join(HEADS)}")
         return backbone
-    if not isinstance(head, str) or head not in DENSE_HEADS:
-        raise unknown_name("head", head, DENSE_HEADS)
-    return DENSE_HEADS[head]
+    if not isinstance(head, str) or head not in HEADS:
+        raise unknown_name("head", head, HEADS)
+    return HEADS[head]
 
 
 def image_vectors(features: Features, visual: torch.nn.Module) -> Float[Tensor, "B D"]:

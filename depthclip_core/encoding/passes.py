@@ -56,7 +56,8 @@ def collect_responses(
     """
     if keep not in ("vectors", "similarities"):
         raise DepthClipError(f"keep is 'vectors' or 'similarities', not {keep!r}")
-    words, heads = resolve_prompts(words), _distinct(heads)
+    words = resolve_prompts(words)
+    heads = _distinct(heads, words)
     with store_for(encoder, store) as opened:
         job = EncodingJob(frames, encoder, size, opened)
         _complete(job, heads, words, keep, progress)
@@ -80,9 +81,36 @@ def encode(
     continues where an earlier one ended; a second process waits and finds the work done.
     """
     words = None if words is None else resolve_prompts(words)
-    job, heads = EncodingJob(frames, encoder, size, store or Store()), _distinct(heads)
+    job, heads = EncodingJob(frames, encoder, size, store or Store()), _distinct(heads, words)
     arrays = [job.similarities(h, words) if words else job.vectors(h) for h in heads]
     _encode(job, arrays, progress)
+
+
+def direction_similarities(
+    frames: Sequence[Frame],
+    encoder: Encoder,
+    directions: Tensor,
+    head: str = "released",
+    *,
+    store: Store | None = None,
+) -> Tensor:
+    """Similarities (N, 2, W, h, w) fp32 on the CPU of stored vectors with any W directions (W, D).
+
+    Vectors that the store lacks are computed first. head: "backbone" has all C channels, so that
+    its directions are (W, C).
+    """
+    with store_for(encoder, store) as opened:
+        encode(frames, encoder, [head], store=opened, progress=False)
+        array = EncodingJob(frames, encoder, None, opened).vectors(head)
+        directions = directions.to(encoder.device)
+        found = []
+        for chunk in range(array.n_chunks):
+            vectors = torch.from_numpy(array.read(chunk)).to(encoder.device)
+            if vectors.shape[2] != directions.shape[1]:
+                fault = f"directions have {directions.shape[1]} numbers"
+                raise DepthClipError(f"{fault}, and vectors of head {head!r} {vectors.shape[2]}")
+            found.append(project(vectors, directions).cpu())
+        return torch.cat(found)
 
 
 class EncodingJob:
@@ -260,11 +288,11 @@ def _encoded(
     return [torch.cat(of_array) for of_array in values], batch
 
 
-def _distinct(heads: Sequence[str]) -> list[str]:
+def _distinct(heads: Sequence[str], words: Sequence[str] | None) -> list[str]:
     if isinstance(heads, str) or not isinstance(heads, Iterable):
         raise DepthClipError(f"heads is a list of names such as ['value'], not {heads!r}")
     for head in heads:
-        resolve_head(head)
+        resolve_head(head, compared=words is not None)
     return list(dict.fromkeys(heads))
 
 

@@ -20,11 +20,11 @@ PARTS = {
 }
 
 
-def show_waterfall(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") -> None:
-    """Steps from DepthCLIP to perfect, a bar each, from the mean before to the mean after.
+def show_waterfall(ax: Axes, table: pd.DataFrame, metric: str, start: str, title: str = "") -> None:
+    """Steps from a method to perfect, a bar each, from the mean before to the mean after.
 
-    table: from `ceilings.waterfall`. Blue steps are better, orange ones worse; beside each stands
-    the change with its interval, if there is one.
+    table: from `ceilings.waterfall`. start: the name of the method. Blue steps are better, orange
+    ones worse; beside each stands the change with its interval, if there is one.
     """
     sign, span = METRICS[metric].sign, table[["before", "after"]].to_numpy()
     ax.plot(span[0, 0], 0, "D", color="0.3", ms=6)
@@ -37,7 +37,7 @@ def show_waterfall(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") 
         where = {"ha": "right" if sign > 0 else "left", "va": "center", "fontsize": 8}
         away = {"xytext": (-5 * sign, 0), "textcoords": "offset points"}
         ax.annotate(_change(step), (at, row), **away, **where)
-    name_rows(ax, ["DepthCLIP", *table.index])
+    name_rows(ax, [start, *table.index])
     far = 1.0 if sign > 0 else span.max() * 1.5 or 1.0
     ax.set(xlim=(0, far), title=title, xlabel=label(metric))
 

@@ -59,8 +59,7 @@ def show_measures(
     for ax, measure in zip(axes, measures, strict=True):
         scores = {name: table.xs((bins, measure), level=(1, 2)) for name, table in means.items()}
         show_heads(ax, scores, quantiles.loc[(bins, measure)], label(measure))
-    handles, names = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    _legend_below(axes)
 
 
 def show_clouds(
@@ -76,6 +75,11 @@ def show_clouds(
     for ax, measure in zip(axes, measures, strict=True):
         means = {k: r.groupby("system")[measure].mean().to_numpy() for k, r in of_kind.items()}
         show_cloud(ax, means, of_heads[measure], label(measure))
+    _legend_below(axes)
+
+
+def _legend_below(axes: Sequence[Axes]) -> None:
+    """One legend below the figure for axes that show the same things."""
     handles, names = axes[0].get_legend_handles_labels()
     axes[0].figure.legend(handles, names, loc="outside lower center", ncols=len(names))
 

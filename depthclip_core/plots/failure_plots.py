@@ -25,11 +25,8 @@ def show_by_class(ax: Axes, table: pd.DataFrame, term: str, xlabel: str, title: 
 
     table: from `Errors.table`, rows (class, system), columns mean, low and high.
     """
-    names = list(dict.fromkeys(table.index.get_level_values(0)))
-    systems = list(dict.fromkeys(table.index.get_level_values(1)))
-    for i, system in enumerate(systems):
-        rows = table.xs(system, level=1).reindex(names)
-        x = np.arange(len(names)) + (i - (len(systems) - 1) / 2) * 0.14
+    names, systems = _classes_and_systems(table, 0.14)
+    for i, (system, (x, rows)) in enumerate(systems.items()):
         ax.vlines(x, rows["low"], rows["high"], color=f"C{i}", lw=1.5, alpha=0.8)
         ax.plot(
             x, rows["mean"], MARKS[i % len(MARKS)] + "-", color=f"C{i}", ms=4, lw=1, label=system
@@ -53,16 +50,26 @@ def show_classes(ax: Axes, table: pd.DataFrame, label: str, title: str = "") -> 
         ax.text(0.5, 0.5, "no class has enough images", ha="center", transform=ax.transAxes)
         ax.set(xticks=[], yticks=[], title=title)
         return
-    names = list(dict.fromkeys(table.index.get_level_values(0)))
-    systems = list(dict.fromkeys(table.index.get_level_values(1)))
-    for i, system in enumerate(systems):
-        rows = table.xs(system, level=1).reindex(names)
-        y = np.arange(len(names)) + (i - (len(systems) - 1) / 2) * 0.22
+    names, systems = _classes_and_systems(table, 0.22)
+    for i, (system, (y, rows)) in enumerate(systems.items()):
         ax.hlines(y, rows["low"], rows["high"], color=f"C{i}", lw=1.5, alpha=0.8)
         ax.plot(rows["mean"], y, MARKS[i % len(MARKS)], color=f"C{i}", ms=4, label=system)
     name_rows(ax, names)
     ax.axvline(0, color="0.4", lw=0.8, zorder=0)
     ax.set(xlabel=label, title=title)
+
+
+def _classes_and_systems(
+    table: pd.DataFrame, apart: float
+) -> tuple[list[str], dict[str, tuple[np.ndarray, pd.DataFrame]]]:
+    """The classes of a table (class, system), and for each system where its marks stand and rows.
+
+    apart: the distance of two systems' marks; that of two classes is 1.
+    """
+    classes, systems = (list(dict.fromkeys(table.index.get_level_values(i))) for i in (0, 1))
+    middle = np.arange(len(classes)) - (len(systems) - 1) / 2 * apart
+    rows = {system: table.xs(system, level=1).reindex(classes) for system in systems}
+    return classes, {s: (middle + i * apart, rows[s]) for i, s in enumerate(systems)}
 
 
 def show_places(ax: Axes, cells: np.ndarray, term: str, limit: float, title: str = "") -> AxesImage:

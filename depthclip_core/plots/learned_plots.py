@@ -20,7 +20,7 @@ def short_label(metric: str) -> str:
 def show_steps(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") -> None:
     """A ladder of systems, the first on top, each drawn from the level of the one before it.
 
-    table: as from `scene_bins.steps`: level, and mean, low and high of the change. The bar is the
+    table: as from `scene_tables.steps`: level, and mean, low and high of the change. The bar is the
     change and the thin line its interval, at the level before plus the change; a colour says better
     or worse, grey that the interval holds zero, or that there is none.
     """

@@ -67,6 +67,18 @@ def clouds_figure(panels: Mapping[str, Mapping], label: str, title: str) -> Figu
     return figure
 
 
+def searches_figure(
+    curves: Mapping[str, pd.DataFrame], lines: Mapping[str, Mapping[str, float]], title: str
+) -> Figure:
+    """`show_curves` of each metric, side by side. curves, lines: its arguments by metric."""
+    figure, axes = plt.subplots(1, len(curves), figsize=(4.5 * len(curves), 3.9), squeeze=False)
+    for ax, (metric, table) in zip(axes[0], curves.items(), strict=True):
+        show_curves(ax, table, lines[metric], axis_label(metric))
+    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
 def show_curves(ax: Axes, curves: pd.DataFrame, lines: Mapping[str, float], label: str) -> None:
     """Scores of searched lists against their number of words, as `word_search.curves` has them.
 

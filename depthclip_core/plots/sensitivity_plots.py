@@ -41,7 +41,8 @@ def show_tornado(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") ->
         ax.barh(at, own["change"], HEIGHT, color=paint)
         ax.hlines(at, own["low"], own["high"], color="0.15", lw=1.1)
         ax.barh([np.nan], [np.nan], color=COLOURS[kind], label=f"{kind} bins")
-    ax.axvline(0, color="0.15", lw=1, label="the default")
+    ax.axvline(0, color="0.15", lw=1)
+    ax.plot([], [], "|", color="0.15", ms=10, label="the default")  # in the legend as drawn
     name_rows(ax, [f"{choice}: {alternative}" for choice, alternative in order])
     ax.set(title=title, xlabel=f"change of {_axis(metric)} against the default")
     ends = np.nanmax(table[["change", "low", "high"]].abs().to_numpy(), initial=1e-3) * 1.06

@@ -1,10 +1,12 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import depthclip_core as dc
 from depthclip_core.analysis import ceilings, statistics
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
@@ -68,73 +70,10 @@ def test_reach_matches_a_loop():
     assert shares.loc[1].isna().all()
 
 
-def test_best_scale_is_best():
-    rng = np.random.default_rng(2)
-    for _ in range(5):
-        p, g = rng.uniform(0.5, 5, (2, 60))
-        found = ceilings.best_scale(p, g)
-
-        def correct(s, p=p, g=g):
-            return (np.maximum(s * p / g, g / (s * p)) < 1.25).mean()
-
-        # The number changes only where a pixel's ratio meets an end: try both sides of each.
-        ends = np.concatenate([g / p * 1.25, g / p / 1.25])
-        tried = max(correct(s) for s in np.concatenate([ends * (1 - 1e-9), ends * (1 + 1e-9)]))
-        assert correct(found) == pytest.approx(tried)
-    assert ceilings.best_scale(np.array([2.0, 4.0]), np.array([1.0, 2.0])) == pytest.approx(0.5)
-
-
-def test_bounded_least_squares():
-    rng = np.random.default_rng(3)
-    a, b = rng.normal(size=(50, 3)), np.array([0.5, 2.0, 4.0])
-    gram = a.T @ a
-    np.testing.assert_allclose(ceilings.bounded_least_squares(gram, gram @ b, (0.1, 10)), b)
-    bounded = ceilings.bounded_least_squares(gram, gram @ b, (1.0, 3.0))
-
-    def error(x):
-        return x @ gram @ x - 2 * x @ gram @ b
-
-    steps = np.linspace(1, 3, 21)
-    assert bounded.min() >= 1 and bounded.max() <= 3
-    assert error(bounded) <= min(error(np.array(x)) for x in itertools.product(steps, repeat=3))
-
-
-def test_most_within_finds_bins_that_were_used():
-    rng = np.random.default_rng(4)
-    weights = rng.dirichlet([0.3] * 3, 400).T
-    g = np.array([0.8, 2.5, 6.0]) @ weights
-    start = np.array([1.0, 2.0, 3.0])
-
-    def correct(bins):
-        p = bins @ weights
-        return (np.maximum(p / g, g / p) < 1.25).mean()
-
-    found = ceilings.most_within(weights, g, start, (1e-3, 10.0))
-    assert correct(found) > 0.99 > correct(start)
-    # No single bin can be bettered.
-    for word in range(3):
-        for value in np.linspace(0.01, 10, 300):
-            other = found.copy()
-            other[word] = value
-            assert correct(other) <= correct(found) + 1e-12
-
-
-def test_most_within_never_gets_worse_and_keeps_the_limits():
-    rng = np.random.default_rng(6)
-    for _ in range(10):
-        weights, g = rng.dirichlet([1] * 3, 100).T, rng.uniform(0.5, 9, 100)
-        start = rng.uniform(1, 3, 3)
-        found = ceilings.most_within(weights, g, start, (1.0, 3.0))
-        before, after = (
-            (np.maximum(b @ weights / g, g / (b @ weights)) < 1.25).mean() for b in (start, found)
-        )
-        assert after >= before and found.min() >= 1 and found.max() <= 3
-
-
-def test_depthclip_row_matches_sweep(rows, truths):
+def test_first_row_matches_sweep(rows, truths):
     expected = sweep(truths, similarities(4)[:3], {"b": BINS}, metrics=ceilings.SCORED).rows()
     for metric in ceilings.SCORED:
-        np.testing.assert_allclose(rows[metric]["DepthCLIP"][:3], expected[metric], atol=1e-5)
+        np.testing.assert_allclose(rows[metric]["as given"][:3], expected[metric], atol=1e-5)
 
 
 def test_oracle_rows_match_evaluate(rows, truths, oracle_bins):
@@ -162,7 +101,7 @@ def test_oracles_are_ordered(rows):
         ):
             assert (better[worse] <= better[best] + 1e-9).all(), (metric, worse, best)
     means = scored["delta1"].mean()
-    assert means["split bins"] >= means["DepthCLIP"]
+    assert means["split bins"] >= means["as given"]
     assert rows.loc[3].isna().all()
 
 
@@ -181,11 +120,11 @@ def test_waterfall_adds_up_and_has_paired_intervals(rows):
         assert list(table.index) == list(ceilings.ROUTES[route])
         np.testing.assert_allclose(table["before"] + table["mean"], table["after"])
         np.testing.assert_allclose(table["after"][:-1], table["before"][1:])
-        assert table["before"].iloc[0] == pytest.approx(rows[metric]["DepthCLIP"].mean())
+        assert table["before"].iloc[0] == pytest.approx(rows[metric]["as given"].mean())
         assert set(table["images"]) == {3} and table["low"].isna().all()
     many = pd.concat([rows[:3]] * 4, ignore_index=True)
     table = ceilings.waterfall(many, range(12), "rmse", "bins first")
-    change = many["rmse"]["split bins"] - many["rmse"]["DepthCLIP"]
+    change = many["rmse"]["split bins"] - many["rmse"]["as given"]
     expected = statistics.intervals(change.to_frame(), range(12)).iloc[0]
     for column in ("mean", "low", "high"):
         assert table.loc["bins of the split", column] == pytest.approx(expected[column])
@@ -201,28 +140,15 @@ def test_oracle_table_is_made_of_intervals(rows):
     assert table.loc["perfect", ("delta1", "mean")] == 1
 
 
-def test_intervals_in_words():
-    row = pd.Series({"mean": 0.31, "low": 0.25, "high": 0.3704})
-    assert ceilings.with_interval(row) == "0.310 (95 % interval 0.250 to 0.370)"
-    none = ceilings.with_interval(row.replace({0.25: np.nan, 0.3704: np.nan}), 2)
-    assert none == "0.31 (no interval: too few groups)"
-
-
-def test_aligned_scores_match_protocols(truths):
-    rows = ceilings.aligned_scores(truths, similarities(3), {"own": BINS})
-    maps = np.stack(list(predictions(similarities(3), BINS)))
-    flat = np.full_like(maps, 2)
-    for alignment, protocol in (("scale", "median-scaled"), ("scale and shift", "marigold")):
-        for name, each in (("own", maps), (ceilings.FLAT, flat)):
-            expected = evaluate(each, np.stack(truths), protocol)
-            for metric in ceilings.SCORED:
-                found = rows[metric, name, alignment]
-                np.testing.assert_allclose(found, expected[metric], atol=2e-5)
-    table = ceilings.aligned_table(rows, list("abc"), "rmse")
-    assert table.loc[("none", "own"), "mean"] == pytest.approx(
-        (rows["rmse", "own", "none"] - rows["rmse", ceilings.FLAT, "none"]).mean()
-    )
-    assert np.isnan(table.loc[("none", ceilings.FLAT), "mean"])
+def test_run_is_scored_with_its_own_settings():
+    run = dc.open_run("sample", head="value", temperature=0.5, device="cpu")
+    run = replace(run, frames=run.frames[:2])
+    bins, rows = ceilings.of_run(run)
+    how = (run.temperature, run.protocol)
+    assert bins == ceilings.split_bins(run.frames, run.similarities(), *how)
+    expected = sweep(run.frames.ground_truths(), run.similarities(), {"own": run.bins}, [0.5])
+    first = rows["delta1", ceilings.START]
+    np.testing.assert_allclose(first, expected.rows("own")["delta1"], atol=1e-5)
 
 
 def test_errors(truths, oracle_bins):

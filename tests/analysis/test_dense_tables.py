@@ -77,13 +77,5 @@ def test_mean_head_averages_systems_frame_by_frame():
     pd.testing.assert_frame_equal(found.loc["mean of heads"], expected)
 
 
-def test_in_words_gives_signs_and_intervals():
-    keys = [("value", "fitted", "delta1"), ("value", "fitted", "partial")]
-    index = pd.MultiIndex.from_tuples(keys, names=["system", "bins", "measure"])
-    table = pd.DataFrame({"mean": [0.1, -0.02], "low": [0.05, np.nan], "high": 0.2}, index)
-    said = dense_tables.in_words(table, "value")
-    assert said == "δ1 +0.100 (+0.050 to +0.200), partial rank correlation -0.020 (no interval)"
-
-
 def test_sign_is_the_measures_direction():
     assert [dense_tables.sign(m) for m in ("delta1", "rmse", "partial")] == [1, -1, 1]

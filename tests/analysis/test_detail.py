@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from depthclip_core.analysis.detail import best_on_grid, depth_edges, detail, gradient_energy
+from depthclip_core.analysis.detail import best_cells, depth_edges, detail, gradient_energy
 from depthclip_core.datasets import Frame
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import evaluate
@@ -22,6 +22,12 @@ def of_cells(cells):
     return truth
 
 
+def best_on_grid(truth):
+    """The best map of the grid, upsampled to the window."""
+    cells = torch.from_numpy(best_cells(truth)).float()
+    return upsample(cells[None], WINDOW)[0].numpy()
+
+
 def test_gradient_energy_counts_pairs_of_known_pixels():
     rng = np.random.default_rng(0)
     depth, known = rng.uniform(1, 5, (6, 7)), rng.uniform(size=(6, 7)) < 0.7
@@ -36,7 +42,7 @@ def test_gradient_energy_counts_pairs_of_known_pixels():
     assert gradient_energy(np.full((4, 4), 2.0), np.full((4, 4), True)) == 0
 
 
-def test_best_on_grid_recovers_cells_despite_holes():
+def test_best_cells_recover_cells_despite_holes():
     cells = np.random.default_rng(1).uniform(1, 5, (13, 17)).astype(np.float32)
     truth = of_cells(cells)
     truth[np.random.default_rng(2).uniform(size=FRAME) < 0.3] = 0
@@ -47,7 +53,7 @@ def test_best_on_grid_recovers_cells_despite_holes():
     )
 
 
-def test_best_on_grid_is_a_minimum():
+def test_best_cells_are_a_minimum():
     rng = np.random.default_rng(3)
     truth = of_cells(rng.uniform(1, 5, (30, 40)).astype(np.float32))
     best = best_on_grid(truth)

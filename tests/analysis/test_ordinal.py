@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import depthclip_core as dc
 from depthclip_core.analysis import ordinal, statistics
 from depthclip_core.analysis.compared_maps import BLIND
 from depthclip_core.datasets import FrameList
 from depthclip_core.datasets.base import Frame
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation import scoring
 from depthclip_core.settings import RELEASED_WINDOW
 
 FRAME, WINDOW = (480, 640), (416, 544)
@@ -70,3 +74,18 @@ def test_errors(frames):
             ordinal.ordinal_errors(frames, maps, **faulty)
     with pytest.raises(DepthClipError, match="does not align"):
         ordinal.ordinal_errors(frames, maps, "marigold")
+
+
+def test_metres_and_order_are_those_of_the_run():
+    run = dc.open_run("sample", head="value", device="cpu")
+    run = replace(run, frames=run.frames[:3])
+    blind = np.full((416, 544), 2.5, np.float32)
+    table = ordinal.metres_and_order(run, blind, n_pairs=200)
+    assert list(table.index) == ["given bins", "fitted bins", BLIND]
+    scores = scoring.score(run.frames, run.similarities(), run.bins, 0.1, run.protocol)
+    expected = scores["abs_rel"].mean()
+    assert table.loc["given bins", ("abs_rel", "mean")] == pytest.approx(expected, abs=1e-4)
+    alone = {BLIND: [blind] * 3}
+    order = ordinal.ordinal_errors(run.frames, alone, run.protocol, n_pairs=200)
+    mean = order[ordinal.THRESHOLD, BLIND].mean()
+    assert table.loc[BLIND, ("wrong order", "mean")] == pytest.approx(mean)

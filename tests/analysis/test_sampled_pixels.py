@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from depthclip_core.analysis.sampled_pixels import sample_pixels
+from depthclip_core.analysis.sampled_pixels import Splits, sample_pixels
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import fitting
 from depthclip_core.evaluation.metrics import evaluate
@@ -84,6 +84,19 @@ def test_silent_word_gets_the_median_of_all(truths):
     weights[:, 0] = 1
     first, second = sample_pixels(truths, GRID, n=20).medians(weights)
     assert first == second
+
+
+def test_score_lists_matches_a_loop(truths, similarities):
+    splits = Splits(*(sample_pixels(truths, GRID, n=20, seed=seed) for seed in (0, 1)))
+    parts, lists = (similarities, similarities.flip(0)), np.array([[0, 1], [2, 0]])
+    found = splits.score_lists(*parts, lists)
+    for words, scores in zip(lists, found, strict=True):
+        learn, test = (splits.weights(part[:, :, list(words)]) for part in parts)
+        depth = sum(b * test[:, k] for k, b in enumerate(splits.train.medians(learn)))
+        np.testing.assert_allclose(scores, splits.test.scores(depth), atol=1e-4)
+    given = splits.score_lists(*parts, lists, bins=(2.0, 2.0))
+    flat = splits.test.scores(np.full((4, *GRID), 2.0))
+    np.testing.assert_allclose(given[0], flat, atol=1e-4)
 
 
 def test_bad_arguments_raise(truths):

@@ -13,7 +13,6 @@ import depthclip_core as dc
 from depthclip_core.analysis import scene_bins as sb
 from depthclip_core.analysis.learned_bins import STRENGTHS
 from depthclip_core.analysis.scene_bins import CONTINUOUS, FIXED, ORACLE, TYPE_ORACLE
-from depthclip_core.analysis.statistics import compare, sign_flip_test
 from depthclip_core.datasets.base import FrameList
 from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.scoring import score
@@ -127,48 +126,11 @@ def test_equal_scene_types_share_one_set():
     assert found.scores["least-squares", "all"]["rmse"].max() < 1e-3
 
 
-def test_steps_are_paired_comparisons(two):
-    groups = [frame.group for frame in small_run().frames]
-    table = sb.steps(two, sb.chain_of("median"), "rmse", groups, seed=3)
-    learnt, fixed = two.of(("median", "all"), ["rmse"]), two.of(FIXED, ["rmse"])
-    expected = compare(learnt, fixed, groups, seed=3).loc["rmse"]
-    for column in ("mean", "low", "high", "verdict"):
-        assert table.loc["learnt for all", column] == expected[column]
-    np.testing.assert_allclose(table["level"].diff().iloc[1:], table["mean"].iloc[1:])
-    assert table["verdict"].iloc[0] == "" and table["verdict"].iloc[-1] == "better"
-    words = sb.in_words(table, "by predicted scene")
-    assert words.startswith(f"{table.loc['by predicted scene', 'mean']:+.3f} (95 % interval")
-    assert words.endswith(": better)")
-
-
-def test_changes_are_over_one_set_of_the_same_kind(two):
-    groups = [frame.group for frame in small_run().frames]
-    table = sb.against_all(two, "rmse", groups)
-    assert list(table.index) == list(two.strengths.index)
-    change = two.scores[CONTINUOUS]["rmse"] - two.scores["least-squares", "all"]["rmse"]
-    assert table.loc[CONTINUOUS, "mean"] == pytest.approx(change.mean())
-    assert table.loc[CONTINUOUS, "p"] == sign_flip_test(change, groups)
-    assert (table["holm"] >= table["p"]).all()
-
-
 def test_best_strength_is_the_largest_that_does_about_as_well():
     rows = [[0.5, 0.7008, 0.7, 0.6], [0.5, 0.702, 0.7, 0.1], [0.1, 0.2, 0.3, 0.4], [np.nan] * 4]
     table = pd.DataFrame(rows, columns=[0.1, 1, 10, 100])
     assert sb.best_strengths(table, 1).tolist() == [10, 1, 100, 100]
     assert sb.best_strengths(table, -1).tolist() == [0.1, 100, 0.1, 100]
-
-
-def test_shares_of_scene_types():
-    similarities = np.array([[0.3, 0.2], [0.2, 0.3], [0.3, 0.2]])
-    scenes = sb.Scenes(("a", "b"), similarities, np.array([0, 0, -1]), 0.1)
-    assert scenes.right.tolist() == [True, False, False]
-    assert scenes.shares("predicted").tolist() == [[1, 0], [0, 1], [1, 0]]
-    assert scenes.shares("true").tolist() == [[1, 0], [1, 0], [0, 0]]
-    first = 1 / (1 + np.exp(-1))
-    np.testing.assert_allclose(scenes.shares("soft")[0], [first, 1 - first])
-    table = scenes.confusion
-    assert table.loc["a"].tolist() == [1, 1] and table.loc["other"].tolist() == [1, 0]
-    assert scenes.losses["fitted"].isna().tolist() == [False, False, True]
 
 
 def test_bad_studies_raise(two):

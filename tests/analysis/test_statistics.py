@@ -10,6 +10,7 @@ import scipy.stats
 from depthclip_core.analysis.statistics import (
     FEWEST_GROUPS,
     compare,
+    each_in_words,
     holm,
     in_words,
     intervals,
@@ -107,6 +108,15 @@ def test_in_words_states_mean_bounds_and_verdict():
     assert in_words(told, digits=2, signed=True) == words
     row[["low", "high"]] = np.nan
     assert in_words(row) == "0.031 (no interval: too few groups)"
+    share = row.rename({"mean": "share"})
+    assert in_words(share, 1, of="share", missing="no gain") == "0.0 (no interval: no gain)"
+    assert in_words(row * np.nan) == "not defined"
+
+
+def test_each_in_words_names_the_rows():
+    table = pd.DataFrame({"mean": [0.1, 0.2], "low": 0.0, "high": [1.0, np.nan]}, ["a", "b"])
+    ends = "(95 % interval +0.0 to"
+    assert each_in_words(table, 1, signed=True) == f"a +0.1 {ends} +1.0); b +0.2 {ends} +nan)"
 
 
 def test_images_without_a_score_are_left_out():

@@ -142,7 +142,7 @@ def test_resize_channels_keeps_an_offset_within_the_channels():
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (3, 5)])
-@pytest.mark.parametrize("head", list(heads.DENSE_HEADS))
+@pytest.mark.parametrize("head", list(heads.HEADS))
 def test_every_head_takes_any_grid(visual, head, grid):
     vectors = heads.resolve_head(head)(features(visual, grid), visual)
     assert vectors.shape == (2, visual.output_dim, *grid)
@@ -179,15 +179,20 @@ def test_self_attention_ignores_where_a_cell_is_but_neighbours_do_not(visual):
 
 
 def test_heads_of_the_registry_keep_their_names():
-    assert set(heads.HEADS) <= set(heads.DENSE_HEADS)
-    assert all(heads.DENSE_HEADS[name] is head for name, head in heads.HEADS.items())
-    assert heads.resolve_head("backbone") is heads.backbone
+    assert set(heads.MAIN_HEADS) <= set(heads.HEADS)
+    assert all(heads.resolve_head(name) is head for name, head in heads.HEADS.items())
     with pytest.raises(DepthClipError, match="did you mean 'self-self'"):
         heads.resolve_head("self-selv")
+
+
+def test_backbone_is_a_head_only_where_nothing_is_compared_with_text():
+    assert heads.resolve_head("backbone", compared=False) is heads.backbone
+    with pytest.raises(DepthClipError, match="compared with words: choose one of the heads"):
+        heads.resolve_head("backbone")
 
 
 def test_scaled_dot_products_of_zero_tokens_do_not_divide_by_zero(visual):
     given = features(visual)
     flat = heads.Features(torch.zeros_like(given.cells), given.token)
-    for head in heads.DENSE_HEADS:
+    for head in heads.HEADS:
         assert heads.resolve_head(head)(flat, visual).isfinite().all()

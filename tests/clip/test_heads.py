@@ -119,7 +119,7 @@ def test_vit_attention_head_mixes_cells_and_value_head_does_not(vit):
     assert spread.min() > 1e-6
 
 
-@pytest.mark.parametrize("head", list(heads.HEADS))
+@pytest.mark.parametrize("head", heads.MAIN_HEADS)
 @pytest.mark.parametrize("grid", [(1, 1), (2, 2), (3, 5)])
 def test_heads_take_any_grid_of_either_tower(resnet, vit, head, grid):
     for visual, dim in ((resnet, 128), (vit, 32)):

@@ -8,8 +8,8 @@ import tiny
 import torch
 
 import depthclip_core as dc
-from depthclip_core.clip import towers
-from depthclip_core.clip.heads import HEADS, image_vectors
+from depthclip_core.clip import heads, towers
+from depthclip_core.clip.heads import HEADS, MAIN_HEADS, image_vectors
 from depthclip_core.errors import DepthClipError
 
 
@@ -146,7 +146,8 @@ def test_real_architectures_run_on_nyus_window(name):
     features = encoder.features(encoder.normalise(pixels))
     dimension = encoder.text_vectors(["far"]).shape[1]
     assert encoder.grid(416, 544) == SIZES[name]
-    for head in HEADS:
+    assert encoder.channels == heads.backbone(features, encoder.tower.visual).shape[1]
+    for head in MAIN_HEADS:
         vectors = HEADS[head](features, encoder.tower.visual)
         assert vectors.shape == (1, dimension, *SIZES[name])
         assert vectors.isfinite().all()

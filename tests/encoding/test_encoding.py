@@ -20,7 +20,7 @@ from depthclip_core.clip import encoders
 from depthclip_core.clip.library import create_model
 from depthclip_core.datasets.base import Dataset
 from depthclip_core.encoding import passes as encoding
-from depthclip_core.encoding.passes import collect_responses, encode
+from depthclip_core.encoding.passes import collect_responses, direction_similarities, encode
 from depthclip_core.encoding.store import CHUNK, Store, StoredArray
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.method import pipeline
@@ -121,6 +121,19 @@ def test_later_words_and_heads_need_no_second_pass(encoder, store, passes):
 def test_repeated_head_is_encoded_once(encoder, store, passes):
     got = collect(encoder, store, heads=["value", "value"])
     assert list(got) == ["value"] and passes["views"] == 2 * N
+
+
+def test_direction_similarities_are_those_of_stored_vectors(encoder, store, passes):
+    own = collect(encoder, store)["value"]
+    frames, text = Generated(N), encoder.text_vectors(WORDS)
+    found = direction_similarities(frames, encoder, text, "value", store=store)
+    torch.testing.assert_close(found, own, rtol=0, atol=2e-6)
+    assert passes["views"] == 2 * N
+    every = torch.eye(encoder.channels)[:3]
+    cells = direction_similarities(frames, encoder, every, "backbone", store=store)
+    assert cells.shape == (N, 2, 3, 2, 3) and passes["views"] == 4 * N
+    with pytest.raises(dc.DepthClipError, match=f"vectors of head 'backbone' {encoder.channels}"):
+        direction_similarities(frames, encoder, text, "backbone", store=store)
 
 
 def test_similarities_alone_are_the_same_and_small(encoder, store, passes, tmp_path):
@@ -444,6 +457,7 @@ def test_bad_input_is_one_clear_line(encoder, store):
         ({"n": 0}, "no frames"),
         ({"keep": "all"}, "keep is 'vectors' or 'similarities'"),
         ({"heads": ["relased"]}, "did you mean 'released'"),
+        ({"heads": ["backbone"]}, "cannot be compared with words"),
         ({"words": ()}, "one or more"),
         ({"heads": "value"}, "is a list of names"),
         ({"size": 64}, "rows and columns"),

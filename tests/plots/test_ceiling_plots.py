@@ -21,7 +21,7 @@ def test_waterfall_bars_go_from_before_to_after(ax, low):
         {"before": [0.3, 0.5], "after": [0.5, 1.0], "mean": [0.2, 0.5], "low": low, "high": 0.6},
         ["bins", "grid"],
     )
-    ceiling_plots.show_waterfall(ax, table, "delta1", "title")
+    ceiling_plots.show_waterfall(ax, table, "delta1", "DepthCLIP", "title")
     bars = [(bar.get_x(), bar.get_width()) for bar in ax.patches]
     np.testing.assert_allclose(bars, [(0.3, 0.2), (0.5, 0.5)])
     assert [text.get_text() for text in ax.get_yticklabels()] == ["DepthCLIP", "bins", "grid"]

@@ -55,6 +55,16 @@ def test_clouds_figure_has_a_panel_for_each(ax):
     plt.close(figure)
 
 
+def test_searches_figure_has_a_panel_for_each_metric(ax):
+    columns = ["train", "test", "null train", "null test", "lowest", "highest"]
+    curves = pd.DataFrame(np.arange(12.0).reshape(2, 6), [2, 3], columns)
+    lines = {"delta1": {"a line": 0.5}, "rmse": {"a line": 0.7}}
+    figure = null_plots.searches_figure({"delta1": curves, "rmse": curves}, lines, "all")
+    assert [each.get_ylabel() for each in figure.axes] == ["δ1 ↑", "rmse (m) ↓"]
+    assert list(figure.axes[1].lines[-1].get_ydata()) == [0.7, 0.7]
+    plt.close(figure)
+
+
 def test_axis_labels_say_which_end_is_better():
     assert null_plots.axis_label("delta1") == "δ1 ↑"
     assert null_plots.axis_label("rmse") == "rmse (m) ↓"

@@ -1,0 +1,29 @@
+"""Whether numbers can be metres: asked of every depth map and ground truth that is scored."""
+
+import numpy as np
+
+from depthclip_core.errors import DepthClipError
+
+DEEPEST = 100.0  # metres: half of a frame is never farther; KITTI's ground truth ends at 80
+UNITS = "floating-point depths are metres; divide by 1000 if these are millimetres"
+
+
+def check_metres(what: str, depth: np.ndarray, units: str = UNITS) -> np.ndarray:
+    """The depths, (…, H, W), if they are floating-point and, as far as one can tell, metres.
+
+    units: what an error says of the unit. Pixels that are not positive do not count.
+    Raises `DepthClipError` for integers, and where half of a map or more lies beyond `DEEPEST`.
+    """
+    if depth.dtype.kind != "f":
+        wanted = f"{what} must be metres as floating point, got {depth.dtype}"
+        hint = ": divide by 1000 if these are millimetres" if depth.dtype.kind in "iu" else ""
+        raise DepthClipError(wanted + hint)
+    beyond = np.count_nonzero(depth > DEEPEST, axis=(-2, -1))
+    if (
+        beyond.any()
+        and (2 * beyond >= np.count_nonzero(depth > 0, axis=(-2, -1)))[beyond > 0].any()
+    ):
+        reached = f"it reaches {depth[np.isfinite(depth)].max():g} m"
+        fault = f"half of its pixels or more lie beyond {DEEPEST:g} m, and {reached}"
+        raise DepthClipError(f"{what}: {fault}: {units}")
+    return depth
