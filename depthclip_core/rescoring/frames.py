@@ -190,7 +190,8 @@ def truth_of(frames: Dataset, index: int, kind: str) -> np.ndarray:
             raise DepthClipError(f"{frames.names[index]} has no depth to be scored against")
     (depth,) = checked_depth("ground truth", [depth], {depth.shape})
     if kind == "millimetres":
-        depth = np.floor(depth.astype(np.float64) * 1000 + 1e-4) / 1000
+        # float32 may hold a whole millimetre as up to 2 µm less, which must not cost another.
+        depth = np.floor(depth.astype(np.float64) * 1000 + 2e-3) / 1000
     return depth.astype(np.float32)
 
 
