@@ -2,9 +2,10 @@
 
 import hashlib
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -56,6 +57,7 @@ class Dataset(Sequence[Frame]):
     crop, content: of every frame, see `Frame`.
     evaluation_crop, depth_cap: the pixels, and the depths in metres, that are scored by default;
         None for a data set that has no protocol of its own.
+    map_options: options to open the data set with for maps that others saved: of whole frames.
     published_preprocessing: whether the released code preprocesses these frames, so that a run
         that compares itself with the paper does so too.
     """
@@ -70,6 +72,7 @@ class Dataset(Sequence[Frame]):
     evaluation_crop: Window | None = None
     depth_cap: float | None = None
     published_preprocessing: bool = False
+    map_options: Mapping[str, object] = MappingProxyType({})
     object_names: Sequence[str] = ()
     _closed = False
 
@@ -191,6 +194,10 @@ class Dataset(Sequence[Frame]):
         """The room or drive of each frame: frames of one group are not independent."""
         return self.each("group")
 
+    def file_names(self) -> list[str]:
+        """Each frame's RGB file below the folder that holds all; empty where none has its own."""
+        return []
+
     def identity(self, checksums: Checksums) -> dict:
         """What the RGB of these frames depends on: checksums of files, otherwise the pixels."""
         digest = hashlib.sha256()
@@ -258,6 +265,10 @@ class Subset(Dataset):
     def each(self, fact: str) -> list:
         values = getattr(self.whole, f"{fact}s")
         return [values[index] for index in self.indices]
+
+    def file_names(self) -> list[str]:
+        names = self.whole.file_names()
+        return [names[index] for index in self.indices] if names else []
 
     def identity(self, checksums: Checksums) -> dict:
         return {"whole": self.whole.identity(checksums), "indices": list(map(int, self.indices))}

@@ -45,7 +45,7 @@ def _with_openexr(library, source: Path) -> np.ndarray:
 def _with_opencv(library, source: Path | BinaryIO) -> np.ndarray:
     content = source.read_bytes() if isinstance(source, Path) else source.read()
     values = library.imdecode(np.frombuffer(content, np.uint8), library.IMREAD_UNCHANGED)
-    if values is None:
+    if values is None or not values.any():  # a channel called Z becomes zeros
         # OpenCV 5 is built without OpenEXR.
         raise ValueError("OpenCV cannot decode it; with OpenEXR installed, that is used instead")
     return values

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -72,6 +73,7 @@ class KittiFrames(FileFrames):
     frame_shape = KB_SHAPE
     evaluation_crop, depth_cap = Window(0, KB_SHAPE[0], 0, KB_SHAPE[1]), 80.0
     divisor = 256
+    map_options = MappingProxyType({"window": "whole"})
 
     def __init__(
         self,

@@ -1,8 +1,9 @@
 """Saved depth maps of any system: read one by one, matched to frames by name, in metres."""
 
 import posixpath
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ MILLIMETRES = 1000.0  # stored units per metre; KITTI's PNG files have 256
 KINDS = ("depth", "disparity")
 NO_DISPARITY = 1e-12  # at and below this the depth is not known
 SHOWN = 5  # how many wrong names an error lists
+Spell = Callable[[str], str]
 PHOTOS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -80,8 +82,8 @@ def open_maps(
     kind: "depth", or "disparity" for 1 / metres, whose scale may be arbitrary where scores align.
     missing: stored values that mean "no prediction"; 0, negative values and NaN always do.
 
-    Names must match exactly, except that all of them may lie in one more folder, may
-    have or lack a photograph's suffix (rgb_00045.jpg), and may join folders by "_"
+    Names must match exactly, except that all of them may lack or have a folder that holds all,
+    may lack or have a photograph's suffix (rgb_00045.jpg), and may join folders by "_"
     (bathroom_rgb_00045 for bathroom/rgb_00045): each where that leaves all names different.
     Raises `DepthClipError` for missing or unknown names; and, when a map is read, for a damaged
     file, and a wrong dtype, shape or unit.
@@ -114,9 +116,9 @@ def match_names(path: Path, found: Sequence[str], wanted: Sequence[str]) -> list
         twice = next(name for name in wanted if list(wanted).count(name) > 1)
         raise DepthClipError(f"two frames are named {printable(twice)!r}: maps cannot be matched")
     best: tuple[dict, list] | None = None
-    for spelled in _spellings(found):
-        known = {spelled(name, True): name for name in found}
-        asked = [spelled(name, False) for name in wanted]
+    for spell_found, spell_wanted in _spellings(found, wanted):
+        known = {spell_found(name): name for name in found}
+        asked = [spell_wanted(name) for name in wanted]
         if len(known) < len(found) or len(set(asked)) < len(asked):
             continue  # under this spelling two names are one
         if known.keys() == set(asked):
@@ -134,16 +136,21 @@ def match_names(path: Path, found: Sequence[str], wanted: Sequence[str]) -> list
     )
 
 
-def _spellings(found: Sequence[str]) -> list[Callable[[str, bool], str]]:
-    """Ways to write a name, of a map (True) or of a frame; the first is the name as it is."""
-    common = posixpath.commonpath([posixpath.dirname(name) for name in found])
-    folders = common.split("/") if common else []
-    ways = []
-    for cut in range(len(folders) + 1):
-        start = len("".join(f"{folder}/" for folder in folders[:cut]))
+def _spellings(found: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[Spell, Spell]]:
+    """Ways to write the names of maps and of frames; first all as they are."""
+    for ours, theirs in product(_folders_of_all(found), _folders_of_all(wanted)):
         for write in (str, _without_photo_suffix, _flat):
-            ways.append(lambda name, ours, s=start, w=write: w(name[s:] if ours else name))
-    return ways
+            yield tuple(
+                lambda name, start=len(folder), write=write: write(name[start:])
+                for folder in (ours, theirs)
+            )
+
+
+def _folders_of_all(names: Sequence[str]) -> list[str]:
+    """The folders that hold all names: "", "out/", "out/maps/" …"""
+    common = posixpath.commonpath([posixpath.dirname(name) for name in names]) if names else ""
+    parts = common.split("/") if common else []
+    return ["".join(f"{part}/" for part in parts[:n]) for n in range(len(parts) + 1)]
 
 
 def _without_photo_suffix(name: str) -> str:

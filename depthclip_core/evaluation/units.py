@@ -14,16 +14,20 @@ def check_metres(what: str, depth: np.ndarray, units: str = UNITS) -> np.ndarray
     units: what an error says of the unit. Pixels that are not positive do not count.
     Raises `DepthClipError` for integers, and where half of a map or more lies beyond `DEEPEST`.
     """
-    if depth.dtype.kind != "f":
-        wanted = f"{what} must be metres as floating point, got {depth.dtype}"
-        hint = ": divide by 1000 if these are millimetres" if depth.dtype.kind in "iu" else ""
-        raise DepthClipError(wanted + hint)
+    check_floating(what, depth)
     beyond = np.count_nonzero(depth > DEEPEST, axis=(-2, -1))
-    if (
-        beyond.any()
-        and (2 * beyond >= np.count_nonzero(depth > 0, axis=(-2, -1)))[beyond > 0].any()
-    ):
-        reached = f"it reaches {depth[np.isfinite(depth)].max():g} m"
-        fault = f"half of its pixels or more lie beyond {DEEPEST:g} m, and {reached}"
-        raise DepthClipError(f"{what}: {fault}: {units}")
+    if beyond.any():
+        known = np.count_nonzero(depth > 0, axis=(-2, -1))
+        if ((beyond > 0) & (2 * beyond >= known)).any():
+            reached = f"it reaches {depth[np.isfinite(depth)].max():g} m"
+            fault = f"half of its pixels or more lie beyond {DEEPEST:g} m, and {reached}"
+            raise DepthClipError(f"{what}: {fault}: {units}")
     return depth
+
+
+def check_floating(what: str, depth: np.ndarray) -> None:
+    """`DepthClipError` for what is not floating-point: integers are often millimetres."""
+    if depth.dtype.kind != "f":
+        hint = ": divide by 1000 if these are millimetres" if depth.dtype.kind in "iu" else ""
+        start = f"{what} must be floating-point metres, got dtype {depth.dtype}"
+        raise DepthClipError(start + hint)

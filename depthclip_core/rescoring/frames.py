@@ -11,6 +11,7 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.compositions import Composition
 from depthclip_core.evaluation.metrics import checked_depth
 from depthclip_core.evaluation.protocols import least_squares_scale_shift
+from depthclip_core.evaluation.units import check_metres
 from depthclip_core.rescoring.arranged import Arranged, arrange
 from depthclip_core.rescoring.sums import SUMMED, aligned, gather, median, moment_sums, term_sums
 
@@ -198,9 +199,9 @@ def truth_of(frames: Dataset, index: int, kind: str) -> np.ndarray:
 def _prediction(depth: np.ndarray) -> np.ndarray:
     """A map (h, w) float32, 0 where there is no prediction."""
     depth = np.asarray(depth)
-    if depth.ndim != 2 or depth.dtype.kind not in "f":
-        kind = f"{depth.dtype} of shape {depth.shape}"
-        raise DepthClipError(f"a depth map is of shape (h, w), floating-point metres, not {kind}")
+    if depth.ndim != 2:
+        raise DepthClipError(f"a depth map is of shape (h, w), not {depth.shape}")
+    check_metres("a depth map", depth)
     return np.where(depth > 0, depth, 0).astype(np.float32)
 
 

@@ -14,6 +14,7 @@ from depthclip_core.evaluation.compositions import Composition, resolve_composit
 from depthclip_core.evaluation.metrics import METRICS, finished, terms_of
 from depthclip_core.rescoring.frames import IDENTITY, UnderCompositions, alignment_key, set_fit
 from depthclip_core.rescoring.sums import SUMMED
+from depthclip_core.text import printable
 
 Protocols = Iterable[str | Composition]
 
@@ -142,8 +143,11 @@ def score_maps(
 
 
 def _open(frames: Dataset, maps, mirrored, index: int) -> UnderCompositions:
-    other = None if mirrored is None else mirrored[index]
-    return UnderCompositions(frames, index, maps[index], other)
+    depth, other = maps[index], None if mirrored is None else mirrored[index]
+    try:
+        return UnderCompositions(frames, index, depth, other)
+    except DepthClipError as error:
+        raise DepthClipError(f"frame {printable(frames.names[index])}: {error}") from None
 
 
 def _sums(opened, compositions, fits, terms, index: int) -> list[np.ndarray]:

@@ -147,6 +147,8 @@ def save(path, value=2.0):
         (["bath_rgb_1.npy", "kitchen_rgb_1.npy"], ["bath/rgb_1.jpg", "kitchen/rgb_1.jpg"]),
         (["out/bath/rgb_1.npy", "out/bath/rgb_2.npy"], ["bath/rgb_1", "bath/rgb_2"]),
         (["bath/rgb_1.npy", "bath/rgb_2.npy"], ["bath/rgb_1", "bath/rgb_2"]),
+        (["bath_rgb_1.npy", "bath_rgb_2.npy"], ["bath/rgb_1.png", "bath/rgb_2.png"]),
+        (["rgb_1.npy", "rgb_2.npy"], ["bath/rgb_1", "bath/rgb_2"]),
         (["1341847980.72.npy", "1341847980.75.npy"], ["1341847980.72", "1341847980.75"]),
     ],
 )
