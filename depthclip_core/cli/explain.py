@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from depthclip_core.cli.store import aligned, count
-from depthclip_core.errors import DepthClipError
 
 
 def explain(
@@ -18,9 +17,7 @@ def explain(
         Path | None, typer.Option(help="Where the data set lies.", show_default="its usual place")
     ] = None,
     split: Annotated[str, typer.Option(help="The split that was scored.")] = "test",
-    reported: Annotated[
-        str, typer.Option(help="Numbers as printed: delta1=0.895,rmse=0.364")
-    ] = "",
+    reported: Annotated[str, typer.Option(help="Numbers as printed: delta1=0.895,rmse=0.364")] = "",
     fix: Annotated[
         list[str] | None,
         typer.Option(metavar="SWITCH=OPTION", help="A switch that is known; may be repeated."),
@@ -48,15 +45,10 @@ def explain(
 
     from tqdm import tqdm
 
-    from depthclip_core.datasets import dataset_class, open_dataset
     from depthclip_core.evaluation.map_files import open_maps
     from depthclip_core.rescoring import explain as why
 
-    # Saved maps are scored against whole frames, whatever part of them a network sees.
-    options = getattr(dataset_class(data), "map_options", {})
-    frames = open_dataset(data, split, data=path, **options)
-    if not len(frames):
-        raise DepthClipError(f"{frames.title} has no frames")
+    frames = why.open_whole(data, split, path)
     maps = open_maps(predictions, frames.names, divisor=divisor)
     other = open_maps(mirrored, frames.names, divisor=divisor) if mirrored else None
     for opened in (maps, other):

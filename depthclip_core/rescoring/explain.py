@@ -3,11 +3,12 @@ between two protocols."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from depthclip_core.datasets import Dataset, Frame, as_dataset
+from depthclip_core.datasets import Dataset, Frame, as_dataset, dataset_class, open_dataset
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.compositions import (
     NAMED,
@@ -141,18 +142,30 @@ def explain(
             fault = "before and after are one protocol for these maps"
             raise DepthClipError(f"{fault}: a flip differs only with maps of the mirror images")
         between = gap(*ends)
-    space = []
-    if numbers:
-        shape, size = frames.ground_truth(0).shape, maps[0].shape
-        place = (fixed or {}).get("place", "by size")
-        how = {"truths": truths_of(frames), "mirrored": mirrored is not None, "fixed": fixed}
-        how["resized"] = size != covered_window(size, shape, place).shape
-        space = search_space(shape, frames.depth_cap or MAX_DEPTH, **how)
+    space = space_of(frames, maps, mirrored is not None, fixed) if numbers else []
     compositions = [*space, *(between.between.values() if between else ())]
     how = {"mirrored": mirrored, "workers": workers, "progress": progress}
     scores = score_maps(frames, maps, compositions, **how)
     found = search(scores.table(space), space, numbers) if numbers else None
     return Explanation(scores, named, numbers, found, between)
+
+
+def open_whole(dataset: str, split: str, data: str | Path | None = None) -> Dataset:
+    """A data set with whole frames, whatever part of them a network sees; see `open_dataset`."""
+    return open_dataset(dataset, split, data=data or None, **dataset_class(dataset).map_options)
+
+
+def space_of(
+    frames: Dataset,
+    maps: Sequence[np.ndarray],
+    mirrored: bool = False,
+    fixed: Mapping[str, object] | None = None,
+) -> list[Composition]:
+    """The compositions that a search tries for maps of these frames; see `search_space`."""
+    shape, size = frames.ground_truth(0).shape, maps[0].shape
+    resized = size != covered_window(size, shape, (fixed or {}).get("place", "by size")).shape
+    how = {"resized": resized, "mirrored": mirrored, "fixed": fixed}
+    return search_space(shape, frames.depth_cap or MAX_DEPTH, truths=truths_of(frames), **how)
 
 
 def protocols_of(frames: Dataset, mirrored: bool = False) -> dict[str, Composition]:

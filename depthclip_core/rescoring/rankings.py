@@ -18,9 +18,12 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import fitting
 from depthclip_core.evaluation.baselines import best_constants
 from depthclip_core.evaluation.compositions import Composition
+from depthclip_core.evaluation.map_files import MILLIMETRES, open_maps
 from depthclip_core.evaluation.metrics import METRICS, resolve_metric
 from depthclip_core.method.pipeline import depth_maps
+from depthclip_core.rescoring.explain import space_of
 from depthclip_core.rescoring.scores import Scores, score_maps
+from depthclip_core.text import printable
 
 BOTH = ("better", "worse")  # verdicts of an interval that excludes zero
 
@@ -31,6 +34,24 @@ class Maps:
 
     maps: Sequence[np.ndarray]
     mirrored: Sequence[np.ndarray] | None = None
+
+    @property
+    def both_views(self) -> dict[str, Sequence[np.ndarray]]:
+        """Arguments for `score_maps`: without mirrored maps, a flip changes nothing."""
+        return {"maps": self.maps, "mirrored": self.mirrored or Turned(self.maps)}
+
+
+class Turned(Sequence[np.ndarray]):
+    """Depth maps with left and right exchanged."""
+
+    def __init__(self, maps: Sequence[np.ndarray]):
+        self.maps = maps
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.maps[index][:, ::-1]
 
 
 class DepthMaps(Sequence[np.ndarray]):
@@ -155,21 +176,21 @@ class Compared:
         if one.average != "pixels":
             rows = [scores.rows(one)[[metric]] for scores in (a, b)]
             return compare(*rows, a.groups, seed).loc[metric, ["mean", "low", "high", "verdict"]]
-        row = pd.Series({"mean": a.mean(one)[metric] - b.mean(one)[metric]})
-        row["low"] = row["high"] = np.nan
+        row = {"mean": a.mean(one)[metric] - b.mean(one)[metric], "low": np.nan, "high": np.nan}
         if len(set(map(str, a.groups))) >= FEWEST_GROUPS:
             times, ends = redraws(a.groups, seed=seed), ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
             drawn = a.drawn(one, metric, times) - b.drawn(one, metric, times)
             row["low"], row["high"] = np.nanquantile(drawn, ends)
-        (verdict,) = verdicts(row.to_frame().T.astype(float), [METRICS[metric].sign])
-        row["verdict"] = verdict
-        return row
+        (verdict,) = verdicts(pd.DataFrame([row]), [METRICS[metric].sign])
+        return pd.Series(row | {"verdict": verdict}, name=metric)
 
     def spread(self, metric: str) -> pd.DataFrame:
         """The lowest and the highest score of each system, and the protocols that give them."""
         table = self.table(metric)
-        ends = {"low": table.min(axis=1), "under": table.idxmin(axis=1)}
-        return pd.DataFrame(ends | {"high": table.max(axis=1), "under ": table.idxmax(axis=1)})
+        low = {"low": table.min(axis=1), "lowest under": table.idxmin(axis=1)}
+        return pd.DataFrame(
+            low | {"high": table.max(axis=1), "highest under": table.idxmax(axis=1)}
+        )
 
 
 def compare_systems(
@@ -183,18 +204,37 @@ def compare_systems(
     if not systems or not protocols:
         raise DepthClipError("give at least one system and one protocol to compare")
     scores = {
-        name: score_maps(
-            frames, one.maps, protocols.values(), mirrored=one.mirrored, progress=progress
-        )
+        name: score_maps(frames, protocols=protocols.values(), **one.both_views, progress=progress)
         for name, one in systems.items()
     }
     return Compared(dict(protocols), scores)
+
+
+def saved_maps(
+    path: str, frames: Dataset, mirrored: str = "", divisor: float = MILLIMETRES
+) -> dict[str, Maps]:
+    """Another system's saved maps of the frames, by name; empty without a path.
+
+    path, mirrored: places of the maps and of those of the mirror images, as for `open_maps`, whose
+    errors it raises.
+    """
+    if not path:
+        return {}
+    opened = open_maps(path, frames.names, divisor=divisor)
+    other = open_maps(mirrored, frames.names, divisor=divisor) if mirrored else None
+    return {f"saved: {printable(opened.path.stem)}": Maps(opened, other)}
+
+
+def hidden_protocol(frames: Dataset, system: Maps, seed: int) -> Composition:
+    """One of the compositions that `explain` tries for a system's maps, chosen at random."""
+    tried = space_of(frames, system.maps, system.mirrored is not None)
+    return tried[np.random.default_rng(seed).integers(len(tried))]
 
 
 def printed_numbers(
     frames: Dataset, system: Maps, protocol: Composition, metrics: Sequence[str], digits: int = 3
 ) -> str:
     """A system's scores as a paper prints them: text for `search.read_reported`."""
-    scores = score_maps(frames, system.maps, [protocol], mirrored=system.mirrored)
+    scores = score_maps(frames, protocols=[protocol], **system.both_views)
     means = scores.mean(protocol)
     return ",".join(f"{name}={means[name]:.{digits}f}" for name in metrics)
