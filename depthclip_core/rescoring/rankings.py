@@ -17,11 +17,11 @@ from depthclip_core.datasets import Dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import fitting
 from depthclip_core.evaluation.baselines import best_constants
-from depthclip_core.evaluation.compositions import Composition
+from depthclip_core.evaluation.compositions import Composition, nearest_name
 from depthclip_core.evaluation.map_files import MILLIMETRES, open_maps
 from depthclip_core.evaluation.metrics import METRICS, resolve_metric
 from depthclip_core.method.pipeline import depth_maps
-from depthclip_core.rescoring.explain import space_of
+from depthclip_core.rescoring.explain import Explanation, in_switches, space_of
 from depthclip_core.rescoring.scores import Scores, score_maps
 from depthclip_core.text import printable
 
@@ -229,6 +229,15 @@ def hidden_protocol(frames: Dataset, system: Maps, seed: int) -> Composition:
     """One of the compositions that `explain` tries for a system's maps, chosen at random."""
     tried = space_of(frames, system.maps, system.mirrored is not None)
     return tried[np.random.default_rng(seed).integers(len(tried))]
+
+
+def hidden_sentence(found: Explanation, hidden: Composition) -> str:
+    """What the hidden protocol was, and whether the search found it."""
+    name, changes = nearest_name(hidden, found.named)
+    but = f", with {in_switches(changes)}" if changes else ""
+    met = set(found.found.loc[found.found["met"], "composition"])
+    which = "one of those" if hidden in met else "none of those"
+    return f"The hidden protocol was {name}{but}; it is {which} that match."
 
 
 def printed_numbers(

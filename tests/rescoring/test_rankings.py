@@ -15,11 +15,13 @@ from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.compositions import Composition
 from depthclip_core.method.pipeline import depth_maps
+from depthclip_core.rescoring.explain import explain
 from depthclip_core.rescoring.rankings import (
     DepthMaps,
     Maps,
     compare_systems,
     hidden_protocol,
+    hidden_sentence,
     printed_numbers,
     saved_maps,
     systems_of,
@@ -181,6 +183,17 @@ def test_hidden_protocol_and_its_numbers(frames):
     text = printed_numbers(frames, maps, PROTOCOLS["scaled"], ["delta1", "rmse"])
     means = score_maps(frames, maps.maps, [PROTOCOLS["scaled"]]).mean(PROTOCOLS["scaled"])
     assert text == f"delta1={means['delta1']:.3f},rmse={means['rmse']:.3f}"
+
+
+def test_sentence_says_whether_the_hidden_protocol_is_found(frames):
+    maps = [(0.9 * frame.depth + 0.1).astype("f4") for frame in frames]
+    numbers = printed_numbers(frames, Maps(maps), PROTOCOLS["pooled"], ["delta1", "rmse", "silog"])
+    found = explain(frames, maps, numbers)
+    said = hidden_sentence(found, PROTOCOLS["pooled"])
+    assert said == (
+        "The hidden protocol was whole-pooled, with align median; it is one of those that match."
+    )
+    assert "whole; it is none of those" in hidden_sentence(found, Composition())
 
 
 def test_nothing_to_compare_is_an_error(frames):
