@@ -14,7 +14,7 @@ from torch import Tensor
 from depthclip_core.analysis import position, published, word_responses
 from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.statistics import compare, in_words, intervals
-from depthclip_core.clip.heads import HEADS
+from depthclip_core.clip.heads import MAIN_HEADS
 from depthclip_core.datasets import Dataset
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.evaluation import fitting, scoring
@@ -47,7 +47,7 @@ class Systems:
 
     def _collect(self, frames: Dataset) -> dict[str, Tensor]:
         return collect_responses(
-            frames, self.run.encoder, self.run.words, list(HEADS), progress=False
+            frames, self.run.encoder, self.run.words, list(MAIN_HEADS), progress=False
         )
 
     @cached_property
@@ -64,8 +64,8 @@ class Systems:
     @cached_property
     def settings(self) -> dict[str, tuple[str, tuple[float, ...]]]:
         """Head and bins of each row of DepthCLIP, by name: the run's bins first, then fitted."""
-        given = {self.name(h, self.given): (h, self.run.bins) for h in HEADS}
-        return given | {self.name(h, FITTED): (h, self.fitted[h]) for h in HEADS}
+        given = {self.name(h, self.given): (h, self.run.bins) for h in MAIN_HEADS}
+        return given | {self.name(h, FITTED): (h, self.fitted[h]) for h in MAIN_HEADS}
 
     def _score(self, of, name: str):
         head, bins = self.settings[name]

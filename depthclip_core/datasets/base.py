@@ -194,8 +194,8 @@ class Dataset(Sequence[Frame]):
         """The room or drive of each frame: frames of one group are not independent."""
         return self.each("group")
 
-    def file_names(self) -> list[str]:
-        """Each frame's RGB file below the folder that holds all; empty where none has its own."""
+    def other_names(self) -> list[list[str]]:
+        """Names of all frames by which others save maps of them, such as those of their files."""
         return []
 
     def identity(self, checksums: Checksums) -> dict:
@@ -266,9 +266,8 @@ class Subset(Dataset):
         values = getattr(self.whole, f"{fact}s")
         return [values[index] for index in self.indices]
 
-    def file_names(self) -> list[str]:
-        names = self.whole.file_names()
-        return [names[index] for index in self.indices] if names else []
+    def other_names(self) -> list[list[str]]:
+        return [[names[index] for index in self.indices] for names in self.whole.other_names()]
 
     def identity(self, checksums: Checksums) -> dict:
         return {"whole": self.whole.identity(checksums), "indices": list(map(int, self.indices))}

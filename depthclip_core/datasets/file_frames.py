@@ -1,7 +1,6 @@
 """Frames of which RGB and depth lie in files of their own, and lists that name such files."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +82,8 @@ class FileFrames(Dataset):
     def each(self, fact: str) -> list[str | None]:
         return [getattr(pair, fact) for pair in self.pairs]
 
-    def file_names(self) -> list[str]:
-        return names_below([pair.rgb for pair in self.pairs])
+    def other_names(self) -> list[list[str]]:
+        return [[pair.rgb.as_posix() for pair in self.pairs]]
 
     def identity(self, checksums: Checksums) -> dict:
         digests = checksums([pair.rgb for pair in self.pairs])
@@ -102,14 +101,6 @@ class FileFrames(Dataset):
             found, usual = (" x ".join(map(str, s)) for s in (part.shape[:2], self.frame_shape))
             raise DepthClipError(f"{path} has {found} pixels, {self.title} has {usual}")
         return part
-
-
-def names_below(files: Sequence[Path]) -> list[str]:
-    """Names of files relative to the deepest folder that holds all of them."""
-    if not files:
-        return []
-    common = os.path.commonpath([file.parent for file in files])
-    return [file.relative_to(common).as_posix() for file in files]
 
 
 def read_list(path: Path) -> list[tuple[str, str | None]]:

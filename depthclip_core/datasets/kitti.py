@@ -121,6 +121,10 @@ class KittiFrames(FileFrames):
     def cut(self, shape: tuple[int, int]) -> Window | None:
         return bottom_centre(KB_SHAPE, shape) if self.frame_shape else None
 
+    def other_names(self) -> list[list[str]]:
+        as_bts = [f"{pair.group}_sync_{pair.rgb.stem}" for pair in self.pairs]
+        return [*super().other_names(), as_bts]
+
     def identity_settings(self) -> dict[str, object]:
         return {"window": "kb" if self.frame_shape else "whole"}
 

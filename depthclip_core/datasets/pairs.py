@@ -12,7 +12,6 @@ from PIL import Image
 from depthclip_core.crops import crop_window
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place, checked_split
 from depthclip_core.datasets.depth_files import in_metres, read_depth_file
-from depthclip_core.datasets.file_frames import names_below
 from depthclip_core.datasets.maps import file_shape, nearest, read_mask, rotated_back
 from depthclip_core.datasets.options import (
     number_option,
@@ -154,8 +153,8 @@ class PairFrames(Dataset):
 
         return guessed_options(data.expanduser())
 
-    def file_names(self) -> list[str]:
-        return names_below([pair.rgb for pair in self.pairs])
+    def other_names(self) -> list[list[str]]:
+        return [[pair.rgb.as_posix() for pair in self.pairs]]
 
     def __len__(self) -> int:
         return len(self.pairs)

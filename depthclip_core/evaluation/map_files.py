@@ -141,7 +141,7 @@ def _spellings(found: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[Sp
     for ours, theirs in product(_folders_of_all(found), _folders_of_all(wanted)):
         for write in (str, _without_photo_suffix, _flat):
             yield tuple(
-                lambda name, start=len(folder), write=write: write(name[start:])
+                lambda name, folder=folder, write=write: write(name.removeprefix(folder))
                 for folder in (ours, theirs)
             )
 

@@ -28,7 +28,7 @@ _Read = tuple[np.ndarray, Size, str]  # as the network sees it, its own size, it
 
 @dataclass(frozen=True)
 class Setting:
-    """The method's choices: K words, K bins in metres, a head of `heads.HEADS`, the temperature.
+    """The method's choices: K words, K bins in metres, one of `heads.HEADS`, the temperature.
 
     words_name, bins_name: the names under which they are published, or "given".
     """

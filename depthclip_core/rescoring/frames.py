@@ -89,6 +89,10 @@ class UnderCompositions:
                 self._kept[key] = p[:n], g[:n], wanted
         return self._kept[key]
 
+    def arranged(self, one: Composition) -> Arranged:
+        """The whole map, averaged where the composition says so, and the truth on one grid."""
+        return self._arranged(one.truth, one.place, one.resize, one.flip)
+
     def _wanted(self, one: Composition) -> int:
         """How many pixels of the crop count in the whole truth, where a map covers a part of it."""
         truth = self._truth(one.truth)
