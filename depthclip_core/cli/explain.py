@@ -30,6 +30,7 @@ def explain(
     divisor: Annotated[
         float, typer.Option(help="Stored units per metre of 16-bit files; KITTI's have 256.")
     ] = 1000.0,
+    disparity: Annotated[bool, typer.Option("--disparity", help="Maps hold 1 / depth.")] = False,
     top: Annotated[int, typer.Option(min=1, help="Protocols to show.")] = 10,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show results and errors only.")] = False,
 ) -> None:
@@ -45,12 +46,13 @@ def explain(
 
     from tqdm import tqdm
 
-    from depthclip_core.evaluation.map_files import open_maps
     from depthclip_core.rescoring import explain as why
+    from depthclip_core.rescoring.report import maps_of
 
     frames = why.open_whole(data, split, path)
-    maps = open_maps(predictions, frames.names, divisor=divisor)
-    other = open_maps(mirrored, frames.names, divisor=divisor) if mirrored else None
+    how = {"divisor": divisor, "kind": "disparity" if disparity else "depth"}
+    maps = maps_of(frames, predictions, **how)
+    other = maps_of(frames, mirrored, **how) if mirrored else None
     for opened in (maps, other):
         if opened is not None and opened.note and not quiet:
             typer.echo(f"note: {opened.note}", err=True)

@@ -18,10 +18,11 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import fitting
 from depthclip_core.evaluation.baselines import best_constants
 from depthclip_core.evaluation.compositions import Composition, nearest_name
-from depthclip_core.evaluation.map_files import MILLIMETRES, open_maps
+from depthclip_core.evaluation.map_files import MILLIMETRES
 from depthclip_core.evaluation.metrics import METRICS, resolve_metric
 from depthclip_core.method.pipeline import depth_maps
 from depthclip_core.rescoring.explain import Explanation, in_switches, space_of
+from depthclip_core.rescoring.report import maps_of
 from depthclip_core.rescoring.scores import Scores, score_maps
 from depthclip_core.text import printable
 
@@ -215,13 +216,12 @@ def saved_maps(
 ) -> dict[str, Maps]:
     """Another system's saved maps of the frames, by name; empty without a path.
 
-    path, mirrored: places of the maps and of those of the mirror images, as for `open_maps`, whose
-    errors it raises.
+    path, mirrored: where the maps and those of the mirror images lie; see `report.maps_of`.
     """
     if not path:
         return {}
-    opened = open_maps(path, frames.names, divisor=divisor)
-    other = open_maps(mirrored, frames.names, divisor=divisor) if mirrored else None
+    opened = maps_of(frames, path, divisor=divisor)
+    other = maps_of(frames, mirrored, divisor=divisor) if mirrored else None
     return {f"saved: {printable(opened.path.stem)}": Maps(opened, other)}
 
 
