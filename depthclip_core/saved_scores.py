@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from depthclip_core.checkout import commit
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.compositions import NAMED, SWITCHES
+from depthclip_core.evaluation.compositions import NAMED, Composition, as_text
 from depthclip_core.files import replacing
 from depthclip_core.plots.saved_score_plots import map_and_error, protocol_panels
 from depthclip_core.plots.score_plots import symbol
@@ -143,7 +143,7 @@ def html_page(found: SavedScores) -> str:
     protocols = [
         {
             "name": name,
-            "options": [_option(getattr(one, switch)) for switch in SWITCHES],
+            "options": "; ".join(changed(one)) or "all as above",
             "source": NAMED[name].source,
         }
         for name, one in found.protocols.items()
@@ -161,7 +161,7 @@ def html_page(found: SavedScores) -> str:
         panels=panels,
         first=first_name,
         worst=worst,
-        switches=[switch.replace("_", " ") for switch in SWITCHES],
+        defaults=as_text(Composition()),
         protocols=protocols,
     )
 
@@ -175,8 +175,9 @@ def _cells(row: pd.Series, bounds: pd.DataFrame):
     yield {"value": f"{row['frames']:.0f}"}
 
 
-def _option(value: object) -> str:
-    return f"{value:g} m" if isinstance(value, float) else str(value)
+def changed(one: Composition) -> list[str]:
+    """The switches that are not at their defaults: "crop eigen-nyu" …"""
+    return [f"{switch} {option}" for switch, (_, option) in Composition().changes(one).items()]
 
 
 def _picture(figure: Figure) -> str:

@@ -1,11 +1,13 @@
 """The command `depthclip score`: saved depth maps in, scores under every protocol out."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.store import count
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
 
@@ -38,6 +40,10 @@ def score(
         float, typer.Option(help="Stored units per metre of 16-bit maps; 256 for KITTI's.")
     ] = 1000.0,
     disparity: Annotated[bool, typer.Option("--disparity", help="Maps hold 1 / depth.")] = False,
+    missing: Annotated[
+        list[float] | None,
+        typer.Option(help="A stored value that means no prediction, such as 65535."),
+    ] = None,
     mirrored: Annotated[
         Path | None,
         typer.Option(help="The maps of the mirror images, for protocols that average both."),
@@ -63,7 +69,8 @@ def score(
     from tqdm import tqdm
 
     matplotlib.use("agg")
-    from depthclip_core.rescoring.report import WORST, score_saved_maps
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
+    from depthclip_core.rescoring.report import score_saved_maps
     from depthclip_core.saved_scores import intervals_note, planned_files, write_scores
 
     if out is not None:
@@ -83,6 +90,7 @@ def score(
         protocols=protocol or (),
         divisor=divisor,
         kind="disparity" if disparity else "depth",
+        missing=missing or (),
         mirrored=mirrored,
         place=place,
         progress=progress,
@@ -93,8 +101,9 @@ def score(
     if text := intervals_text(found):
         typer.echo(text)
     first = next(iter(found.protocols))
-    typer.echo(f"\nthe {WORST} frames of largest error under {first}:")
-    for name, row in found.worst().iterrows():
+    worst = found.worst()
+    typer.echo(f"\n{count(len(worst), 'frame')} of largest error under {first}:")
+    for name, row in worst.iterrows():
         typer.echo(f"  {printable(name)}  rel {row['abs_rel']:.3f}, rmse {row['rmse']:.3f} m")
     for line in found.remarks():
         typer.echo(f"note: {printable(line)}")

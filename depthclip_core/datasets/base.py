@@ -5,7 +5,6 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -72,7 +71,7 @@ class Dataset(Sequence[Frame]):
     evaluation_crop: Window | None = None
     depth_cap: float | None = None
     published_preprocessing: bool = False
-    map_options: Mapping[str, object] = MappingProxyType({})
+    map_options: Mapping[str, object] = {}
     object_names: Sequence[str] = ()
     _closed = False
 

@@ -42,8 +42,12 @@ def read_depth_file(path: Path, content: bytes | None = None) -> np.ndarray:
 
 
 def checked_map(values: np.ndarray, label: object) -> np.ndarray:
-    """Stored values without axes of length 1; `DepthClipError` unless they are one depth map."""
+    """Stored values without axes of length 1, in this machine's byte order.
+
+    Raises `DepthClipError` unless they are one depth map.
+    """
     flat = values.squeeze()
+    flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     if flat.ndim != 2 or values.ndim > 4:
         raise DepthClipError(f"{label} is of shape {values.shape}: a depth map has one of (H, W)")
     if flat.dtype.kind not in "fu" or (flat.dtype.kind == "u" and flat.dtype != np.uint16):

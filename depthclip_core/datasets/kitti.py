@@ -1,9 +1,9 @@
 """KITTI in its own folders: frames of a list, such as Eigen's split, with either ground truth."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -73,7 +73,7 @@ class KittiFrames(FileFrames):
     frame_shape = KB_SHAPE
     evaluation_crop, depth_cap = Window(0, KB_SHAPE[0], 0, KB_SHAPE[1]), 80.0
     divisor = 256
-    map_options = MappingProxyType({"window": "whole"})
+    map_options: Mapping[str, object] = {"window": "whole"}
 
     def __init__(
         self,

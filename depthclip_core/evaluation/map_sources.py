@@ -4,6 +4,7 @@ Only names are read until a map is used, and nothing is unpacked to disk.
 """
 
 import io
+import math
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -65,7 +66,7 @@ def find_maps(path: Path, nested: bool) -> Source:
         return _in_hdf5(path, nested)
     except DepthClipError:
         raise
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
         raise DepthClipError(f"cannot read {path}: {printable(first_line(error))}") from error
 
 
@@ -105,11 +106,18 @@ def _in_npy(path: Path) -> Source:
     """A stack (N, H, W), or one map, which has the file's name."""
     with open(path, "rb") as stream:
         shape = npy_header(stream)[0]
-    if len(shape) != 3 or 1 in (shape[0], shape[2]):
+    if not _is_stack(shape):
         return Source({path.stem: partial(read_depth_file, path)})
     check_size(shape[1:], path)
     stack = np.load(path, mmap_mode="r", allow_pickle=False)  # fails where the file is cut off
     return Source(in_order=[partial(_of_stack, path, stack, i) for i in range(len(stack))])
+
+
+def _is_stack(shape: tuple[int, ...]) -> bool:
+    """Whether an array is of several maps: (N, H, W), or with one channel before or after these."""
+    if len(shape) == 4 and 1 in (shape[1], shape[3]):
+        shape = (shape[0], *(shape[2:] if shape[1] == 1 else shape[1:3]))
+    return len(shape) == 3 and 1 not in (shape[0], shape[2])
 
 
 def _of_stack(path: Path, stack: np.ndarray, index: int) -> np.ndarray:
@@ -137,10 +145,10 @@ def _in_hdf5(path: Path, nested: bool) -> Source:
         raise DepthClipError(f"{path} has no datasets at its top level, only: {inside}")
     if "names" not in datasets:
         (first, *others) = datasets.values()
-        if not others and first.ndim == 3 and 1 not in (first.shape[0], first.shape[2]):
+        if not others and _is_stack(first.shape):
             return Source(in_order=[partial(_of_hdf5, path, first, i) for i in range(len(first))])
         return Source({name: partial(_of_hdf5, path, item) for name, item in datasets.items()})
-    stacks = {name: item for name, item in datasets.items() if item.ndim == 3}
+    stacks = {name: item for name, item in datasets.items() if item.ndim in (3, 4)}
     names = [n.decode() if isinstance(n, bytes) else str(n) for n in datasets["names"][:].ravel()]
     stack = _one_stack(path, stacks, names, len)
     return Source({name: partial(_of_hdf5, path, stack, i) for i, name in enumerate(names)})
@@ -188,12 +196,12 @@ def _in_archive(path: Path) -> Source:
     if path.suffix.lower() == ".npz" and (len(files) == 1 or "names.npy" in files):
         arrays = [file for file in files if file != "names.npy"]
         packed = {file: PackedStack(archive, path, file) for file in arrays}
-        stacks = {file: stack for file, stack in packed.items() if len(stack.shape) == 3}
+        stacks = {file: stack for file, stack in packed.items() if len(stack.shape) in (3, 4)}
         if "names.npy" in files:
             stack = _one_stack(path, stacks, _names(archive, path), len)
             readers = [partial(stack.read, i) for i in range(len(stack))]
             return Source(dict(zip(_names(archive, path), readers, strict=True)))
-        if stacks and 1 not in (stacks[files[0]].shape[0], stacks[files[0]].shape[2]):
+        if stacks and _is_stack(stacks[files[0]].shape):
             stack = stacks[files[0]]
             return Source(in_order=[partial(stack.read, i) for i in range(len(stack))])
     return Source(_named(path, files, lambda file: partial(_of_archive, archive, path, file)))
@@ -234,10 +242,10 @@ class PackedStack:
         with archive.open(file) as stream:
             self.shape, self._fortran, self.dtype = npy_header(stream)
             self._header = stream.tell()
-        if len(self.shape) != 3:
+        if len(self.shape) not in (3, 4):
             return
         check_size(self.shape[1:], self._label)
-        self._size = self.dtype.itemsize * self.shape[1] * self.shape[2]
+        self._size = self.dtype.itemsize * math.prod(self.shape[1:])
         claimed = archive.getinfo(file).file_size
         if claimed != self._header + self._size * self.shape[0]:
             raise DepthClipError(f"{self._label} is damaged: {claimed} bytes for {self.shape}")

@@ -14,6 +14,7 @@ from depthclip_core.evaluation.protocols import least_squares_scale_shift
 from depthclip_core.evaluation.units import check_metres
 from depthclip_core.rescoring.arranged import Arranged, arrange
 from depthclip_core.rescoring.sums import SUMMED, aligned, gather, median, moment_sums, term_sums
+from depthclip_core.text import printable
 
 Pixels = tuple[np.ndarray, np.ndarray, int]
 VALID = ("between", "measured", "all")
@@ -104,7 +105,12 @@ class UnderCompositions:
     def _arranged(self, truth: str, place: str, resize: str, flip: str) -> Arranged:
         key = ("arranged", truth, place, resize, flip)
         if key not in self._kept:
-            self._kept[key] = arrange(self._maps[flip], self._truth(truth), place, resize)
+            both = self._maps[flip], self._truth(truth)
+            try:
+                self._kept[key] = arrange(*both, place, resize)
+            except DepthClipError as error:
+                name = printable(self._frames.names[self._index])
+                raise DepthClipError(f"frame {name}: {error}") from None
         return self._kept[key]
 
     def _kind(self, kind: str) -> str:

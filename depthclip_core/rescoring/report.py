@@ -100,10 +100,9 @@ class SavedScores:
         table, lines = self.table(), list(self.notes)
         part = table["coverage"][table["coverage"] < WHOLE]
         if len(part):
-            shares = ", ".join(f"{100 * share:.1f} % ({name})" for name, share in part.items())
-            lines.append(
-                f"of the pixels that count, maps predict {shares}; the others are left out"
-            )
+            ends = dict.fromkeys((part.idxmin(), part.idxmax()))
+            shares = " to ".join(f"{100 * part[name]:.1f} % ({name})" for name in ends)
+            lines.append(f"maps predict {shares} of the pixels that count; others are left out")
         if empty := int(table["empty"].max()):
             of_all = f"{empty} of {len(self.frames)} frames"
             lines.append(f"{of_all} have no pixel that counts, and are left out")

@@ -119,6 +119,24 @@ def test_packed_stack_is_read_again_from_any_place(tmp_path, save):
         np.testing.assert_array_equal(opened[position], stack[position])
 
 
+@pytest.mark.parametrize("shape", [(3, *SHAPE, 1), (3, 1, *SHAPE)])
+def test_stacks_may_have_one_channel(tmp_path, shape):
+    np.save(tmp_path / "a.npy", METRES.reshape(shape))
+    np.savez(tmp_path / "a.npz", METRES.reshape(shape))
+    np.savez(tmp_path / "named.npz", depth=METRES.reshape(shape), names=np.array(NAMES))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["depth"] = METRES.reshape(shape)
+    for name in ("a.npy", "a.npz", "named.npz", "a.h5"):
+        np.testing.assert_array_equal(list(open_maps(tmp_path / name, NAMES)), METRES)
+
+
+def test_bytes_in_the_other_order_are_read(tmp_path):
+    np.save(tmp_path / "a.npy", MAPS[0].astype(">u2"))
+    np.save(tmp_path / "b.npy", METRES[0].astype(">f8"))
+    for read in open_maps(tmp_path, ["a", "b"]):
+        np.testing.assert_allclose(read, METRES[0], rtol=1e-6)
+
+
 def test_divisor_missing_and_disparity(tmp_path):
     stored = np.array([[0, 256], [512, 65535]], np.uint16)
     Image.fromarray(stored).save(tmp_path / "a.png")
@@ -250,6 +268,8 @@ def _bad(folder):
         (folder / name).write_text("<html>")
     np.savez(folder / "names.npz", depth=METRES, names=np.array(NAMES[:2]))
     np.savez(folder / "objects.npz", depth=METRES, names=np.array([{}], object))
+    with h5py.File(folder / "scalar.h5", "w") as file:
+        file["names"], file["depth"] = "a", METRES
     with h5py.File(folder / "wide.h5", "w") as file:
         file.create_dataset("a", (10**6, 10**6), "f4", chunks=(64, 64))
     whole = zipped(folder / "whole").read_bytes()
@@ -276,6 +296,7 @@ def _bad(folder):
         ("names.npz", NAMES, "3 depth maps and 2 names"),
         ("objects.npz", NAMES, "cannot read `names`: save it as text"),
         ("wide.h5", ["a"], "claims 1000000 x 1000000 values"),
+        ("scalar.h5", ["a"], "cannot read .*scalar.h5"),
         ("flipped.zip", NAMES, "a.npy, is damaged"),
     ],
 )

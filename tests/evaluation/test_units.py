@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 import depthclip_core as dc
 from depthclip_core.datasets import Frame
 from depthclip_core.evaluation.metrics import pooled_correlation
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.evaluation.units import check_metres
 from depthclip_core.rescoring.scores import score_maps
 
@@ -39,6 +41,13 @@ def test_millimetres_are_refused_at_every_entrance(entrance, depth, truth, says)
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         entrance(depth, truth)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_sweeps_refuse_millimetres(dtype):
+    similarities = torch.zeros((1, 1, 2, 13, 17))
+    with pytest.raises(dc.DepthClipError, match="ground truth.* if these are millimetres"):
+        sweep(millimetres(TRUTH, dtype), similarities, {"two": [1, 3]})
 
 
 def test_metres_pass_up_to_far_streets():

@@ -101,7 +101,7 @@ def test_part_of_the_pixels_is_said(tmp_path):
     save_predictions(tmp_path, frames.names, maps)
     found = score_saved_maps(tmp_path, frames, protocols=["whole"])
     assert found.table()["coverage"].tolist() == [0.25]
-    says = "of the pixels that count, maps predict 25.0 % (whole); the others are left out"
+    says = "maps predict 25.0 % (whole) of the pixels that count; others are left out"
     assert found.remarks() == [says]
 
 
@@ -151,6 +151,14 @@ def test_bad_options_raise_one_clear_line(small, options, says):
     with pytest.raises(DepthClipError, match=says) as caught:
         score_saved_maps(path, frames, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_maps_of_an_unknown_shape_are_named(tmp_path, small):
+    _, frames, _ = small
+    maps = [np.ones((30, 40))] * 13 + [np.ones((30, 90))]
+    save_predictions(tmp_path, frames.names, maps)
+    with pytest.raises(DepthClipError, match="frame f13: a map of 30 × 90 pixels may cover"):
+        score_saved_maps(tmp_path, frames)
 
 
 def test_frames_that_cannot_be_scored_are_refused(tmp_path, small):
