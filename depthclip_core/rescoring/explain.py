@@ -30,7 +30,6 @@ from depthclip_core.rescoring.search import (
     search_space,
     verdict,
 )
-from depthclip_core.settings import MAX_DEPTH
 
 SHOWN = ("delta1", "abs_rel", "rmse")  # metrics of a gap where no numbers are reported
 
@@ -165,7 +164,7 @@ def space_of(
     shape, size = frames.ground_truth(0).shape, maps[0].shape
     resized = size != covered_window(size, shape, (fixed or {}).get("place", "by size")).shape
     how = {"resized": resized, "mirrored": mirrored, "fixed": fixed}
-    return search_space(shape, frames.depth_cap or MAX_DEPTH, truths=truths_of(frames), **how)
+    return search_space(shape, _depth_cap(frames), truths=truths_of(frames), **how)
 
 
 def protocols_of(frames: Dataset, mirrored: bool = False) -> dict[str, Composition]:
@@ -175,7 +174,7 @@ def protocols_of(frames: Dataset, mirrored: bool = False) -> dict[str, Compositi
     what was measured, that is called "raw". Without mirrored maps, maps are scored as saved.
     """
     kinds, fitting = truths_of(frames), {}
-    for name, one in named_for(frames.ground_truth(0).shape, frames.depth_cap).items():
+    for name, one in named_for(frames.ground_truth(0).shape, _depth_cap(frames)).items():
         if one.truth == "millimetres" and one.truth not in kinds:
             one = replace(one, truth="raw")
         if one.truth in kinds:
@@ -222,6 +221,12 @@ def read_switches(texts: Sequence[str]) -> dict[str, object]:
 def in_switches(changes: Mapping[str, tuple]) -> str:
     """The switches that differ and their options: "crop none, align median"."""
     return ", ".join(f"{switch} {after}" for switch, (_, after) in changes.items())
+
+
+def _depth_cap(frames: Dataset) -> float:
+    """The data set's depth cap, else the largest that is in use for frames of this shape."""
+    in_use = named_for(frames.ground_truth(0).shape).values()
+    return frames.depth_cap or max(one.max_depth for one in in_use)
 
 
 def _resolved(one: str | Composition, named: Mapping, mirrored: bool) -> Composition:

@@ -180,3 +180,20 @@ def test_real_frames_give_the_protocol_that_made_the_numbers(rgbd):
     one = protocols_of(as_dataset(frames))["median-scaled"]
     found = explain(frames, maps, printed(frames, maps, one))
     assert found.nearest(1)["protocol"][0] == "median-scaled" and "median-scaled" in found.verdict
+
+
+def test_real_streets_give_the_protocol_that_made_the_numbers(rgbd):
+    """Three frames of KITTI, without a data set that would say how far depth counts."""
+    from depthclip_core.datasets.depth_files import in_metres, read_depth_file
+
+    frames, maps = [], []
+    for path in sorted((rgbd / "kitti_metric3d").glob("*_depth.png")):
+        truth = in_metres(read_depth_file(path), 256)
+        frames.append(Frame(path.stem, np.zeros((*truth.shape, 3), np.uint8), truth))
+        rows = np.linspace(60, 4, truth.shape[0], dtype=np.float32)  # the road comes nearer below
+        maps.append(np.repeat(rows[:, None], truth.shape[1], axis=1))
+    one = protocols_of(as_dataset(frames))["kitti-garg-50"]
+    assert one.max_depth == 50 and one.crop == "garg"
+    found = explain(frames, maps, printed(frames, maps, one))
+    assert found.nearest(1)["protocol"][0] == "kitti-garg-50"
+    assert {c.max_depth for c in found.found["composition"]} == {50.0, 80.0}
