@@ -82,8 +82,8 @@ def open_maps(
     kind: "depth", or "disparity" for 1 / metres, whose scale may be arbitrary where scores align.
     missing: stored values that mean "no prediction"; 0, negative values and NaN always do.
 
-    Names must match exactly, except that all of them may lack or have a folder that holds all,
-    may lack or have a photograph's suffix (rgb_00045.jpg), and may join folders by "_"
+    Names must match exactly, except that all of them may lack a folder that holds all, or have one
+    more; may lack or have a photograph's suffix (rgb_00045.jpg); and may join folders by "_"
     (bathroom_rgb_00045 for bathroom/rgb_00045): each where that leaves all names different.
     Raises `DepthClipError` for missing or unknown names; and, when a map is read, for a damaged
     file, and a wrong dtype, shape or unit.
@@ -139,6 +139,8 @@ def match_names(path: Path, found: Sequence[str], wanted: Sequence[str]) -> list
 def _spellings(found: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[Spell, Spell]]:
     """Ways to write the names of maps and of frames; first all as they are."""
     for ours, theirs in product(_folders_of_all(found), _folders_of_all(wanted)):
+        if ours and theirs and not all("/" in name.removeprefix(theirs) for name in wanted):
+            continue  # kitchen/rgb_1 must not become bathroom/rgb_1
         for write in (str, _without_photo_suffix, _flat):
             yield tuple(
                 lambda name, folder=folder, write=write: write(name.removeprefix(folder))
@@ -148,8 +150,10 @@ def _spellings(found: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[Sp
 
 def _folders_of_all(names: Sequence[str]) -> list[str]:
     """The folders that hold all names: "", "out/", "out/maps/" …"""
-    common = posixpath.commonpath([posixpath.dirname(name) for name in names]) if names else ""
-    parts = common.split("/") if common else []
+    absolute = {name.startswith("/") for name in names}
+    folders = [posixpath.dirname(name) for name in names]
+    common = posixpath.commonpath(folders) if len(absolute) == 1 else ""
+    parts = common.rstrip("/").split("/") if common else []
     return ["".join(f"{part}/" for part in parts[:n]) for n in range(len(parts) + 1)]
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import depthclip_core as dc
+from depthclip_core import saved_scores
 from depthclip_core.cli.main import main
 from depthclip_core.rescoring.report import score_saved_maps
 
@@ -46,7 +47,8 @@ def data(tmp_path):
     return tmp_path
 
 
-def test_table_and_files_hold_the_same_scores(score, data):
+def test_table_and_files_hold_the_same_scores(score, data, monkeypatch):
+    monkeypatch.setattr(saved_scores, "html_page", lambda found: "page")  # drawing takes seconds
     out = data / "out"
     described = data / "data" / "pairs.toml"
     status, said, noted = score(data / "maps", "--data", "pairs", "--path", described, "--out", out)

@@ -167,6 +167,8 @@ def save(path, value=2.0):
         (["bath/rgb_1.npy", "bath/rgb_2.npy"], ["bath/rgb_1", "bath/rgb_2"]),
         (["bath_rgb_1.npy", "bath_rgb_2.npy"], ["bath/rgb_1.png", "bath/rgb_2.png"]),
         (["rgb_1.npy", "rgb_2.npy"], ["bath/rgb_1", "bath/rgb_2"]),
+        (["out/bath_1.npy", "out/hall_1.npy"], ["/data/bath/1.jpg", "/data/hall/1.jpg"]),
+        (["a.npy", "b.npy"], ["/a", "/b"]),
         (["1341847980.72.npy", "1341847980.75.npy"], ["1341847980.72", "1341847980.75"]),
     ],
 )
@@ -192,6 +194,8 @@ def test_names_match_in_each_documented_spelling(tmp_path, files, names, packed)
         # As photographs' suffixes differ, two names would be one.
         (["1.jpg.npy", "1.png.npy"], ["1", "2"], "2 missing: 1, 2; 2 without a frame"),
         (["a_b_c.npy", "x.npy"], ["a_b/c", "a/b_c"], "2 missing: a_b/c, a/b_c"),
+        (["kitchen/1.npy", "kitchen/2.npy"], ["bath/1", "bath/2"], "2 missing: bath/1, bath/2"),
+        (["a.npy", "b.npy"], ["/data/a", "b"], "1 missing: /data/a; 1 without a frame: a$"),
         (["a.npy", "b.npy"], ["a", "a"], "two frames are named 'a'"),
         (["a.npy", "a.png"], ["a"], "a.npy and a.png: leave one of them"),
         (["sub/a.npy"], ["a"], "no depth maps"),
