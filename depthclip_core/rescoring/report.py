@@ -144,8 +144,8 @@ def score_saved_maps(
     else:
         frames = dataset
     how = {"divisor": divisor, "kind": kind, "missing": missing}
-    maps = _maps_of(frames, predictions, how)
-    other = None if mirrored is None else _maps_of(frames, mirrored, how)
+    maps = maps_of(frames, predictions, **how)
+    other = None if mirrored is None else maps_of(frames, mirrored, **how)
     compositions, notes = protocols_for(frames, protocols, mirrored=other is not None, place=place)
     notes = [note for note in (maps.note, other.note if other else "") if note] + notes
     scores = score_maps(
@@ -194,8 +194,8 @@ def protocols_for(
     return chosen, notes
 
 
-def _maps_of(frames: Dataset, path: str | Path, how: Mapping[str, object]) -> MapFiles:
-    """The maps by the frames' names, or else by their other names."""
+def maps_of(frames: Dataset, path: str | Path, **how: object) -> MapFiles:
+    """The saved maps of frames by their names, or else by their `other_names`; see `open_maps`."""
     try:
         return open_maps(path, frames.names, **how)
     except DepthClipError:

@@ -68,6 +68,15 @@ class Scores:
         rows = [self.mean(one) for one in protocols.values()]
         return pd.DataFrame(rows, list(protocols))
 
+    def drawn(self, protocol: str | Composition, metric: str, times: np.ndarray) -> np.ndarray:
+        """A metric of the pixels of all frames, frame i taken times[…, i] times; (draws, N) →
+        (draws,). It is what `mean` gives for the average "pixels" if every frame is taken once.
+        """
+        key = self._key(protocol)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (times @ self.sums[key] / (times @ self.pixels[key])[:, None]).T
+            return finished(METRICS, dict(zip(self.terms, means, strict=True)))[metric]
+
     def _key(self, protocol: str | Composition) -> Composition:
         """By what the sums under a composition are kept."""
         key = _without_average(resolve_composition(protocol))
