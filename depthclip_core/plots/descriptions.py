@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 MOST_PANELS = 8  # more make a text that nobody listens to
-COLOUR_BAR = "<colorbar>"  # matplotlib's label of such axes
+COLOUR_BAR = "<colorbar>"  # matplotlib's label of axes that it makes for one
 
 
 def described(figure: Figure) -> str:
@@ -14,9 +14,10 @@ def described(figure: Figure) -> str:
 
     Empty for a figure without any text.
     """
-    panels, bars = [], []
-    for ax in figure.axes:
-        (bars if ax.get_label() == COLOUR_BAR else panels).append(ax)
+    coloured = [artist for ax in figure.axes for artist in (*ax.images, *ax.collections)]
+    own = {artist.colorbar.ax for artist in coloured if artist.colorbar}
+    bars = [ax for ax in figure.axes if ax in own or ax.get_label() == COLOUR_BAR]
+    panels = [ax for ax in figure.axes if ax not in bars]
     texts = list(dict.fromkeys(filter(None, map(_of_panel, panels))))
     colours = list(dict.fromkeys(filter(None, (_line(_label_of_bar(ax)) for ax in bars))))
     parts = [_line(figure.get_suptitle())]

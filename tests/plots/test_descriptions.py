@@ -28,6 +28,13 @@ def test_colours_are_told_apart_from_panels(panels):
     assert described(figure) == "Where does it fail? Colours: depth (m)."
 
 
+def test_colour_bar_in_given_axes_is_no_panel(panels):
+    figure, axes = panels
+    figure.colorbar(axes[0].imshow([[0, 1]]), cax=axes[1], label="depth (m)")
+    axes[0].set_title("Depth")
+    assert described(figure) == "Depth. Colours: depth (m)."
+
+
 def test_many_panels_are_counted():
     figure, axes = plt.subplots(3, 4)
     for number, ax in enumerate(axes.flat):
