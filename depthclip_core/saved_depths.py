@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from depthclip_core.checkout import commit, versions
-from depthclip_core.datasets.photos import SUFFIXES
+from depthclip_core.datasets.pictures import is_photo
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import replacing
 from depthclip_core.settings import LOGIT_SCALE, OBJECT, TEMPLATES
@@ -152,10 +152,9 @@ def _photos(place: str | Path, out: Path, recursive: bool) -> Iterator[tuple[Pat
             for name in inner
             if recursive and name[0] != "." and (here / name).resolve() not in left
         )
-        for path in (here / name for name in sorted(names) if name[0] != "."):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                n_found += 1
-                yield path, path.relative_to(place).with_suffix("").as_posix()
+        for path in filter(is_photo, (here / name for name in sorted(names))):
+            n_found += 1
+            yield path, path.relative_to(place).with_suffix("").as_posix()
     if not n_found:
         deeper = "" if recursive else ", or search the folders in it (--recursive)"
         raise DepthClipError(f"no photos in {place}: put JPEG or PNG files there{deeper}")

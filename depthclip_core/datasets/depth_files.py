@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from depthclip_core.datasets.exr import read_exr
+from depthclip_core.datasets.pictures import opened_picture
 from depthclip_core.errors import DepthClipError
 
 LARGEST = 2**16 - 1  # of 16-bit levels
@@ -102,7 +102,7 @@ def _npy(path: Path, source: Path | BinaryIO) -> np.ndarray:
 
 
 def _picture(path: Path, source: Path | BinaryIO) -> np.ndarray:
-    with Image.open(source) as image:
+    with opened_picture(path, source) as image:
         check_size(image.size[::-1], path)
         mode, levels = image.mode, np.asarray(image)
     if mode == "F":

@@ -26,7 +26,7 @@ from depthclip_core.datasets.pairing import (
     files_below,
     matched,
 )
-from depthclip_core.datasets.photos import SUFFIXES
+from depthclip_core.datasets.pictures import SUFFIXES
 from depthclip_core.errors import DepthClipError
 
 # What files or their folders are called, RGB and depth.

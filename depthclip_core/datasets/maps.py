@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from depthclip_core.datasets.depth_files import read_depth_file
+from depthclip_core.datasets.pictures import opened_picture
 from depthclip_core.errors import DepthClipError
 
 ORIENTATION = 0x0112  # EXIF's number; orientations from 5 on swap height and width
@@ -33,9 +33,11 @@ def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
         if path.suffix.lower() == ".npy":
             values = np.load(path, allow_pickle=False)
         else:
-            with Image.open(path) as image:
+            with opened_picture(path) as image:
                 values = np.asarray(image)
         values = values.squeeze().astype(float)
+    except DepthClipError:
+        raise
     except Exception as error:  # Pillow and NumPy raise many kinds on a damaged file
         detail = " ".join(str(error).split()) or type(error).__name__
         raise DepthClipError(f"cannot read the mask {path}: {detail}") from error
@@ -51,7 +53,7 @@ def file_shape(path: Path) -> tuple[int, int]:
             return np.load(path, mmap_mode="r", allow_pickle=False).squeeze().shape
         if path.suffix.lower() == ".npz":
             return read_depth_file(path).shape
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             upright = image.getexif().get(ORIENTATION, 1) < 5
             return image.size[::-1] if upright else image.size
     except DepthClipError:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from depthclip_core.datasets.depth_files import READERS
-from depthclip_core.datasets.photos import SUFFIXES
+from depthclip_core.datasets.pictures import SUFFIXES
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
 

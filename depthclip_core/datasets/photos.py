@@ -8,10 +8,10 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
+from depthclip_core.datasets.pictures import SUFFIXES, is_photo, opened_picture
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.settings import data_folder
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
 LARGEST_16, LARGEST_32 = 2**16 - 1, 2**31 - 1  # of Pillow's integer modes
 OVERSHOOT = 0.1  # resampling filters overshoot the range
 
@@ -33,9 +33,10 @@ class PhotoFrames(Dataset):
             if not folder.exists():
                 raise DepthClipError(f"no photo or folder of photos at {folder}")
             files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-            self.files = [f for f in files if f.suffix.lower() in SUFFIXES or f == folder]
+            self.files = [file for file in files if file == folder or is_photo(file)]
             if not self.files:
-                raise DepthClipError(f"no photos in {folder}: put JPEG or PNG files there")
+                kinds = ", ".join(suffix[1:] for suffix in SUFFIXES)
+                raise DepthClipError(f"no photos in {folder}: put files there of {kinds}")
         else:
             self.files = [Path(photo).expanduser() for photo in photos]
         self.long_side = long_side
@@ -72,15 +73,14 @@ class PhotoFrames(Dataset):
 def open_photo(path: Path) -> Image.Image:
     """A photograph as RGB, upright; `DepthClipError` for what is missing, damaged or no image."""
     try:
-        with Image.open(path) as image:
-            return to_rgb(ImageOps.exif_transpose(image))
+        with opened_picture(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            try:
+                return to_rgb(upright)
+            except DepthClipError as error:
+                raise DepthClipError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise DepthClipError(f"no photo at {path}") from None
-    except DepthClipError as error:
-        raise DepthClipError(f"{path}: {error}") from None
-    except Exception as error:  # Pillow raises many kinds on a damaged file
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise DepthClipError(f"cannot read {path} as an image: {detail}") from error
 
 
 def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:
@@ -93,10 +93,10 @@ def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:
 def photo_shape(path: Path) -> tuple[int, int]:
     """(H, W) of a photograph as `open_photo` returns it, without decoding it if it is upright."""
     try:
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
                 return image.height, image.width
-    except Exception:  # open_photo raises the error that says what is wrong
+    except (DepthClipError, OSError):  # open_photo raises the error that says what is wrong
         pass
     photo = open_photo(path)
     return photo.height, photo.width

@@ -18,6 +18,7 @@ from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
 from depthclip_core.settings import TEMPERATURE
 
 BLOCK = 1 << 22  # squared errors computed at once: 32 MB
+ABOVE = 1.001  # a bin at the near limit times this is above it
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +52,15 @@ class ErrorForms:
     def least_squares(self) -> tuple[float, ...]:
         """The bins of least squared error over the pooled pixels of all frames.
 
-        A bin below the near limit is raised to it. Raises `DepthClipError` if no frame has a valid
-        pixel, and for forms that are not finite.
+        A bin below the near limit is raised to just above it, so that a sweep can score it. Raises
+        `DepthClipError` if no frame has a valid pixel, and for forms that are not finite.
         """
         if not self.count.any():
             raise DepthClipError("bins cannot be fitted: no frame has a valid pixel")
         if not (np.isfinite(self.gram).all() and np.isfinite(self.product).all()):
             raise DepthClipError("bins cannot be fitted: the forms hold NaN or infinite values")
         bins = np.linalg.lstsq(self.gram.sum(0), self.product.sum(0), rcond=1e-9)[0]
-        return tuple(float(b) for b in np.maximum(bins, self.limits[0]))
+        return tuple(float(b) for b in np.maximum(bins, self.limits[0] * ABOVE))
 
     def _mean_squares(self, bins: np.ndarray) -> np.ndarray:
         """Mean squared error (P, N') over the N' frames with valid pixels: one matrix product."""

@@ -5,6 +5,7 @@ from test_sweep import SMALL, partitions, world
 
 import depthclip_core as dc
 from depthclip_core.evaluation.quadratic import ErrorForms, error_forms
+from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import depth_maps
 
 PROTOCOL = SMALL["None True"]
@@ -52,6 +53,16 @@ def test_least_squares_bins_match_fit_and_are_best():
 
     for step in 0.05 * np.eye(4):
         assert pooled(found) < min(pooled(found + step), pooled(found - step))
+
+
+def test_negative_bin_is_raised_to_where_a_sweep_can_score_it():
+    truth, similarities = world(2, 5)
+    forms = error_forms(truth, similarities, 0.1, PROTOCOL)
+    forms.product[:, 0] = -abs(forms.product[:, 0])  # as if the first word told negative depth
+    bins = forms.least_squares()
+    assert min(bins) > PROTOCOL.min_depth
+    rows = sweep(truth, similarities, [bins], [0.1], [PROTOCOL], metrics=["rmse"]).rows()
+    assert np.isfinite(rows.loc[rows["n_pixels"] > 0, "rmse"]).all()
 
 
 def test_bad_input_raises():
