@@ -14,6 +14,7 @@ from depthclip_core.analysis import tables
 from depthclip_core.analysis.scene_depths import positions_of
 from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.statistics import compare, confirmed, intervals, sign_flip_test
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.search import Found, search
 from depthclip_core.evaluation.sweep import Sweep, sweep
 from depthclip_core.settings import BINS
@@ -194,4 +195,4 @@ def searched_scores(choice: Choice, found: Mapping[str, Found]) -> pd.DataFrame:
     frames = [means.loc[(kind, "original"), "n_frames"] for kind in found]
     columns = ["train", "searched", "best of the five", "original"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    return table.assign(frames=frames).rename_axis(metric)
+    return table.assign(frames=frames).rename_axis(METRICS[metric].title)

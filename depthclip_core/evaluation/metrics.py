@@ -74,6 +74,12 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def in_symbols(table: pd.DataFrame) -> pd.DataFrame:
+    """A table to be read: names of metrics in rows and columns become titles, such as δ1."""
+    titles = {name: metric.title for name, metric in METRICS.items()}
+    return table.rename(index=titles, columns=titles)
+
+
 def register(metric: Metric) -> Metric:
     """Add a metric to the table; `DepthClipError` if its name is taken or a column's of results."""
     if metric.name in {*METRICS, *COLUMNS}:
