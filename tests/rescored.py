@@ -49,7 +49,7 @@ def plain(frames, maps, mirrored, one):
         truth = frame.depth if one.truth == "filled" else frame.raw_depth
         truth = truth.astype(float)
         if one.truth == "millimetres":
-            truth = np.floor(truth * 1000 + 1e-4) / 1000
+            truth = np.floor(np.round(truth * 1000, 2)) / 1000  # 1.234 may be read as 1.23399997
         depth = depth.astype(float)
         if one.flip == "averaged":
             turned = other.astype(float)[:, ::-1]

@@ -177,9 +177,11 @@ def scene_table(
     """Means of each system by scene type: a row (scene, system) with mean, low, high and images.
 
     rows: a row per frame, columns systems, as `Errors.rows` of one metric. Frames of unknown scene
-    type do not count.
+    type do not count, unless none is known: then all are of the type "not known".
     """
     names = np.array([scene or "" for scene in scenes], dtype=object)
+    if not any(names):
+        names[:] = "not known"
     groups, parts = np.asarray(groups, dtype=object), {}
     for scene in sorted(set(names) - {""}):
         own = names == scene
@@ -187,7 +189,7 @@ def scene_table(
             table = statistics.intervals(rows[own], groups[own], seed=seed)
             parts[scene] = table.assign(images=len(kept))
     if not parts:
-        raise DepthClipError("there are no errors by scene type: no scored frame has one")
+        raise DepthClipError("there are no errors by scene type: no frame with one was scored")
     return pd.concat(parts, names=["scene", "system"])
 
 

@@ -28,6 +28,13 @@ def later() -> pd.DataFrame:
     return rows.set_index("system")[columns].fillna({"note": ""})
 
 
+def quotes() -> pd.DataFrame:
+    """What later papers print for DepthCLIP itself: rows by source, six metrics (NaN: absent)."""
+    rows = {row["source"]: row["scores"] for row in PUBLISHED["quotes"]}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(PUBLISHED_METRICS))
+    return table.rename_axis("source")
+
+
 def partitions() -> pd.DataFrame:
     """The class-dependent bins: rows (scene, bins), six metrics; scene "all" is all frames."""
     tables = PUBLISHED["partitions"].items()

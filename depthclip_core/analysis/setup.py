@@ -13,7 +13,6 @@ from depthclip_core.analysis.comparability import not_comparable, run_caption
 from depthclip_core.clip.encoders import Encoder, load_encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets import Dataset, dataset_class, open_dataset
-from depthclip_core.datasets.base import checked_split
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
@@ -45,8 +44,13 @@ class Run:
 
     @cached_property
     def train(self) -> Dataset:
-        """The training split of the same data set, opened when it is first needed."""
-        checked_split("train", self.frames.splits)
+        """The training split of the same data set, opened when it is first needed.
+
+        Raises `DepthClipError` for a data set that has none.
+        """
+        if "train" not in self.frames.splits:
+            fault = f"{self.frames.title} has no split 'train' to fit bins and blind maps on"
+            raise DepthClipError(f"{fault}: name its frames, as pairs do with the option train")
         return _open(self.dataset, "train", self.data)
 
     @property

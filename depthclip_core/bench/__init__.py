@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from depthclip_core.bench import machine, passes, questions, waiting
+from depthclip_core.bench import machine, passes, protocols, questions, waiting
 from depthclip_core.devices import resolve_device
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.files import replacing
@@ -40,6 +40,7 @@ def run(
         "frames": lambda: questions.growth_of_frames(where, frames),
         "partitions": lambda: questions.growth_of_partitions(where, partitions, few_rounds),
         "million": questions.million_partitions,
+        "protocols": protocols.search_of_protocols,
         "waiting": waiting.waits,
     }
     bar = tqdm(steps.items(), "measuring")

@@ -1,4 +1,4 @@
-"""The command line: `depthclip predict`, `run`, `report`, `data` and `store`."""
+"""The command line: `depthclip predict`, `score`, `explain`, `run`, `report`, `data`, `store`."""
 
 import signal
 import sys
@@ -10,7 +10,9 @@ import typer
 from typer.core import TyperCommand
 
 from depthclip_core.cli.data import data_app
+from depthclip_core.cli.explain import explain
 from depthclip_core.cli.predict import predict
+from depthclip_core.cli.score import score
 from depthclip_core.cli.store import count, store_app
 from depthclip_core.errors import DepthClipError
 
@@ -21,6 +23,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("predict")(predict)
+app.command("score")(score)
+app.command("explain")(explain)
 app.add_typer(store_app, name="store", help="What network passes left on disk.")
 app.add_typer(data_app, name="data", help="Data sets, before anything runs on them.")
 

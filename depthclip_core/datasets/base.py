@@ -2,7 +2,7 @@
 
 import hashlib
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -56,6 +56,7 @@ class Dataset(Sequence[Frame]):
     crop, content: of every frame, see `Frame`.
     evaluation_crop, depth_cap: the pixels, and the depths in metres, that are scored by default;
         None for a data set that has no protocol of its own.
+    map_options: options to open the data set with for maps that others saved: of whole frames.
     published_preprocessing: whether the released code preprocesses these frames, so that a run
         that compares itself with the paper does so too.
     """
@@ -70,6 +71,7 @@ class Dataset(Sequence[Frame]):
     evaluation_crop: Window | None = None
     depth_cap: float | None = None
     published_preprocessing: bool = False
+    map_options: Mapping[str, object] = {}
     object_names: Sequence[str] = ()
     _closed = False
 
@@ -191,6 +193,10 @@ class Dataset(Sequence[Frame]):
         """The room or drive of each frame: frames of one group are not independent."""
         return self.each("group")
 
+    def other_names(self) -> list[list[str]]:
+        """Names of all frames by which others save maps of them, such as those of their files."""
+        return []
+
     def identity(self, checksums: Checksums) -> dict:
         """What the RGB of these frames depends on: checksums of files, otherwise the pixels."""
         digest = hashlib.sha256()
@@ -258,6 +264,9 @@ class Subset(Dataset):
     def each(self, fact: str) -> list:
         values = getattr(self.whole, f"{fact}s")
         return [values[index] for index in self.indices]
+
+    def other_names(self) -> list[list[str]]:
+        return [[names[index] for index in self.indices] for names in self.whole.other_names()]
 
     def identity(self, checksums: Checksums) -> dict:
         return {"whole": self.whole.identity(checksums), "indices": list(map(int, self.indices))}

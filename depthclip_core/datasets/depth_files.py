@@ -1,30 +1,36 @@
 """Depth maps in files, as data sets and other systems store them."""
 
+import io
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from depthclip_core.datasets.exr import read_exr
 from depthclip_core.errors import DepthClipError
 
 LARGEST = 2**16 - 1  # of 16-bit levels
+MOST_PIXELS = 2**26  # of a map: a file that claims more is damaged, or meant to fill the memory
 PICTURES = (".png", ".pgm", ".tif", ".tiff")
 
 
-def read_depth_file(path: Path) -> np.ndarray:
+def read_depth_file(path: Path, content: bytes | None = None) -> np.ndarray:
     """The values (H, W) of a depth file as stored: uint16 levels, or floating-point numbers.
 
-    Grey pictures of 16 bits (PNG, PGM, TIFF), floating-point TIFF, .npy, and .npz that holds one
-    array. Axes of length 1 are dropped. Raises `DepthClipError` for a file that is missing,
-    damaged, of another kind, or not one map.
+    Grey pictures of 16 bits (PNG, PGM, TIFF), floating-point TIFF, .npy, .npz that holds one array,
+    and .exr. Axes of length 1 are dropped.
+    content: the bytes of a file that is part of another; its path then names it in errors.
+    Raises `DepthClipError` for a file that is missing, damaged, of another kind, or not one map.
     """
     read = READERS.get(path.suffix.lower())
     if read is None:
         known = ", ".join(READERS)
         raise DepthClipError(f"{path}: depth is not read from {path.suffix!r} files, but {known}")
     try:
-        values = read(path)
+        values = read(path, path if content is None else io.BytesIO(content))
     except FileNotFoundError:
         raise DepthClipError(f"no depth map at {path}") from None
     except DepthClipError:
@@ -32,13 +38,29 @@ def read_depth_file(path: Path) -> np.ndarray:
     except Exception as error:  # Pillow and NumPy raise many kinds on a damaged file
         detail = " ".join(str(error).split()) or type(error).__name__
         raise DepthClipError(f"cannot read {path}: {detail}") from error
+    return checked_map(values, path)
+
+
+def checked_map(values: np.ndarray, label: object) -> np.ndarray:
+    """Stored values without axes of length 1, in this machine's byte order.
+
+    Raises `DepthClipError` unless they are one depth map.
+    """
     flat = values.squeeze()
+    flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     if flat.ndim != 2 or values.ndim > 4:
-        raise DepthClipError(f"{path} is of shape {values.shape}: a depth map has one of (H, W)")
+        raise DepthClipError(f"{label} is of shape {values.shape}: a depth map has one of (H, W)")
     if flat.dtype.kind not in "fu" or (flat.dtype.kind == "u" and flat.dtype != np.uint16):
-        fault = f"holds {flat.dtype}: depth is 16-bit levels or floating-point numbers"
-        raise DepthClipError(f"{path} {fault}")
+        fault = f"holds {flat.dtype}: depth is 16-bit levels (uint16) or floating-point numbers"
+        raise DepthClipError(f"{label} {fault}")
     return flat
+
+
+def check_size(shape: tuple[int, ...], label: object) -> None:
+    """`DepthClipError` for a map of more pixels than any camera has."""
+    if np.prod(shape, dtype=float) > MOST_PIXELS:
+        size = " x ".join(map(str, shape))
+        raise DepthClipError(f"{label} claims {size} values: a map has at most {MOST_PIXELS:,}")
 
 
 def in_metres(values: np.ndarray, divisor: float, missing: Collection[float] = ()) -> np.ndarray:
@@ -52,8 +74,36 @@ def in_metres(values: np.ndarray, divisor: float, missing: Collection[float] = (
     return np.where(known, values / divisor, 0).astype(np.float32)
 
 
-def _picture(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
+def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the order is Fortran's, and dtype of a .npy; the stream is then at its data.
+
+    Raises ValueError for what is no .npy, and for arrays of Python objects.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        header = np.lib.format.read_array_header_1_0(stream)
+    else:
+        header = np.lib.format.read_array_header_2_0(stream)
+    if header[2].hasobject:
+        raise ValueError("it holds Python objects, not numbers")
+    return header
+
+
+def _npy(path: Path, source: Path | BinaryIO) -> np.ndarray:
+    with open(source, "rb") if isinstance(source, Path) else source as stream:
+        shape, _, dtype = npy_header(stream)
+        check_size(shape, path)
+        start = stream.tell()
+        left = stream.seek(0, os.SEEK_END) - start
+        if left < (wanted := dtype.itemsize * int(np.prod(shape, dtype=object))):
+            raise DepthClipError(f"{path} is cut off: it has {left} of its {wanted} bytes")
+        stream.seek(0)
+        return np.load(stream, allow_pickle=False)
+
+
+def _picture(path: Path, source: Path | BinaryIO) -> np.ndarray:
+    with Image.open(source) as image:
+        check_size(image.size[::-1], path)
         mode, levels = image.mode, np.asarray(image)
     if mode == "F":
         return levels
@@ -66,16 +116,19 @@ def _picture(path: Path) -> np.ndarray:
     return levels.astype(np.uint16)
 
 
-def _npz(path: Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as arrays:
+def _npz(path: Path, source: Path | BinaryIO) -> np.ndarray:
+    with np.load(source, allow_pickle=False) as arrays:
         if len(arrays.files) != 1:
             inside = ", ".join(arrays.files) or "none"
             raise DepthClipError(f"{path} holds {len(arrays.files)} arrays ({inside}), not one")
+        with arrays.zip.open(arrays.zip.infolist()[0]) as stream:
+            check_size(npy_header(stream)[0], path)
         return arrays[arrays.files[0]]
 
 
-READERS: dict[str, Callable[[Path], np.ndarray]] = {
+READERS: dict[str, Callable[[Path, Path | BinaryIO], np.ndarray]] = {
     **dict.fromkeys(PICTURES, _picture),
-    ".npy": lambda path: np.load(path, allow_pickle=False),
+    ".npy": _npy,
     ".npz": _npz,
+    ".exr": read_exr,
 }

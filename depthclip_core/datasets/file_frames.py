@@ -82,6 +82,9 @@ class FileFrames(Dataset):
     def each(self, fact: str) -> list[str | None]:
         return [getattr(pair, fact) for pair in self.pairs]
 
+    def other_names(self) -> list[list[str]]:
+        return [[pair.rgb.as_posix() for pair in self.pairs]]
+
     def identity(self, checksums: Checksums) -> dict:
         digests = checksums([pair.rgb for pair in self.pairs])
         files = hashlib.sha256("".join(digests).encode()).hexdigest()

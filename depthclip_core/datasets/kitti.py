@@ -1,6 +1,7 @@
 """KITTI in its own folders: frames of a list, such as Eigen's split, with either ground truth."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -72,6 +73,7 @@ class KittiFrames(FileFrames):
     frame_shape = KB_SHAPE
     evaluation_crop, depth_cap = Window(0, KB_SHAPE[0], 0, KB_SHAPE[1]), 80.0
     divisor = 256
+    map_options: Mapping[str, object] = {"window": "whole"}
 
     def __init__(
         self,
@@ -118,6 +120,10 @@ class KittiFrames(FileFrames):
 
     def cut(self, shape: tuple[int, int]) -> Window | None:
         return bottom_centre(KB_SHAPE, shape) if self.frame_shape else None
+
+    def other_names(self) -> list[list[str]]:
+        as_bts = [f"{pair.group}_sync_{pair.rgb.stem}" for pair in self.pairs]
+        return [*super().other_names(), as_bts]
 
     def identity_settings(self) -> dict[str, object]:
         return {"window": "kb" if self.frame_shape else "whole"}

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -52,8 +53,9 @@ class PairFrames(Dataset):
 
     Facts: scene_part, group_part: the part of a frame's name between slashes, counted from 0, that
     is its scene type or its group. table: a CSV in the folder with a column `name`; only its frames
-    are used, in its order. scene_column, group_column, split_column: its columns. Without a
-    split_column all frames form the splits "test" and "all".
+    are used, in its order. scene_column, group_column, split_column: its columns. train: patterns
+    of names, such as ["seq-01/*"]; these frames form the split "train" and the others "test".
+    Without split_column and train, all frames form the splits "test" and "all".
 
     Scoring: evaluation_crop: a name of `crops.CROPS`, or top, bottom, left, right in pixels or as
     fractions of the frame. depth_cap: metres, 10 unless given; the far limit of valid depth.
@@ -86,6 +88,7 @@ class PairFrames(Dataset):
         scene_column: str | None = None,
         group_column: str | None = None,
         split_column: str | None = None,
+        train: str | Sequence[str] = (),
         evaluation_crop: str | Sequence[float] | None = None,
         depth_cap: float = MAX_DEPTH,
         title: str | None = None,
@@ -122,10 +125,12 @@ class PairFrames(Dataset):
         parts = {"scene": scene_part, "group": group_part}
         self._facts = {fact: _parts(pairs, fact, part) for fact, part in parts.items()}
         pairs, kept = self._from_table(pairs, table, columns)
-        if split_column:
+        if train:
+            kept = {"split": _split_of(pairs, train, split_column)}
+        if "split" in kept:
             self.splits = (*dict.fromkeys(kept["split"].values()), "all")
         self.split = checked_split(split, self.splits)
-        wanted = kept["split"] if split_column and split != "all" else {}
+        wanted = kept["split"] if "split" in kept and split != "all" else {}
         self.pairs = [pair for pair in pairs if wanted.get(pair.name, split) == split]
         self.title = printable(title or f"{self.folder.resolve().name}, {split}")
         self.licence, self.citation = licence, citation
@@ -152,6 +157,9 @@ class PairFrames(Dataset):
         from depthclip_core.datasets.guess import guessed_options
 
         return guessed_options(data.expanduser())
+
+    def other_names(self) -> list[list[str]]:
+        return [[pair.rgb.as_posix() for pair in self.pairs]]
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -259,6 +267,19 @@ class PairFrames(Dataset):
             sides = (height, height, width, width)
             edges = [int(edge * side + 1e-9) for edge, side in zip(edges, sides, strict=True)]
         return network_window(self.frame_shape, Window(*map(int, edges)))
+
+
+def _split_of(pairs: Sequence, train: object, split_column: str | None) -> dict[str, str]:
+    """The split of each frame: "train" if a pattern fits its name, else "test"."""
+    patterns = [train] if isinstance(train, str) else list(train)
+    if split_column or not all(isinstance(pattern, str) for pattern in patterns):
+        raise DepthClipError("train is a list of patterns of names, and takes split_column's place")
+    fits = {pair.name: any(fnmatchcase(pair.name, one) for one in patterns) for pair in pairs}
+    if len(set(fits.values())) < 2:
+        found = "all" if any(fits.values()) else "none"
+        fault = f"train fits {found} of the {len(fits)} frames"
+        raise DepthClipError(f"{fault}, such as {printable(next(iter(fits)))!r}: choose some")
+    return {name: "train" if fitted else "test" for name, fitted in fits.items()}
 
 
 def _parts(pairs: Sequence, fact: str, part: int | None) -> dict[str, str]:

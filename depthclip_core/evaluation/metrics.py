@@ -15,6 +15,7 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation import terms as t
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol, scale_and_shift
 from depthclip_core.evaluation.terms import Term
+from depthclip_core.evaluation.units import check_floating, check_metres
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def evaluate(
         ground truth first. names: the rows' index; else 0 … B − 1.
     Returns a DataFrame, a row per frame: the metrics of `METRICS` and n_pixels, the count of valid
     pixels. A frame without any has NaN metrics; `summarise` counts it and leaves it out.
-    Raises `DepthClipError` for arrays of other shapes, and for NaN, infinite or negative depths.
+    Raises `DepthClipError` for arrays of other shapes, for NaN, infinite or negative depths, and
+    for integers and other numbers that are not metres, see `units.check_metres`.
     """
     protocol = resolve_protocol(protocol)
     depth = checked_depth("depth", depth, {protocol.window.shape, protocol.frame})
@@ -188,13 +190,12 @@ def _valid_pixels(
 
 
 def checked_depth(what: str, array: object, shapes: set[tuple[int, int]]) -> np.ndarray:
-    """The array as (B, H, W) numbers of one of the shapes, finite and not negative."""
+    """The array as (B, H, W) metres of one of the shapes, finite and not negative."""
     array = np.asarray(array)
     if array.ndim != 3 or array.shape[1:] not in shapes:
         wanted = " or ".join(f"(B, {h}, {w})" for h, w in sorted(shapes))
         raise DepthClipError(f"{what} must be of shape {wanted}, got {array.shape}")
-    if array.dtype.kind not in "fiu":
-        raise DepthClipError(f"{what} must be numbers in metres, got dtype {array.dtype}")
+    check_floating(what, array)
     bad = ~np.isfinite(array) | (array < 0)
     if bad.any():
         frame, row, column = np.argwhere(bad)[0]
@@ -202,4 +203,4 @@ def checked_depth(what: str, array: object, shapes: set[tuple[int, int]]) -> np.
             f"{what} holds {bad.sum()} NaN, infinite or negative values, the first "
             f"{array[frame, row, column]} at frame {frame}, row {row}, column {column}"
         )
-    return array
+    return check_metres(what, array)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.protocols import Protocol
+from depthclip_core.evaluation.units import check_floating, check_metres
 from depthclip_core.method.depth import flip_average, upsample
 from depthclip_core.method.similarities import bin_weights
 
@@ -45,13 +46,15 @@ class Truth:
 def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
     """A frame's ground truth where the protocol counts.
 
-    Raises `DepthClipError` for another shape, and for NaN, infinite or negative depth; holes are 0.
+    Raises `DepthClipError` for another shape, for NaN, infinite or negative depth, and for what
+    is not in metres; holes are 0.
     """
     truth = np.asarray(truth)
     if truth.shape != protocol.frame:
         raise DepthClipError(
             f"ground truth has shape {truth.shape}; the protocol needs {protocol.frame}"
         )
+    check_floating("ground truth", truth)
     from depthclip_core.evaluation.kernel import copy_valid_depth  # it takes time to import
 
     kind = np.float32 if truth.dtype in ("f4", ">f4", "f2") else np.float64
@@ -62,6 +65,8 @@ def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
         raise DepthClipError(
             "ground truth holds NaN, infinite or negative values: mark holes with 0"
         )
+    if not n_valid:  # as in millimetres
+        check_metres("ground truth", truth)
     return Truth(depth, n_valid)
 
 

@@ -11,8 +11,10 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.compositions import Composition
 from depthclip_core.evaluation.metrics import checked_depth
 from depthclip_core.evaluation.protocols import least_squares_scale_shift
+from depthclip_core.evaluation.units import check_metres
 from depthclip_core.rescoring.arranged import Arranged, arrange
 from depthclip_core.rescoring.sums import SUMMED, aligned, gather, median, moment_sums, term_sums
+from depthclip_core.text import printable
 
 Pixels = tuple[np.ndarray, np.ndarray, int]
 VALID = ("between", "measured", "all")
@@ -55,9 +57,7 @@ class UnderCompositions:
             limits = (one.min_depth, one.max_depth)
         key = ("sums", id(p), *fit, inverse, *limits)
         if key not in self._kept:
-            q = np.empty_like(p)
-            aligned(p, g, *fit, inverse, *limits, q)
-            self._kept[key] = _term_sums(q, g, terms)
+            self._kept[key] = _term_sums(p, g, (*fit, inverse, *limits), terms)
         return np.array([p.size, wanted, *self._kept[key]])
 
     def moments(self, one: Composition) -> tuple[float, ...]:
@@ -73,22 +73,26 @@ class UnderCompositions:
 
         Predictions are not clamped; truths are clipped to the limits.
         """
-        where = (one.truth, one.place, one.resize, one.flip)
+        where = (self._kind(one.truth), one.place, one.resize, one.flip)
         key = ("pixels", *where, one.crop, one.valid, one.min_depth, one.max_depth)
         if key not in self._kept:
-            part, grid = self._arranged(*where), self._inside(where, one.crop)
-            depth, truth = part.depth[grid], part.truth[grid]
-            p, g = np.empty(depth.size, np.float32), np.empty(depth.size, np.float32)
-            near, far = np.float32(one.min_depth), np.float32(one.max_depth)
-            n, wanted, between = gather(depth, truth, near, far, VALID.index(one.valid), p, g)
+            part = self._arranged(*where)
+            inside = [end for side in part.inside(one.crop) for end in (side.start, side.stop)]
+            p, g = np.empty((2, part.truth.size), np.float32)
+            how = np.float32(one.min_depth), np.float32(one.max_depth), VALID.index(one.valid)
+            n, wanted, between = gather(part.depth, part.truth, tuple(inside), *how, p, g)
             if one.valid != "between" and between == wanted:
                 # No depth lies beyond the limits: share what is kept for "between".
                 self._kept[key] = self.pixels(replace(one, valid="between"))
             else:
                 if part.covered.shape != part.frame:
                     wanted = self._wanted(one)
-                self._kept[key] = p[:n].copy(), g[:n].copy(), wanted
+                self._kept[key] = p[:n], g[:n], wanted
         return self._kept[key]
+
+    def arranged(self, one: Composition) -> Arranged:
+        """The whole map, averaged where the composition says so, and the truth on one grid."""
+        return self._arranged(one.truth, one.place, one.resize, one.flip)
 
     def _wanted(self, one: Composition) -> int:
         """How many pixels of the crop count in the whole truth, where a map covers a part of it."""
@@ -101,11 +105,23 @@ class UnderCompositions:
     def _arranged(self, truth: str, place: str, resize: str, flip: str) -> Arranged:
         key = ("arranged", truth, place, resize, flip)
         if key not in self._kept:
-            self._kept[key] = arrange(self._maps[flip], self._truth(truth), place, resize)
+            both = self._maps[flip], self._truth(truth)
+            try:
+                self._kept[key] = arrange(*both, place, resize)
+            except DepthClipError as error:
+                name = printable(self._frames.names[self._index])
+                raise DepthClipError(f"frame {name}: {error}") from None
         return self._kept[key]
 
-    def _inside(self, where: tuple, crop: str) -> tuple[slice, slice]:
-        return self._arranged(*where).inside(crop)
+    def _kind(self, kind: str) -> str:
+        """The kind of truth, or "raw" where whole millimetres are what was measured."""
+        if kind != "millimetres":
+            return kind
+        key = ("kind", kind)
+        if key not in self._kept:
+            same = np.array_equal(self._truth("raw"), self._truth(kind))
+            self._kept[key] = "raw" if same else kind
+        return self._kept[key]
 
     def _truth(self, kind: str) -> np.ndarray:
         """The truth of a kind, (H, W) metres, holes 0."""
@@ -185,29 +201,31 @@ def truth_of(frames: Dataset, index: int, kind: str) -> np.ndarray:
             raise DepthClipError(f"{frames.names[index]} has no depth to be scored against")
     (depth,) = checked_depth("ground truth", [depth], {depth.shape})
     if kind == "millimetres":
-        depth = np.floor(depth.astype(np.float64) * 1000 + 1e-4) / 1000
+        # float32 may hold a whole millimetre as up to 2 µm less, which must not cost another.
+        depth = np.floor(depth.astype(np.float64) * 1000 + 2e-3) / 1000
     return depth.astype(np.float32)
 
 
 def _prediction(depth: np.ndarray) -> np.ndarray:
     """A map (h, w) float32, 0 where there is no prediction."""
     depth = np.asarray(depth)
-    if depth.ndim != 2 or depth.dtype.kind not in "f":
-        kind = f"{depth.dtype} of shape {depth.shape}"
-        raise DepthClipError(f"a depth map is of shape (h, w), floating-point metres, not {kind}")
+    if depth.ndim != 2:
+        raise DepthClipError(f"a depth map is of shape (h, w), not {depth.shape}")
+    check_metres("a depth map", depth)
     return np.where(depth > 0, depth, 0).astype(np.float32)
 
 
-def _term_sums(q: np.ndarray, g: np.ndarray, terms: tuple) -> np.ndarray:
-    """The sums of the terms over n pixels, (T,)."""
+def _term_sums(p: np.ndarray, g: np.ndarray, moved: tuple, terms: tuple) -> np.ndarray:
+    """The sums of the terms over n pixels, (T,). moved: what `aligned` does to predictions p."""
     out = np.empty(len(SUMMED))
-    if q.min() > 0:  # also finite: the truth is
-        term_sums(q, g, out)
-        rest = terms[len(SUMMED) :]
-    else:
+    if term_sums(p, g, *moved, out):  # a prediction that is not above 0
         out, rest = np.empty(0), terms
+    else:
+        rest = terms[len(SUMMED) :]
     if not rest:
         return out
-    p, g = q.astype(np.float64), g.astype(np.float64)
+    q = np.empty_like(p)
+    aligned(p, *moved, q)
+    q, g = q.astype(np.float64), g.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.array([*out, *(term.of(p, g).sum() for term in rest)])
+        return np.array([*out, *(term.of(q, g).sum() for term in rest)])

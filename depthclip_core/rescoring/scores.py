@@ -14,6 +14,7 @@ from depthclip_core.evaluation.compositions import Composition, resolve_composit
 from depthclip_core.evaluation.metrics import METRICS, finished, terms_of
 from depthclip_core.rescoring.frames import IDENTITY, UnderCompositions, alignment_key, set_fit
 from depthclip_core.rescoring.sums import SUMMED
+from depthclip_core.text import printable
 
 Protocols = Iterable[str | Composition]
 
@@ -66,6 +67,15 @@ class Scores:
             protocols = dict(enumerate(protocols))
         rows = [self.mean(one) for one in protocols.values()]
         return pd.DataFrame(rows, list(protocols))
+
+    def drawn(self, protocol: str | Composition, metric: str, times: np.ndarray) -> np.ndarray:
+        """A metric of the pixels of all frames, frame i taken times[…, i] times; (draws, N) →
+        (draws,). It is what `mean` gives for the average "pixels" if every frame is taken once.
+        """
+        key = self._key(protocol)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (times @ self.sums[key] / (times @ self.pixels[key])[:, None]).T
+            return finished(METRICS, dict(zip(self.terms, means, strict=True)))[metric]
 
     def _key(self, protocol: str | Composition) -> Composition:
         """By what the sums under a composition are kept."""
@@ -133,8 +143,11 @@ def score_maps(
 
 
 def _open(frames: Dataset, maps, mirrored, index: int) -> UnderCompositions:
-    other = None if mirrored is None else mirrored[index]
-    return UnderCompositions(frames, index, maps[index], other)
+    depth, other = maps[index], None if mirrored is None else mirrored[index]
+    try:
+        return UnderCompositions(frames, index, depth, other)
+    except DepthClipError as error:
+        raise DepthClipError(f"frame {printable(frames.names[index])}: {error}") from None
 
 
 def _sums(opened, compositions, fits, terms, index: int) -> list[np.ndarray]:

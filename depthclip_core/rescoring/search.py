@@ -143,14 +143,16 @@ def classes(values: np.ndarray) -> np.ndarray:
 
 def verdict(found: pd.DataFrame, named: Mapping[str, Composition]) -> str:
     """One sentence: how many compositions give the numbers, or which comes nearest."""
-    best, (name, changes) = found.iloc[0], nearest_name(found["composition"].iloc[0], named)
+    met = found[found["met"]]
+    compared = met if len(met) else found[:1]
+    near = [nearest_name(one, named) for one in compared["composition"]]
+    name, changes = min(near, key=lambda one: len(one[1]))
     but = "".join(f", with {switch} {after!r}" for switch, (_, after) in changes.items())
-    if not best["met"]:
+    if not len(met):
         return (
             f"None of the {len(found)} compositions gives these numbers; the nearest, {name}{but}, "
-            f"misses one by {best['off']:.1f} units of its last digit."
+            f"misses one by {found['off'].iloc[0]:.1f} units of its last digit."
         )
-    met = found[found["met"]]
     one = "composition gives" if len(met) == 1 else "compositions give"
     return (
         f"{len(met)} of {len(found)} {one} these numbers ({met['same'].nunique()} that these maps "

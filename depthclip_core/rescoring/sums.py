@@ -24,8 +24,8 @@ SUMMED = (
 )  # fmt: skip
 
 
-@compiled("void(f4[::1], f4[::1], f8, f8, b1, f8, f8, f4[::1])")
-def aligned(p, g, scale, shift, inverse, low, high, out):
+@compiled("void(f4[::1], f8, f8, b1, f8, f8, f4[::1])")
+def aligned(p, scale, shift, inverse, low, high, out):
     """Write to out (n,) the aligned and clamped predictions scale · p + shift; inverse: of 1 / p,
     turned back."""
     lowest, highest = np.float32(low), np.float32(high)
@@ -95,26 +95,35 @@ def _decide_exactly(q, g, extra):
         extra[k] -= 1.0 if larger < np.float32(FACTORS[k]) * smaller else 0.0
 
 
-@compiled("void(f4[::1], f4[::1], f8[::1])")
-def term_sums(q, g, out):
-    """Sums of `SUMMED` over n pixels, out (10,): predictions q > 0 and truths g > 0, (n,)."""
+@compiled("i8(f4[::1], f4[::1], f8, f8, b1, f8, f8, f8[::1])")
+def term_sums(p, g, scale, shift, inverse, low, high, out):
+    """Sums of `SUMMED` over n pixels, out (10,): truths g > 0 (n,) and predictions q, which are
+    p > 0 (n,) as `aligned` moves them. Returns how many of q are not above 0: out holds only if
+    none is.
+    """
     sums, near = np.zeros((7, LANES), np.float32), np.zeros((4, LANES), np.int32)
-    work = np.ones((2, LANES), np.float32)
-    extra = np.zeros(3)
-    whole = q.size // LANES * LANES
+    work, q = np.ones((2, LANES), np.float32), np.ones(LANES, np.float32)
+    extra, useless = np.zeros(3), 0
+    whole = p.size // LANES * LANES
     for start in range(0, whole, LANES):
-        _add_row(q[start : start + LANES], g[start : start + LANES], sums, near, work)
+        row = g[start : start + LANES]
+        aligned(p[start : start + LANES], scale, shift, inverse, low, high, q)
+        for j in range(LANES):
+            useless += np.int32(not q[j] > ZERO)
+        _add_row(q, row, sums, near, work)
         for j in range(LANES):
             if near[3, j]:
-                _decide_exactly(q[start + j], g[start + j], extra)
-    if whole < q.size:  # the rest, with pixels that add nothing
-        rest = q.size - whole
-        last_q, last_g = np.ones(LANES, np.float32), np.ones(LANES, np.float32)
-        last_q[:rest], last_g[:rest] = q[whole:], g[whole:]
-        _add_row(last_q, last_g, sums, near, work)
+                _decide_exactly(q[j], row[j], extra)
+    if whole < p.size:  # the rest, with pixels that add nothing
+        rest, row = p.size - whole, np.ones(LANES, np.float32)
+        row[:rest], q[:] = g[whole:], ONE
+        aligned(p[whole:], scale, shift, inverse, low, high, q[:rest])
+        for j in range(rest):
+            useless += np.int32(not q[j] > ZERO)
+        _add_row(q, row, sums, near, work)
         for j in range(rest):
             if near[3, j]:
-                _decide_exactly(q[whole + j], g[whole + j], extra)
+                _decide_exactly(q[j], row[j], extra)
         for k in range(3):
             extra[k] -= LANES - rest
     out[:] = 0
@@ -126,6 +135,7 @@ def term_sums(q, g, out):
         for j in range(LANES):
             out[3 + k] += sums[k, j]
     out[8] *= LOG10_E
+    return useless
 
 
 @compiled("f8(i4[::1], i8[::1], i8)")
@@ -166,26 +176,44 @@ def median(values):
     return (first + (first if high == low else _kth(bits, upper, high))) / 2
 
 
-@compiled("UniTuple(i8, 3)(f4[:,:], f4[:,:], f4, f4, i8, f4[::1], f4[::1])")
-def gather(depth, truth, near, far, valid, p, g):
-    """Write predictions and truths (H, W) of the pixels that count to p and g (H · W,), in order.
+@compiled("UniTuple(i8, 2)(f4[::1], f4[::1], f4, f4, i8, f4[::1], b1[::1])")
+def _count_row(depth, truth, near, far, valid, clipped, kept):
+    """Write, for a row of pixels (W,), the clipped truth and whether a pixel counts and has a
+    prediction. Returns the last two numbers of `gather`, for the row."""
+    wanted, between = np.int32(0), np.int32(0)
+    for j in range(truth.size):
+        t = truth[j]
+        inside = (near < t) & (t < far)
+        counts = inside | (valid == 2) | ((valid == 1) & (t > ZERO))
+        t = t if t > near else near
+        clipped[j] = t if t < far else far
+        kept[j] = counts & (depth[j] > ZERO)
+        wanted += np.int32(counts)
+        between += np.int32(inside)
+    return wanted, between
 
-    valid: 0 for truths between near and far, 1 for all measured ones, 2 for holes too; truths are
-    clipped to the limits. Returns how many were written, how many count with or without a
-    prediction, and how many of these lie between the limits.
+
+@compiled("UniTuple(i8, 3)(f4[:,::1], f4[:,::1], UniTuple(i8, 4), f4, f4, i8, f4[::1], f4[::1])")
+def gather(depth, truth, part, near, far, valid, p, g):
+    """Write predictions and truths of the pixels that count to p and g, in order.
+
+    depth, truth: (H, W). part: top, bottom, left and right of the pixels that may count, for all of
+    which p and g have space. valid: 0 for truths between near and far, 1 for all measured ones, 2
+    for holes too; truths are clipped to the limits. Returns how many were written, how many count
+    with or without a prediction, and how many of these lie between the limits.
     """
+    top, bottom, left, right = part
     n = wanted = between = 0
-    for i in range(truth.shape[0]):
-        for j in range(truth.shape[1]):
-            t = truth[i, j]
-            inside = near < t < far
-            if inside or valid == 2 or (valid == 1 and t > ZERO):
-                wanted += 1
-                between += 1 if inside else 0
-                if depth[i, j] > ZERO:
-                    t = t if t > near else near
-                    p[n], g[n] = depth[i, j], t if t < far else far
-                    n += 1
+    width = max(right - left, 0)
+    clipped, kept = np.empty(width, np.float32), np.empty(width, np.bool_)
+    for i in range(top, bottom):
+        row = depth[i, left:right]
+        more, inside = _count_row(row, truth[i, left:right], near, far, valid, clipped, kept)
+        wanted, between = wanted + more, between + inside
+        # Written always and kept by counting on: holes are at random, so a branch is slow.
+        for j in range(row.size):
+            p[np.uint64(n)], g[np.uint64(n)] = row[j], clipped[j]
+            n += np.int64(kept[j])
     return n, wanted, between
 
 

@@ -179,8 +179,11 @@ def test_scene_table_leaves_out_unknown_scenes():
     table = failures.scene_table(rows, ["far", "near", "near", "near", None], list("abcde"))
     assert list(dict.fromkeys(table.index.get_level_values(0))) == ["far", "near"]
     assert table.loc[("near", "s"), "mean"] == 1.5 and table.loc[("near", "s"), "images"] == 2
+    unknown = failures.scene_table(rows, [None] * 5, list("abcde"))
+    assert set(unknown.index.get_level_values(0)) == {"not known"}
+    assert unknown.loc[("not known", "s"), "mean"] == 3.75
     with pytest.raises(DepthClipError, match="no errors by scene type"):
-        failures.scene_table(rows, [None] * 5, list("abcde"))
+        failures.scene_table(rows * np.nan, ["a"] * 5, list("abcde"))
 
 
 def test_scene_test_finds_a_difference_and_none():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import depthclip_core as dc
 from depthclip_core.encoding.passes import collect_responses
@@ -75,3 +76,15 @@ def test_both_heads_are_depthclip_and_the_runs_own(run):
     assert list(run.with_head("attention").both_heads)[1] == "DepthCLIP + attention head"
     with pytest.raises(dc.DepthClipError, match="did you mean 'released'"):
         run.with_head("release")
+
+
+def test_run_without_a_train_split_says_what_it_needs(tmp_path):
+    frames = dc.open_dataset("sample")
+    for kind, array in (("rgb", frames.rgb(0)), ("depth", frames.raw_depth(0))):
+        levels = array if kind == "rgb" else (1000 * array).astype(np.uint16)
+        Image.fromarray(levels).save(tmp_path / f"a_{kind}.png")
+    text = 'rgb = "*_rgb.png"\ndepth = "*_depth.png"\ndivisor = 1000\n'
+    (tmp_path / "pairs.toml").write_text(text)
+    run = dc.open_run("pairs", data=tmp_path / "pairs.toml", device="cpu")
+    with pytest.raises(dc.DepthClipError, match="no split 'train' to fit bins and blind maps on"):
+        _ = run.train

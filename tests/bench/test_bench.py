@@ -10,7 +10,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core import bench
-from depthclip_core.bench import machine, passes, plain, questions
+from depthclip_core.bench import machine, passes, plain, protocols, questions
 from depthclip_core.method.pipeline import respond
 from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
@@ -148,6 +148,12 @@ def test_the_chosen_row_is_the_first_unless_named(tmp_path):
     assert bench.chosen("b", tmp_path)["is"] == "b"
     with pytest.raises(dc.DepthClipError, match="machine"):
         bench.chosen("c", tmp_path)
+
+
+def test_search_of_protocols_counts_frames_and_compositions():
+    row = protocols.search_of_protocols(n_frames=3, n_different=2, threads=1)
+    assert row["frames"] == 3 and row["compositions"] >= 300
+    assert 0 < row["cpu_seconds"] and 0 < row["seconds"] < 60
 
 
 def test_stored_rows_keep_what_the_notebook_says():

@@ -357,3 +357,25 @@ def test_bad_lists_of_time_stamps_raise_one_clear_line(tmp_path, line, says):
     (tmp_path / "rgb.txt").write_text(line)
     with pytest.raises(dc.DepthClipError, match=says):
         described(tmp_path, TUM)
+
+
+def test_train_names_the_frames_to_fit_on(folder):
+    first, *others = described(folder, PLAIN, split="all").names
+    text = PLAIN + f'train = ["{first}"]\n'
+    assert described(folder, text, split="train").names == [first]
+    assert described(folder, text).names == others
+    assert described(folder, text, split="all").splits == ("train", "test", "all")
+
+
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        ('"nothing*"', "train fits none of the 3 frames"),
+        ('["*"]', "train fits all of the 3 frames"),
+        ("[3]", "a list of patterns"),
+    ],
+)
+def test_bad_train_raises_one_clear_line(folder, train, says):
+    with pytest.raises(dc.DepthClipError, match=says) as caught:
+        described(folder, PLAIN + f"train = {train}\n")
+    assert "\n" not in str(caught.value)

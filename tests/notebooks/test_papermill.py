@@ -41,6 +41,7 @@ EXTRA: dict[str, list[dict[str, object]]] = {
     "14_sensitivity": [
         {**AS_NYU, "metric": "rmse", "prompts": "near, middle, far", "bins": "1, 2, 4"}
     ],
+    "15_protocols": [{**AS_NYU, "metric": "rmse", "before": "adabins", "after": "marigold"}],
     "20_findings": [SAME],
 }
 

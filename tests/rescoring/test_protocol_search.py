@@ -109,3 +109,15 @@ def test_classes_join_equal_rows_in_order():
     rows = np.array([[2.0, 1], [1, 1], [2, 1 + 1e-9], [1, np.nan], [1, np.nan]])
     assert classes(rows).tolist() == [0, 1, 0, 2, 2]
     assert pd.Series(classes(np.zeros((3, 2)))).nunique() == 1
+
+
+def test_verdict_names_the_match_that_is_nearest_to_a_named_protocol():
+    named = {"one": Composition(), "other": Composition(align="median")}
+    far = Composition(valid="all", average="pixels", clamp="none")
+    table = pd.DataFrame({"composition": [far, Composition(average="pixels")], "off": [0.1, 0.2]})
+    table = table.assign(met=True, same=0)
+    said = verdict(table, named)
+    assert said.startswith(
+        "2 of 2 compositions give these numbers (1 that these maps can tell apart)"
+    )
+    assert said.endswith("is one, with average 'pixels'.")

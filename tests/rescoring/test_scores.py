@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from rescored import frames_and_maps, plain
 
-from depthclip_core.datasets import Frame
+from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.compositions import NAMED, OPTIONS, Composition
 from depthclip_core.evaluation.metrics import METRICS, evaluate, summarise
+from depthclip_core.rescoring.frames import truth_of
 from depthclip_core.rescoring.scores import score_maps
 
 CHECKED = ["delta1", "delta2", "delta3", "abs_rel", "log10", "rmse", "sq_rel", "rmse_log", "silog"]
@@ -148,3 +149,12 @@ def test_truth_that_is_missing_is_named():
     frames = [Frame("a", np.zeros((3, 4, 3), np.uint8), np.ones((3, 4), np.float32))]
     with pytest.raises(DepthClipError, match="a has no filled depth"):
         score_maps(frames, [np.ones((3, 4))], [Composition(truth="filled")])
+
+
+def test_whole_millimetres_stay_what_they_are():
+    levels = np.arange(1, 64_000, dtype=np.uint16).reshape(-1, 3)
+    metres = (levels / 1000).astype(np.float32)
+    frames = as_dataset([Frame("a", np.zeros((*levels.shape, 3), np.uint8), metres)])
+    np.testing.assert_array_equal(truth_of(frames, 0, "millimetres"), metres)
+    finer = as_dataset([Frame("a", frames[0].rgb, metres + np.float32(4e-4))])
+    np.testing.assert_allclose(truth_of(finer, 0, "millimetres"), metres, atol=1e-6)
