@@ -13,7 +13,6 @@ import pandas as pd
 from torch import Tensor
 
 from depthclip_core.analysis import statistics
-from depthclip_core.analysis.clouds import gain_share
 from depthclip_core.analysis.forward_selection import Path, forward_selection, least_squares_bins
 from depthclip_core.analysis.nulls import VOCABULARY
 from depthclip_core.analysis.sampled_pixels import SampledPixels, Splits
@@ -187,22 +186,3 @@ def curves(found: Searched, nulls: Sequence[Searched], metric: str) -> pd.DataFr
     columns["null train"] = np.mean([mean(null.train) for null in nulls], axis=0)
     columns |= {"null test": tests.mean(0), "lowest": tests.min(0), "highest": tests.max(0)}
     return pd.DataFrame(columns, pd.Index(found.sizes, name="words"))
-
-
-def null_share(
-    found: Searched,
-    nulls: Sequence[Searched],
-    blind: np.ndarray,
-    size: int,
-    groups: Sequence,
-    metric: str,
-    seed: int = 0,
-) -> pd.Series:
-    """Share of the searched list's gain over the best constant that searched ordinary words reach.
-
-    blind: (N, 6) of `nulls.blind_scores`. See `clouds.gain_share`.
-    """
-    place = PUBLISHED_METRICS.index(metric)
-    null = np.array([each.rows(size)[metric] for each in nulls])
-    own = found.rows(size)[metric].to_numpy()
-    return gain_share(null, own, blind[:, place], groups, metric, seed=seed)
