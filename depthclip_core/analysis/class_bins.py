@@ -13,7 +13,8 @@ import pandas as pd
 from depthclip_core.analysis import tables
 from depthclip_core.analysis.scene_depths import positions_of
 from depthclip_core.analysis.setup import Run
-from depthclip_core.analysis.statistics import compare, intervals, sign_flip_test
+from depthclip_core.analysis.statistics import compare, confirmed, intervals, sign_flip_test
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.search import Found, search
 from depthclip_core.evaluation.sweep import Sweep, sweep
 from depthclip_core.settings import BINS
@@ -98,10 +99,16 @@ class Choice:
         return pd.DataFrame(list(found.values()), index, columns)
 
     def _change(self, after: pd.Series, before: pd.Series, own: np.ndarray) -> pd.Series:
-        """`compare` of the metric of two systems on some images, a mask (B,)."""
+        """`compare` of the metric of two systems on some images, a mask (B,).
+
+        Its verdict is `confirmed` by the p of `sign_flip_test`.
+        """
         groups = np.array(self.run.frames.groups)[own]
         both = (rows.to_frame(self.metric) for rows in (after, before))
-        return compare(*both, groups).loc[self.metric]
+        found = compare(*both, groups).loc[self.metric]
+        p = sign_flip_test(after - before, groups)
+        found["verdict"] = confirmed([found["verdict"]], [p])[0]
+        return found
 
 
 def choose(run: Run, metric: str = "delta1") -> Choice:
@@ -188,4 +195,4 @@ def searched_scores(choice: Choice, found: Mapping[str, Found]) -> pd.DataFrame:
     frames = [means.loc[(kind, "original"), "n_frames"] for kind in found]
     columns = ["train", "searched", "best of the five", "original"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    return table.assign(frames=frames).rename_axis(metric)
+    return table.assign(frames=frames).rename_axis(METRICS[metric].title)

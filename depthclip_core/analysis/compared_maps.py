@@ -14,7 +14,7 @@ from depthclip_core.evaluation.protocols import Protocol
 from depthclip_core.evaluation.scoring import fit, predictions
 from depthclip_core.settings import TEMPERATURE
 
-BLIND = "position only"
+BLIND = "blind map"
 
 
 def compared(

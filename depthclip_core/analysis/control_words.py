@@ -91,6 +91,15 @@ def order_in_images(depths: np.ndarray, similarities: Tensor, blind: np.ndarray)
     return pd.Series([_spearman(winner, depth), _spearman(at, depth), partial], names)
 
 
+def order_beside_both(
+    depths: np.ndarray, similarities: Tensor, blind: Mapping[str, np.ndarray]
+) -> pd.Series:
+    """`order_in_images` with the blind map by "position", and what is left given that by "row"."""
+    order, by_row = (order_in_images(depths, similarities, blind[k]) for k in ("position", "row"))
+    order["given the blind map by row"] = by_row["given the blind map"]
+    return order
+
+
 def agreement(
     similarities: Mapping[str, Tensor], depths: Mapping[str, Sequence[float]], blind: np.ndarray
 ) -> pd.DataFrame:

@@ -1,7 +1,8 @@
-"""Edges, order and contrast of both heads' maps, beside two that set the scale.
+"""Edges, order and contrast of both heads' maps, beside others that set the scale.
 
-The blind map by position shows what needs no image, and the best map of the grid what no map of so
-few cells can show. Maps come by the name of their method; N frames, h × w cells.
+The blind maps show what needs no image, the brightness of the photograph what needs no depth, and
+the best map of the grid what no map of so few cells can show. Maps come by the name of their
+method; N frames, h × w cells.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,33 +12,49 @@ import pandas as pd
 
 from depthclip_core.analysis import word_responses
 from depthclip_core.analysis.detail import best_cells, depth_edges, detail
+from depthclip_core.analysis.failures import LUMA
 from depthclip_core.analysis.position import cell_medians
 from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.statistics import intervals, verdicts
 from depthclip_core.evaluation import scoring
 
-BLIND, BEST = "blind map by position", "best map of the grid"
+BLIND, BY_ROW = "blind map by position", "blind map by row"
+BRIGHTNESS, BEST = "brightness of the photograph", "best map of the grid"
+DARK = 0.05  # of white: added to brightness, so that steps between dark cells stay small
 RANKED = "average precision"
 
 
-def cell_maps(runs: Mapping[str, Run], blind: np.ndarray) -> dict[str, np.ndarray]:
-    """Depths of the cells (N, h, w) in metres: of each run, BLIND and BEST.
+def brightness(run: Run) -> np.ndarray:
+    """Median brightness of the photograph in each cell (N, h, w), from DARK to 1 + DARK."""
+    rows, columns = run.frames[0].window.slices
+    light = (
+        run.frames.rgb(i)[rows, columns] @ np.array(LUMA) / 255 for i in range(len(run.frames))
+    )
+    return np.stack([cell_medians(each, run.grid) for each in light]) + DARK
 
-    runs: on the same frames. blind: a map of the window, as from `position.blind_maps`. A frame
-    without valid pixels has the protocol's least depth as its best map.
+
+def cell_maps(runs: Mapping[str, Run], blind: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Maps of the cells (N, h, w): of each run, BLIND, BY_ROW and BEST in metres, and BRIGHTNESS.
+
+    runs: on the same frames. blind: of `position.blind_maps`. A frame without valid pixels has the
+    protocol's least depth as its best map.
     """
     maps = {}
     for name, run in runs.items():
         weights = word_responses.mean_weights(run.similarities(), run.temperature)
         maps[name] = np.einsum("nkhw,k->nhw", weights, run.bins)
     run = next(iter(runs.values()))
-    maps[BLIND] = np.stack([cell_medians(blind, run.grid)] * len(run.frames))
+    for name, key in ((BLIND, "position"), (BY_ROW, "row")):
+        maps[name] = np.stack([cell_medians(blind[key], run.grid)] * len(run.frames))
+    maps[BRIGHTNESS] = brightness(run)
     best = [best_cells(d, run.grid, run.protocol) for d in run.frames.ground_truths()]
     maps[BEST] = np.maximum(best, run.protocol.min_depth)
     return maps
 
 
-def edge_scores(runs: Mapping[str, Run], blind: np.ndarray) -> dict[str, pd.DataFrame]:
+def edge_scores(
+    runs: Mapping[str, Run], blind: Mapping[str, np.ndarray]
+) -> dict[str, pd.DataFrame]:
     """`detail.depth_edges` of each of `cell_maps`, a row per frame."""
     run = next(iter(runs.values()))
     true = word_responses.cell_depths(run.frames.ground_truths(), run.grid, protocol=run.protocol)
@@ -50,16 +67,19 @@ def ranking_intervals(scores: Mapping[str, pd.DataFrame], groups: Sequence) -> p
     return pd.concat(table).droplevel(1)
 
 
-def above_blind(scores: Mapping[str, pd.DataFrame], groups: Sequence) -> pd.DataFrame:
-    """Average precision minus the blind map's on the same frames: intervals and verdicts."""
-    floor = scores[BLIND][[RANKED]]
-    others = {name: rows[[RANKED]] - floor for name, rows in scores.items() if name != BLIND}
+def above(scores: Mapping[str, pd.DataFrame], reference: str, groups: Sequence) -> pd.DataFrame:
+    """Average precision minus a reference's on the same frames: intervals and verdicts.
+
+    reference: the name of a map in the scores, such as BLIND or BRIGHTNESS.
+    """
+    floor = scores[reference][[RANKED]]
+    others = {name: rows[[RANKED]] - floor for name, rows in scores.items() if name != reference}
     table = ranking_intervals(others, groups)
     return table.assign(verdict=verdicts(table, [1] * len(table)))
 
 
 def map_details(runs: Mapping[str, Run], blind: np.ndarray) -> dict[str, pd.DataFrame]:
-    """`detail.detail` of each run's maps and of BLIND, a row per frame."""
+    """`detail.detail` of each run's maps and of the blind map by position, a row per frame."""
     found = {}
     for name, run in runs.items():
         how = (run.temperature, run.protocol)

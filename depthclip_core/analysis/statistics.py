@@ -89,6 +89,17 @@ def verdicts(table: pd.DataFrame, signs: Sequence[int]) -> np.ndarray:
     return found
 
 
+def confirmed(verdicts: Sequence[str], p: Sequence[float], level: float = LEVEL) -> np.ndarray:
+    """Verdicts of intervals, "no telling" where a p does not confirm "better" or "worse".
+
+    A bootstrap of many groups of which few change makes an interval too narrow; `sign_flip_test`
+    does not. p: of each verdict, corrected if there are several; NaN confirms nothing.
+    """
+    found = np.asarray(verdicts, dtype=object)
+    unsure = np.isin(found, ["better", "worse"]) & ~(np.asarray(p, dtype=float) <= 1 - level)
+    return np.where(unsure, "no telling", found)
+
+
 def in_words(
     row: pd.Series,
     digits: int = 3,

@@ -13,7 +13,6 @@ import pandas as pd
 from torch import Tensor
 
 from depthclip_core.analysis import statistics
-from depthclip_core.analysis.clouds import gain_share
 from depthclip_core.analysis.forward_selection import Path, forward_selection, least_squares_bins
 from depthclip_core.analysis.nulls import VOCABULARY
 from depthclip_core.analysis.sampled_pixels import SampledPixels, Splits
@@ -49,6 +48,31 @@ class Searched:
         if size not in self.sizes:
             raise DepthClipError(f"lists have 2 to {len(self.words)} words, not {size}")
         return pd.DataFrame(self.test[size - 2], columns=list(PUBLISHED_METRICS))
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What one head's searches found.
+
+    found: among the candidates. nulls: among other pools. own: rows of `given_list`. groups: of
+    the scored frames.
+    """
+
+    found: Searched
+    nulls: tuple[Searched, ...]
+    own: pd.DataFrame
+    groups: Sequence
+
+    def differences(self, size: int, seed: int = 0) -> pd.DataFrame:
+        """The searched list of a size minus others on the same frames: `statistics.compare`.
+
+        Against the run's own words, and the mean of the searches among the other pools.
+        """
+        null = sum(each.rows(size) for each in self.nulls) / len(self.nulls)
+        others = {"the run's words": self.own, "searched ordinary words": null}
+        rows = self.found.rows(size)
+        tables = {n: statistics.compare(rows, o, self.groups, seed) for n, o in others.items()}
+        return pd.concat(tables, names=["against", "metric"])
 
 
 def distance_expressions() -> tuple[str, ...]:
@@ -123,6 +147,29 @@ def given_list(run: Run, splits: Splits, depths: np.ndarray) -> tuple[np.ndarray
     return bins, pd.DataFrame(splits.test.scores(depth), columns=list(PUBLISHED_METRICS))
 
 
+def study(
+    run: Run,
+    splits: Splits,
+    depths: np.ndarray,
+    candidates: Sequence[str],
+    pools: Sequence[Sequence[str]],
+    most: int = 10,
+    seed: int = 0,
+) -> Study:
+    """Search among candidates and in the same way among each pool; see `search_words`."""
+    lists = [candidates, *pools]
+    found, *nulls = (search_words(run, splits, depths, words, most, seed) for words in lists)
+    return Study(found, tuple(nulls), given_list(run, splits, depths)[1], run.frames.groups)
+
+
+def against(
+    studies: Mapping[str, Study], other: str, size: int, metric: str, seed: int = 0
+) -> pd.DataFrame:
+    """One row of `Study.differences` for each head: against `other`, in a metric."""
+    rows = {n: each.differences(size, seed).loc[(other, metric)] for n, each in studies.items()}
+    return pd.DataFrame(rows).T
+
+
 def curves(found: Searched, nulls: Sequence[Searched], metric: str) -> pd.DataFrame:
     """A metric's mean over frames against the number of words, a row per size.
 
@@ -139,64 +186,3 @@ def curves(found: Searched, nulls: Sequence[Searched], metric: str) -> pd.DataFr
     columns["null train"] = np.mean([mean(null.train) for null in nulls], axis=0)
     columns |= {"null test": tests.mean(0), "lowest": tests.min(0), "highest": tests.max(0)}
     return pd.DataFrame(columns, pd.Index(found.sizes, name="words"))
-
-
-def differences(
-    found: Searched,
-    own: pd.DataFrame,
-    nulls: Sequence[Searched],
-    size: int,
-    groups: Sequence,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """The searched list of a size minus others on the same frames: `statistics.compare`.
-
-    Against own, the rows of `given_list`, and the mean of the searches among ordinary words.
-    """
-    null = sum(each.rows(size) for each in nulls) / len(nulls)
-    others = {"the run's words": own, "searched ordinary words": null}
-    rows = found.rows(size)
-    tables = {name: statistics.compare(rows, each, groups, seed) for name, each in others.items()}
-    return pd.concat(tables, names=["against", "metric"])
-
-
-def gains(
-    runs: Mapping[str, Run],
-    splits: Splits,
-    depths: np.ndarray,
-    candidates: Sequence[str],
-    most: int,
-    seed: int,
-    size: int,
-    metric: str,
-) -> pd.DataFrame:
-    """What the searched list of a size gains in a metric over each run's own words, a row per run.
-
-    The other arguments are those of `search_words`; columns as of `statistics.compare`.
-    """
-    rows = {}
-    for name, run in runs.items():
-        found = search_words(run, splits, depths, candidates, most, seed).rows(size)
-        own = given_list(run, splits, depths)[1]
-        table = statistics.compare(found[[metric]], own[[metric]], run.frames.groups, seed)
-        rows[name] = table.loc[metric]
-    return pd.DataFrame(rows).T
-
-
-def null_share(
-    found: Searched,
-    nulls: Sequence[Searched],
-    blind: np.ndarray,
-    size: int,
-    groups: Sequence,
-    metric: str,
-    seed: int = 0,
-) -> pd.Series:
-    """Share of the searched list's gain over the best constant that searched ordinary words reach.
-
-    blind: (N, 6) of `nulls.blind_scores`. See `clouds.gain_share`.
-    """
-    place = PUBLISHED_METRICS.index(metric)
-    null = np.array([each.rows(size)[metric] for each in nulls])
-    own = found.rows(size)[metric].to_numpy()
-    return gain_share(null, own, blind[:, place], groups, metric, seed=seed)

@@ -61,9 +61,9 @@ COLUMNS = ("n_pixels", "n_frames", "n_empty", "scene", "coverage", "few")  # sta
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("delta1", "δ < 1.25", t.WITHIN[:1], higher_is_better=True),
-        Metric("delta2", "δ < 1.25²", t.WITHIN[1:2], higher_is_better=True),
-        Metric("delta3", "δ < 1.25³", t.WITHIN[2:], higher_is_better=True),
+        Metric("delta1", "δ1", t.WITHIN[:1], higher_is_better=True),
+        Metric("delta2", "δ2", t.WITHIN[1:2], higher_is_better=True),
+        Metric("delta3", "δ3", t.WITHIN[2:], higher_is_better=True),
         Metric("abs_rel", "rel", (t.ABS_REL,)),
         Metric("log10", "log10", (t.ABS_LOG10,)),
         Metric("rmse", "rmse", (t.SQUARE_ERROR,), np.sqrt, "m"),
@@ -73,6 +73,12 @@ METRICS: dict[str, Metric] = {
         Metric("silog", "silog", (t.LOG, t.SQUARE_LOG), _spread),
     )
 }
+
+
+def in_symbols(table: pd.DataFrame) -> pd.DataFrame:
+    """A table to be read: names of metrics in rows and columns become titles, such as δ1."""
+    titles = {name: metric.title for name, metric in METRICS.items()}
+    return table.rename(index=titles, columns=titles)
 
 
 def register(metric: Metric) -> Metric:

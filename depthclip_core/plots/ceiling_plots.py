@@ -38,7 +38,7 @@ def show_waterfall(ax: Axes, table: pd.DataFrame, metric: str, start: str, title
         away = {"xytext": (-5 * sign, 0), "textcoords": "offset points"}
         ax.annotate(_change(step), (at, row), **away, **where)
     name_rows(ax, [start, *table.index])
-    far = 1.0 if sign > 0 else span.max() * 1.5 or 1.0
+    far = 1.0 if sign > 0 else span.max() * 1.75 or 1.0
     ax.set(xlim=(0, far), title=title, xlabel=label(metric))
 
 

@@ -16,7 +16,7 @@ from depthclip_core.plots.style import ANSWER_COLOURS, ERROR_COLOURS, MARKS, nam
 LABELS = {
     "signed_rel": "relative error",
     "abs_rel": "size of the relative error",
-    "delta1": "δ < 1.25",
+    "delta1": "δ1",
 }
 
 

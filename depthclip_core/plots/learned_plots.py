@@ -9,12 +9,11 @@ from depthclip_core.plots.style import MARKS, heat_map, name_rows
 
 COLOURS = {"better": "C0", "worse": "C1"}  # of a verdict; any other is grey
 UNDECIDED = "0.55"
-SHORT = {f"delta{i}": f"δ{i} ↑" for i in (1, 2, 3)}
 
 
 def short_label(metric: str) -> str:
     """A metric's name and its better end: "δ1 ↑", "rmse (m) ↓"."""
-    return SHORT.get(metric) or label(metric)
+    return label(metric)
 
 
 def show_steps(ax: Axes, table: pd.DataFrame, metric: str, title: str = "") -> None:

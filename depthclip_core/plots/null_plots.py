@@ -16,8 +16,7 @@ HEIGHT = 0.3  # of a cloud, in rows, to either side of its middle
 
 def axis_label(metric: str) -> str:
     """A metric's name for an axis, with which end is better: "δ1 ↑", "rmse (m) ↓"."""
-    name = metric.replace("delta", "δ") if metric.startswith("delta") else METRICS[metric].title
-    return f"{name} {'↑' if METRICS[metric].higher_is_better else '↓'}"
+    return f"{METRICS[metric].title} {'↑' if METRICS[metric].higher_is_better else '↓'}"
 
 
 def show_clouds(

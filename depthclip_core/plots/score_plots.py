@@ -22,7 +22,7 @@ MARKERS = dict(zip(PUBLISHED_METRICS, "osDv^P", strict=True))
 
 def symbol(metric: str) -> str:
     """A metric's name in figures: "δ1", "rel", "rmse (m)"."""
-    return metric.replace("delta", "δ") if metric in DELTAS else METRICS[metric].title
+    return METRICS[metric].title
 
 
 def label(metric: str) -> str:

@@ -10,13 +10,12 @@ from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.plots.style import MARKS, name_rows
 
 HEIGHT = 0.36  # of a bar; two stand in a row
-DELTAS = ("delta1", "delta2", "delta3")
 COLOURS = {"given": "C0", "fitted": "C1"}
 
 
 def symbol(metric: str) -> str:
     """A metric's short name with its unit: "δ1", "rmse (m)"."""
-    return f"δ{metric[-1]}" if metric in DELTAS else METRICS[metric].title
+    return METRICS[metric].title
 
 
 def by_size(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -67,7 +66,7 @@ def show_curves(
     ax.set(xscale="log", ylabel=_axis(metric))
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xticks([], minor=True)
-    if metric in DELTAS:
+    if metric.startswith("delta"):
         ax.set_ylim(0, 1)
     ax.grid(color="0.92")
     ax.set_axisbelow(True)

@@ -90,6 +90,21 @@ def test_order_in_images_of_perfect_and_reversed_words():
     assert order["blind map"] == pytest.approx(1) and np.isnan(order["given the blind map"])
 
 
+def test_order_is_given_beside_both_blind_maps():
+    depths, similarities = (
+        np.random.default_rng(3).uniform(1, 9, (2, *GRID)),
+        torch.rand(2, 1, 3, *GRID, generator=torch.Generator().manual_seed(3)),
+    )
+    rows = np.repeat(np.arange(1.0, GRID[0] + 1)[:, None], GRID[1], axis=1)
+    maps = {"position": depths.mean(0), "row": rows}
+    order = control_words.order_beside_both(depths, similarities, maps)
+    assert order.iloc[:3].equals(
+        control_words.order_in_images(depths, similarities, depths.mean(0))
+    )
+    expected = control_words.order_in_images(depths, similarities, rows)["given the blind map"]
+    assert order["given the blind map by row"] == expected
+
+
 def test_order_in_images_is_undefined_where_one_word_wins():
     similarities = torch.zeros(1, 1, 3, *GRID)
     similarities[:, :, 1] = 1

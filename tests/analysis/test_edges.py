@@ -20,7 +20,7 @@ def runs(nyu_folder):
 @pytest.fixture(scope="module")
 def blind(runs):
     run = runs[METHODS[0]]
-    return position.blind_maps(run.train.ground_truths(), run.protocol)["position"]
+    return position.blind_maps(run.train.ground_truths(), run.protocol)
 
 
 def details(**columns):
@@ -30,13 +30,24 @@ def details(**columns):
 
 def test_cells_are_those_of_the_predicted_maps(runs, blind):
     maps = edges.cell_maps(runs, blind)
-    assert list(maps) == [*METHODS, edges.BLIND, edges.BEST]
+    assert list(maps) == [*METHODS, edges.BLIND, edges.BY_ROW, edges.BRIGHTNESS, edges.BEST]
     for name, run in runs.items():
         how = (run.similarities(), run.bins, run.temperature, run.protocol)
         down, across = (interpolation(a, b) for a, b in zip(run.grid, (416, 544), strict=True))
         upsampled = down @ maps[name][0] @ across.T
         np.testing.assert_allclose(upsampled, next(predictions(*how)), atol=1e-4)
     assert (maps[edges.BLIND] == maps[edges.BLIND][0]).all()
+    by_row = maps[edges.BY_ROW]
+    assert (by_row == by_row[:1, :, :1]).all() and (maps[edges.BLIND] != by_row).any()
+
+
+def test_brightness_is_the_middle_of_a_cells_grey(runs):
+    run = runs[METHODS[0]]
+    light = edges.brightness(run)
+    assert light.shape == (len(run.frames), *run.grid)
+    part = run.frames.rgb(1)[run.frames[1].window.slices][:32, :32].astype(float)
+    grey = 0.299 * part[..., 0] + 0.587 * part[..., 1] + 0.114 * part[..., 2]
+    assert light[1, 0, 0] == pytest.approx(np.median(grey) / 255 + edges.DARK)
 
 
 def test_best_map_shows_edges_best_and_scores_are_those_of_depth_edges(runs, blind):
@@ -53,17 +64,17 @@ def test_differences_from_the_blind_map_are_paired():
     floor = pd.DataFrame({edges.RANKED: rng.uniform(0.1, 0.2, 12)})
     scores = {"ours": floor + 0.1 + 0.001 * rng.normal(size=(12, 1)), edges.BLIND: floor}
     scores["worse"] = floor - 0.05
-    table = edges.above_blind(scores, range(12))
+    table = edges.above(scores, edges.BLIND, range(12))
     assert table.loc["ours", "mean"] == pytest.approx(0.1, abs=1e-3)
     assert list(table.index) == ["ours", "worse"]
     assert list(table["verdict"]) == ["better", "worse"]
-    few = edges.above_blind(scores, [0] * 12)
+    few = edges.above(scores, edges.BLIND, [0] * 12)
     assert list(few["verdict"]) == ["too few groups"] * 2
     assert edges.ranking_intervals(scores, range(12)).loc[edges.BLIND, "mean"] < 0.2
 
 
 def test_map_details_hold_both_heads_and_the_blind_map(runs, blind):
-    found = edges.map_details(runs, blind)
+    found = edges.map_details(runs, blind["position"])
     assert list(found) == [*METHODS, edges.BLIND]
     grid = [table["grid_rmse"] for table in found.values()]
     assert (grid[0] == grid[1]).all() and (grid[0] == grid[2]).all()

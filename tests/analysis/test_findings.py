@@ -6,7 +6,7 @@ import pytest
 import depthclip_core as dc
 from depthclip_core.analysis import findings
 from depthclip_core.analysis.findings import FAILS, FEW, HOLDS, OPEN, verdict
-from depthclip_core.analysis.statistics import FEWEST_GROUPS
+from depthclip_core.analysis.statistics import FEWEST_GROUPS, sign_flip_test
 from depthclip_core.settings import BINS
 
 
@@ -17,22 +17,24 @@ def evidence(nyu_folder, own_store):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "kind", "expected"),
+    ("low", "high", "p", "kind", "expected"),
     [
-        (0.1, 0.3, "above", HOLDS),
-        (-0.1, 0.3, "above", OPEN),
-        (-0.3, -0.1, "above", FAILS),
-        (0.0, 0.3, "above", OPEN),
-        (-0.01, 0.015, "small", HOLDS),
-        (0.01, 0.03, "small", OPEN),
-        (0.03, 0.05, "small", FAILS),
-        (-0.05, -0.03, "small", FAILS),
-        (np.nan, np.nan, "above", FEW),
-        (np.nan, np.nan, "small", FEW),
+        (0.1, 0.3, 0.01, "above", HOLDS),
+        (0.1, 0.3, 0.125, "above", OPEN),
+        (-0.3, -0.1, 0.125, "above", OPEN),
+        (-0.1, 0.3, 0.4, "above", OPEN),
+        (-0.3, -0.1, 0.01, "above", FAILS),
+        (0.0, 0.3, 0.05, "above", OPEN),
+        (-0.01, 0.015, np.nan, "small", HOLDS),
+        (0.01, 0.03, np.nan, "small", OPEN),
+        (0.03, 0.05, np.nan, "small", FAILS),
+        (-0.05, -0.03, np.nan, "small", FAILS),
+        (np.nan, np.nan, 0.5, "above", FEW),
+        (np.nan, np.nan, np.nan, "small", FEW),
     ],
 )
-def test_verdict_follows_the_interval(low, high, kind, expected):
-    assert verdict(low, high, kind) == expected
+def test_verdict_follows_the_interval_and_p(low, high, p, kind, expected):
+    assert verdict(low, high, p, kind) == expected
 
 
 @pytest.mark.slow
@@ -74,3 +76,7 @@ def test_every_claim_has_a_number_and_a_verdict(evidence):
     assert measured["mean"].notna().all()
     assert len(set(evidence.frames.groups)) >= FEWEST_GROUPS
     assert ((measured["low"] <= measured["mean"]) & (measured["mean"] <= measured["high"])).all()
+    small = [kind == "small" for *_, kind in findings.CLAIMS]
+    assert (measured["p"].isna() == small).all() and table["p"].iloc[-1] > 0
+    alone = sign_flip_test(evidence.near_and_far(), evidence.frames.groups)
+    assert table.set_index("claim")["p"]["Distinguishes close and remote patches"] >= alone

@@ -10,6 +10,7 @@ import scipy.stats
 from depthclip_core.analysis.statistics import (
     FEWEST_GROUPS,
     compare,
+    confirmed,
     each_in_words,
     holm,
     in_words,
@@ -203,3 +204,10 @@ def test_partial_rank_correlation_is_that_of_residuals_of_ranks():
     assert abs(expected) < 0.15 < scipy.stats.spearmanr(x, y).statistic
     assert math.isnan(partial_rank_correlation(x, y, x))
     assert math.isnan(partial_rank_correlation(x, np.ones(300), z))
+
+
+def test_a_verdict_needs_its_p():
+    told = ["better", "worse", "better", "no telling", "too few groups", ""]
+    found = confirmed(told, [0.01, 0.05, 0.06, 0.01, np.nan, np.nan])
+    assert list(found) == ["better", "worse", "no telling", "no telling", "too few groups", ""]
+    assert list(confirmed(["worse"], [np.nan])) == ["no telling"]

@@ -41,14 +41,13 @@ def test_search_on_a_run(nyu_folder, own_store):
     bins, rows = word_search.given_list(run, splits, depths)
     assert bins.shape == (7,) and rows.shape == (8, 6)
     groups = run.frames.groups
-    same = word_search.differences(found, rows, [found, found], 3, groups)
+    same = word_search.Study(found, (found, found), rows, groups).differences(3)
     ordinary = same.loc["searched ordinary words"]
     np.testing.assert_allclose(ordinary[["mean", "low", "high"]].astype(float), 0, atol=1e-9)
     gap = (found.rows(3) - rows).mean()
     np.testing.assert_allclose(same.loc["the run's words", "mean"].astype(float), gap)
-    candidates = word_search.distance_expressions()
-    gains = word_search.gains({"own": run}, splits, depths, candidates, 4, 0, 3, "rmse")
+    pools = [word_search.ordinary_expressions(40)]
+    study = word_search.study(run, splits, depths, word_search.distance_expressions(), pools, 4)
+    assert study.found.words == found.words and set(study.nulls[0].words) < set(pools[0])
+    gains = word_search.against({"own": study}, "the run's words", 3, "rmse")
     assert gains.loc["own", "mean"] == pytest.approx(gap["rmse"])
-    blind = found.test[1] - 0.1
-    share = word_search.null_share(found, [found], blind, 3, groups, "delta1")
-    assert share["share"] == pytest.approx(1)

@@ -1,12 +1,13 @@
 import naive
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import depthclip_core as dc
-from depthclip_core.evaluation.metrics import METRICS, pooled_correlation
+from depthclip_core.evaluation.metrics import METRICS, in_symbols, pooled_correlation
 from depthclip_core.evaluation.protocols import PROTOCOLS
 
 positive = hnp.arrays(np.float64, 50, elements=st.floats(0.01, 10))
@@ -209,3 +210,11 @@ def test_pooled_correlation_raises_like_evaluate(value):
         pooled_correlation(zip(depth, poisoned(truth, value), strict=True))
     with pytest.raises(dc.DepthClipError, match="shape"):
         pooled_correlation([(depth[0, :-1], truth[0])])
+
+
+def test_tables_to_read_have_titles_at_every_level():
+    rows = pd.MultiIndex.from_product([["all", "office"], ["delta1", "rmse"]])
+    table = in_symbols(pd.DataFrame(1.0, rows, ["abs_rel", "frames"]))
+    assert list(table.index.get_level_values(1)) == ["δ1", "rmse (m)"] * 2
+    assert list(table.index.get_level_values(0)) == ["all", "all", "office", "office"]
+    assert list(table.columns) == ["rel", "frames"]

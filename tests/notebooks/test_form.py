@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 
-LONGEST_CELL = 12  # lines
+LONGEST_CELL = 8  # lines
 LARGEST_FILE = 1_500_000  # bytes
 PARAMETER = re.compile(r"^[a-z]\w*: [\w\[\], |.]+ = .+  # \S.*$")
 # /one/two after a space, a quote or a bracket; or C:\one.
