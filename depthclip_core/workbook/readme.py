@@ -24,7 +24,7 @@ ROWS = (
     "best constant",
     "random depth per pixel",
 )
-COLUMNS = {"delta1": "δ1 ↑", "abs_rel": "rel ↓", "rmse": "rmse (m) ↓"}
+COLUMNS = {"δ1": "δ1 ↑", "rel": "rel ↓", "rmse (m)": "rmse (m) ↓"}
 LIMITS = ("low", "high")  # of the interval of δ1, in another table
 
 Rows = dict[str, dict[str, str]]  # by row, by column
