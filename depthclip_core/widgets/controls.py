@@ -31,6 +31,10 @@ class Slider(AnyWidget):
     digits = traitlets.Int(2).tag(sync=True)
     log = traitlets.Bool(False).tag(sync=True)
 
+    @traitlets.validate("value")
+    def _within_limits(self, proposal) -> float:
+        return min(max(proposal["value"], self.low), self.high)
+
 
 class ShownPicture(AnyWidget):
     """A picture that scales with the page, and tells where it was clicked.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.protocols import protocol_for
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import PUBLISHED_METRICS, network_window
@@ -88,7 +89,8 @@ class Explorer(VBox):
 
     def _show(self, text: str) -> None:
         """Show the picture; the text says what is on it to those who do not see it."""
-        self.image.alt = printable(f"{self.picker.labels[self._shown]}. {text}")
+        label = self.picker.labels[self._shown]
+        self.image.alt = printable(f"{label}: photograph and depth maps; {text}")
         self.image.value = self.picture.png()
 
     def _choose_scene(self) -> None:
@@ -152,7 +154,8 @@ class Explorer(VBox):
         """Put the metrics of the initial and of the current settings into a table."""
         self.metrics = pd.DataFrame({"at first": at_first, "now": now}).T
         style = {"float_format": "{:.3f}".format, "na_rep": "–", "border": 0}
-        self.metrics_table.value = self.metrics.to_html(**style)
+        titled = self.metrics.rename(columns={name: METRICS[name].title for name in self.metrics})
+        self.metrics_table.value = titled.to_html(**style)
 
     def _scored(self, similarities: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
         """The paper's metrics of the shown frame; NaN without ground truth."""

@@ -19,6 +19,7 @@ from depthclip_core.datasets import Frame
 from depthclip_core.encoding.passes import EncodingJob, collect_responses
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.encoding.vectors import text_vectors
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.pipeline import depth_maps, head_vectors, project
 from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE, resolve_bins, resolve_prompts
@@ -269,8 +270,9 @@ class BinExplorer(Explorer):
         self.picture.set_depth(self.depth)
         now = self._scored(similarities, self.bins, temperature)
         self._show_metrics(self._first_score, now)
-        far = f"{self.depth.min():.2f} to {self.depth.max():.2f} m"
-        self._show(f"Predicted depth {far}; RMSE {now['rmse']:.3f} m.")
+        span = f"predicted depth from {self.depth.min():.2f} to {self.depth.max():.2f} m"
+        scored = "" if self.truth is None else f", {METRICS['rmse'].label} {now['rmse']:.3f} m"
+        self._show(span + scored)
 
     def _push(self, moved: int) -> None:
         if moved != self._pushed:
@@ -298,12 +300,11 @@ def ascending(
 ) -> list[float]:
     """Restore ascending order after one bin moved: it stays, and its neighbours give way.
 
-    Pushed bins stay one slider step apart, so that a bin stops where the others need room within
+    Bins stay at least one slider step apart, so that a bin stops where the others need room within
     the limits. Bins and limits are metres.
     """
     room = STEP * np.arange(len(bins))
-    bins = np.asarray(bins, float).copy()
-    bins[moved] = np.clip(bins[moved], limits[0] + room[moved], limits[1] - room[::-1][moved])
+    bins = np.clip(np.asarray(bins, float), limits[0] + room, limits[1] - room[::-1])
     for k in range(moved + 1, len(bins)):
         bins[k] = max(bins[k], bins[k - 1] + STEP)
     for k in reversed(range(moved)):

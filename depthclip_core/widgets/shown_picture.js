@@ -38,10 +38,12 @@ function render({ model, el }) {
   show();
   picture.alt = model.get("alt");
 
-  // JupyterLab's own keys, such as "dd", are off while a control of the explorer has the focus.
+  // JupyterLab's own keys, such as "dd", are off while a control of the explorer has the focus. It
+  // looks for this attribute on the control itself.
+  const keep = ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true");
   let waiting = requestAnimationFrame(function keepKeys() {
     const explorer = el.closest(".depthclip-explorer");
-    if (explorer) explorer.dataset.lmSuppressShortcuts = "true";
+    if (explorer) explorer.addEventListener("focusin", keep);
     else waiting = requestAnimationFrame(keepKeys); // not on the page yet
   });
   return () => {
