@@ -1,8 +1,10 @@
 """Controls with names, readable values and their own keys: a slider, and a picture to click on.
 
-Both send a message only for what their user does. ipywidgets' sliders also send back, rounded, what
-the kernel sets, which cannot be told from a wish. While the kernel is busy, ipywidgets keeps only
-the last state of each control, so that stale moves and clicks are dropped.
+Both send a message only for what their user wishes. ipywidgets' sliders also send back, rounded,
+what the kernel sets, which cannot be told from a wish. Wishes are numbered: each is new to the
+kernel, also where it repeats a value, and a browser knows which of them the kernel has answered.
+While the kernel is busy, ipywidgets keeps the last state of a control only, so that stale moves and
+clicks are dropped.
 """
 
 from pathlib import Path
@@ -17,7 +19,8 @@ class Slider(AnyWidget):
     """A slider and a number field for one value, from low to high.
 
     step: of the value, or of its common logarithm if `log`. digits: decimal places shown.
-    unit: shown after the number; its label is plain text and never markup.
+    unit: shown after the number. label: plain text, never markup. wish: what the user chose, and
+    the wish's number. answered: the number of the last wish that was taken.
     """
 
     _esm = FOLDER / "slider.js"
@@ -30,10 +33,18 @@ class Slider(AnyWidget):
     unit = traitlets.Unicode().tag(sync=True)
     digits = traitlets.Int(2).tag(sync=True)
     log = traitlets.Bool(False).tag(sync=True)
+    wish = traitlets.List([0.0, 0]).tag(sync=True)
+    answered = traitlets.Int(0).tag(sync=True)
 
     @traitlets.validate("value")
     def _within_limits(self, proposal) -> float:
         return min(max(proposal["value"], self.low), self.high)
+
+    @traitlets.observe("wish")
+    def _take(self, change) -> None:
+        # Both are sent together, after what the new value brings about.
+        with self.hold_sync():
+            self.value, self.answered = change["new"]
 
 
 class ShownPicture(AnyWidget):

@@ -67,7 +67,7 @@ class Explorer(VBox):
         self._on(self.picker.next, partial(self._step, 1))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__} of {len(self.frames)} frames: run this cell to use it."
+        return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
 
     def draw(self) -> None:
         """Draw the picture for the current values of the controls."""

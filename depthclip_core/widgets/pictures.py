@@ -146,7 +146,11 @@ class CellPicture(Picture):
             photo.axis(limits)  # without the margins that lines add
             size = (shape[1] / grid[1], shape[0] / grid[0])
             # Black within white stands out from every colour.
-            look = {"lw": 2, "ec": "black", "path_effects": [withStroke(linewidth=5, foreground="w")]}
+            look = {
+                "lw": 2,
+                "ec": "black",
+                "path_effects": [withStroke(linewidth=5, foreground="w")],
+            }
             marks = [Rectangle((0, 0), *size, fill=False, **look) for _ in self.maps]
             self._marks = [ax.add_patch(mark) for ax, mark in zip(self.maps, marks, strict=True)]
             where = (RIGHT / WIDTH, 1 - (TOP - 6) / HEIGHT)

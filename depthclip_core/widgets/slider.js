@@ -1,5 +1,6 @@
-// A slider and a number field for one value. Only their user's input is sent to the kernel: a value
-// that the kernel sets is shown and never sent back, so that no message can be an echo.
+// A slider and a number field for one value. Only their user's wishes are sent to the kernel,
+// numbered; a value that the kernel sets is shown and never sent back, so that no wish is an echo.
+// A value is shown once the kernel has answered the last wish: until then it may be an old one.
 
 function render({ model, el }) {
   const [name, unit, digits] = ["label", "unit", "digits"].map((key) => model.get(key));
@@ -24,25 +25,38 @@ function render({ model, el }) {
   number.setAttribute("aria-label", unit ? `${name}, in ${unit}` : `${name}, as a number`);
   el.append(text, slider, number, after);
 
-  const show = () => {
-    const readable = model.get("value").toFixed(digits);
-    slider.value = position(model.get("value"));
+  let typing = false; // a half-typed number stays
+  const show = (shown) => {
+    const readable = shown.toFixed(digits);
+    slider.value = position(shown);
     slider.setAttribute("aria-valuetext", unit ? `${readable} ${unit}` : readable);
-    number.value = readable;
+    if (!typing) number.value = readable;
+  };
+  const answer = () => {
+    if (model.get("answered") >= model.get("wish")[1]) show(model.get("value"));
   };
   const send = (wished) => {
-    if (Number.isFinite(wished)) {
-      const rounded = Number(wished.toPrecision(6)); // steps add up to 1.0000000000000002
-      model.set("value", Math.min(Math.max(rounded, low), high));
-      model.save_changes();
-    }
-    show();
+    if (!Number.isFinite(wished)) return answer();
+    const rounded = Number(wished.toPrecision(6)); // steps add up to 1.0000000000000002
+    const within = Math.min(Math.max(rounded, low), high);
+    show(within);
+    model.set("wish", [within, model.get("wish")[1] + 1]);
+    model.save_changes();
   };
   slider.addEventListener("input", () => send(value(slider.valueAsNumber)));
-  number.addEventListener("change", () => send(number.valueAsNumber));
-  model.on("change:value", show);
-  show();
-  return () => model.off("change:value", show);
+  number.addEventListener("input", () => (typing = true));
+  const typed = () => {
+    if (!typing) return;
+    typing = false;
+    send(number.valueAsNumber);
+  };
+  number.addEventListener("change", typed);
+  number.addEventListener("blur", typed);
+  // A browser calls it no change if the same number was in the field before a preset.
+  number.addEventListener("keydown", ({ key }) => key === "Enter" && typed());
+  model.on("change:value change:answered", answer);
+  show(model.get("value"));
+  return () => model.off("change:value change:answered", answer);
 }
 
 export default { render };

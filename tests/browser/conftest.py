@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -50,7 +51,7 @@ EXPLORERS = {
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser's command; tests skip where there is none, or no playwright to drive it."""
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make browser")
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     command = shutil.which("chromium") or shutil.which("chromium-browser")
     if command is None:
         pytest.skip("there is no chromium on this machine")
@@ -135,3 +136,13 @@ def notebook(lab, chromium):
         )
         yield page
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def screenshot(request):
+    """Keep what each test leaves on the screen in $DEPTHCLIP_SCREENSHOTS, if that is set."""
+    yield
+    folder = os.environ.get("DEPTHCLIP_SCREENSHOTS")
+    if folder and "notebook" in request.fixturenames:
+        name = re.sub(r"\W+", "_", request.node.name)
+        request.getfixturevalue("notebook").screenshot(path=f"{folder}/{name}.png")

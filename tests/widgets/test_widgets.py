@@ -100,6 +100,11 @@ def send(control, **state):
     control.comm.handle_msg({"content": {"data": data}, "buffers": []})
 
 
+def move(slider, value):
+    """Move a slider as its user does in a browser."""
+    send(slider, wish=[value, slider.wish[1] + 1])
+
+
 def click(shown, x, y):
     """Send what a browser sends for a click at a pixel of the picture."""
     send(shown.image, click=[x, y, shown.image.click[2] + 1])
@@ -214,7 +219,7 @@ def test_temperature_presets_and_reset(bins, similarities):
 def test_steps_and_as_many_steps_back_end_where_they_began(bins):
     steps = [2.05, 2.1, 2.15, 2.2, 2.25, 2.2, 2.15, 2.1, 2.05, 2.0]
     for metres in steps:
-        send(bins.sliders[2], value=metres)
+        move(bins.sliders[2], metres)
     assert bins.bins == pytest.approx(settings.BINS["original"])
 
 
@@ -222,8 +227,8 @@ def test_every_click_counts(cells):
     for cell in [(9, 4), (3, 12), (9, 4), (3, 12)]:
         click_cell(cells, *cell)
         assert cells.cell == cell
-    send(cells.column, value=4)
-    send(cells.column, value=12)
+    move(cells.column, 4)
+    move(cells.column, 12)
     assert cells.cell == (3, 12)
 
 
@@ -231,7 +236,7 @@ def test_recent_values_can_be_chosen_again(bins):
     bins.presets["class-dependent-3"].click()
     bins.presets["class-dependent-4"].click()
     before = settings.BINS["class-dependent-3"][4]
-    send(bins.sliders[4], value=before)
+    move(bins.sliders[4], before)
     assert bins.bins[4] == before
 
 
@@ -245,7 +250,7 @@ def test_setting_sliders_from_here_draws_once(bins, monkeypatch):
 @given(st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 10)), max_size=8))
 def test_bins_ascend_after_any_moves(quick_bins, moves):
     for place, metres in moves:
-        send(quick_bins.sliders[place], value=metres)
+        move(quick_bins.sliders[place], metres)
         assert (np.diff(quick_bins.bins) > widgets.STEP / 2).all()
     quick_bins.reset.click()
     assert quick_bins.bins == settings.BINS["original"]
