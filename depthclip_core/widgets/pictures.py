@@ -25,7 +25,7 @@ DPI = 84
 WIDTH, HEIGHT = 838, 640  # pixels of a picture
 MAP = (374, 286)  # pixels of a map: 22 for each of 17 × 13 cells
 LEFT, RIGHT, TOP, BOTTOM = 4, 390, 24, 346  # left and upper edges of the maps
-BAR = 769  # left edge of a colour bar
+BAR = 768  # left edge of a colour bar
 BARS = "#D55E00"
 ERROR_LIMIT = 2.0  # metres
 FARTHEST_PUBLISHED = max(max(bins) for bins in BINS.values())  # metres
@@ -124,7 +124,7 @@ class Picture:
     def _colour_bar(self, image: AxesImage, top: int, label: str, extend: str) -> Axes:
         place = self._place(BAR, top, (10, MAP[1]))
         bar = self.figure.colorbar(image, cax=place, extend=extend, extendfrac=0.03)
-        bar.set_label(label, labelpad=3)
+        bar.set_label(label, labelpad=5)
         place.tick_params(labelsize=TEXT - 1, pad=2)
         return place
 

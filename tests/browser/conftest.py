@@ -113,7 +113,8 @@ def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
     raise TimeoutError(log.read_text())
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while playwright runs, no other test can start an event loop.
+@pytest.fixture(scope="module")
 def notebook(lab, chromium):
     """The notebook's page, 1,280 × 800 pixels, with all cells run."""
     from playwright.sync_api import sync_playwright
