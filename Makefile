@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 RESULTS := $(NOTEBOOKS:notebooks/%=results/notebooks/%)
 PACKAGE := $(shell find depthclip_core -type f \( -name '*.py' -o -name '*.toml' -o -name '*.html' -o -name '*.mplstyle' \
-	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' \) -not -path '*/sample/world/*' 2>/dev/null)
+	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' -o -name '*.js' -o -name '*.css' \) -not -path '*/sample/world/*' 2>/dev/null)
 
 # Kernel, imports and plots come from .venv, whatever is set in the user's shell.
 unexport PYTHONPATH PYTHONHOME JUPYTER_PATH VIRTUAL_ENV CONDA_PREFIX MPLBACKEND

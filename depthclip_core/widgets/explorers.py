@@ -4,14 +4,13 @@ An explorer is a widget, to be the last value of a notebook's cell. `explorer.pi
 figure that it shows, for pages where widgets do not run. Errors appear above the picture.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache, partial
 
 import numpy as np
 import pandas as pd
 import torch
-from ipyevents import Event
-from ipywidgets import HTML, FloatLogSlider, FloatSlider, HBox, IntSlider, Layout, Text, VBox
+from ipywidgets import HTML, Layout, Text
 from torch import Tensor
 
 from depthclip_core.analysis.word_responses import cell_depths, checked_cell
@@ -20,15 +19,17 @@ from depthclip_core.datasets import Frame
 from depthclip_core.encoding.passes import EncodingJob, collect_responses
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.encoding.vectors import text_vectors
+from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.pipeline import depth_maps, head_vectors, project
 from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE, resolve_bins, resolve_prompts
-from depthclip_core.text import as_markup
-from depthclip_core.widgets.explorer import Explorer, check_length, window_shape
+from depthclip_core.text import printable
+from depthclip_core.widgets.controls import Slider
+from depthclip_core.widgets.explorer import Explorer, check_length, fault_of, window_shape
+from depthclip_core.widgets.fields import read_bins, read_words
 from depthclip_core.widgets.pictures import BinPicture, CellPicture
 
 NEAREST, FARTHEST, STEP = 0.1, 10.0, 0.05  # of the bins' sliders, metres
-WIDE = Layout(width="400px")
 
 
 class CellExplorer(Explorer):
@@ -56,17 +57,22 @@ class CellExplorer(Explorer):
         self.bins = resolve_bins(bins, len(self.words))
         self._build(frames, tuple(similarities.shape[-2:]), [], at, cell, title)
 
-    def _build(self, frames, grid, controls: list, at: int, cell, title: str) -> None:
+    def _build(self, frames, grid, controls: list, at: int, cell, title: str, **around) -> None:
         row, column = checked_cell(*(cell or (grid[0] * 3 // 4, grid[1] // 3)), grid)
-        self.row = IntSlider(row, 0, grid[0] - 1, description="row", layout=WIDE)
-        self.column = IntSlider(column, 0, grid[1] - 1, description="column", layout=WIDE)
+        self.row = Slider(value=row, high=grid[0] - 1, label="row", digits=0)
+        self.column = Slider(value=column, high=grid[1] - 1, label="column", digits=0)
         self._current = self._labelled = None  # words and bins of the depth map and of the bars
         picture = CellPicture(window_shape(frames), grid)
-        super().__init__(frames, picture, [*controls, HBox([self.row, self.column])], at, title)
+        controls = [self.row, self.column, *controls]
+        super().__init__(frames, picture, controls, at, title, **around)
         self._on(self.row, self.draw)
         self._on(self.column, self.draw)
-        self.clicks = Event(source=self.image, watched_events=["click"])
-        self.clicks.on_dom_event(lambda event: self._safely(partial(self._clicked, event)))
+        self._on(self.image, self._clicked, "click")
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Row and column of the marked cell."""
+        return round(self.row.value), round(self.column.value)
 
     def draw(self) -> None:
         chosen = self._choice()
@@ -74,15 +80,17 @@ class CellExplorer(Explorer):
             self._current = None  # stays so if the next line fails
             self._predict(*chosen)
             self._current = chosen
-        row, column = self.row.value, self.column.value
+        row, column = self.cell
         weights, true = self.weights[:, row, column], self._true_depth(row, column)
         known = f"true {true:.2f} m" if true > 0 else "truth unknown"
-        self.headline = f"cell ({row}, {column}): predicted {weights @ self.bins:.2f} m, {known}"
+        self.headline = (
+            f"row {row}, column {column}: predicted {weights @ self.bins:.2f} m, {known}"
+        )
         self.picture.set_cell(row, column, weights, self.headline)
-        self.image.value = self.picture.png()
+        self._show(self.headline)
 
     def _choice(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
-        """Words and bins, from the controls."""
+        """Words and bins to show."""
         return self.words, self.bins
 
     def _predict(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
@@ -110,15 +118,18 @@ class CellExplorer(Explorer):
         depths = cell_depths([masked], self.picture.grid, protocol=self._protocol)
         return float(depths[0, row, column])
 
-    def _clicked(self, event: Mapping) -> None:
-        if cell := self.picture.cell_at(event["dataX"], event["dataY"]):
+    def _clicked(self) -> None:
+        x, y, _ = self.image.click
+        if cell := self.picture.cell_at(x, y):
             with self._at_once():
-                self._put(self.row, cell[0])
-                self._put(self.column, cell[1])
+                self.row.value, self.column.value = cell
 
 
 class WordExplorer(CellExplorer):
     """Edit words and bins; see depth, bin weights and metrics.
+
+    What cannot be read or encoded is named above the picture, which keeps the last words and bins
+    that could.
 
     Only text is encoded again: the frames' head vectors come from the store. With random weights
     and no store given, nothing is stored, and each frame is encoded when it is chosen.
@@ -140,7 +151,7 @@ class WordExplorer(CellExplorer):
         self.encoder, self.head, self.temperature = encoder, head, temperature
         self.words = resolve_prompts(words)
         self.bins = resolve_bins(bins, len(self.words))
-        self._first = self.words, self.bins
+        self._first = self._chosen = self.words, self.bins
         # In memory: of vectors and scores the last frame's, the last chunk, the text of all words.
         self._texts = cache(partial(text_vectors, encoder, store=store))
         self._vectors = lru_cache(1)(self._read_vectors)
@@ -150,26 +161,37 @@ class WordExplorer(CellExplorer):
             collect_responses(frames, encoder, self.words, [head], store=store, progress=False)
             self._stored = EncodingJob(frames, encoder, None, store or Store()).vectors(head)
             self._chunk = lru_cache(1)(self._stored.read)
-        shared = {"continuous_update": False, "layout": Layout(width="818px")}
+        shared = {"continuous_update": False, "layout": Layout(width="auto")}
         self.words_field = Text(_joined(self.words), description="words", **shared)
         self.bins_field = Text(_joined(self.bins), description="bins (m)", **shared)
-        self.metrics_table = HTML(layout=Layout(height="96px"))
-        buttons = HBox(self._buttons(PROMPTS, self._take, self._first))
-        controls = [buttons, self.words_field, self.bins_field, self.metrics_table]
-        self._build(frames, encoder.grid(*window_shape(frames)), controls, at, cell, "")
-        self._on(self.words_field, self.draw)
-        self._on(self.bins_field, self.draw)
+        self.metrics_table = HTML()
+        around = {"above": [self.words_field, self.bins_field], "below": [self.metrics_table]}
+        buttons = self._buttons(PROMPTS, self._take, self._first)
+        grid = encoder.grid(*window_shape(frames))
+        self._build(frames, grid, [buttons], at, cell, "", **around)
+        self._on(self.words_field, self._edited)
+        self._on(self.bins_field, self._edited)
 
     def _choice(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
-        words = resolve_prompts([word.strip() for word in self.words_field.value.split(",")])
-        return words, resolve_bins(self.bins_field.value.split(","), len(words))
+        return self._chosen
+
+    def _edited(self) -> None:
+        """Show what the fields say; if that fails, keep what was shown, and say why."""
+        before, self._fault = self._chosen, ""
+        try:
+            words = read_words(self.words_field.value)
+            self._chosen = words, read_bins(self.bins_field.value, len(words))
+            self.draw()
+        except Exception as error:  # also of what encodes the words
+            self._chosen, self._fault = before, fault_of(error)
 
     def _take(self, words: Sequence[str], bins: Sequence[float] | None = None) -> None:
         if bins is None and len(self.bins) != len(words):
             bins = BINS["original"]
-        with self._at_once():
+        with self._held_back():
             self.words_field.value = _joined(words)
             self.bins_field.value = _joined(bins or self.bins)
+        self._edited()
 
     def _predict(self, words: tuple[str, ...], bins: tuple[float, ...]) -> None:
         super()._predict(words, bins)
@@ -194,10 +216,12 @@ class WordExplorer(CellExplorer):
 
 
 class BinExplorer(Explorer):
-    """Move the bins, which stay in ascending order, and the temperature; see depth map, error map
-    and metrics.
+    """Move the bins and the temperature; see depth map, error map and metrics.
 
-    similarities: (N, V, K, h, w) of the frames and the K words. bins: the initial bins.
+    Bins stay in ascending order: a moved bin pushes the bins in its way, and as it moves back they
+    return, until another bin is moved.
+
+    similarities: (N, V, K, h, w) of the frames and the K words. bins: the initial bins, ascending.
     """
 
     def __init__(
@@ -214,23 +238,22 @@ class BinExplorer(Explorer):
         self._similarities = similarities
         words = resolve_prompts(words)
         self._first = resolve_bins(bins, len(words)), temperature
-        # In a plain-text description, MathJax would look for formulae.
-        shared = {"min": NEAREST, "max": FARTHEST, "step": STEP, "description_allow_html": True}
+        low, high = min(NEAREST, *self._first[0]), max(FARTHEST, *self._first[0])
+        shared = {"low": low, "high": high, "step": STEP, "unit": "m"}
         self.sliders = [
-            FloatSlider(metres, description=as_markup(word), **shared)
+            Slider(value=metres, label=printable(word), **shared)
             for word, metres in zip(words, self._first[0], strict=True)
         ]
-        self.temperature = FloatLogSlider(temperature, min=-2, max=1, description="temperature")
-        for slider in (*self.sliders, self.temperature):
-            slider.layout, slider.style.description_width = WIDE, "130px"
+        shared = {"low": 0.01, "high": 10.0, "step": 0.1, "log": True}
+        self.temperature = Slider(value=temperature, label="temperature", **shared)
         fitting = {name: metres for name, metres in BINS.items() if len(metres) == len(words)}
-        self.metrics_table = HTML()
         buttons = self._buttons(fitting, self._take, self._first)
-        buttons = HBox(buttons, layout=Layout(flex_flow="row wrap"))
-        right = VBox([buttons, self.metrics_table], layout=Layout(width="430px"))
-        left = VBox([*self.sliders, self.temperature])
-        super().__init__(frames, BinPicture(window_shape(frames)), [HBox([left, right])], at, "")
-        self._wished = list(self._first[0])  # a bin that was pushed aside returns here
+        self.metrics_table = HTML()
+        controls = [*self.sliders, self.temperature, buttons]
+        picture = BinPicture(window_shape(frames))
+        super().__init__(frames, picture, controls, at, "", below=[self.metrics_table])
+        self._pushed = None  # the bin moved last, and all bins before it moved
+        self._before = self._settled = self.bins
         for place, slider in enumerate(self.sliders):
             self._on(slider, partial(self._push, place))
         self._on(self.temperature, self.draw)
@@ -247,34 +270,43 @@ class BinExplorer(Explorer):
         size, temperature = self.picture.shape, self.temperature.value
         (self.depth,) = depth_maps(similarities, self.bins, size, temperature)
         self.picture.set_depth(self.depth)
-        self.image.value = self.picture.png()
         now = self._scored(similarities, self.bins, temperature)
         self._show_metrics(self._first_score, now)
+        span = f"predicted depth from {self.depth.min():.2f} to {self.depth.max():.2f} m"
+        scored = "" if self.truth is None else f", {METRICS['rmse'].label} {now['rmse']:.3f} m"
+        self._show(span + scored)
 
     def _push(self, moved: int) -> None:
-        self._wished[moved] = self.sliders[moved].value
+        if moved != self._pushed:
+            self._pushed, self._before = moved, self._settled
+        wished = [*self._before]
+        wished[moved] = self.sliders[moved].value
+        limits = self.sliders[moved].low, self.sliders[moved].high
         with self._at_once():
-            self._set_bins(ascending(self._wished, moved))
+            self._set_bins(ascending(wished, moved, limits))
 
     def _take(self, bins: Sequence[float], temperature: float | None = None) -> None:
-        self._wished = list(bins)
+        self._pushed = None
         with self._at_once():
             self._set_bins(bins)
-            self._put(self.temperature, temperature or self.temperature.value)
+            self.temperature.value = temperature or self.temperature.value
 
     def _set_bins(self, bins: Sequence[float]) -> None:
         for slider, metres in zip(self.sliders, bins, strict=True):
-            if slider.value != metres:
-                self._put(slider, metres)
+            slider.value = metres
+        self._settled = self.bins
 
 
-def ascending(bins: Sequence[float], moved: int) -> list[float]:
+def ascending(
+    bins: Sequence[float], moved: int, limits: tuple[float, float] = (NEAREST, FARTHEST)
+) -> list[float]:
     """Restore ascending order after one bin moved: it stays, and its neighbours give way.
 
-    Bins stay at least one slider step apart, so that a bin stops where the others need room.
+    Bins stay at least one slider step apart, so that a bin stops where the others need room within
+    the limits. Bins and limits are metres.
     """
     room = STEP * np.arange(len(bins))
-    bins = np.clip(np.asarray(bins, float), NEAREST + room, FARTHEST - room[::-1])
+    bins = np.clip(np.asarray(bins, float), limits[0] + room, limits[1] - room[::-1])
     for k in range(moved + 1, len(bins)):
         bins[k] = max(bins[k], bins[k - 1] + STEP)
     for k in reversed(range(moved)):

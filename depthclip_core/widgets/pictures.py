@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from depthclip_core.plots import map_plots
@@ -24,15 +25,16 @@ DPI = 84
 WIDTH, HEIGHT = 838, 640  # pixels of a picture
 MAP = (374, 286)  # pixels of a map: 22 for each of 17 × 13 cells
 LEFT, RIGHT, TOP, BOTTOM = 4, 390, 24, 346  # left and upper edges of the maps
-BAR = 774  # left edge of a colour bar
-MARK = "#D55E00"
+BAR = 768  # left edge of a colour bar
+BARS = "#D55E00"
 ERROR_LIMIT = 2.0  # metres
 FARTHEST_PUBLISHED = max(max(bins) for bins in BINS.values())  # metres
-LONGEST_LABEL, LONGEST_TITLE = 22, 58  # characters
-TITLE_SIZE = 9.5
+LONGEST_LABEL, LONGEST_TITLE = 15, 46  # characters
+TEXT = 12  # points: a page may show a picture at two thirds of its size
 THIN = 4  # every fourth pixel is enough for a map's colour scale
 
 RC = mpl.rc_params_from_file(str(STYLE), use_default_template=False)
+RC |= dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), TEXT)
 Part = tuple[int, int, int, int]  # top, bottom, left, right
 
 
@@ -65,7 +67,7 @@ class Picture:
         self.truth = np.zeros(self.shape) if truth is None else truth
         self._photo.set_data(rgb)
         title = _short(title, LONGEST_TITLE)
-        self._photo.axes.set_title(title, loc="left", fontsize=TITLE_SIZE)
+        self._photo.axes.set_title(title, loc="left", fontsize=TEXT)
         self._truth.set_data(map_plots.known(self.truth))
         self._changed(self._photo.axes, self._truth.axes)
 
@@ -121,7 +123,9 @@ class Picture:
 
     def _colour_bar(self, image: AxesImage, top: int, label: str, extend: str) -> Axes:
         place = self._place(BAR, top, (10, MAP[1]))
-        self.figure.colorbar(image, cax=place, label=label, extend=extend, extendfrac=0.03)
+        bar = self.figure.colorbar(image, cax=place, extend=extend, extendfrac=0.03)
+        bar.set_label(label, labelpad=5)
+        place.tick_params(labelsize=TEXT - 1, pad=2)
         return place
 
 
@@ -140,12 +144,18 @@ class CellPicture(Picture):
             limits = photo.axis()
             map_plots.show_grid(photo, Window(0, shape[0], 0, shape[1]), grid)
             photo.axis(limits)  # without the margins that lines add
-            size, look = (shape[1] / grid[1], shape[0] / grid[0]), {"lw": 2.2, "ec": MARK}
+            size = (shape[1] / grid[1], shape[0] / grid[0])
+            # Black within white stands out from every colour.
+            look = {
+                "lw": 2,
+                "ec": "black",
+                "path_effects": [withStroke(linewidth=5, foreground="w")],
+            }
             marks = [Rectangle((0, 0), *size, fill=False, **look) for _ in self.maps]
             self._marks = [ax.add_patch(mark) for ax, mark in zip(self.maps, marks, strict=True)]
             where = (RIGHT / WIDTH, 1 - (TOP - 6) / HEIGHT)
             self._headline = photo.text(*where, "", transform=self.figure.transFigure)
-            self._headline.set_fontsize(TITLE_SIZE)
+            self._headline.set_fontsize(TEXT)
         self._moves(*self._marks, self._headline)
 
     def set_depth(self, depth: np.ndarray) -> None:
@@ -160,7 +170,7 @@ class CellPicture(Picture):
         with mpl.rc_context(RC):
             self.bars.clear()
             labels = [_short(word, LONGEST_LABEL) for word in words]
-            show_weights(self.bars, np.zeros(len(words)), labels, bins, MARK)
+            show_weights(self.bars, np.zeros(len(words)), labels, bins, BARS)
         self._moves(*self.bars.patches)
         self._changed(self.bars)
 

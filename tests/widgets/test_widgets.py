@@ -16,8 +16,8 @@ from depthclip_core.datasets import Frame
 from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.store import Store
 from depthclip_core.method import pipeline
-from depthclip_core.widgets import explorer
 from depthclip_core.widgets import explorers as widgets
+from depthclip_core.widgets import frame_picker
 
 HEAD = "value"
 
@@ -63,6 +63,14 @@ def bins(few, similarities):
     return widgets.BinExplorer(few, similarities, "original")
 
 
+@pytest.fixture(scope="module")
+def quick_bins(few, similarities):
+    """Bins without a picture: one is drawn for each move."""
+    shown = widgets.BinExplorer(few, similarities, "original")
+    shown.draw = lambda: None
+    return shown
+
+
 @pytest.fixture
 def words(few, encoder, store):
     return widgets.WordExplorer(few, encoder, HEAD, store=store, cell=(9, 4))
@@ -86,11 +94,25 @@ def passes(encoder, monkeypatch):
     return counts
 
 
+def send(control, **state):
+    """Send what a browser sends when its user sets the state of a control."""
+    data = {"method": "update", "state": state, "buffer_paths": []}
+    control.comm.handle_msg({"content": {"data": data}, "buffers": []})
+
+
+def move(slider, value):
+    """Move a slider as its user does in a browser."""
+    send(slider, wish=[value, slider.wish[1] + 1])
+
+
 def click(shown, x, y):
     """Send what a browser sends for a click at a pixel of the picture."""
-    content = {"event": "click", "dataX": x, "dataY": y}
-    message = {"content": {"data": {"method": "custom", "content": content}}, "buffers": []}
-    shown.clicks.comm.handle_msg(message)
+    send(shown.image, click=[x, y, shown.image.click[2] + 1])
+
+
+def click_cell(shown, row, column):
+    """Click on a cell of the photograph."""
+    click(shown, 4 + 22 * (column + 0.5), 24 + 22 * (row + 0.5))
 
 
 def bar_widths(shown):
@@ -103,7 +125,8 @@ def test_clicks_and_sliders_choose_a_cell(cells, similarities):
     for (x, y), cell in zip(clicks, [(7, 2), (0, 16)], strict=True):
         click(cells, x, y)
         assert (cells.row.value, cells.column.value) == cell
-        assert f"cell {cell}: predicted" in cells.headline
+        assert f"row {cell[0]}, column {cell[1]}: predicted" in cells.headline
+        assert cells.headline in cells.image.alt
         assert cells.image.value not in seen
         seen.add(cells.image.value)
     cells.row.value = 12
@@ -148,14 +171,14 @@ def test_frame_picker_redraws_the_whole_picture(kind, request):
 
 def test_scene_picker_limits_the_frames(cells, few):
     scene = few[1].scene
-    assert (cells.scene.options[0]) == ("all scenes (3)", explorer.ALL)
+    assert (cells.scene.options[0]) == ("all scenes (3)", frame_picker.ALL)
     before = cells.image.value
     cells.scene.value = scene
     positions = [i for i, frame in enumerate(few) if frame.scene == scene]
     assert [position for _, position in cells.frame.options] == positions
     assert cells.frame.value in positions
     assert cells.image.value != before
-    cells.scene.value = explorer.ALL
+    cells.scene.value = frame_picker.ALL
     assert len(cells.frame.options) == 3
 
 
@@ -193,29 +216,65 @@ def test_temperature_presets_and_reset(bins, similarities):
     assert bins.image.value == first
 
 
-def test_late_echoes_of_slider_values_are_ignored(bins, cells):
-    """After two fast presets, a browser still sends back the values of the first."""
-    bins.presets["class-dependent-3"].click()
-    bins.presets["class-dependent-4"].click()
-    shown = bins.image.value
-    bins.sliders[4].value = 2.0000000000000004  # of class-dependent-3, as a browser rounds
-    assert bins.bins == settings.BINS["class-dependent-4"] and bins.image.value == shown
-    bins.sliders[4].value += 4e-16  # of this preset
-    assert bins.image.value == shown
-    bins.sliders[4].value = 3.3  # the user's own
-    assert bins.bins[4] == 3.3 and bins.image.value != shown
-    for x in (4 + 22 * 2.5, 4 + 22 * 8.5):
-        click(cells, x, 24 + 22 * 5.5)
-    cells.column.value = 2
-    assert (cells.row.value, cells.column.value) == (5, 8)
+def test_steps_and_as_many_steps_back_end_where_they_began(bins):
+    steps = [2.05, 2.1, 2.15, 2.2, 2.25, 2.2, 2.15, 2.1, 2.05, 2.0]
+    for metres in steps:
+        move(bins.sliders[2], metres)
+    assert bins.bins == pytest.approx(settings.BINS["original"])
 
 
-def test_old_values_can_be_chosen_again_later(bins, monkeypatch):
-    monkeypatch.setattr(explorer, "ECHO", 0.0)
+def test_every_click_counts(cells):
+    for cell in [(9, 4), (3, 12), (9, 4), (3, 12)]:
+        click_cell(cells, *cell)
+        assert cells.cell == cell
+    move(cells.column, 4)
+    move(cells.column, 12)
+    assert cells.cell == (3, 12)
+
+
+def test_recent_values_can_be_chosen_again(bins):
     bins.presets["class-dependent-3"].click()
     bins.presets["class-dependent-4"].click()
-    bins.sliders[4].value = 2.0
-    assert bins.bins[4] == 2.0
+    before = settings.BINS["class-dependent-3"][4]
+    move(bins.sliders[4], before)
+    assert bins.bins[4] == before
+
+
+def test_setting_sliders_from_here_draws_once(bins, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(bins, "draw", lambda: drawn.append(bins.bins))
+    bins.presets["class-dependent-3"].click()
+    assert drawn == [settings.BINS["class-dependent-3"]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 10)), max_size=8))
+def test_bins_ascend_after_any_moves(quick_bins, moves):
+    for place, metres in moves:
+        move(quick_bins.sliders[place], metres)
+        assert (np.diff(quick_bins.bins) > widgets.STEP / 2).all()
+    quick_bins.reset.click()
+    assert quick_bins.bins == settings.BINS["original"]
+
+
+def test_pushed_bins_stay_when_another_is_moved(bins):
+    bins.sliders[6].value = 0.1
+    pushed = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
+    assert bins.bins == pytest.approx(pushed)
+    bins.sliders[6].value = 9.0
+    assert bins.bins == pytest.approx((*settings.BINS["original"][:6], 9.0))
+    bins.sliders[6].value = 0.1
+    bins.sliders[4].value = 0.2  # there is no room for the four below
+    assert bins.bins == pytest.approx(pushed)
+    bins.sliders[4].value = 0.5
+    assert bins.bins == pytest.approx((0.1, 0.15, 0.2, 0.25, 0.5, 0.55, 0.6))
+
+
+def test_bins_beyond_the_usual_limits_fit(few, similarities):
+    far = (0.05, 1.0, 5.0, 10.0, 20.0, 40.0, 80.0)
+    shown = widgets.BinExplorer(few, similarities, "original", far)
+    assert shown.bins == far
+    shown.sliders[4].value = 50.0
+    assert shown.bins == pytest.approx((*far[:4], 50.0, 50.05, 80.0))
 
 
 def test_pushed_bins_return(bins):
@@ -276,11 +335,13 @@ def test_word_presets_and_typed_bins(words):
 def test_errors_are_shown_and_then_cleared(words):
     picture = words.image.value
     words.words_field.value = "giant, , <b>far"
-    assert "prompts must be one or more non-empty words" in words.message.value
-    assert "&#60;b&#62;far" in words.message.value and "color" in words.message.value
+    assert "Word 2 of 3 is empty." in words.message.value
+    assert 'role="alert"' in words.message.value
     assert words.image.value == picture
     words.words_field.value = "near, far"
-    assert "7 depths but there are 2 words" in words.message.value
+    assert "There are 2 words but 7 bins" in words.message.value
+    words.bins_field.value = "1, <b>4"
+    assert "“1, 4”" not in words.message.value and "&#60;b&#62;4" in words.message.value
     words.bins_field.value = "1, 4"
     assert words.message.value == ""
     assert len(bar_widths(words)) == 2
@@ -288,6 +349,28 @@ def test_errors_are_shown_and_then_cleared(words):
     words.presets["original"].click()  # seven words bring seven bins
     assert words.bins == settings.BINS["original"]
     assert words.message.value == ""
+
+
+def test_error_left_standing_blocks_no_clicks(words):
+    words.words_field.value = "near, , far"
+    for cell in [(2, 3), (10, 14)]:
+        click_cell(words, *cell)
+        assert words.cell == cell and f"row {cell[0]}, column {cell[1]}" in words.headline
+        assert "Word 2 of 3 is empty." in words.message.value
+    words.frame.value = 1
+    assert words.words == settings.PROMPTS["original"] and "Word 2" in words.message.value
+    words.reset.click()
+    assert words.message.value == ""
+
+
+def test_words_that_cannot_be_encoded_are_left_out(words, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(words, "_texts", fails_with(OSError("no tokens")))
+        words.words_field.value = "a, b, c, d, e, f, g"
+    assert "OSError: no tokens" in words.message.value
+    click_cell(words, 1, 1)
+    assert words.cell == (1, 1) and words.words == settings.PROMPTS["original"]
+    assert "OSError: no tokens" in words.message.value
 
 
 def fails_with(error):
@@ -351,10 +434,7 @@ def test_picture_has_a_fixed_size(cells):
     for frame in (0, 1):
         cells.frame.value = frame
         size = Image.open(BytesIO(cells.image.value)).size
-        assert (f"{size[0]}px", f"{size[1]}px") == (
-            cells.image.layout.width,
-            cells.image.layout.height,
-        )
+        assert size == (cells.image.width, cells.image.height)
 
 
 def test_names_and_words_are_never_markup(few, similarities, recwarn):
@@ -367,9 +447,8 @@ def test_names_and_words_are_never_markup(few, similarities, recwarn):
         shown.frame.value = 1
         assert shown.message.value == ""
         assert "$x_$ □ .jpg" in " ".join(ax.get_title("left") for ax in shown.picture.figure.axes)
-    description = shown.sliders[0].description
-    assert "<b>" not in description and "$" not in description
-    assert BeautifulSoup(description, "html.parser").get_text() == words[0]
+        assert "$x_$ 写 .jpg" in shown.image.alt
+    assert shown.sliders[0].label == words[0]  # a browser shows it as text
     assert not list(recwarn)
 
 

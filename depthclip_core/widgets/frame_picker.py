@@ -1,0 +1,58 @@
+"""Choose a frame: by scene, by part of its name, from the list of what is left, or the next one."""
+
+from collections.abc import Sequence
+
+from ipywidgets import Button, Dropdown, HBox, Text, VBox
+
+from depthclip_core.errors import DepthClipError
+
+ALL = "all scenes"
+
+
+class FramePicker(VBox):
+    """Controls that choose one of the frames; `frame.value` is its position.
+
+    names, scenes: of the frames; a scene may be None. at: position of the frame chosen first.
+    """
+
+    def __init__(self, names: Sequence[str], scenes: Sequence[str | None], at: int):
+        facts = zip(names, scenes, strict=True)
+        self.labels = [", ".join(filter(None, pair)) for pair in facts]
+        self._scenes = scenes
+        counts = [(f"{ALL} ({len(names)})", ALL)]
+        for scene in sorted(set(scenes) - {None, ""}):
+            counts.append((f"{scene} ({list(scenes).count(scene)})", scene))
+        self.scene = Dropdown(options=counts, value=ALL, description="scene")
+        self.find = Text(description="find", placeholder="part of a frame's name")
+        options = [(label, i) for i, label in enumerate(self.labels)]
+        self.frame = Dropdown(options=options, value=at, description="frame")
+        self.previous = Button(description="previous frame")
+        self.next = Button(description="next frame")
+        steps = HBox([self.previous, self.next])
+        steps.add_class("depthclip-buttons")
+        super().__init__([self.scene, self.find, self.frame, steps])
+
+    def narrow(self) -> None:
+        """List only frames of the chosen scene whose names contain the text to find.
+
+        The chosen frame stays if it is listed; else the first is chosen. Raises `DepthClipError`
+        if there is none.
+        """
+        scene, text = self.scene.value, self.find.value.strip()
+        options = [
+            (label, i)
+            for i, label in enumerate(self.labels)
+            if scene in (ALL, self._scenes[i]) and text.casefold() in label.casefold()
+        ]
+        if not options:
+            place = "No frame" if scene == ALL else f"No frame of {scene}"
+            raise DepthClipError(f"{place} has “{text}” in its name.")
+        now = self.frame.value
+        with self.frame.hold_sync():
+            self.frame.options = options
+            self.frame.value = now if now in [i for _, i in options] else options[0][1]
+
+    def step(self, by: int) -> None:
+        """Choose the frame so many places further down the list, which is a circle."""
+        listed = [i for _, i in self.frame.options]
+        self.frame.value = listed[(listed.index(self.frame.value) + by) % len(listed)]

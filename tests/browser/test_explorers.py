@@ -1,0 +1,266 @@
+"""What a person does with the explorers in JupyterLab, and what is then on the screen."""
+
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+ORIGINAL = ["1.00", "1.50", "2.00", "2.25", "2.50", "2.75", "3.00"]
+
+
+class Shown:
+    """An explorer on the page, as a person sees and uses it."""
+
+    def __init__(self, page, place: int):
+        self.page, self.box = page, page.locator(".depthclip-explorer").nth(place)
+        self.picture = self.box.locator(".depthclip-picture img")
+        self.box.evaluate("element => element.scrollIntoView()")
+
+    def slider(self, name):
+        return self.box.get_by_role("slider", name=name, exact=True)
+
+    def number(self, name):
+        return self.box.get_by_role("spinbutton", name=name, exact=True)
+
+    def button(self, name):
+        return self.box.get_by_role("button", name=name, exact=True)
+
+    @property
+    def bins(self) -> list[str]:
+        return [field.input_value() for field in self.box.get_by_role("spinbutton").all()][:7]
+
+    def cell(self) -> tuple[int, int]:
+        found = re.search(r"row (\d+), column (\d+)", self.picture.get_attribute("alt"))
+        return int(found[1]), int(found[2])
+
+    def click_cell(self, row: int, column: int, delay: int = 0) -> None:
+        """Click on a cell of the photograph, which is 22 pixels wide and high in the picture."""
+        box = self.picture.bounding_box()
+        scale = box["width"] / 838
+        self.page.mouse.click(
+            box["x"] + (4 + 22 * (column + 0.5)) * scale,
+            box["y"] + (24 + 22 * (row + 0.5)) * scale,
+        )
+        self.page.wait_for_timeout(delay)
+
+    def press(self, control, *keys: str) -> None:
+        control.focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def settle(self) -> None:
+        """Wait until the picture has not changed for a second."""
+        before, quiet = None, 0
+        while quiet < 4:
+            self.page.wait_for_timeout(250)
+            now = (self.picture.get_attribute("src"), self.bins)
+            quiet = quiet + 1 if now == before else 0
+            before = now
+
+
+def shown(page, place):
+    explorer = Shown(page, place)
+    explorer.settle()
+    return explorer
+
+
+@pytest.fixture
+def cells(notebook):
+    return shown(notebook, 0)
+
+
+@pytest.fixture
+def bins(notebook):
+    explorer = shown(notebook, 1)
+    explorer.button("reset").click()
+    explorer.settle()
+    assert explorer.bins == ORIGINAL
+    return explorer
+
+
+@pytest.fixture
+def words(notebook):
+    explorer = shown(notebook, 2)
+    explorer.button("reset").click()
+    explorer.settle()
+    return explorer
+
+
+def test_steps_and_as_many_steps_back_end_where_they_began(bins):
+    for _ in range(3):
+        bins.press(bins.slider("close"), *["ArrowRight"] * 5, *["ArrowLeft"] * 5)
+        bins.settle()
+        assert bins.bins == ORIGINAL
+        assert bins.slider("close").get_attribute("aria-valuetext") == "2.00 m"
+
+
+def test_every_click_counts(cells):
+    for pause in (0, 80, 200):
+        for cell in [(9, 4), (3, 12), (9, 4), (3, 12)]:
+            cells.click_cell(*cell, delay=pause)
+        cells.settle()
+        assert cells.cell() == (3, 12)
+        assert cells.number("row, as a number").input_value() == "3"
+        assert cells.number("column, as a number").input_value() == "12"
+
+
+def test_typed_value_after_a_preset_is_taken(bins):
+    bins.button("class-dependent-3").click()
+    field = bins.number("unseen, in m")
+    field.fill("3")
+    field.press("Enter")
+    bins.settle()
+    assert bins.bins[6] == "3.00"
+    bins.button("class-dependent-3").click()
+    bins.slider("unseen").focus()
+    bins.page.keyboard.press("End")
+    bins.settle()
+    assert bins.bins[6] == "10.00"
+    bins.button("class-dependent-1").click()
+    bins.button("original").click()
+    bins.settle()
+    assert bins.bins == ORIGINAL
+
+
+def test_bins_ascend_whatever_is_dragged(bins):
+    page = bins.page
+    for name, to in [("close", 0.99), ("giant", 0.5), ("unseen", 0.01), ("far", 0.3)]:
+        box = bins.slider(name).bounding_box()
+        middle = box["y"] + box["height"] / 2
+        value = float(bins.slider(name).input_value())
+        x = box["x"] + 8 + (box["width"] - 16) * (value - 0.1) / 9.9
+        page.mouse.move(x, middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * to, middle, steps=12)
+        page.mouse.up()
+        bins.settle()
+        metres = [float(text) for text in bins.bins]
+        assert metres == sorted(set(metres)), name
+        positions = [float(s.input_value()) for s in bins.box.get_by_role("slider").all()][:7]
+        assert positions == pytest.approx(metres, abs=0.026), name
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_controls_and_picture_are_in_view_together(notebook, place):
+    explorer = shown(notebook, place)
+    view = notebook.locator(".jp-WindowedPanel-outer").first.bounding_box()
+    bottom = view["y"] + view["height"] + 1
+    inside = explorer.box.bounding_box()
+    assert inside["y"] >= view["y"] - 1 and inside["y"] + inside["height"] <= bottom
+    picture = explorer.picture.bounding_box()
+    assert picture["width"] >= 500
+    for slider in explorer.box.get_by_role("slider").all():
+        box = slider.bounding_box()
+        assert box["x"] + box["width"] <= picture["x"]
+
+
+def test_narrow_pages_stack_and_clip_nothing(notebook):
+    try:
+        for width in (1100, 800):
+            notebook.set_viewport_size({"width": width, "height": 800})
+            for place in (0, 1, 2):
+                explorer = shown(notebook, place)
+                whole, picture = explorer.box.bounding_box(), explorer.picture.bounding_box()
+                assert picture["x"] + picture["width"] <= whole["x"] + whole["width"] + 1
+                last = explorer.box.get_by_role("slider").last.bounding_box()
+                assert last["y"] + last["height"] <= picture["y"]
+                clipped = explorer.box.evaluate("box => box.scrollWidth - box.clientWidth")
+                assert clipped <= 1, (width, place)
+    finally:
+        notebook.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_keys_stay_with_the_control_that_has_the_focus(bins):
+    page = bins.page
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    before, top = cells.count(), bins.box.bounding_box()["y"]
+    for control in (bins.box.get_by_label("frame"), bins.slider("far"), bins.button("next frame")):
+        bins.press(control, "d", "d", "a", "b", "x")
+    frame = bins.box.get_by_label("frame")
+    bins.press(frame, "Home")
+    bins.settle()
+    first = bins.picture.get_attribute("alt")
+    bins.press(frame, "ArrowDown")
+    bins.settle()
+    second = bins.picture.get_attribute("alt")
+    assert first.split(":")[0] != second.split(":")[0]
+    bins.press(bins.button("previous frame"), "Enter")
+    bins.settle()
+    assert bins.picture.get_attribute("alt") == first
+    assert cells.count() == before
+    assert bins.box.bounding_box()["y"] == pytest.approx(top, abs=1)
+
+
+def test_found_frames_are_listed(cells):
+    frame, find = cells.box.get_by_label("frame"), cells.box.get_by_label("find")
+    every = frame.locator("option").all_inner_texts()
+    find.fill("BOOK")
+    cells.settle()
+    assert frame.locator("option").all_inner_texts() == [t for t in every if "book" in t]
+    assert "book" in cells.picture.get_attribute("alt")
+    find.fill("no such frame")
+    cells.settle()
+    assert "No frame has" in cells.box.get_by_role("alert").inner_text()
+    find.fill("")
+    cells.settle()
+    assert frame.locator("option").all_inner_texts() == every
+    assert cells.box.get_by_role("alert").count() == 0
+
+
+def test_error_left_standing_blocks_no_clicks(words):
+    field = words.box.get_by_label("words")
+    field.fill("near, , far")
+    field.press("Enter")
+    words.settle()
+    alert = words.box.get_by_role("alert")
+    assert alert.inner_text() == "Word 2 of 3 is empty. Is there a comma too many?"
+    for cell in [(2, 3), (10, 14)]:
+        words.click_cell(*cell)
+        words.settle()
+        assert words.cell() == cell
+        assert alert.count() == 1
+    words.button("reset").click()
+    words.settle()
+    assert alert.count() == 0
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_errors_can_be_read_in_every_theme(words, theme):
+    page = words.page
+    page.click("text=Settings >> nth=0")
+    page.hover("text=Theme >> nth=0")
+    page.click(f"text={theme} >> nth=0")
+    page.wait_for_timeout(1500)
+    field = words.box.get_by_label("bins (m)")
+    field.fill("1, two")
+    field.press("Enter")
+    words.settle()
+    alert = words.box.get_by_role("alert")
+    assert alert.inner_text().startswith("“two” is not a number.")
+    ink = alert.evaluate("element => getComputedStyle(element).color")
+    paper = page.evaluate(
+        "getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim()"
+    )
+    page.evaluate("colour => (document.body.style.outlineColor = colour)", paper)
+    paper = page.evaluate("getComputedStyle(document.body).outlineColor")
+    assert contrast(ink, paper) >= 4.5
+
+
+def contrast(*colours: str) -> float:
+    """The contrast ratio of WCAG 2.1 between two colours, "rgb(r, g, b)"."""
+    light = []
+    for colour in colours:
+        channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        light.append(sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True)))
+    dark, bright = sorted(light)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_changes_are_read_out(cells):
+    cells.click_cell(5, 5)
+    cells.settle()
+    spoken = cells.box.get_by_role("status")
+    assert "row 5, column 5: predicted" in spoken.inner_text()
+    assert spoken.inner_text() == cells.picture.get_attribute("alt")
