@@ -89,7 +89,8 @@ class Explanation:
     def gap_sentence(self, metric: str) -> str:
         """The gap of a metric and its interaction, in words."""
         before, after = self.ends(metric)
-        moves = f"{metric} goes from {before:.3f} to {after:.3f}, by {after - before:+.3f}"
+        label = resolve_metric(metric).label
+        moves = f"{label} goes from {before:.3f} to {after:.3f}, by {after - before:+.3f}"
         if len(self._gap.switches) == 1:
             return f"{moves}."
         joint = interaction(self.scores, self._gap, resolve_metric(metric).name)
