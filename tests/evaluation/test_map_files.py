@@ -103,7 +103,8 @@ def test_every_format_gives_the_same_maps(tmp_path, layout):
     in_order = "without names" in layout or layout == "npy stack"
     assert bool(opened.note) == in_order and sorted(tmp_path.rglob("*")) == before
     if in_order:
-        assert opened.note.endswith("its 3 maps are taken in the order of the data set")
+        order = f"in the data set's order, from {NAMES[0]!r} to {NAMES[-1]!r}"
+        assert opened.note.endswith(f"its 3 maps are taken {order}")
         with pytest.raises(DepthClipError, match="3 depth maps without names, for 2 frames"):
             open_maps(path, NAMES[:2])
     else:
