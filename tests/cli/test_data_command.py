@@ -152,11 +152,15 @@ def test_bad_input_raises_one_clear_line(folder, monkeypatch, in_style, argument
     assert "\n" not in str(caught.value) and sorted(folder.iterdir()) == before
 
 
-def test_a_described_data_set_that_fails_says_why_for_every_kind(tmp_path):
-    (tmp_path / "a.toml").write_text('rgb = "*_rgb.png"\ndepth = "*.png"\ndivisor = 1000\n')
-    status, _, errors = inspect(tmp_path / "a.toml")
-    assert status == 1 and "no file in" in errors and "matches rgb = '*_rgb.png'" in errors
-    assert "it does not take the options rgb, depth, divisor" in errors
+def test_a_described_data_set_that_fails_says_why(tmp_path):
+    pairs, other = tmp_path / "pairs.toml", tmp_path / "other.toml"
+    pairs.write_text('rgb = "*_rgb.png"\ndepth = "*.png"\ndivisor = 1000\n')
+    with pytest.raises(dc.DepthClipError, match="matches rgb = '\\*_rgb.png'") as caught:
+        inspect(pairs)
+    assert "\n" not in str(caught.value) and "of kind 'pairs': no file in" in str(caught.value)
+    other.write_text("sensors = 2\n")
+    status, _, errors = inspect(other)
+    assert status == 1 and "it does not take the options sensors" in errors
 
 
 def test_every_kind_says_why_a_folder_is_none_of_its_own(tmp_path):
