@@ -95,7 +95,8 @@ def lines_of_search(found, top: int) -> list[str]:
         found.verdict,
         f"{total} {count(len(found.scores.names), 'frame')}, {found.n_classes} of them differ.",
         "",
-        f"Reported: {', '.join(numbers)}. Nearest first; misses are in units of the last digit:",
+        f"Reported: {', '.join(numbers)}. Matches first, the simplest on top, then the nearest;",
+        "misses are in units of the last digit:",
         "",
         *aligned(rows),
     ]
