@@ -21,6 +21,7 @@ from depthclip_core.datasets.checks import (
     rounded,
     sample_pairs,
 )
+from depthclip_core.datasets.file_frames import MISSING
 from depthclip_core.datasets.guess import as_toml
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import replacing
@@ -104,6 +105,8 @@ def found_kind(path: Path | None, dataset: str | None) -> tuple[str, dict[str, o
     faults = {}
     for name in kinds():
         faults[name] = dataset_class(name).recognise(folder, **options)
+        if MISSING in faults[name]:  # what is there might pass for data of a general kind
+            raise DepthClipError(f"data of kind {name!r}: {printable(faults[name])}")
         if not faults[name]:
             return name, guess(name, folder, options)
     typer.echo(f"depthclip: {path} is not a data set of a known kind:", err=True)

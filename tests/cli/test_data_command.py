@@ -169,3 +169,17 @@ def test_every_kind_says_why_a_folder_is_none_of_its_own(tmp_path):
         assert fault and "\n" not in fault, name
     (tmp_path / "a.jpg").write_text("no photograph")
     assert "cannot read" in dataset_class("photos").recognise(tmp_path)
+
+
+def test_nyu_without_one_of_its_files_is_no_pairs(tmp_path):
+    """Photograph and depth are named alike there, so that the rest would pass for `pairs`."""
+    folder = tmp_path / "official_splits" / "test" / "kitchen"
+    folder.mkdir(parents=True)
+    for number in (3, 4, 5):
+        Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(folder / f"rgb_{number:05d}.jpg")
+        levels = np.full((480, 640), 2000, np.uint16)
+        Image.fromarray(levels).save(folder / f"sync_depth_{number:05d}.png")
+    (folder / "sync_depth_00004.png").unlink()
+    with pytest.raises(dc.DepthClipError, match="of kind 'nyu': 1 of 6 files are missing") as said:
+        inspect(tmp_path)
+    assert "sync_depth_00004.png" in str(said.value)
