@@ -177,10 +177,15 @@ def _unmatched(
     path: Path, missing: list, extra: list, n_found: int, n_wanted: int
 ) -> UnmatchedNames:
     parts = [
-        f"{len(names)} {what}: {', '.join(map(printable, names[:SHOWN]))}"
+        f"{len(names)} {what}: {', '.join(map(_shown, names[:SHOWN]))}"
         f"{' …' if len(names) > SHOWN else ''}"
         for what, names in (("missing", missing), ("without a frame", extra))
         if names
     ]
     fault = f"{n_found} depth maps for {n_wanted} frames; {'; '.join(parts)}"
     return UnmatchedNames(f"{path} has {fault}", n_wanted - len(missing))
+
+
+def _shown(name: str) -> str:
+    """A name in an error: in quotes where a space at its end would not be seen."""
+    return printable(name) if name == name.strip() else repr(printable(name))

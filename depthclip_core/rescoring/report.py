@@ -22,7 +22,12 @@ from depthclip_core.evaluation.compositions import (
     named_for,
     resolve_composition,
 )
-from depthclip_core.evaluation.map_files import MILLIMETRES, MapFiles, open_maps
+from depthclip_core.evaluation.map_files import (
+    MILLIMETRES,
+    MapFiles,
+    UnmatchedNames,
+    open_maps,
+)
 from depthclip_core.rescoring.plausible import fit_notes
 from depthclip_core.rescoring.scores import Scores, score_maps
 from depthclip_core.settings import PUBLISHED_METRICS
@@ -212,4 +217,5 @@ def maps_of(frames: Dataset, path: str | Path, **how: object) -> MapFiles:
             return open_maps(path, names, **how)
         except DepthClipError as fault:
             faults.append(fault)
-    raise max(faults, key=lambda fault: getattr(fault, "n_matched", -1))
+    unmatched = [fault for fault in faults if isinstance(fault, UnmatchedNames)]
+    raise max(unmatched, key=lambda fault: fault.n_matched) if unmatched else faults[-1]

@@ -200,6 +200,7 @@ def test_names_match_in_each_documented_spelling(tmp_path, files, names, packed)
         (["a.npy", "b.npy"], ["a", "a"], "two frames are named 'a'"),
         (["a.npy", "a.png"], ["a"], "a.npy and a.png: leave one of them"),
         (["sub/a.npy"], ["a"], "no depth maps"),
+        (["a .npy"], ["a"], "1 missing: a; 1 without a frame: 'a '"),
     ],
 )
 def test_names_that_do_not_match_are_listed(tmp_path, files, names, says):

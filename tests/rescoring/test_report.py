@@ -238,6 +238,10 @@ def test_maps_in_folders_say_which_one_is_missing(tmp_path):
     (tmp_path / "maps" / "basement" / "rgb_00046.npy").unlink()
     with pytest.raises(DepthClipError, match="; 1 missing: basement/rgb_00046$"):
         score_saved_maps(tmp_path / "maps", "nyu", **how)
+    for suffix in (".npy", ".npz"):
+        (tmp_path / "maps" / "basement" / f"rgb_00046{suffix}").write_bytes(b"")
+    with pytest.raises(DepthClipError, match=r"rgb_00046.npy and .*: leave one of them"):
+        score_saved_maps(tmp_path / "maps", "nyu", **how)
     with pytest.raises(DepthClipError, match="no saved predictions at"):
         score_saved_maps(tmp_path / "none", "nyu", **how)
 
