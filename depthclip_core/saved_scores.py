@@ -135,7 +135,9 @@ def html_page(found: SavedScores) -> str:
             picture = _picture(map_and_error(shown.rgb, shown.truth, shown.depth))
             caption = ", ".join(f"{symbol(m)} {row[m]:.3f}" for m in ("abs_rel", "rmse", "delta1"))
             where = f"; {printable(row['scene'])}" if row["scene"] else ""
-            worst.append({"name": printable(name), "caption": caption + where, "picture": picture})
+            worst.append(
+                {"name": found.label(name), "caption": caption + where, "picture": picture}
+            )
     scores = [
         {"name": name, "cells": list(_cells(row, bounds.loc[name]))}
         for name, row in table.iterrows()

@@ -21,6 +21,7 @@ from depthclip_core.datasets.checks import (
     rounded,
     sample_pairs,
 )
+from depthclip_core.datasets.file_frames import MISSING
 from depthclip_core.datasets.guess import as_toml
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import replacing
@@ -28,6 +29,7 @@ from depthclip_core.text import printable
 
 data_app = typer.Typer(no_args_is_help=True)
 
+DESCRIBES_PAIRS = {"rgb", "time_stamps", "divisor"}  # options that only `pairs` takes
 GENERAL = ("pairs", "photos")  # kinds that accept much, tried last
 IN_PACKAGE = "sample"
 WIDTH, INDENT = 96, 14  # of lines and of their labels
@@ -94,9 +96,17 @@ def found_kind(path: Path | None, dataset: str | None) -> tuple[str, dict[str, o
         if fault := kind.recognise(folder, **options):
             raise DepthClipError(f"no data set of kind {dataset!r}: {printable(fault)}")
         return dataset, guess(dataset, folder, options)
+    if options.keys() & DESCRIBES_PAIRS:
+        if fault := dataset_class("pairs").recognise(folder, **options):
+            raise DepthClipError(
+                f"{path} describes no data set of kind 'pairs': {printable(fault)}"
+            )
+        return "pairs", {}
     faults = {}
     for name in kinds():
         faults[name] = dataset_class(name).recognise(folder, **options)
+        if MISSING in faults[name]:  # what is there might pass for data of a general kind
+            raise DepthClipError(f"data of kind {name!r}: {printable(faults[name])}")
         if not faults[name]:
             return name, guess(name, folder, options)
     typer.echo(f"depthclip: {path} is not a data set of a known kind:", err=True)

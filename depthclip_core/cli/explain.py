@@ -10,9 +10,9 @@ from depthclip_core.cli.store import aligned, count
 
 def explain(
     predictions: Annotated[
-        Path, typer.Argument(help="Saved depth maps: a folder, a .zip, .npz or HDF5 file.")
+        Path, typer.Argument(help="A folder of maps, or one .h5, .npz, .npy or .zip file of them.")
     ],
-    data: Annotated[str, typer.Option(help="The data set: nyu, kitti, pairs ...")],
+    data: Annotated[str, typer.Option(help="The data set: nyu, kitti, sunrgbd, pairs or sample.")],
     path: Annotated[
         Path | None, typer.Option(help="Where the data set lies.", show_default="its usual place")
     ] = None,
@@ -31,6 +31,10 @@ def explain(
         float, typer.Option(help="Stored units per metre of 16-bit files; KITTI's have 256.")
     ] = 1000.0,
     disparity: Annotated[bool, typer.Option("--disparity", help="Maps hold 1 / depth.")] = False,
+    missing: Annotated[
+        list[float] | None,
+        typer.Option(help="A stored value that means no prediction, such as 65535."),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Protocols to show.")] = 10,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show results and errors only.")] = False,
 ) -> None:
@@ -47,15 +51,15 @@ def explain(
     from tqdm import tqdm
 
     from depthclip_core.rescoring import explain as why
+    from depthclip_core.rescoring.plausible import fit_notes
     from depthclip_core.rescoring.report import maps_of
 
     frames = why.open_whole(data, split, path)
-    how = {"divisor": divisor, "kind": "disparity" if disparity else "depth"}
+    kind = "disparity" if disparity else "depth"
+    how = {"divisor": divisor, "kind": kind, "missing": missing or ()}
     maps = maps_of(frames, predictions, **how)
     other = maps_of(frames, mirrored, **how) if mirrored else None
-    for opened in (maps, other):
-        if opened is not None and opened.note and not quiet:
-            typer.echo(f"note: {opened.note}", err=True)
+    notes = [opened.note for opened in (maps, other) if opened is not None and opened.note]
 
     def progress(walk):
         # disable=None: no bar where stderr is no terminal.
@@ -65,6 +69,9 @@ def explain(
     found = why.explain(
         frames, maps, reported, mirrored=other, fixed=fixed, progress=progress, **gap
     )
+    notes += fit_notes(frames, maps, next(iter(found.named.values())))
+    for note in [] if quiet else notes:
+        typer.echo(f"note: {note}", err=True)
     parts = []
     if found.found is not None:
         parts.append(lines_of_search(found, top))
@@ -88,7 +95,8 @@ def lines_of_search(found, top: int) -> list[str]:
         found.verdict,
         f"{total} {count(len(found.scores.names), 'frame')}, {found.n_classes} of them differ.",
         "",
-        f"Reported: {', '.join(numbers)}. Nearest first; misses are in units of the last digit:",
+        f"Reported: {', '.join(numbers)}. Matches first, the simplest on top, then the nearest;",
+        "misses are in units of the last digit:",
         "",
         *aligned(rows),
     ]

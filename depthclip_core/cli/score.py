@@ -104,7 +104,7 @@ def score(
     worst = found.worst()
     typer.echo(f"\n{count(len(worst), 'frame')} of largest error under {first}:")
     for name, row in worst.iterrows():
-        typer.echo(f"  {printable(name)}  rel {row['abs_rel']:.3f}, rmse {row['rmse']:.3f} m")
+        typer.echo(f"  {found.label(name)}  rel {row['abs_rel']:.3f}, rmse {row['rmse']:.3f} m")
     for line in found.remarks():
         typer.echo(f"note: {printable(line)}")
     if out is not None:

@@ -79,7 +79,10 @@ def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
     Raises ValueError for what is no .npy, and for arrays of Python objects.
     """
-    version = np.lib.format.read_magic(stream)
+    try:
+        version = np.lib.format.read_magic(stream)
+    except ValueError:
+        raise ValueError("its content is not that of a .npy") from None
     if version == (1, 0):
         header = np.lib.format.read_array_header_1_0(stream)
     else:

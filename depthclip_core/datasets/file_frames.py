@@ -14,6 +14,8 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import Window
 from depthclip_core.text import printable
 
+MISSING = "files are missing in"  # says that a data set is known, but not all of it is there
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -142,7 +144,7 @@ def checked_pairs(pairs: Sequence[Pair], where: Path) -> list[Pair]:
     files = [file for pair in pairs for file in (pair.rgb, pair.depth) if file is not None]
     missing = [file for file in files if not file.is_file()]
     if missing:
-        count = f"{len(missing)} of {len(files)} files are missing in {where}"
+        count = f"{len(missing)} of {len(files)} {MISSING} {where}"
         raise DepthClipError(f"{count}, the first is {missing[0]}: copy them there")
     return list(pairs)
 

@@ -201,7 +201,8 @@ def _stamped(path: Path) -> tuple[list[str], list[Path]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DepthClipError(f"cannot read the list of time stamps {path}: {error}") from None
+        fault = getattr(error, "strerror", None) or error
+        raise DepthClipError(f"cannot read the list of time stamps {path}: {fault}") from None
     times, files = [], []
     for number, line in enumerate(lines, 1):
         fields = line.split("#")[0].replace(",", " ").split()

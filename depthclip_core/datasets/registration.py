@@ -50,7 +50,8 @@ def shift_of_edges(
     down, right = int(best[0]) - reach, int(best[1]) - reach
     agreement = total[reach, reach] / total.max() if total.max() > 0 else 1.0
     notable = np.hypot(down, right) >= NOTABLE * reach / REACH
-    if n_edges < ENOUGH or not notable or agreement > AGREEMENT:
+    in_a_corner = abs(down) == abs(right) == reach  # of what is tried: no peak, but chance
+    if n_edges < ENOUGH or not notable or in_a_corner or agreement > AGREEMENT:
         return None
     return Shift(down * step, right * step, float(agreement))
 

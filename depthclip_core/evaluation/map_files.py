@@ -22,12 +22,20 @@ Spell = Callable[[str], str]
 PHOTOS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 
 
+class UnmatchedNames(DepthClipError):
+    """Maps and frames that do not match by name; n_matched: how many do."""
+
+    def __init__(self, message: str, n_matched: int):
+        super().__init__(message)
+        self.n_matched = n_matched
+
+
 @dataclass(frozen=True, eq=False)
 class MapFiles(Sequence):
     """Depth maps in the order of `names`: float32 (h, w) metres, 0 where there is no prediction.
 
-    Maps have the sizes that they were saved in. note: what should be said of how maps were matched
-    to frames, or empty. See `open_maps`, which makes these.
+    Maps have the sizes that they were saved in. saved_as: each map's own name, or number. note:
+    what should be said of how maps were matched to frames, or empty. See `open_maps`.
     """
 
     path: Path
@@ -36,6 +44,7 @@ class MapFiles(Sequence):
     divisor: float
     kind: str
     missing: tuple[float, ...]
+    saved_as: list[str]
     note: str = ""
 
     def __len__(self) -> int:
@@ -97,14 +106,16 @@ def open_maps(
     note = ""
     if found.in_order:
         readers, n = found.in_order, len(found.in_order)
+        chosen = [f"map {position}" for position in range(n)]
         if n != len(names):
             fault = f"{n} depth maps without names, for {len(names)} frames"
             raise DepthClipError(f"{path} has {fault}: give exactly one map for each frame")
-        note = f"{path.name} has no names: its {n} maps are taken in the order of the data set"
+        ends = f"from {printable(names[0])!r} to {printable(names[-1])!r}"
+        note = f"{path.name} has no names: its {n} maps are taken in the data set's order, {ends}"
     else:
         chosen = match_names(path, list(found.by_name), names)
         readers = [found.by_name[name] for name in chosen]
-    return MapFiles(path, names, readers, divisor, kind, tuple(missing), note)
+    return MapFiles(path, names, readers, divisor, kind, tuple(missing), chosen, note)
 
 
 def match_names(path: Path, found: Sequence[str], wanted: Sequence[str]) -> list[str]:
@@ -127,13 +138,9 @@ def match_names(path: Path, found: Sequence[str], wanted: Sequence[str]) -> list
         if best is None or hits > len(best[0].keys() & set(best[1])):
             best = known, asked
     known, asked = best
-    _raise_unmatched(
-        path,
-        [name for name, spelled in zip(wanted, asked, strict=True) if spelled not in known],
-        [name for spelled, name in known.items() if spelled not in set(asked)],
-        len(found),
-        len(wanted),
-    )
+    missing = [spelled for spelled in asked if spelled not in known]
+    extra = [name for spelled, name in known.items() if spelled not in set(asked)]
+    raise _unmatched(path, missing, extra, len(found), len(wanted))
 
 
 def _spellings(found: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[Spell, Spell]]:
@@ -166,12 +173,19 @@ def _flat(name: str) -> str:
     return _without_photo_suffix(name).replace("/", "_")
 
 
-def _raise_unmatched(path: Path, missing: list, extra: list, n_found: int, n_wanted: int) -> None:
+def _unmatched(
+    path: Path, missing: list, extra: list, n_found: int, n_wanted: int
+) -> UnmatchedNames:
     parts = [
-        f"{len(names)} {what}: {', '.join(map(printable, names[:SHOWN]))}"
+        f"{len(names)} {what}: {', '.join(map(_shown, names[:SHOWN]))}"
         f"{' …' if len(names) > SHOWN else ''}"
         for what, names in (("missing", missing), ("without a frame", extra))
         if names
     ]
     fault = f"{n_found} depth maps for {n_wanted} frames; {'; '.join(parts)}"
-    raise DepthClipError(f"{path} has {fault}")
+    return UnmatchedNames(f"{path} has {fault}", n_wanted - len(missing))
+
+
+def _shown(name: str) -> str:
+    """A name in an error: in quotes where a space at its end would not be seen."""
+    return printable(name) if name == name.strip() else repr(printable(name))

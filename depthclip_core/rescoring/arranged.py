@@ -84,6 +84,9 @@ def covered_window(
     fitting = [name for name in off if off[name] < 1]
     if len(fitting) == 1:
         return windows[fitting[0]]
+    if shape == tuple(frame)[::-1]:
+        fault = "a map of {} × {} pixels is turned, for a frame of {} × {}".format(*shape, *frame)
+        raise DepthClipError(f"{fault}: save maps as (height, width)")
     size, found = "{} × {}".format(*shape), " or ".join(fitting) or "no known part"
     raise DepthClipError(
         f"a map of {size} pixels may cover {found} of a frame of {frame[0]} × {frame[1]}: "

@@ -7,7 +7,6 @@ found.table(), found.intervals(), found.worst()
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +22,13 @@ from depthclip_core.evaluation.compositions import (
     named_for,
     resolve_composition,
 )
-from depthclip_core.evaluation.map_files import MILLIMETRES, MapFiles, open_maps
+from depthclip_core.evaluation.map_files import (
+    MILLIMETRES,
+    MapFiles,
+    UnmatchedNames,
+    open_maps,
+)
+from depthclip_core.rescoring.plausible import fit_notes
 from depthclip_core.rescoring.scores import Scores, score_maps
 from depthclip_core.settings import PUBLISHED_METRICS
 from depthclip_core.text import printable
@@ -95,6 +100,12 @@ class SavedScores:
         rows = self.scores.rows(first).sort_values(WORST_BY, ascending=False, kind="stable")
         return rows[rows["n_pixels"] > 0].head(n)
 
+    def label(self, name: str) -> str:
+        """A frame's name, and that of its map if it is another: "0046 (basement/rgb_00045)"."""
+        saved_as = self.maps.saved_as[self.scores.names.index(name)]
+        same = saved_as == name or saved_as.endswith(f"/{name}")
+        return printable(name if same else f"{name} ({saved_as})")
+
     def remarks(self) -> list[str]:
         """The notes, and one line on each kind of pixel or frame that no score covers."""
         table, lines = self.table(), list(self.notes)
@@ -148,6 +159,7 @@ def score_saved_maps(
     other = None if mirrored is None else maps_of(frames, mirrored, **how)
     compositions, notes = protocols_for(frames, protocols, mirrored=other is not None, place=place)
     notes = [note for note in (maps.note, other.note if other else "") if note] + notes
+    notes += fit_notes(frames, maps, next(iter(compositions.values())))
     scores = score_maps(
         frames, maps, compositions.values(), mirrored=other, workers=workers, progress=progress
     )
@@ -195,11 +207,15 @@ def protocols_for(
 
 
 def maps_of(frames: Dataset, path: str | Path, **how: object) -> MapFiles:
-    """The saved maps of frames by their names, or else by their `other_names`; see `open_maps`."""
-    try:
-        return open_maps(path, frames.names, **how)
-    except DepthClipError:
-        for names in frames.other_names():
-            with suppress(DepthClipError):
-                return open_maps(path, names, **how)
-        raise
+    """The saved maps of frames by their names, or else by their `other_names`; see `open_maps`.
+
+    Raises the `DepthClipError` of the names that match most of the maps.
+    """
+    faults = []
+    for names in (frames.names, *frames.other_names()):
+        try:
+            return open_maps(path, names, **how)
+        except DepthClipError as fault:
+            faults.append(fault)
+    unmatched = [fault for fault in faults if isinstance(fault, UnmatchedNames)]
+    raise max(unmatched, key=lambda fault: fault.n_matched) if unmatched else faults[-1]

@@ -12,6 +12,13 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.compositions import OPTIONS, Composition, nearest_name, space
 from depthclip_core.evaluation.metrics import METRICS, resolve_metric
 
+# What papers and tables call the metrics; compared in lower case, without "_" and spaces.
+ALIASES = {
+    **{metric.replace("_", ""): metric for metric in METRICS},
+    **{f"{delta}{n}": f"delta{n}" for delta in ("δ", "d", "a", "δ<1.25^") for n in (1, 2, 3)},
+    "δ<1.25": "delta1",
+    **{"rel": "abs_rel", "rms": "rmse", "logrmse": "rmse_log"},
+}
 SAME = 1e-6  # scores that differ by less, relatively, are those of the same pixels
 
 
@@ -31,8 +38,9 @@ def read_reported(numbers: str | Mapping[str, str | float]) -> dict[str, Reporte
     """Reported numbers by metric.
 
     numbers: text like "delta1=0.895,rmse=0.364", or a mapping of metrics to numbers; give texts to
-    keep trailing zeros, which count as digits. Raises `DepthClipError` for unknown metrics, and for
-    what is no number.
+    keep trailing zeros, which count as digits. Metrics may have the names of papers and tables,
+    such as δ1, rel or AbsRel. Raises `DepthClipError` for unknown metrics, for what is no number,
+    and for percentages.
     """
     if isinstance(numbers, str):
         pairs = [part.partition("=") for part in numbers.split(",") if part.strip()]
@@ -42,7 +50,16 @@ def read_reported(numbers: str | Mapping[str, str | float]) -> dict[str, Reporte
         numbers = {name: value for name, (_, _, value) in zip(names, pairs, strict=True)}
     if not numbers:
         raise DepthClipError("no numbers are reported: give some, as in delta1=0.895,rmse=0.364")
-    return {resolve_metric(name).name: _reported(name, value) for name, value in numbers.items()}
+    read: dict[str, Reported] = {}
+    for name, value in numbers.items():
+        metric = resolve_metric(ALIASES.get(re.sub(r"[_ ]", "", name).lower(), name)).name
+        if metric in read:
+            raise DepthClipError(f"{metric!r} is reported twice")
+        read[metric] = _reported(name, value)
+        if metric.startswith("delta") and read[metric].value > 1:
+            fault = f"{name}={value} is no share from 0 to 1"
+            raise DepthClipError(f"{fault}: write a percentage such as 89.5 as 0.895")
+    return read
 
 
 def _reported(name: str, value: str | float) -> Reported:
@@ -63,10 +80,10 @@ def search_space(
 ) -> list[Composition]:
     """The compositions that a search tries for frames of a shape: hundreds.
 
-    Without an alignment, every combination; with one, those that people use: no holes among the
-    pixels that count. truths: the kinds of truth that the data has. resized: whether maps have
-    another size than the truth. mirrored: whether maps of the mirror images are there. fixed:
-    switches that are known, each with its option.
+    Without an alignment, every combination; with one, those with no holes among the pixels that
+    count, and no truth in whole millimetres. truths: the kinds of truth that the data has. resized:
+    whether maps have another size than the truth. mirrored: whether maps of the mirror images are
+    there. fixed: switches that are known, each with its option.
     """
     caps = [max_depth, 50.0] if max_depth == 80 else [max_depth]
     common = {
@@ -81,7 +98,7 @@ def search_space(
     fitted = {
         "align": ["median", "least squares", "disparity"],
         "over": ["image", "set"],
-        "clamp": ["after", "before"],
+        "clamp": list(OPTIONS["clamp"]),
     }
     kinds = [
         {"valid": list(OPTIONS["valid"]), "clamp": ["after", "none"]},
@@ -90,12 +107,7 @@ def search_space(
         {"valid": ["measured"], "truth": measured[:1]} | fitted,
     ]
     known = {switch: [option] for switch, option in (fixed or {}).items()}
-    made = [
-        one
-        for kind in kinds
-        for one in space(**(common | kind | known))
-        if one.over == "image" or one.clamp == "after" or "clamp" in known
-    ]
+    made = [one for kind in kinds for one in space(**(common | kind | known))]
     if aligned := (fixed or {}).get("align"):
         made = [one for one in made if one.align == aligned]
     return list(dict.fromkeys(made))
@@ -119,11 +131,13 @@ def search(
     table["same"] = classes(table[[*METRICS]].to_numpy())
     table.insert(0, "composition", list(compositions))
     kept = ["composition", *reported, "off", "met", "same"]
-    # Equal scores stand together; first among them is the one with the fewest switches set.
+    # Equal scores stand together. First among them, and among all that match, stands the one with
+    # the fewest switches set: how near a match is to the middle of its rounding means nothing.
     away = [len(Composition().changes(replace(one, max_depth=10.0))) for one in compositions]
-    order = table.assign(away=away, rounded=table["off"].round(6))
+    order = table.assign(away=away, rounded=table["off"].round(6).where(~table["met"], 0))
+    order["simplest"] = order.groupby("same")["away"].transform("min")
     order = order.sort_values(
-        ["met", "rounded", "same", "away"], ascending=[False, True, True, True]
+        ["met", "rounded", "simplest", "same", "away"], ascending=[False, True, True, True, True]
     )
     return table.loc[order.index, kept].reset_index(drop=True)
 
@@ -144,17 +158,18 @@ def classes(values: np.ndarray) -> np.ndarray:
 def verdict(found: pd.DataFrame, named: Mapping[str, Composition]) -> str:
     """One sentence: how many compositions give the numbers, or which comes nearest."""
     met = found[found["met"]]
-    compared = met if len(met) else found[:1]
-    near = [nearest_name(one, named) for one in compared["composition"]]
-    name, changes = min(near, key=lambda one: len(one[1]))
+    candidates = [
+        nearest_name(one, named) for one in (met if len(met) else found[:1])["composition"]
+    ]
+    name, changes = min(candidates, key=lambda candidate: len(candidate[1]))
     but = "".join(f", with {switch} {after!r}" for switch, (_, after) in changes.items())
     if not len(met):
         return (
             f"None of the {len(found)} compositions gives these numbers; the nearest, {name}{but}, "
             f"misses one by {found['off'].iloc[0]:.1f} units of its last digit."
         )
-    one = "composition gives" if len(met) == 1 else "compositions give"
+    give = "gives" if len(met) == 1 else "give"
     return (
-        f"{len(met)} of {len(found)} {one} these numbers ({met['same'].nunique()} that these maps "
-        f"can tell apart); the nearest to a named protocol is {name}{but}."
+        f"{len(met)} of {len(found)} compositions {give} these numbers ({met['same'].nunique()} "
+        f"that these maps can tell apart); the nearest to a named protocol is {name}{but}."
     )

@@ -152,11 +152,15 @@ def test_bad_input_raises_one_clear_line(folder, monkeypatch, in_style, argument
     assert "\n" not in str(caught.value) and sorted(folder.iterdir()) == before
 
 
-def test_a_described_data_set_that_fails_says_why_for_every_kind(tmp_path):
-    (tmp_path / "a.toml").write_text('rgb = "*_rgb.png"\ndepth = "*.png"\ndivisor = 1000\n')
-    status, _, errors = inspect(tmp_path / "a.toml")
-    assert status == 1 and "no file in" in errors and "matches rgb = '*_rgb.png'" in errors
-    assert "it does not take the options rgb, depth, divisor" in errors
+def test_a_described_data_set_that_fails_says_why(tmp_path):
+    pairs, other = tmp_path / "pairs.toml", tmp_path / "other.toml"
+    pairs.write_text('rgb = "*_rgb.png"\ndepth = "*.png"\ndivisor = 1000\n')
+    with pytest.raises(dc.DepthClipError, match="matches rgb = '\\*_rgb.png'") as caught:
+        inspect(pairs)
+    assert "\n" not in str(caught.value) and "of kind 'pairs': no file in" in str(caught.value)
+    other.write_text("sensors = 2\n")
+    status, _, errors = inspect(other)
+    assert status == 1 and "it does not take the options sensors" in errors
 
 
 def test_every_kind_says_why_a_folder_is_none_of_its_own(tmp_path):
@@ -165,3 +169,17 @@ def test_every_kind_says_why_a_folder_is_none_of_its_own(tmp_path):
         assert fault and "\n" not in fault, name
     (tmp_path / "a.jpg").write_text("no photograph")
     assert "cannot read" in dataset_class("photos").recognise(tmp_path)
+
+
+def test_nyu_without_one_of_its_files_is_no_pairs(tmp_path):
+    """Photograph and depth are named alike there, so that the rest would pass for `pairs`."""
+    folder = tmp_path / "official_splits" / "test" / "kitchen"
+    folder.mkdir(parents=True)
+    for number in (3, 4, 5):
+        Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(folder / f"rgb_{number:05d}.jpg")
+        levels = np.full((480, 640), 2000, np.uint16)
+        Image.fromarray(levels).save(folder / f"sync_depth_{number:05d}.png")
+    (folder / "sync_depth_00004.png").unlink()
+    with pytest.raises(dc.DepthClipError, match="of kind 'nyu': 1 of 6 files are missing") as said:
+        inspect(tmp_path)
+    assert "sync_depth_00004.png" in str(said.value)

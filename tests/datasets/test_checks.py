@@ -180,3 +180,9 @@ def test_shifted_real_sets_are_mostly_found(sets):
             moved = changed(pairs, lambda depth: np.roll(depth, 12, 1))
             found.append(checks.check_registration(moved) is not None)
     assert np.mean(found) >= 0.85
+
+
+def test_a_corner_of_what_is_tried_is_no_shift(sets):
+    """One registered frame of a mixed folder, whose edges agree by chance 21 px up and right."""
+    (alone,) = [pair for pair in sets["sunrgbd_toy"][0] if pair[1].shape == (427, 561)]
+    assert checks.check_registration([alone]) is None

@@ -103,7 +103,8 @@ def test_every_format_gives_the_same_maps(tmp_path, layout):
     in_order = "without names" in layout or layout == "npy stack"
     assert bool(opened.note) == in_order and sorted(tmp_path.rglob("*")) == before
     if in_order:
-        assert opened.note.endswith("its 3 maps are taken in the order of the data set")
+        order = f"in the data set's order, from {NAMES[0]!r} to {NAMES[-1]!r}"
+        assert opened.note.endswith(f"its 3 maps are taken {order}")
         with pytest.raises(DepthClipError, match="3 depth maps without names, for 2 frames"):
             open_maps(path, NAMES[:2])
     else:
@@ -199,6 +200,7 @@ def test_names_match_in_each_documented_spelling(tmp_path, files, names, packed)
         (["a.npy", "b.npy"], ["a", "a"], "two frames are named 'a'"),
         (["a.npy", "a.png"], ["a"], "a.npy and a.png: leave one of them"),
         (["sub/a.npy"], ["a"], "no depth maps"),
+        (["a .npy"], ["a"], "1 missing: a; 1 without a frame: 'a '"),
     ],
 )
 def test_names_that_do_not_match_are_listed(tmp_path, files, names, says):

@@ -30,7 +30,8 @@ def test_what_a_map_covers_is_told_by_its_size(shape, frame, window):
 
 def test_place_by_name_and_sizes_that_tell_nothing():
     assert covered_window((100, 200), NYU, "eigen-nyu") == Window(45, 471, 41, 601)
-    for shape, says in [((100, 200), "no known part"), ((10, 13), "none or eigen-nyu")]:
+    turned = ((640, 480), "is turned, for a frame of 480 × 640: save maps as")
+    for shape, says in [((100, 200), "no known part"), ((10, 13), "none or eigen-nyu"), turned]:
         with pytest.raises(DepthClipError, match=says) as caught:
             covered_window(shape, NYU)
         assert "\n" not in str(caught.value)

@@ -27,6 +27,8 @@ def test_space_has_hundreds_of_compositions_each_once():
     assert len(space) == len(set(space)) >= 500
     assert all(one == one.canonical for one in space)
     assert {one.crop for one in space} == {"none", "eigen-nyu", "released", "nyu-21"}
+    fitted = {(one.over, one.clamp) for one in space if one.align == "median"}
+    assert fitted == {(o, c) for o in ("image", "set") for c in ("after", "before", "none")}
     known = search_space(NYU, 10.0, truths=TRUTHS, fixed={"crop": "eigen-nyu", "align": "median"})
     assert {(one.crop, one.align) for one in known} == {("eigen-nyu", "median")}
     kitti = search_space((375, 1242), 80.0)
@@ -66,6 +68,23 @@ def test_nearest_is_given_where_nothing_matches():
     assert f"{table['off'][0]:.1f} units" in said
 
 
+def test_the_simplest_of_all_that_match_stands_first():
+    frames, maps, _ = frames_and_maps(2, (30, 40))
+    space = search_space((30, 40), 10.0)
+    scores = score_maps(frames, maps, space)
+    vague = read_reported({"rmse": f"{scores.mean(Composition())['rmse'] + 0.04:.1f}"})
+    table = search(scores.table(space), space, vague)
+    if (table["composition"][table["met"]] == Composition()).any():
+        assert table["composition"][0] == Composition()
+    named = named_for((30, 40), 10.0)
+    aligned = Composition(align="median", clamp="none")
+    exact = read_reported({m: f"{scores.mean(aligned)[m]:.6f}" for m in ("rmse", "abs_rel")})
+    assert aligned in set(search(scores.table(space), space, exact).query("met")["composition"])
+    of_name = read_reported({"rmse": f"{scores.mean('whole-pooled')['rmse']:.3f}"})
+    said = verdict(search(scores.table(space), space, of_name), named)
+    assert said.endswith("the nearest to a named protocol is whole-pooled.")
+
+
 def test_what_maps_cannot_tell_apart_is_one_class():
     frames, maps, _ = frames_and_maps(2, (30, 40), far=5.0)  # no depth reaches the limit
     space = search_space((30, 40), 10.0)
@@ -85,6 +104,8 @@ def test_reported_numbers_keep_their_digits():
         "rmse": Reported(0.4, 1),
     }
     assert read_reported({"rmse": 0.36})["rmse"].decimals == 2
+    as_printed = read_reported("δ1=0.9,d2=0.95,rel=0.1,RMSE=0.4,log 10=0.05,Sq Rel=0.2")
+    assert list(as_printed) == ["delta1", "delta2", "abs_rel", "rmse", "log10", "sq_rel"]
     np.testing.assert_allclose(Reported(0.895, 3).misses(np.array([0.8945, 0.897])), [0.5, 2])
 
 
@@ -97,6 +118,8 @@ def test_reported_numbers_keep_their_digits():
         ("delta1", "is no number"),
         ("rmse=-1", "is no number"),
         ("rmse=1,rmse=2", "reported twice"),
+        ("rel=0.1,abs_rel=0.1", "'abs_rel' is reported twice"),
+        ("d1=89.5", "d1=89.5 is no share from 0 to 1: write a percentage"),
     ],
 )
 def test_bad_numbers_raise_one_clear_line(numbers, says):

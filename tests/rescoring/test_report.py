@@ -1,5 +1,6 @@
 """Saved maps of a data set under several protocols: choice, names, intervals, coverage."""
 
+import re
 import shutil
 
 import layouts
@@ -220,3 +221,42 @@ def test_real_rooms_in_bts_layout_score_themselves_as_perfect(tmp_path, rgbd):
     table = score_saved_maps(tmp_path / "wrong", "nyu", data=data, protocols=CHOSEN).table()
     assert table.loc["bts", "abs_rel"] == pytest.approx(0.1, abs=1e-4)
     assert table.loc["marigold", "abs_rel"] == pytest.approx(0, abs=1e-4)
+
+
+def test_maps_in_folders_say_which_one_is_missing(tmp_path):
+    """Frames are called 0046, their files basement/rgb_00045, and so are the maps."""
+    own, depth = tmp_path / "official_splits" / "test" / "basement", np.full((480, 640), 2000)
+    own.mkdir(parents=True)
+    (tmp_path / "maps" / "basement").mkdir(parents=True)
+    for number in (45, 46, 50):
+        Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(own / f"rgb_{number:05d}.jpg")
+        Image.fromarray(depth.astype(np.uint16)).save(own / f"sync_depth_{number:05d}.png")
+        np.save(tmp_path / "maps" / "basement" / f"rgb_{number:05d}.npy", depth / 1000)
+    how = {"data": tmp_path, "protocols": ["bts"]}
+    found = score_saved_maps(tmp_path / "maps", "nyu", **how)
+    assert found.label(found.frames.names[0]) == "0046 (basement/rgb_00045)"
+    (tmp_path / "maps" / "basement" / "rgb_00046.npy").unlink()
+    with pytest.raises(DepthClipError, match="; 1 missing: basement/rgb_00046$"):
+        score_saved_maps(tmp_path / "maps", "nyu", **how)
+    for suffix in (".npy", ".npz"):
+        (tmp_path / "maps" / "basement" / f"rgb_00046{suffix}").write_bytes(b"")
+    with pytest.raises(DepthClipError, match=r"rgb_00046.npy and .*: leave one of them"):
+        score_saved_maps(tmp_path / "maps", "nyu", **how)
+    with pytest.raises(DepthClipError, match="no saved predictions at"):
+        score_saved_maps(tmp_path / "none", "nyu", **how)
+
+
+def test_maps_that_look_inverse_or_of_another_unit_are_noted(tmp_path, small):
+    _, frames, _ = small
+    truths = list(frames.ground_truths())
+    for name, maps, options, says in (
+        ("inverse", [1 / t for t in truths], {}, "fall where true depth grows: .* --disparity"),
+        ("depth", truths, {"kind": "disparity"}, "they may hold depth: leave --disparity out"),
+        ("feet", [t * 3.28 for t in truths], {}, "about 3.3 times the true depth"),
+    ):
+        save_predictions(tmp_path / name, frames.names, maps)
+        (note,) = score_saved_maps(tmp_path / name, frames, **options).notes
+        assert re.search(says, note)
+    for name, maps in (("good", truths), ("constant", [np.full_like(t, 3) for t in truths])):
+        save_predictions(tmp_path / name, frames.names, maps)
+        assert not score_saved_maps(tmp_path / name, frames).notes
