@@ -84,7 +84,7 @@ def test_gap_is_split_for_each_metric(given):
     assert status == 0 and out.count("rmse goes from") == 1
     assert re.search(r"^align +none +least squares +[+-]\d", out, re.MULTILINE)
     alone = explain(*given, *gap)[1]
-    assert all(f"{metric} goes from" in alone for metric in ("delta1", "abs_rel", "rmse"))
+    assert all(f"{metric} goes from" in alone for metric in ("δ1", "rel", "rmse"))
 
 
 def test_fixed_switches_and_mirrored_maps(given, place):
