@@ -324,3 +324,9 @@ def test_citation_agrees_with_the_project():
     assert citation["authors"] == PROJECT["authors"]
     assert isinstance(citation["date-released"], datetime.date)
     assert all((ROOT / name).is_file() for name in PROJECT["license-files"])
+
+
+def test_test_files_have_names_of_their_own():
+    """pytest imports test files by their name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

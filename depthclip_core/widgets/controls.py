@@ -8,11 +8,15 @@ clicks are dropped.
 """
 
 from pathlib import Path
+from threading import RLock
 
 import traitlets
 from anywidget import AnyWidget
 
 FOLDER = Path(__file__).parent
+# JupyterLab may let each control's messages be handled in a thread of its own: what one wish
+# brings about ends before the next is taken.
+ONE_WISH = RLock()
 
 
 class Slider(AnyWidget):
@@ -43,7 +47,7 @@ class Slider(AnyWidget):
     @traitlets.observe("wish")
     def _take(self, change) -> None:
         # Both are sent together, after what the new value brings about.
-        with self.hold_sync():
+        with ONE_WISH, self.hold_sync():
             self.value, self.answered = change["new"]
 
 

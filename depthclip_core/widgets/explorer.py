@@ -16,7 +16,7 @@ from depthclip_core.evaluation.protocols import protocol_for
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import PUBLISHED_METRICS, network_window
 from depthclip_core.text import as_markup, printable
-from depthclip_core.widgets.controls import ShownPicture
+from depthclip_core.widgets.controls import ONE_WISH, ShownPicture
 from depthclip_core.widgets.frame_picker import FramePicker
 from depthclip_core.widgets.pictures import HEIGHT, WIDTH, Picture
 
@@ -115,6 +115,10 @@ class Explorer(VBox):
 
     def _safely(self, action: Callable[[], None]) -> None:
         """Run an action and show its error, if any, above the picture."""
+        with ONE_WISH:
+            self._run(action)
+
+    def _run(self, action: Callable[[], None]) -> None:
         shown = ""
         try:
             action()

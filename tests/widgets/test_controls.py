@@ -1,8 +1,10 @@
 """Messages as a browser sends and receives them, without one."""
 
+from threading import Thread
+
 import pytest
 
-from depthclip_core.widgets.controls import Slider
+from depthclip_core.widgets.controls import ONE_WISH, Slider
 
 
 @pytest.fixture
@@ -65,3 +67,17 @@ def test_values_stay_within_limits(slider):
         slider.value = wished
         assert slider.value == taken
     assert Slider(value=20.0, low=5.0, high=9.0).value == 9.0
+
+
+def test_a_wish_waits_for_what_another_brings_about():
+    """Messages of two controls may be handled in two threads at once."""
+    slider, seen = Slider(value=1.0, high=9.0), []
+    slider.observe(lambda change: seen.append(change["new"]), "value")
+    with ONE_WISH:
+        other = Thread(target=lambda: slider.set_trait("wish", [3.0, 1]))
+        other.start()
+        other.join(0.2)
+        assert seen == []
+        slider.value = 2.0  # a preset, still at work
+    other.join()
+    assert seen == [2.0, 3.0] and slider.answered == 1
