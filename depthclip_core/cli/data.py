@@ -53,21 +53,25 @@ def inspect_data(
         ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="The kind of data set.", show_default="found out")
+        str | None,
+        typer.Option("--data", help="The kind of data set.", show_default="found out"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of some frames, a .png.")
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames to read for depths and checks.")] = 20,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing sheet.")] = False,
 ) -> None:
     """Show what a data set holds, whether its depth is plausible, and how to open it.
 
     The exit status is 1 for what is not a data set.
     """
     if path is None and dataset is None:
-        raise DepthClipError("give a path, or --dataset for a data set in its usual place")
+        raise DepthClipError("give a path, or --data for a data set in its usual place")
     if out is not None and out.suffix.lower() != ".png":
         raise DepthClipError(f"the contact sheet is a .png file, not {out.name!r}")
+    if out is not None and out.exists() and not force:
+        raise DepthClipError(f"{out} exists: choose another file, or pass --force")
     if path is not None and not path.expanduser().exists():
         raise DepthClipError(f"nothing exists at {path}")
     name, guessed = found_kind(path, dataset)

@@ -1,5 +1,6 @@
 """Data sets, frame by frame. Each kind has a file here and a line in `REGISTRY`."""
 
+import re
 import tomllib
 from dataclasses import dataclass
 from importlib import import_module
@@ -94,6 +95,9 @@ def open_dataset(
     except TypeError as error:
         if not options:
             raise
+        if unknown := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
+            fault = f"cannot open {dataset!r} with the option {unknown[1]!r}"
+            raise DepthClipError(f"{fault}: {kind.__name__} takes no such option") from None
         raise DepthClipError(f"cannot open {dataset!r} with {options}: {error}") from None
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import scipy  # its parts load when they are used
 from PIL import Image
 
+from depthclip_core.crops import FIXED
+from depthclip_core.crops import NYU_SHAPE as FRAME_SHAPE
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place, checked_split
 from depthclip_core.datasets.handles import Handle
 from depthclip_core.errors import DepthClipError
@@ -21,9 +23,8 @@ from depthclip_core.text import printable
 
 MAT_NAME, SPLITS_NAME = "nyu_depth_v2_labeled.mat", "splits.mat"
 SPLITS = ("test", "train", "all")
-FRAME_SHAPE = (480, 640)
 CONTENT = Window(7, 474, 7, 632)  # outside lies a white border, which preprocessing blackens
-EIGEN_CROP = Window(45, 471, 41, 601)  # as BTS and its successors apply it to NYU
+EIGEN_CROP = FIXED["eigen-nyu"]
 TEXTS = {"scene": "sceneTypes", "group": "scenes"}  # the .mat's names of what we call so
 # The labelled set as its authors distribute it.
 NYU_BYTES, NYU_FRAMES, NYU_TEST = 2_972_037_809, 1449, 654

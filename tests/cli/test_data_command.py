@@ -52,7 +52,7 @@ def folder(tmp_path):
 
 
 def test_sample_is_described():
-    status, out, _ = inspect("--dataset", "sample", "--frames", 4)
+    status, out, _ = inspect("--data", "sample", "--frames", 4)
     found = facts(out)
     assert status == 0 and found["data set"] == "sample" and found["frames"] == "160"
     assert found["splits"] == "test 64, train 96, all 160" and found["size"] == "480 x 640"
@@ -91,7 +91,11 @@ def test_contact_sheet_is_a_picture(folder, in_style):
     with Image.open(out) as picture:
         assert picture.format == "PNG" and picture.width > 500
     shutil.rmtree(folder / "depth")
-    assert inspect(folder / "color", "--out", out)[0] == 0  # photographs
+    drawn = out.read_bytes()
+    with pytest.raises(dc.DepthClipError, match="exists: choose another file, or pass --force"):
+        inspect(folder / "color", "--out", out)  # photographs
+    assert out.read_bytes() == drawn
+    assert inspect(folder / "color", "--out", out, "--force")[0] == 0
     assert sorted(path.name for path in folder.iterdir()) == ["color", "sheet.png"]
 
 
@@ -126,15 +130,15 @@ def test_wrong_folder_is_told_what_each_kind_misses(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "give a path, or --dataset"),
+        ([], "give a path, or --data"),
         (["nowhere"], "nothing exists at nowhere"),
-        ([".", "--dataset", "nyuv2"], "unknown data set 'nyuv2'"),
-        ([".", "--dataset", "nyu"], "no data set of kind 'nyu': no nyu_depth_v2_labeled.mat"),
-        ([".", "--dataset", "sample"], "no data set of kind 'sample': .* no data folder"),
+        ([".", "--data", "nyuv2"], "unknown data set 'nyuv2'"),
+        ([".", "--data", "nyu"], "no data set of kind 'nyu': no nyu_depth_v2_labeled.mat"),
+        ([".", "--data", "sample"], "no data set of kind 'sample': .* no data folder"),
         ([".", "--out", "sheet.pdf"], "the contact sheet is a .png file, not 'sheet.pdf'"),
         (["color", "--out", "none/sheet.png"], "cannot write none/sheet.png: No such file"),
         (["bad.toml"], "cannot read the description bad.toml"),
-        (["divisor.toml", "--dataset", "pairs"], "'pairs': divisor is stored units per metre"),
+        (["divisor.toml", "--data", "pairs"], "'pairs': divisor is stored units per metre"),
         (["sizes.toml"], "a_rgb.png has 4 x 5 pixels but its depth 2 x 3"),
     ],
 )

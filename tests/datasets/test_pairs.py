@@ -302,7 +302,10 @@ def test_pairs_pickle_and_have_an_identity(folder):
         ("divisor = 1000", "give rgb and depth"),
         ('divisor = "1000"', "divisor is stored units per metre, such as 1000, not '1000'"),
         ("divisor = 0", "divisor is stored units"),
-        (PLAIN + "colour = 1", "cannot open 'pairs' with .*colour"),
+        (
+            PLAIN + "colour = 1",
+            "cannot open 'pairs' with the option 'colour': PairFrames takes no such option",
+        ),
         (PLAIN + "mask = 1", "mask is text, not 1"),
         (PLAIN + "missing = 65535", "missing is a list of stored values"),
         (PLAIN + "rotated_bits = 16", "rotated_bits is a whole number from 0 to 15"),
