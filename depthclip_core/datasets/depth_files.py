@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from depthclip_core.datasets.exr import read_exr
-from depthclip_core.datasets.pictures import opened_picture
+from depthclip_core.datasets.pictures import opened_picture, upright
 from depthclip_core.errors import DepthClipError
 
 LARGEST = 2**16 - 1  # of 16-bit levels
@@ -63,6 +64,12 @@ def check_size(shape: tuple[int, ...], label: object) -> None:
         raise DepthClipError(f"{label} claims {size} values: a map has at most {MOST_PIXELS:,}")
 
 
+def check_one_picture(image: Image.Image, path: Path) -> None:
+    """`DepthClipError` for a file of several pictures, of which none is the map."""
+    if (n_pictures := getattr(image, "n_frames", 1)) != 1:
+        raise DepthClipError(f"{path} holds {n_pictures} pictures: save the map alone")
+
+
 def in_metres(values: np.ndarray, divisor: float, missing: Collection[float] = ()) -> np.ndarray:
     """Stored values (H, W) as float32 metres: value / divisor, 0 where nothing was measured.
 
@@ -105,9 +112,11 @@ def _npy(path: Path, source: Path | BinaryIO) -> np.ndarray:
 
 
 def _picture(path: Path, source: Path | BinaryIO) -> np.ndarray:
-    with opened_picture(path, source) as image:
+    stream = None if isinstance(source, Path) else source
+    with opened_picture(path, stream, "depth map") as image:
         check_size(image.size[::-1], path)
-        mode, levels = image.mode, np.asarray(image)
+        check_one_picture(image, path)
+        mode, levels = image.mode, np.asarray(upright(image))
     if mode == "F":
         return levels
     if not mode.startswith("I"):
