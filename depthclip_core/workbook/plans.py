@@ -3,8 +3,9 @@
 import hashlib
 import itertools
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from nbformat import NotebookNode
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
 from depthclip_core.workbook.parameters import Parameter, declared_parameters
 
+MOST_RUNS = 10_000  # of one plan
 LONGEST_LABEL = 60  # characters of a value in a file name
 
 
@@ -40,6 +42,7 @@ def plan(
     kernel: str | None = None,
     text: bool = False,
     types: Mapping[str, object] = MappingProxyType({}),
+    check: Callable[[Mapping[str, object]], None] = lambda values: None,
 ) -> list[Plan]:
     """The runs of notebooks, in order, one for every combination of values in the grid.
 
@@ -48,7 +51,8 @@ def plan(
     out: where each run will write NAME.ipynb and NAME.json. kernel: used instead of the notebooks'
     own. text: the values are text, to be parsed as the declared types; those of the grid are
     separated by commas or a JSON list. types: types that annotations of parameters may name, beside
-    Python's own.
+    Python's own. check: raises `DepthClipError` for values that do not suit one another; it is
+    given all parameters of a run.
     """
     paths = [Path(p) for p in ([notebooks] if isinstance(notebooks, str | Path) else notebooks)]
     if not paths:
@@ -63,6 +67,9 @@ def plan(
         known = declared_parameters(content, path.name, types)
         given = {name: _value(path, known, name, value, how) for name, value in parameters.items()}
         axes = [_axis(path, known, name, values, text) for name, values in grid.items()]
+        if (n_runs := len(plans) + math.prod(map(len, axes))) > MOST_RUNS:
+            few = f"at most {MOST_RUNS:,} are planned at once"
+            raise DepthClipError(f"the grid makes {n_runs:,} runs, and {few}: split it")
         for combination in itertools.product(*axes):
             chosen = dict(zip(grid, combination, strict=True))
             output = Path(out).absolute() / f"{_output_name(path, chosen)}.ipynb"
@@ -76,8 +83,17 @@ def plan(
             _check_own(output)
             values = given | chosen
             complete = {name: p.default for name, p in known.items()} | values
+            _check_values(path, check, complete)
             plans[output] = Plan(path, content, output, kernel_name, values, complete)
     return list(plans.values())
+
+
+def _check_values(path: Path, check: Callable, values: Mapping[str, object]) -> None:
+    """Check the parameters of a run together; errors name the notebook."""
+    try:
+        check(values)
+    except DepthClipError as error:
+        raise DepthClipError(f"{path.name}: {error}") from None
 
 
 def record_path(output: Path) -> Path:

@@ -31,6 +31,8 @@ from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import replacing
 from depthclip_core.workbook.plans import Plan, record_path
 
+LONGEST = 10**6  # seconds that a cell may take: eleven days; waiting takes no number beyond 2**31
+
 SILENT = logging.Logger("notebooks")  # what matters is reported as the outcome of a run
 SILENT.addHandler(logging.NullHandler())
 
@@ -95,8 +97,9 @@ def run(
     workers = max(1, (os.cpu_count() or 1) // 2) if workers is None else workers
     if workers < 1:
         raise DepthClipError(f"workers must be at least 1, got {workers}")
-    if timeout is not None and timeout <= 0:
-        raise DepthClipError(f"the timeout of a cell must be positive, got {timeout}")
+    if timeout is not None and not 0 < timeout <= LONGEST:
+        limits = f"more than 0 and at most {LONGEST:,} seconds"
+        raise DepthClipError(f"the timeout of a cell is {limits}, got {timeout:g}")
     out = plans[0].output.parent
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,8 @@ class Case:
     folder, with random numbers that a seed repeats, and returns the call that is tried. expect:
     "right" (the call returns; it asserts its own result), "error" (a `DepthClipError` of one line)
     or "either". says: what an error must contain, a regular expression. warns: which warnings are
-    meant, likewise. times: trials with different random numbers. seconds: the time that one may
-    take. starts_programs: whether the call may start other processes.
+    meant, likewise. times: trials with different random numbers. seconds: of processor time
+    that the call may take. starts_programs: whether the call may start other processes.
     """
 
     name: str
@@ -40,7 +40,7 @@ def case(
     says: str = "",
     warns: str = "",
     times: int = 1,
-    seconds: float = 20.0,
+    seconds: float = 10.0,
     starts_programs: bool = False,
 ) -> Callable[[Prepare], Prepare]:
     """Register a function as the `prepare` of a case."""

@@ -1,5 +1,6 @@
 """Watches one trial from inside its process: limits, warnings, and what it does to the machine."""
 
+import math
 import os
 import re
 import resource
@@ -15,7 +16,7 @@ from fuzz.cases import Case
 
 MEMORY = 2**30  # bytes that a call may take beyond what the process had
 LARGEST_FILE = 2**28  # bytes
-LONGEST_MESSAGE = 600  # characters
+LONGEST_MESSAGE = 810  # characters
 LONGEST_REPORT = 4000
 MAY_CHANGE = ("out", "store")  # folders in a trial's own, for results and for the store
 # What an error of ours must not show: how other libraries, and Python, are made.
@@ -75,7 +76,9 @@ def limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 5, int(seconds) + 5))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    whole = math.ceil(used.ru_utime + used.ru_stime + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole))
 
 
 def attempt(case: Case, number: int, seed: int, base: Path) -> dict[str, str]:

@@ -23,10 +23,15 @@ from typing import Self
 TESTS = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
 
+WAITING = 6  # times as long as its processor time may a trial take: others use the machine too
+
 
 @dataclass(frozen=True)
 class Result:
-    """How a trial ended: outcome "right", "error" or "fault"; message: the error, or what is wrong."""
+    """How a trial ended.
+
+    outcome: "right", "error" or "fault". message: the error, or what is wrong.
+    """
 
     name: str
     number: int
@@ -97,14 +102,14 @@ def _trial(case, number: int, seed: int, base: Path) -> dict:
     if child == 0:
         _run_and_exit(case, number, seed, base, theirs, output)
     os.close(theirs)
-    content, in_time = _read(ours, started + case.seconds)
+    content, in_time = _read(ours, started + WAITING * case.seconds)
     os.close(ours)
     left = _kill_others(child, in_time)
     status = os.waitpid(child, 0)[1]
     result = json.loads(content) if content and in_time else {"outcome": "fault", "message": ""}
     faults = []
     if not in_time:
-        faults.append(f"took more than {case.seconds:g} s")
+        faults.append(f"took more than {WAITING * case.seconds:g} s")
     elif status:
         faults.append(f"ended with {signal.Signals(status & 127).name if status & 127 else status}")
     if left:
