@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from depthclip_core.datasets.exr import read_exr
+from depthclip_core.datasets.options import number_option
 from depthclip_core.datasets.pictures import opened_picture, upright
 from depthclip_core.errors import DepthClipError
 
@@ -75,8 +76,7 @@ def in_metres(values: np.ndarray, divisor: float, missing: Collection[float] = (
 
     missing: stored values that mean "not measured"; 0, negative, NaN and infinity always do.
     """
-    if not 0 < divisor < float("inf"):
-        raise DepthClipError(f"the divisor is stored units per metre, such as 1000, not {divisor}")
+    divisor = number_option("the divisor", divisor, "stored units per metre, such as 1000")
     known = np.isfinite(values) & (values > 0) & ~np.isin(values, list(missing))
     return np.where(known, values / divisor, 0).astype(np.float32)
 

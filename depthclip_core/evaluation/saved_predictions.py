@@ -14,6 +14,7 @@ import torch
 
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.nyu import EIGEN_CROP, FRAME_SHAPE
+from depthclip_core.datasets.options import number_option
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.map_files import MILLIMETRES, MapFiles, open_maps
 from depthclip_core.evaluation.metrics import evaluate
@@ -82,8 +83,7 @@ def open_predictions(
     """
     if covers and covers not in COVERS:
         raise unknown_name("cover of the saved maps", covers, COVERS)
-    if not 0 < scale < float("inf"):
-        raise DepthClipError(f"scale is stored units per metre, such as 1000 or 256, not {scale}")
+    scale = number_option("scale", scale, "stored units per metre, such as 1000 or 256")
     maps = open_maps(path, names, divisor=scale)
     return SavedPredictions(maps, resolve_protocol(protocol), covers)
 
