@@ -70,7 +70,7 @@ def verify(keys: Keys = None, folder: Folder = None) -> None:
             hints.add(DAMAGED_HINT)
         if absent:
             chunks = count(array.n_chunks, "chunk")
-            findings.append(f"{len(absent)} of {chunks} missing: incomplete")
+            findings.append(f"{absent} of {chunks} missing: incomplete")
         typer.echo(f"{title(array)}: {'; '.join(findings) or 'ok'}")
     for hint in sorted(hints):
         typer.echo(hint)
@@ -132,10 +132,10 @@ def pruned(
         found = [(f"{title(array)} ({why})", array.size, array.remove)]
     elif leftovers := array.temporaries():
         what = f"{count(len(leftovers), 'unfinished file')} of {title(array)}"
-        size = sum(path.stat().st_size for path in leftovers)
+        size = sum(path.lstat().st_size for path in leftovers)
         found = [(what, size, array.discard_temporaries)]
     for chunk in inspect(array)[0] if damaged and not why else []:
-        what, size = f"damaged chunk {chunk} of {title(array)}", array.path(chunk).stat().st_size
+        what, size = f"damaged chunk {chunk} of {title(array)}", array.path(chunk).lstat().st_size
         found.append((what, size, partial(array.discard, chunk)))
     for what, size, remove in found:
         if not dry_run:
@@ -158,24 +158,25 @@ def chosen(store: Store, keys: Sequence[str]) -> list[StoredArray]:
     return [known[key] for key in dict.fromkeys(keys)]
 
 
-def inspect(array: StoredArray) -> tuple[list[int], list[int]]:
-    """Read every chunk of an array: which are damaged, and which are absent."""
-    damaged, absent = [], []
-    for chunk in range(array.n_chunks):
+def inspect(array: StoredArray) -> tuple[list[int], int]:
+    """Read every chunk of an array: which are damaged, and how many are absent."""
+    damaged, sound = [], 0
+    for chunk in array.present():
         try:
             array.check(chunk)
-        except AbsentChunk:
-            absent.append(chunk)
+            sound += 1
         except DamagedChunk:
             damaged.append(chunk)
-    return damaged, absent
+        except AbsentChunk:  # removed meanwhile
+            continue
+    return damaged, array.n_chunks - sound - len(damaged)
 
 
 def row(array: StoredArray) -> list[str]:
     """An array's line in `list`, in the order of `COLUMNS`."""
     described = describe(array)
     total = array.n_frames
-    done = total - sum(len(array.frames_of(chunk)) for chunk in array.missing())
+    done = sum(len(array.frames_of(chunk)) for chunk in array.present())
     frames = "-" if array.broken else f"{done}/{total}"
     return [array.key, *described, frames, size_text(array.size), day(array.last_used)]
 
@@ -236,4 +237,7 @@ def listed(chunks: Sequence[int], most: int = 10) -> str:
 
 
 def day(moment: float) -> str:
-    return date.fromtimestamp(moment).isoformat()
+    try:
+        return date.fromtimestamp(moment).isoformat()
+    except (ValueError, OverflowError, OSError):  # a file may have any time
+        return "-"
