@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,7 @@ ADVICE = {
     errno.ELOOP: f"links lead in a circle: {ELSEWHERE}",
     errno.ENOENT: f"its folder has been removed: {ELSEWHERE}",
 }
+TEMPORARY_NAME = re.compile(r"\..+\.([0-9a-f]{8}\.tmp|lock)")
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 WITHOUT_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -186,6 +188,11 @@ def read_json(path: Path) -> object:
         raise ValueError(f"{path} is nested too deeply") from None
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that a process is writing, or has left when it was killed."""
+    return bool(TEMPORARY_NAME.fullmatch(path.name))
+
+
 def cannot_write(path: Path, error: OSError) -> CannotWrite:
     """The error for a path that could not be written: why, and what to do."""
     if isinstance(error, NotADirectoryError | FileExistsError):
@@ -193,7 +200,7 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
             if os.path.lexists(parent) and not parent.is_dir():
                 what = "a link that leads nowhere" if parent.is_symlink() else "a file"
                 return CannotWrite(f"cannot write {path}: {parent} is {what}: {ELSEWHERE}")
-        return CannotWrite(f"{path} exists: move it away, or {ELSEWHERE}")
+        return CannotWrite(f"cannot write {path}: it exists: move it away, or {ELSEWHERE}")
     why = error.strerror or first_line(error)
     return CannotWrite(f"cannot write {path}: {why}: {ADVICE.get(error.errno, ELSEWHERE)}")
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.lines import say
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError, unknown_name
 
@@ -40,15 +41,15 @@ def list_arrays(folder: Folder = None) -> None:
     store = Store(folder)
     arrays = store.arrays()
     if not arrays:
-        typer.echo(f"The store is empty: {store.folder}")
+        say(f"The store is empty: {store.folder}")
         return
     for line in aligned([COLUMNS, *map(row, arrays)]):
-        typer.echo(line)
+        say(line)
     total = size_text(sum(array.size for array in arrays))
-    typer.echo(f"\n{count(len(arrays), 'array')}, {total}, in {store.folder}")
+    say(f"\n{count(len(arrays), 'array')}, {total}, in {store.folder}")
     broken = [f"{array.key} is broken: {array.broken}" for array in arrays if array.broken]
     for line in [*broken, BROKEN_HINT] if broken else []:
-        typer.echo(line)
+        say(line)
 
 
 @store_app.command()
@@ -57,7 +58,7 @@ def verify(keys: Keys = None, folder: Folder = None) -> None:
     store = Store(folder)
     arrays = chosen(store, keys) if keys else store.arrays()
     if not arrays:
-        typer.echo(f"The store is empty: {store.folder}")
+        say(f"The store is empty: {store.folder}")
     hints = set()
     for array in arrays:
         damaged, absent = inspect(array)
@@ -71,9 +72,9 @@ def verify(keys: Keys = None, folder: Folder = None) -> None:
         if absent:
             chunks = count(array.n_chunks, "chunk")
             findings.append(f"{absent} of {chunks} missing: incomplete")
-        typer.echo(f"{title(array)}: {'; '.join(findings) or 'ok'}")
+        say(f"{title(array)}: {'; '.join(findings) or 'ok'}")
     for hint in sorted(hints):
-        typer.echo(hint)
+        say(hint)
     if hints:
         raise typer.Exit(1)
 
@@ -107,18 +108,18 @@ def prune(
         try:
             with array.lock(waiting=give_up):
                 for what, size in pruned(array, why, damaged, dry_run):
-                    typer.echo(f"{removes} {what}, {size_text(size)}")
+                    say(f"{removes} {what}, {size_text(size)}")
                     n_removed, freed = n_removed + 1, freed + size
         except InUse:
-            typer.echo(f"kept {title(array)}: another process uses it")
+            say(f"kept {title(array)}: another process uses it")
         except DepthClipError as error:
-            typer.echo(f"kept {title(array)}: {error}", err=True)
+            say(f"kept {title(array)}: {error}", err=True)
             failed = True
     if n_removed:
         frees = "would be freed" if dry_run else "freed"
-        typer.echo(f"{size_text(freed)} {frees} in {store.folder}")
+        say(f"{size_text(freed)} {frees} in {store.folder}")
     else:
-        typer.echo(f"Nothing to remove in {store.folder}")
+        say(f"Nothing to remove in {store.folder}")
     if failed:
         raise typer.Exit(1)
 
