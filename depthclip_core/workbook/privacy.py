@@ -117,6 +117,8 @@ def _known(here: str) -> list[tuple[str, re.Pattern, str]]:
     library = sysconfig.get_path("purelib")
     shorts = {library: "…/site-packages", sys.prefix: "…", sys.base_prefix: "…"}
     shorts[sysconfig.get_path("stdlib")] = "…/python"
+    own = map(os.environ.get, ("DEPTHCLIP_DATA", "DEPTHCLIP_STORE", "DEPTHCLIP_FIGURES"))
+    shorts |= dict.fromkeys((folder for folder in own if folder and os.path.isabs(folder)), "…")
     shorts |= dict.fromkeys(_both(os.path.expanduser("~")), "~") | dict.fromkeys(_both(here), ".")
     folders = sorted((folder for folder in shorts if len(Path(folder).parts) > 1), key=len)
     return [form for folder in reversed(folders) for form in _forms(folder, shorts[folder])]
@@ -147,7 +149,8 @@ def _other() -> tuple[re.Pattern, re.Pattern]:
     share = rf"{BACKSLASH}{BACKSLASH}{PART}(?:{BACKSLASH}{PART}){{2,}}"
     address = r"(?:file:(?://)?/?(?:localhost)?)"
     quick = rf"/(?:{starts})[/\\]|:[/\\]|\\\\|%2[Ff]|%5[Cc]"
-    whole = rf"(?:{address}|{BEFORE})(?:{posix}|{drive}|{share})"
+    quoted = rf"(?<=['\"])/(?:{starts})/[^'\"\n<>]*(?=['\"])"  # may hold spaces
+    whole = rf"{quoted}|(?:{address}|{BEFORE})(?:{posix}|{drive}|{share})"
     return re.compile(quick), re.compile(whole)
 
 

@@ -55,7 +55,8 @@ def notebook_text(notebook: NotebookNode) -> str:
 
 def shown_path(path: Path) -> str:
     """A path as results show it: relative to the current folder, to the home, or its name."""
-    return without_private(str(path.absolute()))
+    shown = without_private(str(path.absolute()))
+    return f"…/{path.name}" if shown.startswith("…") else shown
 
 
 def check_own(output: Path, notebook: Path, parameters: Mapping[str, object]) -> None:
