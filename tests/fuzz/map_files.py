@@ -1,4 +1,4 @@
-"""Saved depth maps of other systems, as they should be and damaged: the right depth, or one line."""
+"""Saved depth maps of other systems, sound and damaged: the right depth, or one line."""
 
 import io
 import struct
@@ -86,7 +86,7 @@ def _save_one(values: np.ndarray, path: Path) -> None:
         case ".npz":
             np.savez_compressed(path, depth=values)
         case ".png":
-            Image.fromarray((values * 1000).round().astype(np.uint16)).save(path)
+            Image.fromarray((values.astype(float) * 1000).round().astype(np.uint16)).save(path)
         case ".tif":
             Image.fromarray(values.astype(np.float32)).save(path)
 
@@ -162,7 +162,7 @@ def single_file_named_as_another(folder, random):
 
 @case("error", times=8)
 def tiff_of_32_bits_named_png(folder, random):
-    """Whole numbers of 32 bits beyond 16, or floating-point millimetres, under the name of a PNG."""
+    """Whole numbers beyond 16 bits, or floating-point millimetres, under the name of a PNG."""
     values = metres(random) * 1000
     (folder / "maps").mkdir()
     dtype, factor = chosen(random, [(np.int32, 100), (np.float32, 1), (np.int32, -1)])
@@ -375,7 +375,7 @@ def odd_hdf5(folder, random):
     return tries(path)
 
 
-# --- what is scored, and what is saved -------------------------------------------------------------
+# --- what is scored, and what is saved ------------------------------------------------------------
 
 
 @case("error", times=10)
