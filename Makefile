@@ -27,7 +27,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test portable workshop unit browser lab render pretrain refresh bench lock lint format clean FORCE
+.PHONY: help run report reproduce test fuzz portable workshop unit browser lab render pretrain refresh bench lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -155,7 +155,7 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 	step() { name="$$1"; shift; echo; echo "== $$name"; env "$$@" || failed="$$failed; $$name"; }; \
 	step "ruff check" $(PY) -m ruff check; \
 	step "ruff format" $(PY) -m ruff format --check; \
-	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook and not browser" tests; \
+	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook and not browser" --ignore=tests/fuzz tests; \
 	step "notebooks run with other parameters (papermill), and match their saved outputs (nbval)" \
 		$(PYTEST) $(BY_FILE) --nbval --nbval-current-env -m notebook tests/notebooks notebooks; \
 	echo; \
@@ -164,7 +164,10 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 	echo "All passed."
 
 unit: $(INSTALLED) ## run the quick tests only, and no notebook
-	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" tests
+	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" --ignore=tests/fuzz tests
+
+fuzz: $(INSTALLED) ## try damaged input of every kind in child processes (ROUNDS=20 for more, SEED=1 for other trials)
+	@$(PYTEST) tests/fuzz --rounds=$(or $(ROUNDS),1) --seed=$(or $(SEED),0)
 
 browser: $(INSTALLED) ## use the explorers in JupyterLab as a person would (needs Debian's chromium)
 	@$(PYTEST) -m browser tests

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
@@ -136,12 +137,20 @@ def _picture(path: Path, source: Path | BinaryIO) -> np.ndarray:
 
 def _npz(path: Path, source: Path | BinaryIO) -> np.ndarray:
     opened = open(source, "rb") if isinstance(source, Path) else source
-    with opened, np.load(opened, allow_pickle=False) as arrays:  # NumPy leaves a damaged file open
+    with opened:  # NumPy leaves a damaged file open
+        if not zipfile.is_zipfile(opened):
+            raise DepthClipError(f"{path} is no .npz: its content is not that of an archive")
+        opened.seek(0)
+        return _only_array(path, opened)
+
+
+def _only_array(path: Path, stream: BinaryIO) -> np.ndarray:
+    with np.load(stream, allow_pickle=False) as arrays:
         if len(arrays.files) != 1:
             inside = ", ".join(arrays.files) or "none"
             raise DepthClipError(f"{path} holds {len(arrays.files)} arrays ({inside}), not one")
-        with arrays.zip.open(arrays.zip.infolist()[0]) as stream:
-            check_size(npy_header(stream)[0], path)
+        with arrays.zip.open(arrays.zip.infolist()[0]) as member:
+            check_size(npy_header(member)[0], path)
         return arrays[arrays.files[0]]
 
 
