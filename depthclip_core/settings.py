@@ -112,21 +112,22 @@ def resolve_bins(bins: str | Sequence[float], n_words: int) -> tuple[float, ...]
     return depths
 
 
-def check_bins(bins: Sequence[float], what: str = "bins") -> tuple[float, ...]:
-    """The bins as floats, if they are metres within `BIN_LIMITS`. what: how an error calls them."""
-    wanted = f"{what} must be a name or numbers in metres"
-    values = _in_order(bins, wanted)
+def check_bins(bins: Sequence[float], partition: object = None) -> tuple[float, ...]:
+    """The bins as floats, if they are metres within `BIN_LIMITS`.
+
+    partition: the name of theirs, where there are several.
+    """
+    values = _in_order(bins, "bins must be a name or numbers in metres")
+    got = f", got {values}" if partition is None else f": partition {partition!r} is {values}"
     if not all(isinstance(value, Real) and not isinstance(value, bool) for value in values):
-        raise DepthClipError(f"{wanted}, got {values!r}")
+        raise DepthClipError(f"bins must be a name or numbers in metres{got}")
     low, high = BIN_LIMITS
     if not all(0 < value < math.inf for value in values):
-        raise DepthClipError(f"{what} must be positive, finite metres, got {values}")
+        raise DepthClipError(f"bins must be positive, finite metres{got}")
     if not all(low <= value <= high for value in values):
-        limits = f"metres from {low:g} to {high:g}"
-        raise DepthClipError(f"{what} must be {limits}, got {values}")
+        raise DepthClipError(f"bins must be metres from {low:g} to {high:g}{got}")
     if 2 * sum(value > DEEPEST for value in values) > len(values):
-        fault = f"more than half of them lie beyond {DEEPEST:g} m, {values}"
-        raise DepthClipError(f"{what}: {fault}: {UNITS}")
+        raise DepthClipError(f"more than half of the bins lie beyond {DEEPEST:g} m{got}: {UNITS}")
     return tuple(map(float, values))
 
 

@@ -21,7 +21,6 @@ from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.map_files import MILLIMETRES, MapFiles, open_maps
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
-from depthclip_core.evaluation.units import check_metres
 from depthclip_core.files import content_of, together, user_path
 from depthclip_core.method.depth import upsample
 
@@ -152,7 +151,7 @@ def _one_map(depth: np.ndarray, name: str) -> np.ndarray:
         wanted = "a depth map is an array (H, W) of numbers in metres"
         fault = f"got {values.dtype} {values.shape}"
         raise DepthClipError(f"the map {name!r} cannot be saved: {wanted}, {fault}")
-    return check_metres(f"the map {name!r}", values.astype(np.float32))
+    return values.astype(np.float32)
 
 
 def _nearest_aspect(shape: tuple[int, int], shapes: dict[str, tuple], label: str) -> str:

@@ -175,7 +175,7 @@ def _partitions(bins: object, n_words: int) -> tuple[list, np.ndarray]:
             "give one or more, each with one bin per word"
         )
     for name, depths in zip(bins, partitions, strict=True):
-        check_bins(depths, f"bins of partition {name!r}")
+        check_bins(depths, name)
     return list(bins), partitions
 
 

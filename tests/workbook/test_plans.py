@@ -129,3 +129,30 @@ def test_files_not_written_by_a_run_are_kept(notebook, tmp_path):
     record = {"notebook": "a.ipynb", "sha256": "", "outcome": "ok"}
     (out / "a.json").write_text(json.dumps(record))
     assert plan(notebook(), {}, {}, out)  # those of an earlier run may be overwritten
+
+
+def test_grid_of_a_million_runs_is_refused_at_once(notebook, tmp_path):
+    path = notebook(parameters="x: int = 1\ny: int = 1")
+    thousand = ",".join(map(str, range(1000)))
+    with pytest.raises(DepthClipError, match="the grid makes 1,000,000 runs, and at most 10,000"):
+        plan(path, {}, {"x": thousand, "y": thousand}, tmp_path, text=True)
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, f"[{'9' * 5000}]", "[1e999]", "9" * 5000])
+def test_text_beyond_numbers_and_nesting_is_one_line(notebook, tmp_path, text):
+    path = notebook(parameters="x: list[float] = [1.0]\ny: float = 1.0")
+    for values in ({"x": text}, {"y": text}):
+        with pytest.raises(DepthClipError, match="parameter '[xy]' is ") as caught:
+            plan(path, values, {}, tmp_path, text=True)
+        assert len(str(caught.value)) < 1000
+    with pytest.raises(DepthClipError, match="parameter|values of 'x'"):
+        plan(path, {}, {"x": text}, tmp_path, text=True)
+
+
+def test_values_are_checked_together(notebook, tmp_path):
+    def check(values):
+        if values["x"] == 3:
+            raise DepthClipError("x must not be 3")
+
+    with pytest.raises(DepthClipError, match=r"a\.ipynb: x must not be 3"):
+        plan(notebook(), {}, {"x": [1, 3]}, tmp_path, check=check)

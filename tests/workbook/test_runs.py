@@ -138,7 +138,12 @@ def test_failed_run_names_cell_and_reason(ended, name, cell, source, error):
 
 def test_invalid_options_start_nothing(tmp_path):
     path, out = write(tmp_path, "good"), tmp_path / "out"
-    for settings in ({"workers": 0}, {"timeout": 0}, {"parameters": {"y": 1}}):
+    for settings in (
+        {"workers": 0},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"parameters": {"y": 1}},
+    ):
         with pytest.raises(DepthClipError):
             run(path, out=out, **settings)
     assert not out.exists()
