@@ -19,6 +19,7 @@ from depthclip_core.clip.heads import MAIN_HEADS
 from depthclip_core.clip.library import create_model
 from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
+from depthclip_core.devices import card_precisions
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.pipeline import depth_maps, predict_depth, project, respond
@@ -64,7 +65,7 @@ def released_precision(device: torch.device) -> str:
 def precisions(device: torch.device) -> list[str]:
     """The precisions that this device computes fast, the exact one first."""
     if device.type == "cuda":
-        return ["fp32", "fp16", "bf16"]
+        return list(card_precisions(device))
     return ["fp32", *(["bf16"] if can_pack("bf16") else [])]
 
 

@@ -16,8 +16,9 @@ from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.photos import open_photo, shrink
 from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError
+from depthclip_core.method.batches import default_batch_size, memory_is_short
 from depthclip_core.method.depth import upsample
-from depthclip_core.method.pipeline import default_batch_size, depth_maps, not_finite, respond
+from depthclip_core.method.pipeline import depth_maps, not_finite, respond
 from depthclip_core.method.similarities import logit_factor
 from depthclip_core.text import printable
 
@@ -114,7 +115,7 @@ def predict_photos(
             if shape is None:
                 yield from group
                 continue
-            n = batch_size or default_batch_size(shape, encoder.device.type)
+            n = batch_size or default_batch_size(shape, encoder)
             while batch := list(itertools.islice(group, n)):
                 maps = _predict(np.stack([rgb for rgb, *_ in batch]), encoder, text, setting)
                 for (rgb, size, sha256), depth in zip(batch, maps, strict=True):
@@ -160,7 +161,7 @@ def _predict(
         similarities = respond(frames, encoder, text, [setting.head])[setting.head]
         maps = depth_maps(similarities, setting.bins, frames.shape[1:3], setting.temperature)
     except RuntimeError as error:
-        if "allocate" not in str(error):
+        if not memory_is_short(error):
             raise
         size = " x ".join(map(str, frames.shape[:3]))
         fault = f"{encoder.device} has too little memory for {size} pixels"
