@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -23,16 +24,18 @@ def run(
     device: str = "auto",
     frames: tuple[int, ...] = (64, 654, 5_000, 50_000),
     rounds: int = 9,
+    steps: Sequence[str] = (),
 ) -> dict:
     """Measure this machine: minutes, with nothing else running. Returns a row, ready to be saved.
 
     encoder: of the passes, with random weights; of the released loop's kind, an RN50. frames: how
-    many, where cost is watched as they grow.
+    many, where cost is watched as they grow. steps: keys of the row to measure, for a machine that
+    is lent for minutes; empty: all.
     """
     where = resolve_device(device)
     row = {"format": FORMAT, "encoder": encoder, "machine": machine.describe(where)}
     partitions, few_rounds = (1, 5, 50, 500), max(3, rounds // 3)
-    steps = {
+    known = {
         "passes": lambda: passes.passes(encoder, where, rounds),
         "roofline": lambda: passes.roofline(encoder, where, row["passes"]),
         "stages": lambda: passes.stages(encoder, where, rounds),
@@ -44,10 +47,12 @@ def run(
         "protocols": protocols.search_of_protocols,
         "waiting": waiting.waits,
     }
-    bar = tqdm(steps.items(), "measuring")
-    for name, step in bar:
+    if unknown := set(steps) - {*known}:
+        raise unknown_name("step", unknown.pop(), known)
+    bar = tqdm([name for name in known if name in (steps or known)], "measuring")
+    for name in bar:
         bar.set_postfix_str(name)
-        row[name] = step()
+        row[name] = known[name]()
     return row
 
 

@@ -22,7 +22,14 @@ from depthclip_core.datasets import open_dataset
 from depthclip_core.devices import card_precisions
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.evaluation.sweep import sweep
-from depthclip_core.method.pipeline import depth_maps, predict_depth, project, respond
+from depthclip_core.method.batches import BATCH
+from depthclip_core.method.pipeline import (
+    depth_maps,
+    predict_depth,
+    predict_with_text,
+    project,
+    respond,
+)
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW, Window
 
 WORDS = PROMPTS["original"]
@@ -72,14 +79,15 @@ def precisions(device: torch.device) -> list[str]:
 def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
     """Seconds from a frame to its depth map, with its mirror image, against the released loop."""
     frames = open_dataset("sample", "test")
-    batch = 1 if device.type == "cpu" else CHUNK
-    rgb = frames.rgb_batch(range(batch))
+    count, batch = (1, 1) if device.type == "cpu" else (4 * BATCH, BATCH)
+    rgb = frames.rgb_batch(range(count))
     released, as_released = seeded_encoder(name, device, "fp32"), released_precision(device)
     visual = released.visual.to(PRECISIONS[as_released])
     text, bins = released.text_vectors(WORDS), torch.tensor(METRES, device=device)
 
     def loop() -> torch.Tensor:
-        return torch.stack([plain.released_depth(picture, visual, text, bins) for picture in rgb])
+        depths = [plain.released_depth(picture, visual, text, bins).cpu() for picture in rgb]
+        return torch.stack(depths)
 
     functions, built = {"released": loop}, {}
     ways = (False, True) if has_compiler(device) else (False,)
@@ -93,7 +101,7 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
     with torch.inference_mode():
         table = compare(functions, device, rounds)
         maps = {label: np.asarray(torch.as_tensor(f()).cpu()) for label, f in functions.items()}
-    table[[*SECONDS]] /= batch
+    table[[*SECONDS]] /= count
     work = operations(name) * 2  # image and mirror image
     difference = {label: np.abs(depth - maps["released"]) for label, depth in maps.items()}
     return [
@@ -112,8 +120,7 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
 
 
 def _ours(rgb: np.ndarray, encoder: Encoder, text: torch.Tensor) -> np.ndarray:
-    similarities = respond(rgb, encoder, text, ["released"], crop=RELEASED_WINDOW)["released"]
-    return depth_maps(similarities, METRES, RELEASED_WINDOW.shape)
+    return predict_with_text(rgb, encoder, text, METRES, crop=RELEASED_WINDOW)
 
 
 def responses(rgb: np.ndarray, encoder: Encoder, head: str, crop: Window) -> torch.Tensor:

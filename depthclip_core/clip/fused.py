@@ -4,25 +4,23 @@ The activations then cross memory once per convolution instead of once per opera
 this on a CPU, cuDNN on a GPU; torch.compile emits the same operators for a CPU.
 """
 
-from collections.abc import Callable
+from copy import deepcopy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depthclip_core.clip.heads import Features
 
-# conv(x), then bias and, if wanted, the residual and a ReLU.
-Conv = Callable[..., Tensor]
-
 
 class FusedResNet:
-    """A folded, channels-last ModifiedResNet. make_conv: `OneDnnConv` or `CudnnConv`."""
+    """A folded, channels-last ModifiedResNet, on the device whose convolutions it is given."""
 
-    def __init__(self, visual: nn.Module, make_conv: Callable[[nn.Conv2d, bool], Conv]):
+    def __init__(self, visual: nn.Module, make_conv: type["OneDnnConv"] | type["CudnnConv"]):
         stem = [make_conv(getattr(visual, f"conv{i}"), True) for i in "123"]
         layers = (visual.layer1, visual.layer2, visual.layer3, visual.layer4)
         blocks = [FusedBlock(block, make_conv) for layer in layers for block in layer]
-        self.steps = [*stem, visual.avgpool, *blocks]
+        self.steps = [*stem, halve, *blocks]
 
     def __call__(self, images: Tensor) -> Features:
         cells = images
@@ -34,18 +32,34 @@ class FusedResNet:
 class FusedBlock:
     """A bottleneck block. It may overwrite its input where the input is the residual."""
 
-    def __init__(self, block: nn.Module, make_conv: Callable[[nn.Conv2d, bool], Conv]):
-        convs = (block.conv1, block.conv2, block.conv3)
-        self.conv1, self.conv2, self.conv3 = (make_conv(conv, True) for conv in convs)
-        self.pool, self.shortcut = block.avgpool, []
+    def __init__(self, block: nn.Module, make_conv: type["OneDnnConv"] | type["CudnnConv"]):
+        last, shortcut = block.conv3, None
         if block.downsample is not None:
-            self.shortcut = [block.downsample[0], make_conv(block.downsample[1], False)]
+            shortcut = block.downsample[1]
+            if make_conv is CudnnConv:
+                last, shortcut = _with_bias_of(last, shortcut)
+        self.conv1, self.conv2 = make_conv(block.conv1, True), make_conv(block.conv2, True)
+        self.conv3 = make_conv(last, True)
+        self.shortcut = shortcut and make_conv(shortcut, False)
+        self.halves = block.stride > 1
 
     def __call__(self, cells: Tensor) -> Tensor:
-        new = self.pool(self.conv2(self.conv1(cells)))
-        for step in self.shortcut:
-            cells = step(cells)
-        return self.conv3(new, cells)
+        new = self.conv2(self.conv1(cells))
+        if self.halves:
+            new, cells = halve(new), halve(cells)
+        return self.conv3(new, self.shortcut(cells) if self.shortcut else cells)
+
+
+def halve(cells: Tensor) -> Tensor:
+    """Means over 2 x 2 cells: (B, C, H, W) → (B, C, H // 2, W // 2), channels last.
+
+    It is `avg_pool2d`, whose CUDA kernel for this layout takes three times as long.
+    """
+    if cells.device.type != "cuda":
+        return F.avg_pool2d(cells, 2)
+    rows, columns = (side // 2 for side in cells.shape[-2:])
+    last = cells.permute(0, 2, 3, 1)[:, : 2 * rows, : 2 * columns]
+    return last.unflatten(1, (rows, 2)).unflatten(3, (columns, 2)).mean((2, 4)).permute(0, 3, 1, 2)
 
 
 class OneDnnConv:
@@ -56,7 +70,7 @@ class OneDnnConv:
 
     def __init__(self, conv: nn.Conv2d, relu: bool):
         self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.plain, self.bias = conv.weight.detach(), conv.bias.detach()
+        self.plain, self.bias = conv.weight.detach(), _detached(conv.bias)
         self.shape, self.weight = None, self.plain
         self.activation = ("relu" if relu else "none", [], "")
 
@@ -79,7 +93,7 @@ class CudnnConv:
 
     def __init__(self, conv: nn.Conv2d, relu: bool):
         self.geometry = (list(conv.stride), list(conv.padding), list(conv.dilation), conv.groups)
-        self.weight, self.bias, self.relu = conv.weight.detach(), conv.bias.detach(), relu
+        self.weight, self.bias, self.relu = conv.weight.detach(), _detached(conv.bias), relu
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """activation(conv(x)), or activation(residual + conv(x))."""
@@ -90,3 +104,19 @@ class CudnnConv:
         if self.relu:
             return torch.cudnn_convolution_relu(x, self.weight, self.bias, *self.geometry)
         return torch.conv2d(x, self.weight, self.bias, *self.geometry)
+
+
+@torch.no_grad()
+def _with_bias_of(last: nn.Conv2d, shortcut: nn.Conv2d) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """The two convolutions whose outputs are added, all of the bias in the first one.
+
+    Without a ReLU cuDNN would add a bias in a pass of its own.
+    """
+    last, shortcut = deepcopy(last), deepcopy(shortcut)
+    last.bias += shortcut.bias
+    shortcut.bias = None
+    return last, shortcut
+
+
+def _detached(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach()

@@ -67,24 +67,49 @@ def predict_depth(
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if batch_size is not None and not (whole and batch_size > 0):
         raise DepthClipError(f"batch_size must be a whole number from 1, got {batch_size!r}")
-    frames, crop = _pixels(frames, crop)
+    pixels, crop = _pixels(frames, crop)
+    return predict_with_text(
+        pixels,
+        encoder,
+        encoder.text_vectors(words),
+        depths,
+        head,
+        flip,
+        temperature=temperature,
+        logit_scale=logit_scale,
+        crop=crop,
+        batch_size=batch_size,
+    )
+
+
+def predict_with_text(
+    frames: np.ndarray | Tensor,
+    encoder: Encoder,
+    text: Tensor,
+    bins: Sequence[float],
+    head: str = "released",
+    flip: bool = True,
+    *,
+    temperature: float = TEMPERATURE,
+    logit_scale: float = LOGIT_SCALE,
+    crop: Window | None = None,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """`predict_depth` for uint8 frames (B, H, W, 3) and K text vectors (K, D) that are known."""
     shape = network_window(frames.shape[1:3], crop).shape
-    text = encoder.text_vectors(words)
     batch_size = batch_size or default_batch_size(shape, encoder)
 
     def compute(batch: Tensor) -> tuple[Tensor, Tensor]:
         similarities = respond(batch, encoder, text, [head], flip, crop=crop)[head]
-        depth = _depth(similarities, depths, shape, temperature, logit_scale)
+        depth = _depth(similarities, bins, shape, temperature, logit_scale)
         return depth, depth.sum()[None]
 
     starts = range(0, len(frames), batch_size)
     parts = read_ahead(lambda start: _staged(frames[start : start + batch_size], encoder), starts)
     maps = np.empty((len(frames), *shape), dtype=np.float32)
     with closing(parts):
-        for start, made in zip(
-            starts, through_network(parts, encoder, batch_size, compute), strict=True
-        ):
-            depth, sums = made
+        made = through_network(parts, encoder, batch_size, compute)
+        for start, (depth, sums) in zip(starts, made, strict=True):
             if not np.isfinite(sums).all():
                 raise not_finite(encoder, "depth")
             maps[start : start + len(depth)] = depth
