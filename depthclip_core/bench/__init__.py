@@ -16,6 +16,8 @@ from depthclip_core.text import as_markup
 from depthclip_core.workbook.readme import write_between
 
 FORMAT = 1
+# What notebook 90 shows in detail; later rows have more.
+NEEDED = frozenset("passes roofline stages precision ablation frames partitions million".split())
 MARKS = ("<!-- benchmark: make bench -->", "<!-- end -->")
 
 
@@ -84,16 +86,22 @@ def load(folder: Path | None = None) -> dict[str, dict]:
 
 
 def chosen(machine: str = "", folder: Path | None = None) -> dict:
-    """The stored row of a machine, by the name of its file; by default the first.
+    """The stored row of a machine, by the name of its file; by default the first whole one.
 
-    Raises `DepthClipError` where no machine, or not this one, has been measured.
+    Raises `DepthClipError` where no machine, or not this one, has been measured, and for a row of
+    some steps only.
     """
     rows = load(folder)
-    if not rows:
+    whole = [name for name, row in rows.items() if NEEDED <= row.keys()]
+    if not rows or not (machine or whole):
         raise DepthClipError("no machine has been measured yet: run make bench")
     if machine and machine not in rows:
         raise unknown_name("machine", machine, rows)
-    return rows[machine or next(iter(rows))]
+    if machine and machine not in whole:
+        missing = ", ".join(sorted(NEEDED - rows[machine].keys()))
+        fault = f"the row of {machine} is only a part: it lacks {missing}"
+        raise DepthClipError(f"{fault}; docs/speed.md shows what it has")
+    return rows[machine or whole[0]]
 
 
 def rows_folder() -> Path:

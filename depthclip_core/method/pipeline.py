@@ -98,10 +98,11 @@ def predict_with_text(
     """`predict_depth` for uint8 frames (B, H, W, 3) and K text vectors (K, D) that are known."""
     shape = network_window(frames.shape[1:3], crop).shape
     batch_size = batch_size or default_batch_size(shape, encoder)
+    metres = _checked_bins(bins, encoder.device)
 
     def compute(batch: Tensor) -> tuple[Tensor, Tensor]:
         similarities = respond(batch, encoder, text, [head], flip, crop=crop)[head]
-        depth = _depth(similarities, bins, shape, temperature, logit_scale)
+        depth = _depth(similarities, metres, shape, temperature, logit_scale)
         return depth, depth.sum()[None]
 
     starts = range(0, len(frames), batch_size)
@@ -189,18 +190,24 @@ def depth_maps(
     Depth is NaN around cells whose similarities are not finite. Raises `DepthClipError` for bins
     that are not finite.
     """
-    return _depth(similarities, bins, shape, temperature, logit_scale).cpu().numpy()
+    metres = _checked_bins(bins, similarities.device)
+    return _depth(similarities, metres, shape, temperature, logit_scale).cpu().numpy()
+
+
+def _checked_bins(bins: Sequence[float], device: torch.device) -> Tensor:
+    """Bins (K,) fp32 on the device; made once, since a copy makes a GPU wait."""
+    if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
+        raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
+    return torch.tensor(bins, dtype=torch.float32, device=device)
 
 
 def _depth(
     similarities: Tensor,
-    bins: Sequence[float],
+    bins: Tensor,
     shape: tuple[int, int],
     temperature: float,
     logit_scale: float,
 ) -> Tensor:
-    if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
-        raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
     weights = (bin_weights(view, temperature, logit_scale) for view in similarities.unbind(1))
     cells = [weighted_depth(weight, bins) for weight in weights]
     depth = flip_average(*cells) if len(cells) == 2 else cells[0]
