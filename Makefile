@@ -27,7 +27,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test portable workshop unit browser lab render pretrain refresh bench lock lint format clean FORCE
+.PHONY: help run report reproduce test gpu portable workshop unit browser lab render pretrain refresh bench lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -168,6 +168,9 @@ unit: $(INSTALLED) ## run the quick tests only, and no notebook
 
 browser: $(INSTALLED) ## use the explorers in JupyterLab as a person would (needs Debian's chromium)
 	@$(PYTEST) -m browser tests
+
+gpu: $(INSTALLED) ## test what needs a CUDA device, on this machine's
+	@OMP_NUM_THREADS= $(PY) -m pytest -m gpu tests
 
 portable: $(INSTALLED) ## compare notebooks with their saved outputs as other processors would compute them
 	@$(PY) tests/portable.py

@@ -105,11 +105,14 @@ def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
     """Encode ever more generated frames of 480 x 640, each count in a process of its own.
 
     With the sample's CLIP at 96 x 128 pixels, so that large numbers take minutes, and similarities
-    kept; then, for its memory, RN50 at the window's own size with the vectors of three heads.
+    kept; then, for its memory, RN50 at the window's own size with the vectors of three heads. On a
+    GPU also RN50's similarities, the speed from frames in memory to the store.
     """
     small = {"network": "sample", "size": (96, 128), "heads": ["value"], "words": WORDS}
     large = {"network": "RN50", "size": None, "heads": list(MAIN_HEADS), "words": None}
     tasks = [(count, small) for count in counts] + [(4 * CHUNK, large)]
+    if device.type == "cuda":  # the whole way at full size, which takes minutes on a CPU
+        tasks.append((128 * CHUNK, large | {"heads": ["released"], "words": WORDS}))
     return [encode_alone(device=str(device), count=count, **task) for count, task in tasks]
 
 

@@ -30,7 +30,7 @@ from depthclip_core.clip.weights import (
     read_state_dict,
     tensor_checksum,
 )
-from depthclip_core.devices import has_bf16, resolve_device
+from depthclip_core.devices import card_precisions, device_name, has_bf16, resolve_device
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
 from depthclip_core.files import CHECKSUMS, Notes, checksums
 from depthclip_core.sample import model as sample_model
@@ -337,9 +337,12 @@ def _weights_path(weights: str | Path | None, tags: Mapping[str, dict]) -> Path 
 
 def _resolve_precision(precision: str, device: torch.device) -> str:
     if precision == "auto":
-        return "fp16" if device.type == "cuda" else "fp32"
+        return "fp16" if device.type == "cuda" and "fp16" in card_precisions(device) else "fp32"
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise unknown_name("precision", precision, ["auto", *PRECISIONS])
+    if device.type == "cuda" and precision not in card_precisions(device):
+        fast = " or ".join(card_precisions(device))
+        raise DepthClipError(f"{device_name(device)} does not compute in {precision}: use {fast}")
     if precision == "bf16" and device.type == "cpu" and not has_bf16():
         says = "this processor has no bf16 instructions: precision bf16 is slower here than fp32"
         warnings.warn(says, stacklevel=3)
