@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from depthclip_core import devices
 from depthclip_core.devices import device_name, has_bf16, resolve_device
 from depthclip_core.errors import DepthClipError
 
@@ -37,3 +38,20 @@ def test_resolve_device_takes_names_and_devices():
     assert resolve_device("cpu") == resolve_device(cpu) == cpu
     assert resolve_device("auto").type in ("cpu", "cuda")
     assert device_name(cpu)
+
+
+@pytest.mark.parametrize(
+    ("usable", "given", "expected"),
+    [(1, None, 1), (3, None, 3), (8, None, None), (1, "4", None)],
+    ids=["one", "some", "as many as torch has", "OMP_NUM_THREADS wins"],
+)
+def test_torch_is_kept_to_the_processors_of_the_process(monkeypatch, usable, given, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.setattr(devices, "usable_cores", lambda: usable)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    resolve_device("cpu")
+    assert asked == ([] if expected is None else [expected])
