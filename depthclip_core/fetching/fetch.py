@@ -91,6 +91,8 @@ def is_there(source: Source, target: Path, force: bool = False) -> bool:
     if target.is_dir():
         raise DepthClipError(f"{target} is a folder: move it away, or choose another with --out")
     if not target.exists():
+        if target.is_symlink() and not force:
+            raise DepthClipError(f"{target} is a link that leads nowhere: mend it, or add --force")
         return False
     size = target.stat().st_size
     if source.size in (None, size) and has_checksum(target, source.checksum):

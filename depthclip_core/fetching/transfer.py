@@ -33,6 +33,10 @@ class PassingFault(Exception):
     """What went wrong in one try, and may go well in the next."""
 
 
+class NameNotFound(PassingFault):
+    """A server's name that is not known; before anything was received there is no hope."""
+
+
 class Transfer:
     """Download one file, in several tries if needed, and over several calls.
 
@@ -64,6 +68,8 @@ class Transfer:
             except PassingFault as fault:
                 failed = 1 if self.received >= best + PROGRESS else failed + 1
                 best = max(best, self.received)
+                if isinstance(fault, NameNotFound) and not self.received:
+                    raise DepthClipError(f"{fault}; {self.remedy()}") from fault
                 if failed >= TRIES:
                     raise DepthClipError(f"{fault}, {TRIES} times; {self.remedy()}") from fault
                 seconds = PAUSE * 2 ** (failed - 1)
@@ -223,7 +229,7 @@ def named_faults(url: str) -> Iterator[None]:
             raise PassingFault(f"{host} has stopped sending") from error
         reason = getattr(first, "reason", None)
         if isinstance(reason, NameResolutionError):
-            raise PassingFault(f"the name {host} is not found: there may be no network") from error
+            raise NameNotFound(f"the name {host} is not found: there may be no network") from error
         refused = getattr(reason, "__cause__", None)
         said = "refuses the connection" if _is_refusal(refused) else "has broken the connection"
         raise PassingFault(f"{host} {said}") from error
@@ -236,10 +242,10 @@ def named_faults(url: str) -> Iterator[None]:
 
 
 def disk_fault(error: OSError, folder: Path) -> DepthClipError:
-    """The error for a folder that cannot be written."""
+    """The error for a folder that cannot be read or written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DepthClipError(f"the disk of {folder} is full: the same command continues")
-    return DepthClipError(f"cannot write in {folder}: {error.strerror or error}")
+    return DepthClipError(f"cannot use {folder}: {error.strerror or first_line(error)}")
 
 
 def shown(url: str) -> str:

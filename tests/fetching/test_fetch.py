@@ -223,7 +223,7 @@ def test_no_server_and_no_network_are_named(tmp_path):
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/x"
         assert "127.0.0.1 refuses the connection, 4 times" in fault_of(tmp_path, address)
     message = fault_of(tmp_path, "http://no-such-host.invalid/x")
-    assert "the name no-such-host.invalid is not found: there may be no network" in message
+    assert "the name no-such-host.invalid is not found: there may be no network; --url" in message
 
 
 def test_a_server_without_a_certificate_is_refused(server, tmp_path):
@@ -296,9 +296,13 @@ def test_places_that_cannot_take_the_file_are_named(server, tmp_path):
     (tmp_path / "a" / "file.bin").mkdir(parents=True)
     with pytest.raises(DepthClipError, match="is a folder: move it away"):
         fetch(SOURCE, tmp_path / "a", server.address)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "file.bin").symlink_to(tmp_path / "unmounted" / "file.bin")
+    with pytest.raises(DepthClipError, match="is a link that leads nowhere"):
+        fetch(SOURCE, tmp_path / "c", server.address)
     (tmp_path / "b").write_text("a file")
     for folder in (tmp_path / "b", tmp_path / "b" / "c", tmp_path / ("n" * 300)):
-        with pytest.raises(DepthClipError, match="cannot write in") as caught:
+        with pytest.raises(DepthClipError, match="cannot use") as caught:
             fetch(SOURCE, folder, server.address)
         assert "\n" not in str(caught.value)
     assert server.requests == []
