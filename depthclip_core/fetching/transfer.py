@@ -56,6 +56,7 @@ class Transfer:
     ):
         self.part, self.notes = workshop / "part", workshop / "part.json"
         self.size, self.total = size, size
+        self.version: str | None = None  # of the file, as its server names it
         self.watch, self.say = watch, say
 
     def __call__(self, url: str, output_file: str, _pooch: object = None) -> None:
@@ -93,7 +94,7 @@ class Transfer:
 
     def _attempt(self, url: str) -> None:
         """Ask once for what is missing, and append it; `PassingFault` if that ended early."""
-        start, validator = self._known(url)
+        start = self._known(url)
         if self.size:
             self._check_space(self.size - start)
         if start and start == self.total:
@@ -102,28 +103,30 @@ class Transfer:
         headers = {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-        if start and validator:
-            headers["If-Range"] = validator
+        if start and self.version:
+            headers["If-Range"] = self.version
         with (
             named_faults(url),
             requests.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as answer,
         ):
             self._receive(answer, self._checked(answer, url, start), url)
 
-    def _known(self, url: str) -> tuple[int, str | None]:
-        """Bytes on disk that are of this address, and the mark of the version they are of."""
+    def _known(self, url: str) -> int:
+        """Bytes on disk that the file can be continued from; from another address if it is known
+        how large the file is, because its checksum decides then.
+        """
         with suppress(OSError, ValueError, AttributeError):
             notes = json.loads(self.notes.read_bytes())
-            total = notes.get("total")
-            fits = notes.get("address") == _digest(url) and self.size in (None, total)
+            total, same = notes.get("total"), notes.get("address") == _digest(url)
+            fits = self.size == total if self.size else same
             if fits and (total is None or self.received <= total):
-                self.total = total
-                return self.received, notes.get("version")
+                self.total, self.version = total, notes.get("version") if same else None
+                return self.received
         self._forget()
-        return 0, None
+        return 0
 
     def _forget(self) -> None:
-        self.total = self.size
+        self.total, self.version = self.size, None
         self.part.unlink(missing_ok=True)
         self.notes.unlink(missing_ok=True)
 
@@ -150,9 +153,8 @@ class Transfer:
 
     def _continues(self, headers: Mapping[str, str], start: int) -> bool:
         """Whether a partial answer goes on from `start` in the same file."""
-        version = json.loads(self.notes.read_bytes()).get("version") if start else None
         span, _, total = headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-        same = version is None or version in (_version(headers), None)
+        same = self.version in (None, _version(headers))
         length = total in ("*", str(self.total)) or self.total is None
         return start > 0 and span.startswith(f"{start}-") and length and same
 
@@ -166,9 +168,9 @@ class Transfer:
                 "it is another file; --url takes another address"
             )
         self._forget()
-        self.total = self.size or announced
+        self.total, self.version = self.size or announced, _version(headers)
         self._check_space(self.total or 0)
-        facts = {"address": _digest(url), "total": self.total, "version": _version(headers)}
+        facts = {"address": _digest(url), "total": self.total, "version": self.version}
         with replacing(self.notes) as part:
             part.write_text(json.dumps(facts))
 

@@ -1,72 +1,16 @@
-"""Downloads from a server on this machine that fails in all the ways that servers do."""
+"""Downloads that go well, from servers that fail now and then, and what lies there already."""
 
-import errno
-import hashlib
-import os
-import random
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from dataclasses import replace as changed
 from pathlib import Path
 
 import pytest
-from file_server import answer, replace, send, serving
+from fetched_files import CONTENT, OTHER, SIZELESS, SOURCE, fault_of, files
+from file_server import answer, replace, send
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.fetching import fetch as fetching
-from depthclip_core.fetching import transfer
 from depthclip_core.fetching.fetch import fetch
-from depthclip_core.fetching.sources import Source
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTENT = random.Random(0).randbytes(327_680)
-OTHER = random.Random(1).randbytes(327_680)
-SOURCE = Source(
-    name="nyu",
-    file="file.bin",
-    folder="nyu",
-    address="http://127.0.0.1:9/not-used",
-    checksum=f"md5:{hashlib.md5(CONTENT).hexdigest()}",
-    size=len(CONTENT),
-    title="A file",
-    terms="none",
-    citation="none",
-)
-SIZELESS = changed(SOURCE, size=None, checksum=f"sha256:{hashlib.sha256(CONTENT).hexdigest()}")
-
-
-@pytest.fixture
-def server():
-    with serving(CONTENT) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """No waiting between tries, and a server that hangs is given up soon."""
-    monkeypatch.setattr(transfer, "TIMEOUTS", (5.0, 0.3))
-    monkeypatch.setattr(transfer, "PAUSE", 0.0)
-    monkeypatch.delenv(SOURCE.variable, raising=False)
-    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(proxy, raising=False)
-
-
-def files(folder: Path) -> list[str]:
-    """All files below a folder, hidden ones too."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def fault_of(folder: Path, address: str, source: Source = SOURCE, **options) -> str:
-    """The error of a download, which is one line and leaves no file under the final name."""
-    with pytest.raises(DepthClipError) as caught:
-        fetch(source, folder, address, **options)
-    assert "\n" not in str(caught.value)
-    assert not (folder / source.file).exists()
-    return str(caught.value)
 
 
 # --- what goes well -----------------------------------------------------------------------------
@@ -153,114 +97,28 @@ def test_a_change_is_seen_where_the_server_ignores_the_version_asked_for(server,
     assert fetch(SOURCE, tmp_path, server.address).path.read_bytes() == CONTENT
 
 
+def test_another_address_continues_a_file_whose_checksum_is_known(server, tmp_path):
+    server.script = [send(98_304)] + [answer(503)] * 4
+    fault_of(tmp_path, server.address)
+    server.etag = '"of another server"'
+    mirror = server.address.replace("file.bin", "mirror.bin")
+    assert fetch(SOURCE, tmp_path, mirror).path.read_bytes() == CONTENT
+    assert server.requests[-1]["Range"] == "bytes=98304-"
+    assert "If-Range" not in server.requests[-1]
+
+
+def test_another_address_starts_anew_where_the_size_is_not_known(server, tmp_path):
+    server.script = [send(98_304)] + [answer(503)] * 4
+    fault_of(tmp_path, server.address, SIZELESS)
+    fetch(SIZELESS, tmp_path, server.address + "?other")
+    assert "Range" not in server.requests[-1]
+
+
 def test_the_time_of_a_file_stands_for_its_version(server, tmp_path):
     server.etag, when = None, "Thu, 01 Jan 2026 00:00:00 GMT"
     server.script = [send(98_304, Last_Modified=when)]
     fetch(SOURCE, tmp_path, server.address)
     assert server.requests[1]["If-Range"] == when
-
-
-# --- faults that last ---------------------------------------------------------------------------
-
-PAGE = b"<!DOCTYPE html><title>Log in</title>"
-LASTING = {
-    "absent": ([answer(404)], "answers 404 (Not Found); --url takes another address"),
-    "forbidden": ([answer(403)], "answers 403 (Forbidden)"),
-    "not allowed there": ([answer(451)], "answers 451"),
-    "odd status": ([answer(299)], "answers 299"),
-    "always busy": ([answer(503)] * 4, "answers 503 (Service Unavailable), 4 times"),
-    "page": ([answer(200, PAGE, Content_Type="text/html")], "is a web page, not the file"),
-    "page without a name": ([send(no_length=True), answer(200, PAGE)], "is a web page"),
-    "compressed": ([send(Content_Encoding="gzip")], "is sent compressed"),
-    "another size": ([send(announced=12)], "has 12 bytes, and the file has 327,680"),
-    "hanging": ([send(0, then_hang=True)] * 4, "127.0.0.1 has stopped sending, 4 times"),
-    "no answer": ([send(0, announced=-5)] * 4, "ended early, at 0 of 327,680 bytes, 4 times"),
-    "broken": ([send(98_304, ignore_range=True)] * 4, "continues at 98,304 bytes"),
-    "loop": ([answer(302, Location="/file.bin")] * 40, "redirects in circles"),
-    "to a file": ([answer(302, Location="file:///etc/passwd")], "redirects to what is no web"),
-    "to ftp": ([answer(302, Location="ftp://127.0.0.1/x")], "redirects to what is no web"),
-}
-
-
-@pytest.mark.parametrize(("script", "message"), LASTING.values(), ids=LASTING.keys())
-def test_a_fault_that_lasts_is_one_line(server, tmp_path, script, message):
-    if message == "is a web page":
-        server.content = PAGE.ljust(len(CONTENT))
-        script = [send()]
-    server.script = list(script)
-    assert message in fault_of(tmp_path, server.address)
-    assert [name for name in files(tmp_path) if not name.startswith(".file.bin.download/")] == []
-
-
-def test_a_redirect_to_a_web_page_names_the_page(server, tmp_path):
-    to = {"Location": "/login?token=secret"}
-    server.script = [answer(302, **to), answer(200, PAGE, Content_Type="text/html; charset=utf-8")]
-    message = fault_of(tmp_path, server.address)
-    assert f"{server.address.replace('file.bin', 'login')} is a web page" in message
-    assert "secret" not in message and files(tmp_path) == []
-
-
-@pytest.mark.parametrize("source", [SOURCE, SIZELESS], ids=["md5", "sha256"])
-def test_a_wrong_checksum_leaves_nothing(server, tmp_path, source):
-    server.content = OTHER
-    message = fault_of(tmp_path, server.address, source)
-    assert "sent another file, which was removed" in message
-    assert source.checksum.partition(":")[2] in message and files(tmp_path) == []
-
-
-@pytest.mark.parametrize("source", [SOURCE, SIZELESS], ids=["size known", "size unknown"])
-def test_an_endless_answer_is_ended(server, tmp_path, source, monkeypatch):
-    monkeypatch.setattr(transfer, "MOST_BYTES", len(CONTENT))
-    server.content = CONTENT * 20
-    server.script = [send(no_length=True)]
-    message = fault_of(tmp_path, server.address, source)
-    assert "sends more than 327,680 bytes" in message and files(tmp_path) == []
-
-
-def test_no_server_and_no_network_are_named(tmp_path):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}/x"
-        assert "127.0.0.1 refuses the connection, 4 times" in fault_of(tmp_path, address)
-    message = fault_of(tmp_path, "http://no-such-host.invalid/x")
-    assert "the name no-such-host.invalid is not found: there may be no network; --url" in message
-
-
-def test_a_server_without_a_certificate_is_refused(server, tmp_path):
-    message = fault_of(tmp_path, server.address.replace("http:", "https:"))
-    assert "127.0.0.1 has no valid certificate" in message
-
-
-NOT_OF_THE_WEB = [
-    "ftp://127.0.0.1/x",
-    "file:///etc/passwd",
-    "/etc/passwd",
-    "http://",
-    "http://[/",
-    "http://a:b/",
-    "http://127.0.0.1/a\nb",
-    "http://127.0.0.1/a b",
-    "javascript:1",
-]
-
-
-@pytest.mark.parametrize("address", NOT_OF_THE_WEB)
-def test_only_web_addresses_are_taken(tmp_path, address, monkeypatch):
-    assert "an address that starts with http:// or https://" in fault_of(tmp_path, address)
-    monkeypatch.setenv(SOURCE.variable, address)
-    assert SOURCE.variable in fault_of(tmp_path, "")
-    assert files(tmp_path) == []
-
-
-def test_passwords_in_an_address_are_never_shown_or_kept(server, tmp_path):
-    secret = server.address.replace("http://", "http://me:hunter2@") + "?token=hunter2"
-    said = []
-    server.script = [send(98_304)] + [answer(503)] * 4
-    message = fault_of(tmp_path, secret, say=said.append)
-    kept = b"".join((tmp_path / name).read_bytes() for name in files(tmp_path))
-    assert said and "hunter2" not in " ".join([message, *said]) and b"hunter2" not in kept
-    server.script = [answer(404)]
-    assert "hunter2" not in fault_of(tmp_path, secret)
 
 
 # --- what lies there already --------------------------------------------------------------------
@@ -325,77 +183,3 @@ def test_a_disk_without_locks_takes_the_file(server, tmp_path, monkeypatch):
 
     monkeypatch.setattr(fetching.FileLock, "acquire", none)
     assert fetch(SOURCE, tmp_path, server.address).path.read_bytes() == CONTENT
-
-
-# --- the disk -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("source", [SOURCE, SIZELESS], ids=["size known", "size unknown"])
-def test_space_is_checked_before_anything_is_received(server, tmp_path, monkeypatch, source):
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: usage._replace(free=290_000))
-    message = fault_of(tmp_path, server.address, source)
-    assert "327,680 bytes do not fit" in message and "290,000 are free" in message
-    assert len(server.requests) == (source is SIZELESS)
-
-
-def test_a_disk_that_fills_up_is_one_line_and_the_download_continues(server, tmp_path):
-    def fill(done, total):
-        if done > 98_304 and not freed:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    freed = []
-    assert "is full: the same command continues" in fault_of(tmp_path, server.address, watch=fill)
-    freed.append(True)
-    assert fetch(SOURCE, tmp_path, server.address, watch=fill).path.read_bytes() == CONTENT
-    start = int(server.requests[-1]["Range"].removeprefix("bytes=").rstrip("-"))
-    assert start > 98_304
-
-
-# --- interruptions ------------------------------------------------------------------------------
-
-RUN = """
-import sys
-from dataclasses import replace
-from depthclip_core.cli import fetch as command, main
-from depthclip_core.fetching import sources
-sources.SPLITS = replace(sources.SPLITS, checksum=sys.argv[1], size=int(sys.argv[2]))
-sys.argv[1:3] = []
-main.main()
-"""
-
-
-def started(server, folder: Path) -> subprocess.Popen:
-    """`depthclip fetch splits` of the server's file, in a process of its own."""
-    command = [sys.executable, "-c", RUN, SOURCE.checksum, str(SOURCE.size), "fetch", "splits"]
-    own = {"PYTHONPATH": str(ROOT), "DEPTHCLIP_SPLITS_URL": server.address}
-    return subprocess.Popen(
-        [*command, "--out", str(folder)],
-        env=os.environ | own,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_an_interrupted_download_continues(server, tmp_path, name):
-    server.script = [send(block=20_000, pause=0.2)]
-    process, part = started(server, tmp_path), tmp_path / ".splits.mat.download" / "part"
-    until = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size) and time.monotonic() < until:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(getattr(signal, name))
-    said, failed = process.communicate(timeout=60)
-    if name != "SIGKILL":
-        assert process.returncode == 130
-        assert failed.splitlines() == ["interrupted: the same command continues the download"]
-    assert part.stat().st_size and not (tmp_path / "splits.mat").exists()
-    again = started(server, tmp_path)
-    said, failed = again.communicate(timeout=60)
-    assert again.returncode == 0 and failed == "", failed
-    assert "splits.mat is there now; its md5 is the published one" in said
-    assert (tmp_path / "splits.mat").read_bytes() == CONTENT and files(tmp_path) == ["splits.mat"]
-    assert "Range" in server.requests[-1] and not list(tmp_path.glob(".*"))
