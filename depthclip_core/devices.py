@@ -1,5 +1,6 @@
 """Devices: which one a run uses, its name, what it computes fast, and exact arithmetic on it."""
 
+import os
 import platform
 import re
 import warnings
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from depthclip_core.cores import usable_cores
 from depthclip_core.errors import DepthClipError, first_line
 
 # Linux's names for bf16 in vector and matrix instructions: AVX-512 and AMX on x86-64, NEON on ARM.
@@ -18,9 +20,12 @@ BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 def resolve_device(device: str | torch.device) -> torch.device:
     """The device of that name; "auto" is CUDA where there is one that works, else the CPU.
 
+    torch is kept to the processors that this process may use, unless OMP_NUM_THREADS says how many.
     Raises `DepthClipError` for a device that this machine lacks, or that its driver or this torch
     cannot use. "auto" warns of such a card.
     """
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > usable_cores():
+        torch.set_num_threads(usable_cores())  # torch knows affinity, but no control groups
     if isinstance(device, str) and device == "auto":
         return _best_device()
     try:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import depthclip_core as dc
+from depthclip_core import devices
 from depthclip_core.devices import card_precisions, device_name, has_bf16, resolve_device
 from depthclip_core.errors import DepthClipError
 
@@ -102,3 +103,20 @@ def test_precisions_of_a_card(monkeypatch, capability, known):
         says = f"A card does not compute in {precision}: use {' or '.join(known)}$"
         with pytest.raises(DepthClipError, match=says):
             dc.load_encoder("sample", device="cuda", precision=precision)
+
+
+@pytest.mark.parametrize(
+    ("usable", "given", "expected"),
+    [(1, None, 1), (3, None, 3), (8, None, None), (1, "4", None)],
+    ids=["one", "some", "as many as torch has", "OMP_NUM_THREADS wins"],
+)
+def test_torch_is_kept_to_the_processors_of_the_process(monkeypatch, usable, given, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.setattr(devices, "usable_cores", lambda: usable)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    resolve_device("cpu")
+    assert asked == ([] if expected is None else [expected])

@@ -1,6 +1,5 @@
 """What whole questions cost: the paper's ablation, ever more frames, ever more partitions."""
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from depthclip_core.bench.passes import METRES, WORDS, released_precision, respo
 from depthclip_core.clip.encoders import load_encoder
 from depthclip_core.clip.heads import MAIN_HEADS
 from depthclip_core.clip.towers import PRECISIONS
+from depthclip_core.cores import usable_cores
 from depthclip_core.datasets import Dataset, Frame, open_dataset
 from depthclip_core.datasets.base import Checksums
 from depthclip_core.encoding.passes import collect_responses, encode
@@ -175,7 +175,7 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
 
         ours = partial(sweep, arrays, similarities, bins, device=device)
         ways = {"plain torch": straight, "ours": ours}
-        if device.type == "cpu" and (os.cpu_count() or 1) > 1:
+        if device.type == "cpu" and usable_cores() > 1:
             ways["ours, two threads"] = partial(sweep, arrays, similarities, bins, threads=2)
         table = compare(ways, device, rounds)
         rate = count * n_frames / table["seconds"]
