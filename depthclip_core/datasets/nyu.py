@@ -169,8 +169,8 @@ def open_mat(path: Path) -> NyuMat:
     """The .mat, with an error that says where it comes from if it is missing."""
     if not os.path.lexists(path):
         raise DepthClipError(
-            f"no {path.name} in {path.parent}: download NYU Depth v2 (2.97 GB) and put it there, "
-            "or set DEPTHCLIP_DATA"
+            f"no {path.name} in {path.parent}: `depthclip fetch nyu` downloads it (2.97 GB); put a "
+            "copy of yours there, or set DEPTHCLIP_DATA"
         )
     return NyuMat(path)
 
@@ -184,6 +184,8 @@ def read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
     if split == "all":
         return np.arange(n_frames)
     if not os.path.lexists(path):
-        raise DepthClipError(f"no {path.name} in {path.parent}: put NYU's splits.mat there")
+        raise DepthClipError(
+            f"no {path.name} in {path.parent}: `depthclip fetch splits` downloads it"
+        )
     numbers = read_numbers(path, f"{split}Ndxs", "NYU's splits.mat")
     return frame_indices(numbers, n_frames, f"{path}, {split}Ndxs,")
