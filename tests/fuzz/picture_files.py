@@ -1,4 +1,4 @@
-"""Photographs and depth pictures of every format, sound, odd and damaged: right pixels, or a line."""
+"""Pictures of every format, sound, odd and damaged: the right pixels, or one line."""
 
 import io
 import os
