@@ -126,13 +126,10 @@ def _of_stack(path: Path, stack: np.ndarray, index: int) -> np.ndarray:
 
 def _in_hdf5(path: Path, nested: bool) -> Source:
     """A dataset (H, W) for each name; or one dataset (N, H, W), with `names` beside it or not."""
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        if path.suffix.lower() in HDF5:
-            raise DepthClipError(f"cannot read {path} as HDF5: {error}") from error
+    if path.suffix.lower() not in HDF5 and not h5py.is_hdf5(path):
         known = "a folder, .h5, .npz, .npy or .zip"
-        raise DepthClipError(f"{path} is no file of depth maps: give {known}") from None
+        raise DepthClipError(f"{path} is no file of depth maps: give {known}")
+    file = open_hdf5(path)
     datasets: dict[str, h5py.Dataset] = {}
 
     def collect(name: str, item: object) -> None:
