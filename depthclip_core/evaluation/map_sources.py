@@ -24,6 +24,7 @@ from depthclip_core.datasets.depth_files import (
     npy_header,
     read_depth_file,
 )
+from depthclip_core.datasets.hdf5 import StoredArray, open_hdf5
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.text import printable
 
@@ -143,12 +144,14 @@ def _in_hdf5(path: Path, nested: bool) -> Source:
     if "names" not in datasets:
         (first, *others) = datasets.values()
         if not others and _is_stack(first.shape):
-            return Source(in_order=[partial(_of_hdf5, path, first, i) for i in range(len(first))])
-        return Source({name: partial(_of_hdf5, path, item) for name, item in datasets.items()})
+            stack = _stored(path, first)
+            return Source(in_order=[partial(_of_hdf5, stack, i) for i in range(len(stack))])
+        return Source({name: partial(_map_in_hdf5, path, item) for name, item in datasets.items()})
     stacks = {name: item for name, item in datasets.items() if item.ndim in (3, 4)}
-    names = [n.decode() if isinstance(n, bytes) else str(n) for n in datasets["names"][:].ravel()]
-    stack = _one_stack(path, stacks, names, len)
-    return Source({name: partial(_of_hdf5, path, stack, i) for i, name in enumerate(names)})
+    texts = StoredArray(datasets["names"], f"{path}, dataset names,", kinds="SO").read().ravel()
+    names = [n.decode() if isinstance(n, bytes) else str(n) for n in texts]
+    stack = _stored(path, _one_stack(path, stacks, names, len))
+    return Source({name: partial(_of_hdf5, stack, i) for i, name in enumerate(names)})
 
 
 def _one_stack(path: Path, stacks: dict, names: list[str], length: Callable):
@@ -166,14 +169,19 @@ def _one_stack(path: Path, stacks: dict, names: list[str], length: Callable):
     return stack
 
 
-def _of_hdf5(path: Path, item: h5py.Dataset, index: int | tuple = ()) -> np.ndarray:
-    label = f"{path}, dataset {printable(item.name)},"
-    check_size(item.shape if index == () else item.shape[1:], label)
-    try:
-        return checked_map(np.asarray(item[index]), label)
-    except (OSError, RuntimeError) as error:
-        fault = printable(first_line(error))
-        raise DepthClipError(f"{path} is damaged at {printable(item.name)}: {fault}") from error
+def _stored(path: Path, item: h5py.Dataset) -> StoredArray:
+    return StoredArray(item, f"{path}, dataset {printable(item.name)},")
+
+
+def _of_hdf5(stack: StoredArray, index: int) -> np.ndarray:
+    check_size(stack.shape[1:], stack.label)
+    return checked_map(stack.read(index, f"map {index + 1}"), stack.label)
+
+
+def _map_in_hdf5(path: Path, item: h5py.Dataset) -> np.ndarray:
+    stored = _stored(path, item)
+    check_size(stored.shape, stored.label)
+    return checked_map(stored.read(), stored.label)
 
 
 def _in_archive(path: Path) -> Source:
