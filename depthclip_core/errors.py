@@ -36,6 +36,10 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipErro
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message without terminal colours, or its type if it is empty."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error's message without terminal colours, or its type if it is empty.
+
+    Of an error of the system, what it says alone: without a number, and without the path.
+    """
+    said = getattr(error, "strerror", None) or str(error)
+    line = (said.strip() or type(error).__name__).splitlines()[0]
     return re.sub(r"\x1b\[\d*m", "", line)

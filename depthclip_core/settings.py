@@ -28,7 +28,7 @@ DEEPEST = 100.0  # metres: half of a frame is never farther; KITTI's ground trut
 UNITS = "floating-point depths are metres; divide by 1000 if these are millimetres"
 # Far from where float32 ends, also squared and summed.
 BIN_LIMITS = (1e-6, 1e6)  # metres
-FACTOR_LIMITS = (1e-30, 1e30)  # of what similarities are multiplied by
+FACTOR_LIMITS = (1e-30, 1e30)  # of what similarities or stored values are multiplied by
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def predict_depth(
         raise DepthClipError(f"batch_size must be a whole number from 1, got {batch_size!r}")
     frames, crop = _pixels(frames, crop)
     shape = network_window(frames.shape[1:3], crop).shape
+    encoder.grid(*shape)  # too small for a cell
     text = encoder.text_vectors(words)
     batch_size = batch_size or default_batch_size(shape, encoder.device.type)
     maps = [np.empty((0, *shape), dtype=np.float32)]

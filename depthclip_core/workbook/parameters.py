@@ -209,7 +209,7 @@ def _read(text: str, kind: Any) -> Any:
         return text.lower() == "true"
     if origin is int and re.fullmatch(r"[+-]?[0-9]+", text):
         return int(text)
-    if origin is float and "_" not in text:
+    if origin is float and "_" not in text and text.isascii():
         return _accept(float(text), float)
     if origin is NoneType and text in ("None", "null"):
         return None

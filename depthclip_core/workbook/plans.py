@@ -6,7 +6,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,10 +17,13 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbformat import NotebookNode
 
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
+from depthclip_core.files import user_path
 from depthclip_core.workbook.parameters import Parameter, declared_parameters
+from depthclip_core.workbook.records import check_own, shown_path
 
 MOST_RUNS = 10_000  # of one plan
 LONGEST_LABEL = 60  # characters of a value in a file name
+LONGEST_NAME = 120  # of all of them; some file systems take no name of 144 bytes
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ def plan(
 
     Files, kernels, names and types are checked; `DepthClipError` says what is wrong.
 
-    out: where each run will write NAME.ipynb and NAME.json. kernel: used instead of the notebooks'
+    out: where each run will write NAME.ipynb and NAME.json. NAME is the notebook's, with the values
+    of the grid and of parameters that differ from their defaults: what one run has written, no run
+    with other parameters overwrites. kernel: used instead of the notebooks'
     own. text: the values are text, to be parsed as the declared types; those of the grid are
     separated by commas or a JSON list. types: types that annotations of parameters may name, beside
     Python's own. check: raises `DepthClipError` for values that do not suit one another; it is
@@ -60,6 +67,7 @@ def plan(
     if both := [name for name in parameters if name in grid]:
         raise DepthClipError(f"{both[0]!r} is both a parameter and in the grid: give it once")
     plans: dict[Path, Plan] = {}
+    folder = user_path(out).absolute()
     how = "from_text" if text else "from_value"
     for path in paths:
         content = read_notebook(path)
@@ -72,7 +80,9 @@ def plan(
             raise DepthClipError(f"the grid makes {n_runs:,} runs, and {few}: split it")
         for combination in itertools.product(*axes):
             chosen = dict(zip(grid, combination, strict=True))
-            output = Path(out).absolute() / f"{_output_name(path, chosen)}.ipynb"
+            changed = {n: v for n, v in given.items() if v != known[n].default}
+            named = {name: changed[name] for name in known if name in changed} | chosen
+            output = folder / f"{_output_name(path, named)}.ipynb"
             if output in plans:
                 raise DepthClipError(
                     f"runs of {plans[output].notebook} and {path} would both write {output.name}: "
@@ -80,10 +90,10 @@ def plan(
                 )
             if output.exists() and any(output.samefile(other) for other in paths):
                 raise DepthClipError(f"{path} would be overwritten: choose another output folder")
-            _check_own(output)
             values = given | chosen
             complete = {name: p.default for name, p in known.items()} | values
             _check_values(path, check, complete)
+            check_own(output, path, complete)
             plans[output] = Plan(path, content, output, kernel_name, values, complete)
     return list(plans.values())
 
@@ -96,21 +106,28 @@ def _check_values(path: Path, check: Callable, values: Mapping[str, object]) -> 
         raise DepthClipError(f"{path.name}: {error}") from None
 
 
-def record_path(output: Path) -> Path:
-    """The record of the run that wrote this notebook."""
-    return output.with_suffix(".json")
+def prepared(plan: Plan, started: datetime) -> NotebookNode:
+    """The notebook to run: parameters written into it, no outputs, metadata as papermill's."""
+    from papermill.parameterize import parameterize_notebook  # takes half a second to import
 
-
-def _check_own(output: Path) -> None:
-    """`DepthClipError` if a run would overwrite a file that no run has written."""
-    record = record_path(output)
-    try:
-        own = {"notebook", "sha256", "outcome"} <= json.loads(record.read_bytes()).keys()
-    except (OSError, ValueError, AttributeError):
-        own = False
-    for path in (output, record):
-        if path.exists() and not own:
-            raise DepthClipError(f"{path} was not written by a run: choose another folder")
+    notebook = nbformat.v4.upgrade(deepcopy(plan.content))
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["papermill"] = {
+        "input_path": shown_path(plan.notebook),
+        "output_path": shown_path(plan.output),
+        "parameters": {},
+        "start_time": started.isoformat(),
+    }
+    if plan.given:
+        for cell in notebook.cells:
+            cell.metadata.setdefault("tags", [])  # papermill looks for them in every cell
+        kernel = {"kernel_name": plan.kernel, "language": "python"}
+        notebook = parameterize_notebook(notebook, plan.given, **kernel)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cell.metadata["papermill"] = {"status": "pending"}
+    return notebook
 
 
 def read_notebook(path: Path) -> NotebookNode:
@@ -161,7 +178,11 @@ def _output_name(path: Path, chosen: Mapping[str, object]) -> str:
         if label != full:
             label += "-" * bool(label) + hashlib.sha256(full.encode()).hexdigest()[:6]
         labels.append(f"{name}={label}")
-    return "--".join(labels)
+    whole = "--".join(labels)
+    if len(whole.encode()) > LONGEST_NAME and chosen:
+        kept = whole.encode()[: LONGEST_NAME - 14].decode("utf-8", "ignore")
+        whole = f"{kept}--{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+    return whole
 
 
 def _checked_kernel(path: Path, notebook: NotebookNode, asked: str | None) -> str:

@@ -33,7 +33,7 @@ def names(plans):
 def test_plan_lists_all_parameters(notebook, tmp_path):
     (only,) = plan(notebook(), {"x": 2}, {}, tmp_path / "out")
     assert only.given == {"x": 2} and only.parameters == {"x": 2, "word": "w"}
-    assert only.output == tmp_path / "out" / "a.ipynb" and only.kernel == "python3"
+    assert only.output == tmp_path / "out" / "a--x=2.ipynb" and only.kernel == "python3"
     assert not (tmp_path / "out").exists()
 
 
