@@ -24,7 +24,7 @@ from depthclip_core.datasets.depth_files import (
     npy_header,
     read_depth_file,
 )
-from depthclip_core.datasets.hdf5 import StoredArray, open_hdf5
+from depthclip_core.datasets.hdf5 import StoredArray, open_hdf5, told
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.text import printable
 
@@ -143,13 +143,13 @@ def _in_hdf5(path: Path, nested: bool) -> Source:
     if "names" not in datasets:
         (first, *others) = datasets.values()
         if not others and _is_stack(first.shape):
-            stack = _stored(path, first)
+            stack = _stored(path, first, stacked=True)
             return Source(in_order=[partial(_of_hdf5, stack, i) for i in range(len(stack))])
         return Source({name: partial(_map_in_hdf5, path, item) for name, item in datasets.items()})
     stacks = {name: item for name, item in datasets.items() if item.ndim in (3, 4)}
     texts = StoredArray(datasets["names"], f"{path}, dataset names,", kinds="SO").read().ravel()
     names = [n.decode() if isinstance(n, bytes) else str(n) for n in texts]
-    stack = _stored(path, _one_stack(path, stacks, names, len))
+    stack = _stored(path, _one_stack(path, stacks, names, len), stacked=True)
     return Source({name: partial(_of_hdf5, stack, i) for i, name in enumerate(names)})
 
 
@@ -168,18 +168,21 @@ def _one_stack(path: Path, stacks: dict, names: list[str], length: Callable):
     return stack
 
 
-def _stored(path: Path, item: h5py.Dataset) -> StoredArray:
-    return StoredArray(item, f"{path}, dataset {printable(item.name)},")
+def _stored(path: Path, item: h5py.Dataset, stacked: bool) -> StoredArray:
+    """An array of one map, or of several that are stacked along its first axis."""
+    label = f"{path}, dataset {printable(item.name)},"
+    with told(label):
+        shape = item.shape or ()
+        check_size(shape[1:] if stacked else shape, label)
+        return StoredArray(item, label, kinds="biufc")  # which of them is depth is said later
 
 
 def _of_hdf5(stack: StoredArray, index: int) -> np.ndarray:
-    check_size(stack.shape[1:], stack.label)
     return checked_map(stack.read(index, f"map {index + 1}"), stack.label)
 
 
 def _map_in_hdf5(path: Path, item: h5py.Dataset) -> np.ndarray:
-    stored = _stored(path, item)
-    check_size(stored.shape, stored.label)
+    stored = _stored(path, item, stacked=False)
     return checked_map(stored.read(), stored.label)
 
 
