@@ -47,8 +47,8 @@ def open_hdf5(path: Path, what: str = "HDF5 file") -> h5py.File:
     try:
         if not h5py.is_hdf5(path):
             found = other_content(head)
-            found = f": it is {found}" if found else ""
-            raise DepthClipError(f"{path} is not a {what}{found}; fetch it again")
+            found = f", but {found}" if found else ""
+            raise DepthClipError(f"{path} is no {what}{found}: fetch it again")
         return _opened(path)
     except DepthClipError:
         raise

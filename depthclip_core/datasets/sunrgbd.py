@@ -11,6 +11,7 @@ from depthclip_core.crops import centre
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.depth_files import read_depth_file
 from depthclip_core.datasets.file_frames import FileFrames, Pair, checked_cap, given_file
+from depthclip_core.datasets.incoming import read_file
 from depthclip_core.datasets.mat5 import read_texts
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.errors import DepthClipError, unknown_name
@@ -20,6 +21,7 @@ from depthclip_core.text import printable
 SPLITS = ("test", "train", "all")
 SENSORS = ("kv1", "kv2", "realsense", "xtion")
 DEPTHS = ("raw", "filled")
+LONGEST_SCENE = 1000  # bytes of scene.txt
 ROOT, SPLIT_NAME = "SUNRGBD", "allsplit.mat"
 TOOLBOX = Path("SUNRGBDtoolbox", "traintestSUNRGBD")
 # The types of the benchmark's scene classification; frames may have others, such as "idk".
@@ -198,9 +200,10 @@ def _pair(folder: Path, place: Path) -> Pair:
 
 def _scene(path: Path) -> str | None:
     """The scene type in a frame's scene.txt; None without it."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    text = printable(path.read_text(encoding="utf-8", errors="replace")).strip()
+    content = read_file(path, "scene type", LONGEST_SCENE)
+    text = printable(content.decode("utf-8", "replace")).strip()
     usual = text.lower().replace(" ", "_")
     return usual if usual in SCENE_TYPES else text or None
 

@@ -1,4 +1,4 @@
-"""Photographs and depth pictures, sound, odd and damaged: the right pixels, or one line."""
+"""Pictures of every format, sound, odd and damaged: the right pixels, or one line."""
 
 import io
 import os
