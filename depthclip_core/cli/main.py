@@ -166,13 +166,14 @@ def run_notebooks(
     ended. The exit status is 1 if any run failed.
     """
     from depthclip_core.checkout import commit, versions
-    from depthclip_core.choices import CHOICES
+    from depthclip_core.choices import CHOICES, check_values
     from depthclip_core.workbook import plans, runs  # seconds, only for this command
 
     given, several = pairs(parameter), pairs(grid)
     about = {"commit": commit(), "versions": versions()}
     try:
-        made = plans.plan(notebooks, given, several, out, kernel=kernel, text=True, types=CHOICES)
+        options = {"kernel": kernel, "types": CHOICES, "check": check_values}
+        made = plans.plan(notebooks, given, several, out, text=True, **options)
         ended = runs.run(
             made, workers, timeout=timeout, figures=figures, progress=True, about=about, facts=FACTS
         )

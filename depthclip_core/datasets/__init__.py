@@ -92,6 +92,9 @@ def open_dataset(
         options = described | options
     try:
         return kind.open(split, data, released_preprocessing, **options)
+    except OSError as error:  # such as a folder that may not be searched
+        fault = error.strerror or error
+        raise DepthClipError(f"cannot read {error.filename or data}: {fault}") from error
     except TypeError as error:
         if not options:
             raise

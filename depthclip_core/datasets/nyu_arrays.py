@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-import h5py
 import numpy as np
 
 from depthclip_core.datasets.base import Checksums, Frame, checked_split
 from depthclip_core.datasets.depth_files import in_metres
 from depthclip_core.datasets.handles import Handle
+from depthclip_core.datasets.hdf5 import StoredArray, open_hdf5, own_dataset
 from depthclip_core.datasets.nyu import (
     FRAME_SHAPE,
     NYU_TEST,
@@ -21,6 +21,7 @@ from depthclip_core.datasets.nyu import (
     preprocess_rgb,
     whole_millimetres,
 )
+from depthclip_core.datasets.nyu_mat import check_room
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
 
@@ -46,7 +47,9 @@ class _ArrayFrames(Nyu):
 
     def read_raw_depth(self, index: int) -> np.ndarray:
         depth = in_metres(self.stored_depth(index), 1)
-        return whole_millimetres(depth) if self.released_preprocessing else depth
+        label = f"{self.title}, {self.each('name')[index]}"
+        check_room(depth, label)
+        return whole_millimetres(depth, label) if self.released_preprocessing else depth
 
     def stored_rgb(self, index: int) -> np.ndarray:
         """RGB (480, 640, 3) uint8 as in the file."""
@@ -142,11 +145,11 @@ class NyuHdf5(_ArrayFrames):
         return len(self.files)
 
     def stored_rgb(self, index: int) -> np.ndarray:
-        rgb = self._array(index, "rgb", (3, *FRAME_SHAPE), "u1")
+        rgb = self._array(index, "rgb", (3, *FRAME_SHAPE), np.uint8)
         return np.ascontiguousarray(rgb.transpose(1, 2, 0))
 
     def stored_depth(self, index: int) -> np.ndarray:
-        return self._array(index, "depth", FRAME_SHAPE, "f")
+        return self._array(index, "depth", FRAME_SHAPE, np.floating)
 
     def each(self, fact: str) -> list[str | None]:
         if fact == "name":
@@ -159,23 +162,19 @@ class NyuHdf5(_ArrayFrames):
         files = hashlib.sha256("".join(digests).encode()).hexdigest()
         return {"title": self.title, "files": files, "prepared": self.released_preprocessing}
 
-    def _array(self, index: int, key: str, shape: tuple[int, ...], kind: str) -> np.ndarray:
-        """An array of a frame's file; kind: how NumPy's short name of its type begins."""
+    def _array(self, index: int, key: str, shape: tuple[int, ...], kind: type) -> np.ndarray:
+        """An array of a frame's file; kind: NumPy's type, or a family of types."""
         path = self.folder / self.files[index]
-        try:
-            with h5py.File(path, "r") as file:
-                array = np.asarray(file[key])
-        except FileNotFoundError:
-            raise DepthClipError(f"no frame at {path}: it was removed") from None
-        except KeyError:
-            raise DepthClipError(f"{path} has no {key}: it is no frame of NYU's") from None
-        except OSError as error:
-            raise DepthClipError(f"{path} is truncated or not HDF5: {error}") from error
-        if array.shape != shape or not array.dtype.str[1:].startswith(kind):
-            found = f"{key} is {array.dtype} of shape {array.shape}"
-            wanted = f"{'uint8' if kind == 'u1' else 'floating-point numbers'} of {shape}"
-            raise DepthClipError(f"{path}: {found}, NYU's is {wanted}")
-        return array
+        with open_hdf5(path, "HDF5 frame of NYU's") as file:
+            data = own_dataset(file, key, f"{path}, {key},")
+            if data is None:
+                raise DepthClipError(f"{path} has no {key}: it is no frame of NYU's")
+            array = StoredArray(data, f"{path}, {key},")
+            if array.shape != shape or not np.issubdtype(array.dtype, kind):
+                found = f"{key} is {array.dtype} of shape {array.shape}"
+                wanted = f"{'uint8' if kind is np.uint8 else 'floating-point metres'} of {shape}"
+                raise DepthClipError(f"{path}: {found}, NYU's is {wanted}")
+            return array.read()
 
 
 def hdf5_files(folder: Path) -> Iterator[Path]:

@@ -1,16 +1,17 @@
 """SUN RGB-D in its own folders: frames of four sensors, with raw or filled depth."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 import numpy as np
-import scipy  # its parts load when they are used
 
 from depthclip_core.crops import centre
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.depth_files import read_depth_file
 from depthclip_core.datasets.file_frames import FileFrames, Pair, checked_cap, given_file
+from depthclip_core.datasets.mat5 import read_texts
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import Window, data_folder
@@ -158,21 +159,14 @@ def read_splits(path: Path, split: str) -> list[Path]:
     The file has absolute folders of its authors' machine, of which the part after SUNRGBD/ counts.
     Raises `DepthClipError` for a file that is missing or of another kind.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise DepthClipError(f"no {path.name} in {path.parent}: put SUN RGB-D's split file there")
-    key = f"all{split}"
-    try:
-        cells = scipy.io.loadmat(path, variable_names=[key])[key].ravel()
-        texts = [str(np.asarray(cell).item()) for cell in cells]
-    except KeyError:
-        raise DepthClipError(f"{path} has no {key}: not SUN RGB-D's allsplit.mat") from None
-    except Exception as error:  # scipy raises many kinds on a damaged file
-        raise DepthClipError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    texts = read_texts(path, f"all{split}", "SUN RGB-D's allsplit.mat")
     found = []
     for text in texts:
         parts = PurePosixPath(text.replace("\\", "/")).parts
-        if ROOT not in parts[:-1]:
-            raise DepthClipError(f"{path} names {printable(text)!r}, which has no {ROOT}/ in it")
+        if ROOT not in parts[:-1] or ".." in parts:
+            raise DepthClipError(f"{path} names {printable(text)!r}, not a folder in {ROOT}/")
         found.append(Path(*parts[parts.index(ROOT) + 1 :]))
     return found
 

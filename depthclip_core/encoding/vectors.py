@@ -8,7 +8,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from depthclip_core.clip.encoders import Encoder, mean_over_templates, sentences_of
+from depthclip_core.clip.encoders import Encoder
+from depthclip_core.clip.sentences import mean_over_templates, sentences_of
 from depthclip_core.datasets.base import Frame, FrameList, as_dataset
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError
@@ -29,6 +30,7 @@ def sentence_vectors(
 ) -> Tensor:
     """N sentences → (N, D), as `Encoder.encode_text`: fp32 unit vectors on the encoder's device."""
     sentences = list(sentences)
+    encoder.check_lengths(sentences)
     settings = {"kind": "sentences", "words": sentences, "encoder": encoder.identity}
     with store_for(encoder, store) as opened:
         array = opened.array(settings, len(sentences))

@@ -49,12 +49,11 @@ def find_maps(path: Path, nested: bool) -> Source:
     and the groups in an HDF5 file, are read too. Those in a .zip always are.
     Raises `DepthClipError` for what holds no depth maps, or two of one name.
     """
-    if not path.exists():
-        raise DepthClipError(
-            f"no saved predictions at {path}: give a folder, or an .h5, .npz, .npy or .zip file"
-        )
     suffix = path.suffix.lower()
     try:
+        if not path.exists():
+            known = "give a folder, or an .h5, .npz, .npy or .zip file"
+            raise DepthClipError(f"no saved predictions at {path}: {known}")
         if path.is_dir():
             return _in_folder(path, nested)
         if suffix == ".npy":
@@ -66,7 +65,7 @@ def find_maps(path: Path, nested: bool) -> Source:
         return _in_hdf5(path, nested)
     except DepthClipError:
         raise
-    except (OSError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile, NumPy and h5py raise many kinds on a damaged file
         raise DepthClipError(f"cannot read {path}: {printable(first_line(error))}") from error
 
 

@@ -16,14 +16,17 @@ import torch
 
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.nyu import EIGEN_CROP, FRAME_SHAPE
+from depthclip_core.datasets.options import number_option
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.map_files import MILLIMETRES, MapFiles, open_maps
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
+from depthclip_core.evaluation.units import check_metres
 from depthclip_core.files import content_of, together, user_path
 from depthclip_core.method.depth import upsample
 
 COVERS = ("frame", "window", "region")
+FEWEST = 20  # pixels of a side beside which one that is missing can be rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +87,7 @@ def open_predictions(
     """
     if covers and covers not in COVERS:
         raise unknown_name("cover of the saved maps", covers, COVERS)
-    if not 0 < scale < float("inf"):
-        raise DepthClipError(f"scale is stored units per metre, such as 1000 or 256, not {scale}")
+    scale = number_option("scale", scale, "stored units per metre, such as 1000 or 256")
     maps = open_maps(path, names, divisor=scale)
     return SavedPredictions(maps, resolve_protocol(protocol), covers)
 
@@ -125,7 +127,7 @@ def save_predictions(
     folder = user_path(folder)
     paths = []
     for name in names:
-        if Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name or "\0" in name:
             raise DepthClipError(f"{name!r} is not a file name")
         paths.append(folder / f"{name}.npy")
         if paths.count(paths[-1]) > 1:
@@ -136,16 +138,30 @@ def save_predictions(
         for path, depth in zip_longest(paths, maps):
             if path is None or depth is None:
                 raise DepthClipError(f"there are not as many maps as the {len(paths)} names")
-            write(path, content_of(np.save, np.asarray(depth, dtype=np.float32)))
+            write(path, content_of(np.save, _one_map(depth, path.stem)))
     return paths
+
+
+def _one_map(depth: np.ndarray, name: str) -> np.ndarray:
+    """A map to save, float32 (H, W); `DepthClipError` for what is not one of real numbers."""
+    try:
+        values = np.asarray(depth)
+    except ValueError:  # lists of several lengths
+        values = np.array(depth, object)
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        wanted = "a depth map is an array (H, W) of numbers in metres"
+        fault = f"got {values.dtype} {values.shape}"
+        raise DepthClipError(f"the map {name!r} cannot be saved: {wanted}, {fault}")
+    return check_metres(f"the map {name!r}", values.astype(np.float32))
 
 
 def _nearest_aspect(shape: tuple[int, int], shapes: dict[str, tuple], label: str) -> str:
     """What a map of this shape covers, decided by its aspect."""
-    # By how many pixels the sides miss the aspect: less than one is rounding.
+    # By how many pixels the sides miss the aspect: less than one may be rounding.
     off = {what: abs(shape[0] * w - shape[1] * h) / max(h, w) for what, (h, w) in shapes.items()}
     nearest = min(off, key=off.get)
-    if off[nearest] >= 1:
+    # A map of a few pixels would fit any aspect.
+    if off[nearest] >= min(1, max(shape) / FEWEST):
         known = ", ".join(f"{what} {h} × {w}" for what, (h, w) in shapes.items())
         raise DepthClipError(
             f"{label} has {shape[0]} × {shape[1]} pixels, an unknown aspect ratio "

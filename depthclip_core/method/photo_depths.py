@@ -18,7 +18,6 @@ from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.depth import upsample
 from depthclip_core.method.pipeline import default_batch_size, depth_maps, not_finite, respond
-from depthclip_core.method.similarities import logit_factor
 from depthclip_core.text import printable
 
 LONG_SIDE = 640  # pixels: of NYU's frames, for which the method is made
@@ -65,7 +64,7 @@ def resolve_setting(
     words = settings.resolve_prompts(prompts)
     depths = settings.resolve_bins(bins, len(words))
     resolve_head(head)
-    logit_factor(temperature)
+    settings.logit_factor(temperature)
     words_name = settings.published_name(words, settings.PROMPTS)
     bins_name = settings.published_name(depths, settings.BINS)
     return Setting(words, words_name, depths, bins_name, head, float(temperature))

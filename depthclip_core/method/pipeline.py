@@ -1,7 +1,6 @@
 """DepthCLIP in one call: every stage in order, from photograph to depth map."""
 
 from collections.abc import Sequence
-from numbers import Real
 
 import numpy as np
 import torch
@@ -15,9 +14,11 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.method.depth import flip_average, upsample, weighted_depth
 from depthclip_core.method.similarities import bin_weights, text_similarities
 from depthclip_core.settings import (
+    BIN_LIMITS,
     LOGIT_SCALE,
     TEMPERATURE,
     Window,
+    logit_factor,
     network_window,
     resolve_bins,
     resolve_prompts,
@@ -58,9 +59,7 @@ def predict_depth(
     words = resolve_prompts(prompts)
     depths = resolve_bins(bins, len(words))
     resolve_head(head)
-    for argument, value in {"temperature": temperature, "logit_scale": logit_scale}.items():
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise DepthClipError(f"{argument} must be a number, got {value!r}")
+    logit_factor(temperature, logit_scale)
     if crop is not None and not isinstance(crop, Window):
         raise DepthClipError(f"crop must be a settings.Window, got {crop!r}")
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
@@ -68,6 +67,7 @@ def predict_depth(
         raise DepthClipError(f"batch_size must be a whole number from 1, got {batch_size!r}")
     frames, crop = _pixels(frames, crop)
     shape = network_window(frames.shape[1:3], crop).shape
+    encoder.grid(*shape)  # too small for a cell
     text = encoder.text_vectors(words)
     batch_size = batch_size or default_batch_size(shape, encoder.device.type)
     maps = [np.empty((0, *shape), dtype=np.float32)]
@@ -153,8 +153,9 @@ def depth_maps(
     Depth is NaN around cells whose similarities are not finite. Raises `DepthClipError` for bins
     that are not finite.
     """
-    if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
-        raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
+    if not (np.abs(np.asarray(bins, dtype=np.float64)) <= BIN_LIMITS[1]).all():  # nor NaN
+        limit = f"finite metres, at most {BIN_LIMITS[1]:g}"
+        raise DepthClipError(f"bins must be {limit}, got {tuple(bins)}")
     weights = (bin_weights(view, temperature, logit_scale) for view in similarities.unbind(1))
     cells = [weighted_depth(weight, bins) for weight in weights]
     depth = flip_average(*cells) if len(cells) == 2 else cells[0]

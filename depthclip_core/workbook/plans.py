@@ -3,8 +3,9 @@
 import hashlib
 import itertools
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from depthclip_core.files import user_path
 from depthclip_core.workbook.parameters import Parameter, declared_parameters
 from depthclip_core.workbook.records import check_own, shown_path
 
+MOST_RUNS = 10_000  # of one plan
 LONGEST_LABEL = 60  # characters of a value in a file name
 LONGEST_NAME = 120  # of all of them; some file systems take no name of 144 bytes
 
@@ -45,6 +47,7 @@ def plan(
     kernel: str | None = None,
     text: bool = False,
     types: Mapping[str, object] = MappingProxyType({}),
+    check: Callable[[Mapping[str, object]], None] = lambda values: None,
 ) -> list[Plan]:
     """The runs of notebooks, in order, one for every combination of values in the grid.
 
@@ -55,7 +58,8 @@ def plan(
     with other parameters overwrites. kernel: used instead of the notebooks'
     own. text: the values are text, to be parsed as the declared types; those of the grid are
     separated by commas or a JSON list. types: types that annotations of parameters may name, beside
-    Python's own.
+    Python's own. check: raises `DepthClipError` for values that do not suit one another; it is
+    given all parameters of a run.
     """
     paths = [Path(p) for p in ([notebooks] if isinstance(notebooks, str | Path) else notebooks)]
     if not paths:
@@ -71,6 +75,9 @@ def plan(
         known = declared_parameters(content, path.name, types)
         given = {name: _value(path, known, name, value, how) for name, value in parameters.items()}
         axes = [_axis(path, known, name, values, text) for name, values in grid.items()]
+        if (n_runs := len(plans) + math.prod(map(len, axes))) > MOST_RUNS:
+            few = f"at most {MOST_RUNS:,} are planned at once"
+            raise DepthClipError(f"the grid makes {n_runs:,} runs, and {few}: split it")
         for combination in itertools.product(*axes):
             chosen = dict(zip(grid, combination, strict=True))
             changed = {n: v for n, v in given.items() if v != known[n].default}
@@ -85,9 +92,18 @@ def plan(
                 raise DepthClipError(f"{path} would be overwritten: choose another output folder")
             values = given | chosen
             complete = {name: p.default for name, p in known.items()} | values
+            _check_values(path, check, complete)
             check_own(output, path, complete)
             plans[output] = Plan(path, content, output, kernel_name, values, complete)
     return list(plans.values())
+
+
+def _check_values(path: Path, check: Callable, values: Mapping[str, object]) -> None:
+    """Check the parameters of a run together; errors name the notebook."""
+    try:
+        check(values)
+    except DepthClipError as error:
+        raise DepthClipError(f"{path.name}: {error}") from None
 
 
 def prepared(plan: Plan, started: datetime) -> NotebookNode:

@@ -30,6 +30,8 @@ from depthclip_core.workbook import kernels
 from depthclip_core.workbook.plans import Plan, prepared
 from depthclip_core.workbook.records import notebook_text, record_path, save_run
 
+LONGEST = 10**6  # seconds that a cell may take: eleven days; waiting takes no number beyond 2**31
+
 SILENT = logging.Logger("notebooks")  # what matters is reported as the outcome of a run
 SILENT.addHandler(logging.NullHandler())
 
@@ -96,8 +98,9 @@ def run(
     workers = max(1, (os.cpu_count() or 1) // 2) if workers is None else workers
     if workers < 1:
         raise DepthClipError(f"workers must be at least 1, got {workers}")
-    if timeout is not None and timeout <= 0:
-        raise DepthClipError(f"the timeout of a cell must be positive, got {timeout}")
+    if timeout is not None and not 0 < timeout <= LONGEST:
+        limits = f"more than 0 and at most {LONGEST:,} seconds"
+        raise DepthClipError(f"the timeout of a cell is {limits}, got {timeout:g}")
     for plan in plans:
         with claimed(plan.output):  # what cannot be written is said before anything starts
             pass
