@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -5,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
 
+from depthclip_core import files
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import CannotWrite, claimed
 from depthclip_core.workbook import runs
 from depthclip_core.workbook.plans import plan
 
@@ -255,3 +259,54 @@ def test_outputs_of_an_earlier_run_are_dropped(tmp_path):
     assert ran.cells[-1].outputs == [] and ran.cells[-1].execution_count is None
     assert "widgets" not in ran.metadata
     assert nbformat.read(path, as_version=4) == content
+
+
+@pytest.mark.slow
+def test_results_that_another_process_writes_are_kept(tmp_path):
+    planned = plan(write(tmp_path, "good"), {}, {"x": [1, 2]}, tmp_path / "out")
+    with claimed(planned[0].output):
+        with pytest.raises(DepthClipError, match="x=1.ipynb is being written by another process"):
+            runs.run(planned, workers=1)
+    assert not (tmp_path / "out").exists()
+    planned = plan(write(tmp_path, "good"), {}, {"x": [1]}, tmp_path / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        # Another process begins between the check and the start.
+        taken = iter([False, True])
+        patch.setattr(runs, "claimed", lambda path: taken_by(path, taken))
+        (made,) = runs.run(planned, workers=1)
+    assert made.outcome == "failed" and "another process" in made.error
+    assert not (tmp_path / "out").exists()
+
+
+@contextmanager
+def taken_by(path, taken):
+    if next(taken):
+        raise CannotWrite(f"{path} is being written by another process")
+    yield
+
+
+@pytest.mark.slow
+def test_full_disk_leaves_the_run_as_far_as_it_got(tmp_path, monkeypatch):
+    """Notebooks above a size do not fit; the record and the cells before do."""
+    path = write(tmp_path, "good", first="print('x' * 20_000)")
+    real = files._write
+
+    def limited(part, content):
+        if len(content) > 10_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(part, content)
+
+    monkeypatch.setattr(files, "_write", limited)
+    (made,) = run(path, out=tmp_path / "out", workers=1)
+    assert made.outcome == "failed" and made.cell == 2
+    assert "No space left on device: free some space" in made.error
+    shown = "cannot write …/.good.ipynb.part: No space left on device"
+    assert record(made)["failed"]["error"].startswith(shown)
+    cells = nbformat.read(made.output, as_version=4).cells
+    (only,) = [o.evalue for cell in cells for o in cell.get("outputs", [])]
+    assert only.startswith(shown)
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    monkeypatch.setattr(files, "_write", lambda *_: limited("", " " * 20_000))
+    (made,) = run(path, out=tmp_path / "none", workers=1)
+    assert made.outcome == "failed" and "No space left" in made.error
+    assert not (tmp_path / "none").exists()
