@@ -169,14 +169,14 @@ OTHERS = {
 }
 
 
-@case("error", says="not|empty|HTML|pointer|truncated|damaged", times=10)
+@case("error", says="is no MATLAB file|truncated|damaged", times=10)
 def another_file(folder, random):
     kind = str(random.choice([*OTHERS]))
     (folder / MAT_NAME).write_bytes(OTHERS[kind])
     return reads(folder)
 
 
-@case("error", says="truncated|damaged|not", times=15)
+@case("error", says="truncated|damaged|is no MATLAB file", times=15)
 def cut_off(folder, random):
     path = write_mat(folder / MAT_NAME)
     content = path.read_bytes()
