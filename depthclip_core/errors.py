@@ -4,9 +4,24 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from depthclip_core.text import printable
+
+LONGEST = 800  # characters of a message
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in what Python calls an object without a name
+
 
 class DepthClipError(ValueError):
-    """Bad input: the message says in one line what is wrong, where, and what to do."""
+    """Bad input: the message says what is wrong, where, and what to do.
+
+    Whatever values and names it quotes, it is one printable line; the middle of a very long one is
+    left out.
+    """
+
+    def __str__(self) -> str:
+        text = printable(re.sub(r"\s*\n\s*", " ", ADDRESS.sub("", super().__str__())).rstrip())
+        if len(text) <= LONGEST:
+            return text
+        return f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipError:
@@ -21,6 +36,10 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipErro
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message without terminal colours, or its type if it is empty."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error's message without terminal colours, or its type if it is empty.
+
+    Of an error of the system, what it says alone: without a number, and without the path.
+    """
+    said = getattr(error, "strerror", None) or str(error)
+    line = (said.strip() or type(error).__name__).splitlines()[0]
     return re.sub(r"\x1b\[\d*m", "", line)

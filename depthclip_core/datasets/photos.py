@@ -1,14 +1,15 @@
 """Ordinary photographs, without depth: a folder of them, or some files."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
-from depthclip_core.datasets.pictures import SUFFIXES, is_photo, opened_picture
+from depthclip_core.datasets.pictures import opened_picture, photos_in, upright, upright_shape
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.settings import data_folder
 
@@ -30,13 +31,9 @@ class PhotoFrames(Dataset):
     def __init__(self, photos: Path | str | Sequence[Path | str], long_side: int | None = 640):
         if isinstance(photos, str | Path):
             folder = Path(photos).expanduser()
-            if not folder.exists():
+            if not os.path.lexists(folder):
                 raise DepthClipError(f"no photo or folder of photos at {folder}")
-            files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-            self.files = [file for file in files if file == folder or is_photo(file)]
-            if not self.files:
-                kinds = ", ".join(suffix[1:] for suffix in SUFFIXES)
-                raise DepthClipError(f"no photos in {folder}: put files there of {kinds}")
+            self.files = photos_in(folder) if os.path.isdir(folder) else [folder]
         else:
             self.files = [Path(photo).expanduser() for photo in photos]
         self.long_side = long_side
@@ -72,15 +69,11 @@ class PhotoFrames(Dataset):
 
 def open_photo(path: Path) -> Image.Image:
     """A photograph as RGB, upright; `DepthClipError` for what is missing, damaged or no image."""
-    try:
-        with opened_picture(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            try:
-                return to_rgb(upright)
-            except DepthClipError as error:
-                raise DepthClipError(f"{path}: {error}") from None
-    except FileNotFoundError:
-        raise DepthClipError(f"no photo at {path}") from None
+    with opened_picture(path) as image:
+        try:
+            return to_rgb(upright(image))
+        except DepthClipError as error:
+            raise DepthClipError(f"{path}: {error}") from None
 
 
 def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:
@@ -91,15 +84,9 @@ def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:
 
 
 def photo_shape(path: Path) -> tuple[int, int]:
-    """(H, W) of a photograph as `open_photo` returns it, without decoding it if it is upright."""
-    try:
-        with opened_picture(path) as image:
-            if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-                return image.height, image.width
-    except (DepthClipError, OSError):  # open_photo raises the error that says what is wrong
-        pass
-    photo = open_photo(path)
-    return photo.height, photo.width
+    """(H, W) of a photograph as `open_photo` returns it, without decoding it."""
+    with opened_picture(path) as image:
+        return upright_shape(image)
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

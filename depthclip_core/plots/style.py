@@ -13,7 +13,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.text import Text
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.files import replacing
+from depthclip_core.files import content_of, write_whole
 from depthclip_core.plots.descriptions import describe_in_notebook
 from depthclip_core.settings import figures_folder
 from depthclip_core.text import printable
@@ -56,23 +56,22 @@ def save_figure(figure: Figure, notebook: str, name: str) -> Path:
     """Write <notebook>_<name>.png and .pdf into the folder of figures; returns the PNG's path.
 
     In a notebook, the figure's picture also gets an alternative text, see `descriptions`.
-    Raises `DepthClipError` if a file of that name was not written by this function.
+    Raises `DepthClipError` if a file of that name was not written by this function, and where it
+    cannot write.
     """
     describe_in_notebook()
     folder = figures_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     png = folder / f"{notebook}_{name}.png"
     # The layout is solved once, not again for each file and for the notebook's own picture.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for path in (png, png.with_suffix(".pdf")):
-        if path.exists() and MADE_BY.encode() not in path.read_bytes():
+        if path.exists() and not _drawn_here(path):
             raise DepthClipError(f"{path} was not drawn by the workbook: move it away")
         # Without dates in it, the same figure is the same file.
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         metadata["Creator"] = MADE_BY
-        with replacing(path) as part:
-            figure.savefig(part, format=path.suffix[1:], metadata=metadata)
+        write_whole(path, content_of(figure.savefig, format=path.suffix[1:], metadata=metadata))
     return png
 
 
@@ -95,6 +94,13 @@ def heat_map(
     sns.heatmap(table, ax=ax, cmap=colours, linewidths=0.5, cbar_kws=bar, **scale, **text)
     ax.tick_params(length=0)
     ax.set_yticklabels(ax.get_yticklabels(), rotation=0)
+
+
+def _drawn_here(path: Path) -> bool:
+    try:
+        return MADE_BY.encode() in path.read_bytes()
+    except OSError:  # a folder, or somebody else's file
+        return False
 
 
 @cache

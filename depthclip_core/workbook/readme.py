@@ -10,7 +10,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.files import replacing
+from depthclip_core.files import write_whole
 from depthclip_core.text import as_markup
 from depthclip_core.workbook.plans import read_notebook
 
@@ -64,8 +64,7 @@ def write_between(path: str | Path, marks: tuple[str, str], text: str) -> None:
     _, end, after = rest.partition(marks[1])
     if not end:
         raise DepthClipError(f"{document} has no marks {marks[0]} and {marks[1]} for the table")
-    with replacing(document) as part:
-        part.write_text(f"{before}{start}\n{text}\n{end}{after}", "utf-8")
+    write_whole(document, f"{before}{start}\n{text}\n{end}{after}")
 
 
 def _rows(table: BeautifulSoup) -> Rows:
