@@ -82,9 +82,10 @@ run: ran ## run the notebooks that are not up to date, WORKERS=2 at a time, into
 comma := ,
 RUN = $(PY) -m depthclip_core.cli run --kernel python3 < /dev/null
 
-# The rules below collect the notebooks that are stale; then one command runs them all.
+# The rules below collect the notebooks that are stale; then one command runs them all. It takes the
+# place of the shell, so that a signal that make passes on reaches it.
 ran: $(RESULTS) FORCE
-	@[ -z "$(STALE)" ] || $(RUN) $(STALE) --out results/notebooks --figures results/figures \
+	@[ -z "$(STALE)" ] || exec $(RUN) $(STALE) --out results/notebooks --figures results/figures \
 		--workers $(WORKERS)
 
 results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(INSTALLED)
@@ -98,7 +99,7 @@ report: ran ## put all notebooks, without code, into one HTML file: results/repo
 	@$(PY) -m depthclip_core.cli report $(RESULTS) --out results/report
 
 reproduce: nyu-given $(INSTALLED) ## make the ledger on NYU: NYU=path/to/nyu_depth_v2_labeled.mat (WEIGHTS=openai)
-	@$(RUN) notebooks/07_ledger.ipynb --out results/reproduce -p dataset nyu -p data "$(NYU)" \
+	@exec $(RUN) notebooks/07_ledger.ipynb --out results/reproduce -p dataset nyu -p data "$(NYU)" \
 		-p encoder RN50 -p weights "$(or $(WEIGHTS),openai)" -p head released
 
 # Checked before anything is installed.
@@ -129,7 +130,7 @@ refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs,
 bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else running), store and show its row
 	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True
 	@$(PY) -m depthclip_core.bench docs/speed.md
-	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
+	@echo "results/benchmark/90_benchmark--measure=true.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
 
 # --- the sample, for maintainers: the package contains its frames and weights ----------------------
 

@@ -73,7 +73,8 @@ def main() -> None:
         except DepthClipError as error:
             status = _ended(str(error), 130 if isinstance(error, Interrupted) else 1)
         except OSError as error:  # where what is printed cannot be written
-            status = _ended(f"{error.filename or 'the output'}: {error.strerror or error}", 1)
+            where = error.filename or "cannot write the output"
+            status = _ended(f"{where}: {error.strerror or error}", 1)
         except SystemExit as end:
             status = end.code
             if came and status == 130:  # raised by typer
