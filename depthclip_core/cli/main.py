@@ -1,4 +1,5 @@
-"""The command line: `depthclip predict`, `score`, `explain`, `run`, `report`, `data`, `store`."""
+"""The command line: `depthclip predict`, `score`, `explain`, `run`, `report`, `data`,
+`fetch`, `store`."""
 
 import os
 import sys
@@ -12,6 +13,7 @@ from typer.core import TyperCommand
 
 from depthclip_core.cli.data import data_app
 from depthclip_core.cli.explain import explain
+from depthclip_core.cli.fetch import fetch_app
 from depthclip_core.cli.lines import say
 from depthclip_core.cli.predict import predict
 from depthclip_core.cli.score import score
@@ -30,6 +32,7 @@ app.command("predict")(predict)
 app.command("score")(score)
 app.command("explain")(explain)
 app.add_typer(store_app, name="store", help="What network passes left on disk.")
+app.add_typer(fetch_app, name="fetch")
 app.add_typer(data_app, name="data", help="Data sets, before anything runs on them.")
 
 # Evaluated in the kernel, once it has loaded torch: the device that the notebook runs on.

@@ -17,6 +17,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
+from fuzz.cases import Call, case
+from fuzz.guard import faults_of_message
 from PIL import Image
 
 from depthclip_core import bench, saved_scores
@@ -35,8 +37,6 @@ from depthclip_core.saved_depths import plan_files, save_depths
 from depthclip_core.workbook.plans import Plan
 from depthclip_core.workbook.records import save_run
 from depthclip_core.workbook.report import make_report
-from fuzz.cases import Call, case
-from fuzz.guard import faults_of_message
 
 load_open_clip()  # takes seconds: once, not in every trial
 Write = Callable[[Path, int], object]  # a folder, and which of the two versions to write

@@ -22,6 +22,7 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
+from depthclip_core.cores import usable_cores
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import content_of, write_whole
 from depthclip_core.sample import ABOUT, COLUMNS, LABEL_NAMES, TABLE, member
@@ -72,7 +73,7 @@ def render_sample(path: Path, planned: Sequence[PlannedRoom] | None = None) -> P
     packed = io.BytesIO()
     with (
         ZipFile(packed, "w", ZIP_STORED) as archive,
-        ProcessPoolExecutor(mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool,
     ):
         rendered = zip(planned, pool.map(_render, planned), strict=True)
         for room, views in tqdm(rendered, "rendering", len(planned), unit="room"):
