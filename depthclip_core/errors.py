@@ -1,8 +1,22 @@
-"""The error that this package raises for bad input."""
+"""The errors that this package raises: for bad input, and for what cannot be written."""
 
+import errno
+import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+
+ELSEWHERE = "choose another folder"
+ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free some space, or {ELSEWHERE}"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), f"allow writing there, or {ELSEWHERE}"),
+    errno.EFBIG: f"raise the limit on the size of files, or {ELSEWHERE}",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "move that folder away, or choose another name",
+    errno.ELOOP: f"links lead in a circle: {ELSEWHERE}",
+    errno.ENOENT: f"its folder has been removed: {ELSEWHERE}",
+}
 
 from depthclip_core.text import printable
 
@@ -24,6 +38,10 @@ class DepthClipError(ValueError):
         return f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
 
 
+class CannotWrite(DepthClipError):
+    """A file cannot be written; the message says which, why, and what to do."""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipError:
     """The error for an unknown name: it suggests similar names, and lists the known ones if few."""
     known = list(known)
@@ -43,3 +61,15 @@ def first_line(error: Exception) -> str:
     said = getattr(error, "strerror", None) or str(error)
     line = (said.strip() or type(error).__name__).splitlines()[0]
     return re.sub(r"\x1b\[\d*m", "", line)
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """The error for a path that could not be written: why, and what to do."""
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        for parent in path.parents:
+            if os.path.lexists(parent) and not parent.is_dir():
+                what = "a link that leads nowhere" if parent.is_symlink() else "a file"
+                return CannotWrite(f"cannot write {path}: {parent} is {what}: {ELSEWHERE}")
+        return CannotWrite(f"cannot write {path}: it exists: move it away, or {ELSEWHERE}")
+    why = error.strerror or first_line(error)
+    return CannotWrite(f"cannot write {path}: {why}: {ADVICE.get(error.errno, ELSEWHERE)}")

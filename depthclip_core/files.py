@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from depthclip_core.errors import DepthClipError, first_line
+from depthclip_core.errors import ELSEWHERE, CannotWrite, DepthClipError, cannot_write
 
 CHECKSUMS = "depthclip-checksums.json"  # where a store remembers the checksums of files
 PATIENCE = 5.0  # seconds to wait for another process that writes notes
@@ -29,26 +29,12 @@ LONGEST_JSON = 64 * 2**20  # bytes
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write into it
 KEPT_OF_NAME = 40  # characters in a temporary name, so that a name that fits never gets too long
 
-ELSEWHERE = "choose another folder"
-ADVICE = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free some space, or {ELSEWHERE}"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), f"allow writing there, or {ELSEWHERE}"),
-    errno.EFBIG: f"raise the limit on the size of files, or {ELSEWHERE}",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.EISDIR: "move that folder away, or choose another name",
-    errno.ELOOP: f"links lead in a circle: {ELSEWHERE}",
-    errno.ENOENT: f"its folder has been removed: {ELSEWHERE}",
-}
 TEMPORARY_NAME = re.compile(r"\..+\.([0-9a-f]{8}\.tmp|lock)")
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 WITHOUT_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 # Where a file system has no locks, filelock says so and uses files as locks, which suits us.
 warnings.filterwarnings("ignore", "flock not supported")
-
-
-class CannotWrite(DepthClipError):
-    """A file cannot be written; the message says which, why, and what to do."""
 
 
 def user_path(path: str | Path) -> Path:
@@ -191,18 +177,6 @@ def read_json(path: Path) -> object:
 def is_temporary(path: Path) -> bool:
     """Whether a file is one that a process is writing, or has left when it was killed."""
     return bool(TEMPORARY_NAME.fullmatch(path.name))
-
-
-def cannot_write(path: Path, error: OSError) -> CannotWrite:
-    """The error for a path that could not be written: why, and what to do."""
-    if isinstance(error, NotADirectoryError | FileExistsError):
-        for parent in path.parents:
-            if os.path.lexists(parent) and not parent.is_dir():
-                what = "a link that leads nowhere" if parent.is_symlink() else "a file"
-                return CannotWrite(f"cannot write {path}: {parent} is {what}: {ELSEWHERE}")
-        return CannotWrite(f"cannot write {path}: it exists: move it away, or {ELSEWHERE}")
-    why = error.strerror or first_line(error)
-    return CannotWrite(f"cannot write {path}: {why}: {ADVICE.get(error.errno, ELSEWHERE)}")
 
 
 @contextmanager

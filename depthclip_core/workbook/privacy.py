@@ -55,7 +55,7 @@ def without_private(text: str) -> str:
         text = text.replace(secret, f"[{name}]")
     for kind, pattern in TOKENS.items():
         text = pattern.sub(f"[{kind}]", text)
-    for name, pattern, short in _known(os.getcwd()):
+    for name, pattern, short in _known(_here()):
         if name in text:
             text = pattern.sub(short, text)
     quick, other = _other()
@@ -94,6 +94,13 @@ def clean_notebook(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # removed meanwhile
+        return ""
+
+
 def _is_secret(variable: tuple[str, str]) -> bool:
     name, value = variable
     names_a_file = os.path.isabs(value) and len(Path(value).parts) > 2  # where a secret lies
@@ -119,7 +126,8 @@ def _known(here: str) -> list[tuple[str, re.Pattern, str]]:
     shorts[sysconfig.get_path("stdlib")] = "…/python"
     own = map(os.environ.get, ("DEPTHCLIP_DATA", "DEPTHCLIP_STORE", "DEPTHCLIP_FIGURES"))
     shorts |= dict.fromkeys((folder for folder in own if folder and os.path.isabs(folder)), "…")
-    shorts |= dict.fromkeys(_both(os.path.expanduser("~")), "~") | dict.fromkeys(_both(here), ".")
+    shorts |= dict.fromkeys(_both(os.path.expanduser("~")), "~")
+    shorts |= dict.fromkeys(_both(here) if here else (), ".")
     folders = sorted((folder for folder in shorts if len(Path(folder).parts) > 1), key=len)
     return [form for folder in reversed(folders) for form in _forms(folder, shorts[folder])]
 

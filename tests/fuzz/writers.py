@@ -32,9 +32,9 @@ from depthclip_core.method.photo_depths import resolve_setting
 from depthclip_core.plots.style import save_figure
 from depthclip_core.rescoring.report import score_saved_maps
 from depthclip_core.saved_depths import plan_files, save_depths
+from depthclip_core.workbook import report as workbook_report
 from depthclip_core.workbook.plans import Plan
 from depthclip_core.workbook.records import save_run
-from depthclip_core.workbook.report import make_report
 from fuzz.cases import Call, case
 from fuzz.guard import faults_of_message
 
@@ -88,7 +88,8 @@ def report(folder: Path) -> Write:
         cells += [nbformat.v4.new_code_cell("1", id="one", execution_count=1)]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), ran / f"{name}.ipynb")
     paths = sorted(ran.iterdir())
-    return lambda out, version: make_report(paths, out, title=f"{version}")
+    workbook_report.commit = lambda: "abc"  # that of the checkout may change meanwhile
+    return lambda out, version: workbook_report.make_report(paths, out, title=f"{version}")
 
 
 def store(_: Path) -> Write:
