@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -52,10 +51,11 @@ def drawable(text: str) -> str:
     )
 
 
-def save_figure(figure: Figure, notebook: str, name: str) -> Path:
-    """Write <notebook>_<name>.png and .pdf into the folder of figures; returns the PNG's path.
+def save_figure(figure: Figure, notebook: str, name: str) -> None:
+    """Write <notebook>_<name>.png and .pdf into the folder of figures.
 
-    In a notebook, the figure's picture also gets an alternative text, see `descriptions`.
+    In a notebook, the figure's picture also gets an alternative text, see `descriptions`. Nothing
+    is returned, so that a cell which ends in this call shows the figure and no name above it.
     Raises `DepthClipError` if a file of that name was not written by this function.
     """
     describe_in_notebook()
@@ -73,7 +73,6 @@ def save_figure(figure: Figure, notebook: str, name: str) -> Path:
         metadata["Creator"] = MADE_BY
         with replacing(path) as part:
             figure.savefig(part, format=path.suffix[1:], metadata=metadata)
-    return png
 
 
 def name_rows(ax: Axes, names: Sequence[str]) -> None:

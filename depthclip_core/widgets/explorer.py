@@ -1,5 +1,6 @@
 """The base of all explorers: controls beside a picture, metrics, and error messages."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -67,7 +68,13 @@ class Explorer(VBox):
         self._on(self.picker.next, partial(self._step, 1))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
+        return f"{type(self).__name__}: run this cell to use it."
+
+    def _repr_mimebundle_(self, **options) -> tuple[dict, dict]:
+        """The widget for pages with a kernel; for others its picture, with the text it shows."""
+        data = super()._repr_mimebundle_(**options)
+        data["image/png"] = b64encode(self.image.value).decode()
+        return data, {"image/png": {"alt": self.image.alt}}
 
     def draw(self) -> None:
         """Draw the picture for the current values of the controls."""

@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import replacing
 from depthclip_core.workbook.plans import Plan, record_path
+from depthclip_core.workbook.static import without_widgets
 
 SILENT = logging.Logger("notebooks")  # what matters is reported as the outcome of a run
 SILENT.addHandler(logging.NullHandler())
@@ -209,6 +210,8 @@ def _run_one(
         if found := error_inside(notebook):
             at, error = found
             error = error if at else f"in a widget: {error}"
+    if not error:  # one in a widget is known from the widget's state alone
+        without_widgets(notebook)
     watch.client = None
     seconds = round(time.perf_counter() - clock, 3)
     notebook.metadata.papermill |= {

@@ -49,8 +49,8 @@ def test_save_figure_writes_png_and_pdf_named_for_both(tmp_path, monkeypatch):
     monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path / "new"))
     figure, ax = plt.subplots()
     ax.plot([0, 1])
-    png = style.save_figure(figure, "00_pipeline", "line")
-    assert png == tmp_path / "new" / "00_pipeline_line.png"
+    assert style.save_figure(figure, "00_pipeline", "line") is None  # a cell would echo it
+    png = tmp_path / "new" / "00_pipeline_line.png"
     assert Image.open(png).size[0] > 100
     assert png.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     first = {path.name: path.read_bytes() for path in png.parent.iterdir()}
@@ -62,7 +62,8 @@ def test_save_figure_writes_png_and_pdf_named_for_both(tmp_path, monkeypatch):
 def test_failed_figure_leaves_the_old_one(tmp_path, monkeypatch):
     monkeypatch.setenv("DEPTHCLIP_FIGURES", str(tmp_path))
     figure, _ = plt.subplots()
-    png = style.save_figure(figure, "a", "b")
+    style.save_figure(figure, "a", "b")
+    png = tmp_path / "a_b.png"
     before = png.read_bytes()
 
     def fail(path, **options):
