@@ -1,9 +1,13 @@
-"""What a figure shows, in words: the alternative text of its picture in a notebook."""
+"""What a figure shows, in words: the alternative text of its picture in a notebook.
+
+The words that are drawn go with the picture too, so that a test can tell when they change.
+"""
 
 import sys
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 MOST_PANELS = 8  # more make a text that nobody listens to
 COLOUR_BAR = "<colorbar>"  # matplotlib's label of axes that it makes for one
@@ -30,10 +34,19 @@ def described(figure: Figure) -> str:
     return " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
 
 
+def drawn_words(figure: Figure) -> list[str]:
+    """Every text in a figure that has a letter in it, each once, in the order of drawing.
+
+    Numbers along axes are left out: where they stand depends on the last digits of the data.
+    """
+    texts = (_line(text.get_text()) for text in figure.findobj(Text) if text.get_visible())
+    return list(dict.fromkeys(text for text in texts if any(map(str.isalpha, text))))
+
+
 def describe_in_notebook() -> None:
     """From now on, pictures of figures carry `described` as `alt` in a notebook's outputs.
 
-    nbconvert writes it into HTML. Does nothing outside a notebook. Call it when a figure exists:
+    nbconvert writes it into HTML. `drawn_words` go beside it, as `words`. Does nothing outside a notebook. Call it when a figure exists:
     the inline backend registers how figures are drawn when it makes the first one.
     """
     if "IPython" not in sys.modules or not (shell := sys.modules["IPython"].get_ipython()):
@@ -49,7 +62,7 @@ def describe_in_notebook() -> None:
 
 
 class WithDescription:
-    """A printer of figures that adds the alternative text to the metadata of what it prints."""
+    """A printer of figures that adds words to the metadata of what it prints."""
 
     def __init__(self, draw):
         self.draw = draw
@@ -57,8 +70,10 @@ class WithDescription:
     def __call__(self, figure: Figure):
         drawn = self.draw(figure)
         data, metadata = drawn if isinstance(drawn, tuple) else (drawn, {})
-        text = described(figure) if data else ""
-        return (data, metadata | {"alt": text}) if text else drawn
+        if not data:
+            return drawn
+        words = {"alt": described(figure), "words": drawn_words(figure)}
+        return data, metadata | {name: value for name, value in words.items() if value}
 
 
 def _of_panel(ax: Axes) -> str:

@@ -1,4 +1,4 @@
-"""Saved notebooks show a picture or a line where a widget was: nobody needs a kernel to read them."""
+"""Saved notebooks show a picture or a line where a widget was, so that no kernel is needed."""
 
 import re
 

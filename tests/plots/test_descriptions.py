@@ -1,7 +1,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from depthclip_core.plots.descriptions import WithDescription, described
+from depthclip_core.plots.descriptions import WithDescription, described, drawn_words
 
 
 @pytest.fixture
@@ -54,7 +54,22 @@ def test_pictures_carry_their_description(drawn, panels):
     axes[0].set_title("Depth")
     data, metadata = WithDescription(lambda figure: drawn)(figure)
     assert data == "cGljdHVyZQ==" and metadata["alt"] == "Depth."
+    assert metadata["words"] == ["Depth"]
     assert metadata.get("width") == (3 if isinstance(drawn, tuple) else None)
+
+
+def test_all_words_are_listed_once_and_numbers_are_not(panels):
+    figure, axes = panels
+    axes[0].plot([1, 2], label="given bins")
+    axes[0].set_yticks([1, 2], ["near", "far"])
+    axes[0].legend()
+    for ax in axes:
+        ax.set_xlabel("depth\n(m)")
+    axes[1].text(0.5, 0.5, "0.451")
+    axes[1].text(0.5, 0.6, "never wins")
+    axes[1].text(0.5, 0.7, "hidden", visible=False)
+    expected = ["depth (m)", "far", "given bins", "near", "never wins"]
+    assert sorted(drawn_words(figure)) == expected
 
 
 def test_what_cannot_be_drawn_stays_as_it_is(panels):
