@@ -82,18 +82,19 @@ def picture_fault(saved: Sequence, new: Sequence) -> str:
 
     Their words are in their metadata: what they show, and every text that was drawn.
     """
-    old, drawn = ([o for o in outputs if "image/png" in o.get("data", {})] for outputs in (saved, new))
-    if len(old) != len(drawn):
-        return f"{len(drawn)} pictures instead of {len(old)}"
-    for left, right in zip(old, drawn, strict=True):
+    shown = [[o for o in outputs if "image/png" in o.get("data", {})] for outputs in (saved, new)]
+    if len(shown[0]) != len(shown[1]):
+        return f"{len(shown[1])} pictures instead of {len(shown[0])}"
+    for left, right in zip(*shown, strict=True):
         words = [repr(output.get("metadata", {}).get("image/png", {})) for output in (left, right)]
         if not same_output(*words):
             return f"a picture's words, saved and new:\n{words[0]}\n{words[1]}"
         pixels = [_pixels(output["data"]["image/png"]) for output in (left, right)]
         sizes = [picture.shape[:2] for picture in pixels]
         if np.abs(np.subtract(*sizes)).max() > SIZE:
-            return f"a picture has another size: {sizes[1]} rows and columns instead of {sizes[0]}"
-        far = np.abs(np.subtract(*(_means(picture, np.min(sizes, 0)) for picture in pixels))).max(-1)
+            return f"a picture has {sizes[1]} rows and columns instead of {sizes[0]}"
+        means = [_means(picture, np.min(sizes, axis=0)) for picture in pixels]
+        far = np.abs(np.subtract(*means)).max(-1)
         if far.max() > LEVELS:
             at = np.multiply(np.unravel_index(far.argmax(), far.shape), BLOCK)
             return f"a picture has other colours, most at row {at[0]} and column {at[1]}"

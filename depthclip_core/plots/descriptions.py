@@ -46,8 +46,9 @@ def drawn_words(figure: Figure) -> list[str]:
 def describe_in_notebook() -> None:
     """From now on, pictures of figures carry `described` as `alt` in a notebook's outputs.
 
-    nbconvert writes it into HTML. `drawn_words` go beside it, as `words`. Does nothing outside a notebook. Call it when a figure exists:
-    the inline backend registers how figures are drawn when it makes the first one.
+    nbconvert writes it into HTML. `drawn_words` go beside it, as `words`. Does nothing outside a
+    notebook. Call it when a figure exists: the inline backend registers how figures are drawn when
+    it makes the first one.
     """
     if "IPython" not in sys.modules or not (shell := sys.modules["IPython"].get_ipython()):
         return

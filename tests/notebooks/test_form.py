@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from io import BytesIO
 
 import matplotlib.pyplot as plt
@@ -16,6 +16,8 @@ from depthclip_core.workbook.pictures import small
 
 LONGEST_CELL = 8  # lines
 LARGEST_FILE = 1_500_000  # bytes
+# Pixels across a picture: with 110 to an inch, text of 9 points is 12 pixels high on a page of 848.
+WIDEST_PICTURE = 848 * (9 * 110 / 72) / 12
 PARAMETER = re.compile(r"^[a-z]\w*: [\w\[\], |.]+ = .+  # \S.*$")
 # /one/two after a space, a quote or a bracket; or C:\one.
 ABSOLUTE_PATH = re.compile(r"""(?:^|[\s"'(=\[])(?:/[\w.@-]+){2,}|\b[A-Z]:\\\w""", re.MULTILINE)
@@ -173,7 +175,7 @@ def test_outputs_compare_as_nbval_compares_them(comparison):
 
 
 def shown(words="depth (m)", colour="C0", scale=1.0, colours="viridis", width=5.0):
-    """The output of a cell that draws a map and a line; the picture is saved as `make refresh` does."""
+    """The output of a cell that draws a map and a line, saved as `make refresh` saves it."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(width, 2.5), dpi=110)
     left.imshow(np.add.outer(np.arange(40.0), np.arange(60.0)), cmap=colours)
     right.plot(np.arange(9), scale * np.sqrt(np.arange(9)), color=colour)
@@ -198,7 +200,7 @@ def test_pictures_of_the_same_agree(comparison):
         ({"colours": "cividis"}, "other colours"),
         ({"colour": "C2"}, "other colours"),
         ({"scale": 1.05}, "other colours"),
-        ({"width": 5.2}, "another size"),
+        ({"width": 5.2}, "rows and columns"),
     ],
 )
 def test_pictures_of_something_else_are_found(comparison, changed, fault):
@@ -227,3 +229,11 @@ def test_every_saved_picture_tells_its_words(cells):
             if "image/png" in output.get("data", {}):
                 about = output.metadata.get("image/png", {})
                 assert about.get("alt"), f"the picture of cell {number} has no words: make refresh"
+
+
+def test_pictures_are_not_too_wide_for_their_text(cells):
+    for number, cell in enumerate(cells):
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                picture = Image.open(BytesIO(b64decode(output.data["image/png"])))
+                assert picture.width <= WIDEST_PICTURE, f"the picture of cell {number}"
