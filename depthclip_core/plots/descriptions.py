@@ -79,7 +79,9 @@ class WithDescription:
 
 def _of_panel(ax: Axes) -> str:
     """The "title, y by x" of one panel, or the part of it that it has."""
-    title = _line(" ".join(filter(None, (ax.get_title(loc) for loc in ("left", "center")))))
+    title = _line(
+        " ".join(filter(None, (ax.get_title(loc) for loc in ("left", "center", "right"))))
+    )
     x, y = (_line(axis.get_label_text()) for axis in (ax.xaxis, ax.yaxis))
     axes = f"{y} by {x}" if x and y else x or y
     return ", ".join(filter(None, (title, axes)))

@@ -70,7 +70,7 @@ def types_and_changes(
         for method, table in changes.items()
     }
     table = pd.DataFrame(rows).T
-    show_changes(right, table, "delta1", "Other bins, on rooms they were not fitted on")
+    show_changes(right, table, "delta1", "Other bins, on unseen rooms")
     figure.suptitle(title)
     return figure
 
@@ -83,7 +83,7 @@ def bin_tables(
     tables: scene types × words. doubtful: bools, where a number stands in brackets.
     """
     first = next(iter(tables.values()))
-    size = (0.85 * first.shape[1] + 2.8, len(tables) * (0.28 * len(first) + 0.7) + 0.9)
+    size = (min(WIDTH, 0.85 * first.shape[1] + 2.8), len(tables) * (0.28 * len(first) + 0.7) + 0.9)
     figure, axes = plt.subplots(len(tables), 1, figsize=size, sharex=True, squeeze=False)
     limits = depth_limits(*(table.to_numpy() for table in tables.values()))
     for ax, (name, table) in zip(axes[:, 0], tables.items(), strict=True):

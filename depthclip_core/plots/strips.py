@@ -82,7 +82,7 @@ def depth_strip(strips: Sequence[Strip], title: str, *, errors: bool = False) ->
     """
     names, known = _names(strips), any(strip.known for strip in strips)
     errors = errors and known
-    heads = ["truth (grey: not measured)", *names] if known else list(names)
+    heads = ["truth (grey: unknown)", *names] if known else list(names)
     end = 1 + len(heads)  # of the columns of depth; those of errors follow
     heads += [f"error: {name}" for name in names] if errors else []
     shown = [[s.truth, *s.maps.values()] if known else list(s.maps.values()) for s in strips]

@@ -50,7 +50,7 @@ def semantic_bins(
     """
     grid = weights.shape[1:]
     figure = plt.figure(figsize=(WIDTH, 1.7 * len(marked) + 0.4))
-    left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
+    left, right = figure.subfigures(1, 2, width_ratios=[1.05, 1])
     photo = left.subplots()
     show_photo(photo, rgb, f"{grid[0]} × {grid[1]} cells, {len(marked)} of them marked")
     show_grid(photo, window, grid, marked)
@@ -64,7 +64,8 @@ def semantic_bins(
         axes[0].spines[:].set(visible=True, color=f"C{i + 1}", linewidth=2.2)
         predicted = show_weights(axes[1], weights[:, row, column], words, bins, f"C{i + 1}")
         known = "not known" if np.isnan(truth) else f"{truth:.2f} m"
-        axes[1].set_title(f"predicted {predicted:.2f} m, true {known}")
+        # From the right: it is longer than the bars.
+        axes[1].set_title(f"predicted {predicted:.2f} m, true {known}", loc="right")
     figure.suptitle(title)
     return figure
 
@@ -100,7 +101,8 @@ def response_panels(curves: pd.DataFrame, bins: Sequence[float], title: str) -> 
     axes[0, 0].set(ylim=(0, 1))
     for ax in axes[:, 0]:
         ax.set_ylabel("bin weight")
-    figure.supxlabel("true depth (m), logarithmic", fontsize="medium")
+    for ax in axes.flat[max(0, len(words) - axes.shape[1]) : len(words)]:  # the lowest ones
+        ax.set_xlabel("true depth (m)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     figure.suptitle(title)

@@ -122,8 +122,8 @@ def test_semantic_bins_show_predicted_and_true_depth():
     cells = (weights, WORDS, BINS, marked, [2.0, np.nan])
     figure = word_plots.semantic_bins(photo, Window(0, 32, 0, 64), *cells, "sample")
     _, _, first, _, second = figure.get_axes()
-    assert first.get_title(loc="left") == "predicted 2.50 m, true 2.00 m"
-    assert second.get_title(loc="left") == "predicted 3.00 m, true not known"
+    assert first.get_title(loc="right") == "predicted 2.50 m, true 2.00 m"
+    assert second.get_title(loc="right") == "predicted 3.00 m, true not known"
     assert [bar.get_width() for bar in first.patches] == [0.25, 0.75]
     labels = [label.get_text() for label in first.get_yticklabels()]
     assert labels == ["near  1.00 m", "far  3.00 m"]
