@@ -112,11 +112,10 @@ lab: $(INSTALLED) ## open JupyterLab on the notebooks (LAB='--no-browser --port=
 	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 		--MultiKernelManager.default_kernel_name=python3 $(LAB)
 
-# nbconvert drops timings and the state of widgets, which change with every run, and makes pictures
-# smaller.
-refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs, figures/ and the README
+# nbconvert drops timings, which change with every run, and makes pictures smaller.
+refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs and the README's numbers and pictures
 	@rm -rf notebooks/.part
-	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures figures --workers $(WORKERS)
+	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures results/figures --workers $(WORKERS)
 	@$(PY) -m nbconvert --to notebook --log-level WARN --output-dir notebooks \
 		--ClearMetadataPreprocessor.enabled=True \
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
@@ -124,7 +123,7 @@ refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs,
 		'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
 		notebooks/.part/*.ipynb
 	@rm -rf notebooks/.part
-	@$(PY) -m depthclip_core.workbook.readme README.md notebooks/02_results.ipynb
+	@$(PY) -m depthclip_core.workbook.readme README.md notebooks
 
 bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else running), store and show its row
 	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True

@@ -97,6 +97,6 @@ def show_strengths(ax: Axes, validation: pd.DataFrame, metric: str, title: str =
     ax.set_xticks(places[::-2], names[::-2])  # every second, from infinity on, has room
     ax.set_xticks(places, minor=True)
     ax.grid(axis="y", color="0.92")
-    ax.set(title=title, xlabel="average frames mixed in")
+    ax.set(title=title, xlabel="frames mixed in")
     ax.set_ylabel(short_label(metric))
     ax.label_outer()

@@ -190,7 +190,7 @@ def show_where(ax: Axes, table: pd.DataFrame, limits: Limits, title: str) -> Non
     """
     ranks, share = np.arange(len(table)), table["cells"] / table["cells"].sum()
     ax.hlines(ranks, table["25 %"], table["75 %"], color="C0", lw=2, alpha=0.6)
-    ax.scatter(table["median"], ranks, s=8 + 160 * share, color="C0", zorder=3)
+    ax.scatter(table["median"], ranks, s=6 + 70 * share, color="C0", zorder=3)
     for rank in ranks[table["cells"] == 0]:
         ax.text(limits[0], rank, " never wins", va="center", color="0.4")
     ax.set_yticks(ranks, table.index)
