@@ -1,0 +1,148 @@
+"""Choose a photograph of one's own: upload it, type its path, or pick one of several."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import traitlets
+from ipywidgets import HTML, Dropdown, Layout, Text, VBox
+
+from depthclip_core.datasets.base import Dataset, Frame
+from depthclip_core.datasets.photos import LONG_SIDE, Photo, PhotoFrames
+from depthclip_core.datasets.pictures import SUFFIXES
+from depthclip_core.errors import DepthClipError
+from depthclip_core.text import printable
+from depthclip_core.widgets.controls import ONE_WISH
+from depthclip_core.widgets.messages import show_fault
+from depthclip_core.widgets.uploads import Upload
+
+Reader = Callable[[], Photo]
+
+
+class PhotoPicker(VBox):
+    """Controls for photographs; what cannot be read is named in one line below them.
+
+    photos: listed at first: a folder, a file, several files, or a data set, of which the network's
+    window counts. at: position of the one that is chosen first. long_side: as in `PhotoFrames`.
+
+    `photo` is what was chosen, and `frame` what the network sees of it, RGB alone; both can be
+    observed, and are None until something is chosen. What cannot be read changes neither.
+    """
+
+    photo = traitlets.Instance(Photo, allow_none=True)
+    frame = traitlets.Instance(Frame, allow_none=True)
+
+    def __init__(
+        self,
+        photos: Dataset | str | Path | Sequence[str | Path] = (),
+        at: int = 0,
+        long_side: int | None = LONG_SIDE,
+    ):
+        self.long_side = long_side
+        self._readers: dict[str, tuple[str, Reader]] = {}  # label and reader by where it lies
+        self._key, self._listing = None, False
+        self.upload = Upload(
+            self.take, self._refuse, label="upload photographs", kinds=",".join(SUFFIXES)
+        )
+        wide = Layout(width="auto")
+        self.path = Text(
+            description="or path",
+            placeholder="of a photograph or a folder",
+            continuous_update=False,
+            layout=wide,
+        )
+        self.chosen = Dropdown(description="photograph", layout=wide)
+        self.message = HTML()
+        super().__init__([self.upload, self.path, self.chosen, self.message])
+        self.add_class("depthclip-photos")
+        if len(found := self._found(photos)):
+            self._add(found, at)
+        self.chosen.observe(
+            lambda _: None if self._listing else self._safely(self._choose), "value"
+        )
+        self.path.observe(lambda _: self._safely(self._typed), "value")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
+
+    def take(self, name: str, content: bytes) -> None:
+        """Choose an uploaded photograph: the name and content of its file."""
+        read = partial(Photo.read, Path(name), content, long_side=self.long_side)
+        self._safely(lambda: self._add({f"uploaded/{name}": (name, read)}))
+
+    def open_path(self, path: str | Path) -> None:
+        """Choose the photograph at a path, or the first in a folder; the others are listed.
+
+        Raises `DepthClipError` if there is none, or none that can be read.
+        """
+        self._add(self._found(path))
+
+    def _found(self, photos) -> dict[str, tuple[str, Reader]]:
+        if not isinstance(photos, Dataset):
+            if not isinstance(photos, str | Path) and not len(photos):
+                return {}
+            photos = PhotoFrames(photos, self.long_side)
+        if isinstance(photos, PhotoFrames):
+            files = [(str(file.absolute()), file.name) for file in photos.files]
+            return {key: (name, partial(photos.photo, i)) for i, (key, name) in enumerate(files)}
+        return {
+            f"{photos.title}/{i}": (name, partial(_of_dataset, photos, i))
+            for i, name in enumerate(photos.names)
+        }
+
+    def _add(self, found: dict[str, tuple[str, Reader]], at: int = 0) -> None:
+        """List photographs, and choose one: at that position, or the next that can be read."""
+        keys, fault = list(found), None
+        for key in keys[at % len(keys) :] + keys[: at % len(keys)]:
+            try:
+                photo = found[key][1]()
+            except DepthClipError as error:
+                fault = fault or error
+                continue
+            self._readers |= found
+            self._show(key, photo)
+            return
+        raise fault
+
+    def _show(self, key: str, photo: Photo) -> None:
+        options = [(printable(label), key) for key, (label, _) in self._readers.items()]
+        self._key, self._listing = key, True
+        try:
+            with self.chosen.hold_sync():
+                self.chosen.options = options
+                self.chosen.value = key
+        finally:
+            self._listing = False
+        self.photo, self.frame = photo, photo.frame
+
+    def _choose(self) -> None:
+        key = self.chosen.value
+        if key == self._key:
+            return
+        try:
+            self._show(key, self._readers[key][1]())
+        except DepthClipError:
+            self.chosen.value = self._key
+            raise
+
+    def _typed(self) -> None:
+        if text := self.path.value.strip():
+            self.open_path(text)
+
+    def _refuse(self, error: DepthClipError) -> None:
+        with ONE_WISH:
+            show_fault(self.message, error)
+
+    def _safely(self, action: Callable[[], None]) -> None:
+        """Run an action and show its error, if any, below the controls."""
+        with ONE_WISH:
+            fault = None
+            try:
+                action()
+            except Exception as error:  # the kernel would swallow it
+                fault = error
+            show_fault(self.message, fault)
+
+
+def _of_dataset(frames: Dataset, position: int) -> Photo:
+    return Photo.of_frame(frames[position])
