@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
-from traitlets import Unicode, default
+from traitlets import default
 from voila.app import Voila
 
 PAGE = Path(__file__).parent / "page"  # the template of the page

@@ -9,6 +9,7 @@ import pandas as pd
 from ipywidgets import HTML, Box, Button, Layout, VBox, Widget
 from torch import Tensor
 
+from depthclip_core.analysis.word_responses import cell_depths
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import METRICS
@@ -18,7 +19,7 @@ from depthclip_core.settings import PUBLISHED_METRICS, network_window
 from depthclip_core.text import as_markup, printable
 from depthclip_core.widgets.controls import ONE_WISH, ShownPicture
 from depthclip_core.widgets.frame_picker import FramePicker
-from depthclip_core.widgets.pictures import HEIGHT, WIDTH, Picture
+from depthclip_core.widgets.pictures import Picture
 
 
 class Explorer(VBox):
@@ -48,11 +49,11 @@ class Explorer(VBox):
         names, scenes = self.frames.names, self.frames.scenes
         self.picker = FramePicker(names, scenes, at % len(names))
         self.scene, self.frame = self.picker.scene, self.picker.frame
-        self.image = ShownPicture(width=WIDTH, height=HEIGHT)
+        self.image = ShownPicture(width=picture.width, height=picture.height)
         self.message = HTML(layout=Layout(min_height="28px"))
         self._fault = ""  # of what is typed: it stays until it is mended
         self._held, self._shown = False, None
-        left = VBox([self.picker, *controls])
+        left = VBox([*self._sources(), *controls])
         right = VBox([self.message, self.image, *below])
         panes = Box([left, right])
         super().__init__([*above, panes])
@@ -68,6 +69,10 @@ class Explorer(VBox):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
+
+    def _sources(self) -> list[Widget]:
+        """Controls that choose what is shown."""
+        return [self.picker]
 
     def draw(self) -> None:
         """Draw the picture for the current values of the controls."""
@@ -160,6 +165,17 @@ class Explorer(VBox):
         style = {"float_format": "{:.3f}".format, "na_rep": "–", "border": 0}
         titled = self.metrics.rename(columns={name: METRICS[name].title for name in self.metrics})
         self.metrics_table.value = titled.to_html(**style)
+
+    def _true_depth(self, row: int, column: int) -> float:
+        """Median true depth below a cell of the shown frame, metres; NaN if unknown."""
+        if self._raw_depth is None:
+            return np.nan
+        sides = zip(self.picture.shape, self.picture.grid, (row, column), strict=True)
+        pixels = np.ix_(*(np.arange(side) * n // side == cell for side, n, cell in sides))
+        masked = np.zeros_like(self._raw_depth)  # one cell takes less time than all of them
+        masked[self._window.slices][pixels] = self.truth[pixels]
+        depths = cell_depths([masked], self.picture.grid, protocol=self._protocol)
+        return float(depths[0, row, column])
 
     def _scored(self, similarities: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
         """The paper's metrics of the shown frame; NaN without ground truth."""
