@@ -50,7 +50,7 @@ def dashboard(
         raise unknown_name("theme", theme, THEMES)
     if head not in get_args(Head):
         raise unknown_name("head", head, get_args(Head))
-    # Checked here, where an error ends the command; networks take seconds, and the page checks them.
+    # Checked here, where an error ends the command; the page checks the network, in seconds.
     kind = dataset_class(dataset)
     if dataset == "photos":
         split = "all"

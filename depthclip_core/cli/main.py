@@ -1,4 +1,4 @@
-"""The command line: `depthclip predict`, `score`, `explain`, `dashboard`, `run`, `report`, `data`, `store`."""
+"""The command line, `depthclip`: its commands, and those that run notebooks and report on them."""
 
 import signal
 import sys

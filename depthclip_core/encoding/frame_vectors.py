@@ -38,7 +38,7 @@ class FrameVectors:
         self._encoded = lru_cache(REMEMBERED)(self._encode)
 
     def of(self, position: int) -> dict[str, Tensor]:
-        """By head, vectors (1, 2, D, h, w) of a frame and its mirror image, on the encoder's device.
+        """By head, (1, 2, D, h, w) of a frame and its mirror image, on the encoder's device.
 
         Raises `DepthClipError` for a frame that cannot be read, and for vectors not finite.
         """

@@ -8,6 +8,7 @@ import pandas as pd
 from ipywidgets import HTML, Box, Button, Dropdown, Text, VBox, Widget
 from torch import Tensor
 
+from depthclip_core.analysis.comparability import run_caption
 from depthclip_core.analysis.setup import Run, open_run
 from depthclip_core.analysis.word_responses import checked_cell
 from depthclip_core.datasets.base import Frame
@@ -67,7 +68,10 @@ class Dashboard(Explorer):
         self.metrics_table, self.note = HTML(), HTML()
         controls = [self.cell_sliders, self.bin_sliders, self.temperature]
         controls += [self._bin_buttons(), self.scene_bins]
-        above = [HTML(f"<h1>DepthCLIP</h1> {as_markup(run.caption)}"), self._word_controls()]
+        above = [
+            HTML(f"<h1>DepthCLIP</h1> {as_markup(run_caption(run.frames, run.encoder))}"),
+            self._word_controls(),
+        ]
         below = [self.metrics_table, self.note]
         super().__init__(run.frames, self.picture, controls, at, "", above=above, below=below)
         self.add_class("depthclip-dashboard")

@@ -5,6 +5,7 @@ Each open page has a kernel of its own, which ends with the page; all end with t
 
 import os
 import secrets
+import signal
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,18 @@ from tempfile import TemporaryDirectory
 
 import nbformat
 from traitlets import default
+from traitlets.config import Config
 from voila.app import Voila
 
 PAGE = Path(__file__).parent / "page"  # the template of the page
 PORT = 8866
+# JupyterLab extensions that show controls; others are made for newer pages than voila shows.
+EXTENSIONS = [
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+]
+ENCRYPTED = {"transport_encryption": "auto"}  # between server and kernels, where both can
 # A browser asks no other host, whatever the page says. Controls are modules in blobs.
 SOURCES = {
     "default-src": "'self'",
@@ -30,6 +39,7 @@ SOURCES = {
     "form-action": "'self'",
     "frame-ancestors": "'self'",
 }
+POLICY = "; ".join(f"{kind} {allowed}" for kind, allowed in SOURCES.items())
 
 
 class Server(Voila):
@@ -72,21 +82,23 @@ def serve(
     with TemporaryDirectory(prefix="depthclip-dashboard-") as folder:
         notebook = Path(folder) / "dashboard.ipynb"
         nbformat.write(page(options, Path.cwd()), notebook)
-        csp = "; ".join(f"{kind} {sources}" for kind, sources in SOURCES.items())
-        Server.browser_wanted = browser
-        arguments = {
-            "ip": "127.0.0.1",
-            "port": port,
-            "token": secrets.token_hex(24),
-            "log_level": "WARN",
-            "open_browser": True,
-        }
+        own = {"extension_allowlist": EXTENSIONS, "theme": theme}
         server = Server(
             notebook_path=str(notebook),
-            tornado_settings={"headers": {"Content-Security-Policy": csp}},
-            **arguments,
+            ip="127.0.0.1",
+            port=port,
+            token=secrets.token_hex(24),
+            log_level="ERROR",
+            tornado_settings={
+                "headers": {"Content-Security-Policy": POLICY},
+                "ws_ping_timeout": 30_000,
+            },
+            config=Config({"VoilaConfiguration": own, "KernelManager": ENCRYPTED}),
         )
-        server.initialize([f"--theme={theme}"])
+        server.browser_wanted = browser
+        server.initialize([])
+        # Also where the shell that started this process had it ignore Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         server.start()
 
 

@@ -55,7 +55,7 @@ class HeadsPicture(GridPicture):
         self._headlines = dict(zip(names, texts, strict=True))
 
     def set_frame(self, rgb: np.ndarray, truth: np.ndarray | None, title: str) -> None:
-        """rgb (H, W, 3) and truth (H, W), metres, of the window; None leaves the truth's place empty."""
+        """rgb (H, W, 3) and truth (H, W), metres, of the window; None: its place is empty."""
         super().set_frame(rgb, truth, short(title, LONGEST_TITLE))
         for artist in (self._truth.axes, self._marks[-1]):
             artist.set_visible(truth is not None)
