@@ -141,6 +141,13 @@ def network_title(encoder: Encoder) -> str:
     return printable(f"{encoder.name}, {weights} weights")
 
 
+def setting_title(encoder: Encoder, setting: Setting) -> str:
+    """Network, head and words in one line, for a figure's title."""
+    named = setting.words_name != "given"
+    words = f"{setting.words_name} words" if named else f"words: {', '.join(setting.words)}"
+    return f"DepthCLIP, {network_title(encoder)}, {setting.head} head, {words}"
+
+
 def _check_count(argument: str, value: object) -> None:
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if value is not None and not (whole and value > 0):

@@ -5,21 +5,21 @@ from functools import partial
 from pathlib import Path
 
 import traitlets
-from ipywidgets import HTML, Dropdown, Layout, Text, VBox
+from ipywidgets import HTML, Dropdown, Layout, Text
 
 from depthclip_core.datasets.base import Dataset, Frame
 from depthclip_core.datasets.photos import LONG_SIDE, Photo, PhotoFrames
 from depthclip_core.datasets.pictures import SUFFIXES
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
-from depthclip_core.widgets.controls import ONE_WISH
-from depthclip_core.widgets.messages import show_fault
+from depthclip_core.widgets.actions import Acting
+from depthclip_core.widgets.messages import as_alert
 from depthclip_core.widgets.uploads import Upload
 
 Reader = Callable[[], Photo]
 
 
-class PhotoPicker(VBox):
+class PhotoPicker(Acting):
     """Controls for photographs; what cannot be read is named in one line below them.
 
     photos: listed at first: a folder, a file, several files, or a data set, of which the network's
@@ -40,7 +40,7 @@ class PhotoPicker(VBox):
     ):
         self.long_side = long_side
         self._readers: dict[str, tuple[str, Reader]] = {}  # label and reader by where it lies
-        self._key, self._listing = None, False
+        self._key = None
         self.upload = Upload(
             self.take, self._refuse, label="upload photographs", kinds=",".join(SUFFIXES)
         )
@@ -57,10 +57,8 @@ class PhotoPicker(VBox):
         self.add_class("depthclip-photos")
         if len(found := self._found(photos)):
             self._add(found, at)
-        self.chosen.observe(
-            lambda _: None if self._listing else self._safely(self._choose), "value"
-        )
-        self.path.observe(lambda _: self._safely(self._typed), "value")
+        self._on(self.chosen, self._choose)
+        self._on(self.path, self._typed)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
@@ -106,13 +104,10 @@ class PhotoPicker(VBox):
 
     def _show(self, key: str, photo: Photo) -> None:
         options = [(printable(label), key) for key, (label, _) in self._readers.items()]
-        self._key, self._listing = key, True
-        try:
-            with self.chosen.hold_sync():
-                self.chosen.options = options
-                self.chosen.value = key
-        finally:
-            self._listing = False
+        self._key = key
+        with self._held_back(), self.chosen.hold_sync():
+            self.chosen.options = options
+            self.chosen.value = key
         self.photo, self.frame = photo, photo.frame
 
     def _choose(self) -> None:
@@ -130,18 +125,7 @@ class PhotoPicker(VBox):
             self.open_path(text)
 
     def _refuse(self, error: DepthClipError) -> None:
-        with ONE_WISH:
-            show_fault(self.message, error)
-
-    def _safely(self, action: Callable[[], None]) -> None:
-        """Run an action and show its error, if any, below the controls."""
-        with ONE_WISH:
-            fault = None
-            try:
-                action()
-            except Exception as error:  # the kernel would swallow it
-                fault = error
-            show_fault(self.message, fault)
+        self.message.value = as_alert(str(error))
 
 
 def _of_dataset(frames: Dataset, position: int) -> Photo:
