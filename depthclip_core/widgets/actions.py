@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from ipywidgets import Box, Button, VBox, Widget
 
-from depthclip_core.widgets.controls import ONE_WISH
 from depthclip_core.widgets.messages import as_alert, fault_of
+from depthclip_core.widgets.wishes import ONE_WISH
 
 
 class Acting(VBox):

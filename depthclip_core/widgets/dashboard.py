@@ -5,10 +5,11 @@ from functools import cache, lru_cache, partial
 
 import numpy as np
 import pandas as pd
-from ipywidgets import HTML, Box, Button, Dropdown, Text, VBox, Widget
+from ipywidgets import HTML, Box, VBox, Widget
 from torch import Tensor
 
 from depthclip_core.analysis.comparability import run_caption
+from depthclip_core.analysis.own_photo import expectations
 from depthclip_core.analysis.setup import Run, open_run
 from depthclip_core.analysis.word_responses import checked_cell
 from depthclip_core.datasets.base import Frame
@@ -18,12 +19,12 @@ from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import cell_weights
-from depthclip_core.method.photo_depths import network_title, resolve_setting, what_to_expect
+from depthclip_core.method.photo_depths import network_title, resolve_setting
 from depthclip_core.method.pipeline import depth_maps, project
 from depthclip_core.settings import BINS, PROMPTS, network_window
 from depthclip_core.text import as_markup, printable
 from depthclip_core.widgets.bin_sliders import BinSliders
-from depthclip_core.widgets.controls import Slider
+from depthclip_core.widgets.controls import Button, Choice, Entry, Slider
 from depthclip_core.widgets.explorer import Explorer
 from depthclip_core.widgets.fields import read_words
 from depthclip_core.widgets.heads_picture import HeadsPicture
@@ -59,10 +60,10 @@ class Dashboard(Explorer):
         self._current = self._labelled = None
         window = run.frames[at % len(run.frames)].window.shape
         self._new_picture(window, cell)
-        self.source = Dropdown(options=[FRAME, PHOTO], description="show")
+        self.source = Choice([(kind, kind) for kind in (FRAME, PHOTO)], FRAME, description="show")
         self.photos = PhotoPicker()
         self.photos.layout.display = "none"
-        self.bin_sliders = BinSliders(run.words, run.bins, self._on, self.draw)
+        self.bin_sliders = BinSliders(run.words, run.bins, self._on, self._redraw)
         limits = {"low": 0.01, "high": 10.0, "step": 0.1, "log": True}
         self.temperature = Slider(value=run.temperature, label="temperature", **limits)
         self.metrics_table, self.note = HTML(), HTML()
@@ -76,8 +77,9 @@ class Dashboard(Explorer):
         super().__init__(run.frames, self.picture, controls, at, "", above=above, below=below)
         self.add_class("depthclip-dashboard")
         self._on(self.source, self._switch)
-        self._on(self.photos, self.draw, "frame")
-        self._on(self.temperature, self.draw)
+        self.photos.observe(lambda _: self._safely(self._redraw), "frame")
+        self._on(self.scene_bins.kind, lambda: None)
+        self._on(self.temperature, self._redraw)
         self._on(self.scene_bins.take, self._take_scene_bins)
         self._on(self.image, self._clicked, "click")
 
@@ -87,7 +89,7 @@ class Dashboard(Explorer):
         return [self.source, self.picker, self.photos]
 
     def _word_controls(self) -> Box:
-        self.words_field = Text(", ".join(self.words), description="words", continuous_update=False)
+        self.words_field = Entry(value=", ".join(self.words), description="words")
         self._on(self.words_field, self._edited)
         named = {name if name != "original" else "original words": name for name in PROMPTS}
         self.word_presets = {name: Button(description=name) for name in named}
@@ -123,7 +125,7 @@ class Dashboard(Explorer):
         for slider in old:
             slider.close()
         for slider in self.cell_sliders.children:
-            self._on(slider, self.draw)
+            self._on(slider, self._redraw)
 
     # --- what controls do -----------------------------------------------------------------------
 
@@ -132,7 +134,7 @@ class Dashboard(Explorer):
         own = self.source.value == PHOTO
         self.picker.layout.display = "none" if own else ""
         self.photos.layout.display = "" if own else "none"
-        self.draw()
+        self._redraw()
 
     def _edited(self) -> None:
         """Show the words that were typed; if they cannot be read, keep the last, and say why."""
@@ -157,7 +159,7 @@ class Dashboard(Explorer):
             bins = np.linspace(bins[0], bins[-1], len(words)).round(2).tolist()
         self.words = words
         self.bin_sliders.show(words, bins)
-        self.draw()
+        self._redraw()
 
     def _take_bins(self, bins: Sequence[float]) -> None:
         n_words = len(self.words)
@@ -172,7 +174,7 @@ class Dashboard(Explorer):
             self.temperature.value = self.run.temperature
         self._fault, self.words = "", self.run.words
         self.bin_sliders.show(self.words, self.run.bins)
-        self.draw()
+        self._redraw()
 
     def _take_scene_bins(self) -> None:
         """The published bins that are best for the chosen scene type on the train split."""
@@ -243,7 +245,7 @@ class Dashboard(Explorer):
         """Which network sees a photo, and what its depths can mean."""
         encoder = self.run.encoder
         setting = resolve_setting(self.words, self.bin_sliders.bins)
-        return f"Network: {network_title(encoder)}; {what_to_expect(encoder, setting)}."
+        return f"Network: {network_title(encoder)}; {expectations(encoder, setting)}."
 
     def _similarities(self, words: tuple[str, ...]) -> dict[str, Tensor]:
         """Of the shown frame or photo with K words, by name of the head: (1, 2, K, h, w)."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import pandas as pd
-from ipywidgets import Button, Dropdown, HBox
+from ipywidgets import HBox
 
 from depthclip_core.analysis.class_bins import train_means
 from depthclip_core.analysis.setup import Run
@@ -12,6 +12,8 @@ from depthclip_core.analysis.tables import ALL, best_partitions
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.settings import BINS
+from depthclip_core.text import printable
+from depthclip_core.widgets.controls import Button, Choice
 
 METRIC = "delta1"  # by which a partition is best
 
@@ -25,7 +27,8 @@ class SceneBins(HBox):
     def __init__(self, run: Run):
         self.run = run
         kinds = sorted(set(run.frames.scenes) - {None, ""})
-        self.kind = Dropdown(options=kinds, description="scene type")
+        options = [(printable(kind), kind) for kind in kinds] or [("none", None)]
+        self.kind = Choice(options, options[0][1], description="scene type")
         self.take = Button(description="bins for it")
         self._means = lru_cache(8)(self._train_means)
         super().__init__([self.kind, self.take] if kinds else [])
@@ -33,7 +36,7 @@ class SceneBins(HBox):
 
     def show(self, scene: str | None) -> None:
         """Choose a frame's scene type, if it has one."""
-        if scene in self.kind.options:
+        if scene in [kind for _, kind in self.kind.options]:
             self.kind.value = scene
 
     def chosen(self, words: tuple[str, ...]) -> tuple[str, str]:
