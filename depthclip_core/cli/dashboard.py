@@ -1,5 +1,6 @@
 """The command `depthclip dashboard`: the explorers on one page in a browser."""
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, get_args
@@ -57,6 +58,8 @@ def dashboard(
     preprocessing = kind.published_preprocessing
     open_dataset(dataset, split, data=data, released_preprocessing=preprocessing).close()
 
+    # jsonschema would parse a grammar of web addresses with it, for two seconds; none is checked.
+    sys.modules.setdefault("rfc3987_syntax", None)
     from depthclip_core.widgets.dashboard_server import serve
 
     given = {"dataset": dataset, "split": split, "data": str(data) if data else None}

@@ -28,7 +28,7 @@ class BinSliders(VBox):
         draw: Callable[[], None],
     ):
         super().__init__()
-        self._on, self._draw, self._held = on, draw, False
+        self._on, self._draw, self._held, self._labels = on, draw, False, None
         self.show(words, bins)
 
     @property
@@ -42,10 +42,13 @@ class BinSliders(VBox):
         self._set(bins)
 
     def show(self, words: Sequence[str], bins: Sequence[float]) -> None:
-        """Show other words, with their bins."""
+        """Show words with their bins. Sliders of the same words and limits stay as they are."""
         limits = {"low": min(NEAREST, *bins), "high": max(FARTHEST, *bins)}
+        if (tuple(words), limits) == self._labels:
+            self.bins = bins
+            return
+        self._labels, old = (tuple(words), limits), self.children
         shared = limits | {"step": STEP, "unit": "m"}
-        old = self.children
         self.sliders = [
             Slider(value=metres, label=printable(word), **shared)
             for word, metres in zip(words, bins, strict=True)
