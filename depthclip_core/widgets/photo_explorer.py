@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from ipywidgets import HTML, Box, Button, Dropdown, Text, VBox
+from ipywidgets import HTML, Box, Dropdown, Text, VBox
 
 from depthclip_core.analysis.own_photo import PhotoReader, expectations
 from depthclip_core.clip.encoders import Encoder, load_encoder
@@ -74,7 +74,6 @@ class PhotoExplorer(Acting):
         self._on(self.words_field, self._edit_words)
         self._on(self.head, lambda: self._change(head=self.head.value))
         self._on(self.angle, self._draw_cloud)
-        self._on(self.cloud_button, self._toggle_cloud)
         self._safely(self._draw)
 
     def __repr__(self) -> str:
@@ -94,17 +93,17 @@ class PhotoExplorer(Acting):
         words = {f"words: {name}": partial(self._take, words=w) for name, w in PROMPTS.items()}
         self.word_buttons = self._buttons(words | {"reset": self._reset})
         saves = {label: partial(self._save, *made) for label, made in FILES.items()}
-        self.save_buttons = self._buttons(saves)
-        self.cloud_button = Button(description="show the point cloud")
-        self.bins, self.cloud = VBox(), PointCloud()
-        camera = [self.angle, self.angle_note, self.cloud_button]
-        left = VBox([self.picker, self.head, self.bins, *camera])
+        self.save_buttons = self._buttons(saves | {"show or hide the points": self._toggle_cloud})
+        self.bins, self.bin_buttons, self.cloud = VBox(), VBox(), PointCloud()
+        left = VBox([self.picker, self.head, self.bins, self.angle, self.angle_note])
         right = VBox(
             [self.message, self.view, self.about, self.size, self.save_buttons, self.downloads]
         )
         panes = Box([left, right])
-        super().__init__([self.words_field, self.word_buttons, panes, self.cloud])
+        above = [self.words_field, self.word_buttons, self.bin_buttons]
+        super().__init__([*above, panes, self.cloud])
         parts = {self: "explorer", panes: "panes", left: "controls", right: "result"}
+        parts |= {self.about: "note", self.angle_note: "note"}
         for box, name in parts.items():
             box.add_class(f"depthclip-{name}")
 
@@ -137,7 +136,7 @@ class PhotoExplorer(Acting):
             self.view.show_depth(reading.depth, *of_cells)
         if new:
             self._set_camera()
-        self._draw_cloud(new)
+        self._draw_cloud()
 
     def _set_controls(self) -> None:
         """Let the controls say what the setting is."""
@@ -165,7 +164,8 @@ class PhotoExplorer(Acting):
             self._on(slider, self._move)
         fitting = {name: own for name, own in BINS.items() if len(own) == len(bins)}
         presets = {f"bins: {name}": partial(self._take, bins=own) for name, own in fitting.items()}
-        self.bins.children = [*self.sliders, self._buttons(presets)]
+        self.bins.children = self.sliders
+        self.bin_buttons.children = [self._buttons(presets)] if presets else []
 
     def _set_camera(self) -> None:
         """Say what is known of the photograph's size and camera."""
@@ -179,6 +179,7 @@ class PhotoExplorer(Acting):
             sizes.append((f"{photo.size[0]} × {photo.size[1]}, the photograph's own", 1))
         with self._held_back():
             self.angle.value, self.size.options = angle, sizes
+            self.size.value = 0
 
     # --- what a person does -----------------------------------------------------------------
 
@@ -216,12 +217,8 @@ class PhotoExplorer(Acting):
         if self.cloud.opened:
             self.cloud.empty()
         else:
-            self.cloud.open_on(*self.shown.points)
-        words = "hide" if self.cloud.opened else "show"
-        self.cloud_button.description = f"{words} the point cloud"
+            self.cloud.show(*self.shown.points)
 
-    def _draw_cloud(self, new: bool = False) -> None:
-        """Draw the point cloud if it is open; new: of another photograph."""
+    def _draw_cloud(self) -> None:
         if self.cloud.opened:
-            points, colours = self.shown.points
-            self.cloud.open_on(points, colours) if new else self.cloud.move(points)
+            self.cloud.show(*self.shown.points)
