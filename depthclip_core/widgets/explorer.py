@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
-from ipywidgets import HTML, Box, Button, Layout, VBox, Widget
+from ipywidgets import HTML, Box, Layout, VBox, Widget
 from torch import Tensor
 
 from depthclip_core.datasets.base import Frame, as_dataset
@@ -16,9 +16,10 @@ from depthclip_core.evaluation.protocols import protocol_for
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import PUBLISHED_METRICS, network_window
 from depthclip_core.text import as_markup, printable
-from depthclip_core.widgets.controls import ONE_WISH, ShownPicture
+from depthclip_core.widgets.controls import Button, Control, ShownPicture
 from depthclip_core.widgets.frame_picker import FramePicker
 from depthclip_core.widgets.pictures import HEIGHT, WIDTH, Picture
+from depthclip_core.widgets.wishes import ONE_WISH, Wishes
 
 
 class Explorer(VBox):
@@ -51,7 +52,8 @@ class Explorer(VBox):
         self.image = ShownPicture(width=WIDTH, height=HEIGHT)
         self.message = HTML(layout=Layout(min_height="28px"))
         self._fault = ""  # of what is typed: it stays until it is mended
-        self._held, self._shown = False, None
+        self._held, self._stale, self._shown = False, False, None
+        self.wishes.settle = self._settle
         left = VBox([self.picker, *controls])
         right = VBox([self.message, self.image, *below])
         panes = Box([left, right])
@@ -62,9 +64,14 @@ class Explorer(VBox):
         self.draw()
         self._on(self.scene, self._choose_scene)
         self._on(self.picker.find, self._narrow)
-        self._on(self.frame, self.draw)
+        self._on(self.frame, self._redraw)
         self._on(self.picker.previous, partial(self._step, -1))
         self._on(self.picker.next, partial(self._step, 1))
+
+    @cached_property
+    def wishes(self) -> Wishes:
+        """The queue of what a person wishes of the controls."""
+        return Wishes()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
@@ -72,6 +79,17 @@ class Explorer(VBox):
     def draw(self) -> None:
         """Draw the picture for the current values of the controls."""
         raise NotImplementedError
+
+    def _redraw(self) -> None:
+        """Draw now, or, while wishes that came together are taken, once after the last."""
+        self._stale = True
+        if not self.wishes.taking:
+            self._stale = False
+            self.draw()
+
+    def _settle(self) -> None:
+        if self._stale:
+            self._safely(self._redraw, else_keep=True)
 
     def _load(self) -> bool:
         """Read the chosen frame unless it is shown already; return whether it was read."""
@@ -106,25 +124,30 @@ class Explorer(VBox):
         with self._at_once():
             self.picker.narrow()
 
-    def _on(self, control: Widget, action: Callable[[], None], trait: str = "value") -> None:
+    def _on(self, control: Control, action: Callable[[], None], trait: str = "value") -> None:
         """Run an action when a button is clicked, or when another control's value changes."""
+        self.wishes.adopt(control)
         if isinstance(control, Button):
             control.on_click(lambda _: self._safely(action))
         else:
             control.observe(lambda _: None if self._held else self._safely(action), trait)
 
-    def _safely(self, action: Callable[[], None]) -> None:
-        """Run an action and show its error, if any, above the picture."""
-        with ONE_WISH:
-            self._run(action)
+    def _safely(self, action: Callable[[], None], else_keep: bool = False) -> None:
+        """Run an action and show its error above the picture.
 
-    def _run(self, action: Callable[[], None]) -> None:
-        shown = ""
-        try:
-            action()
-        except Exception as error:  # the kernel would swallow it
-            shown = fault_of(error)
-        text = as_markup(" ".join((shown or self._fault).split()))
+        else_keep: if there is none, keep what is shown there.
+        """
+        with ONE_WISH:
+            shown = ""
+            try:
+                action()
+            except Exception as error:  # the kernel would swallow it
+                shown = fault_of(error)
+            if shown or not else_keep:
+                self._say(shown or self._fault)
+
+    def _say(self, text: str) -> None:
+        text = as_markup(" ".join(text.split()))
         self.message.value = text and f'<div class="depthclip-error" role="alert">{text}</div>'
 
     @contextmanager
@@ -141,7 +164,7 @@ class Explorer(VBox):
         """Setting controls in this block draws once, at its end."""
         with self._held_back():
             yield
-        self.draw()
+        self._redraw()
 
     def _buttons(self, presets: Mapping, take: Callable, first: tuple) -> Box:
         """A button that takes each preset, and one that takes what was set at first."""

@@ -123,6 +123,71 @@ def test_typed_value_after_a_preset_is_taken(bins):
     assert bins.bins == ORIGINAL
 
 
+def test_number_typed_while_a_preset_arrives_replaces_it(bins):
+    field, page = bins.number("unseen, in m"), bins.page
+    field.focus()
+    field.select_text()
+    bins.button("class-dependent-3").evaluate("button => button.click()")  # the focus stays
+    bins.settle()
+    assert field.input_value() == "2.50"
+    page.keyboard.type("3.1")
+    page.keyboard.press("Enter")
+    bins.settle()
+    assert bins.bins[6] == field.input_value() == "3.10"
+
+
+def test_half_typed_number_stays_while_a_preset_arrives(bins):
+    field, page = bins.number("unseen, in m"), bins.page
+    field.focus()
+    field.select_text()
+    page.keyboard.type("3")
+    bins.button("class-dependent-3").evaluate("button => button.click()")
+    bins.settle()
+    page.keyboard.type(".25")
+    page.keyboard.press("Enter")
+    bins.settle()
+    assert bins.bins == ["1.00", "1.25", "1.50", "1.75", "2.00", "2.25", "3.25"]
+
+
+def test_wishes_of_different_controls_keep_their_order(bins):
+    """Their messages must not be handled in two threads, in whatever order comes of it."""
+    at_once = """box => {
+        const [preset, reset] = ["class-dependent-3", "reset"].map((name) =>
+            [...box.querySelectorAll("button")].find((button) => button.textContent === name));
+        const slider = box.querySelector("input[aria-label=unseen]");
+        for (const value of [3.5, 4.5, 5.5]) {
+            preset.click();
+            slider.value = value;
+            slider.dispatchEvent(new Event("input"));
+            if (value < 5) reset.click();
+        }
+    }"""
+    for _ in range(4):
+        bins.box.evaluate(at_once)
+        bins.settle()
+        assert bins.bins == ["1.00", "1.25", "1.50", "1.75", "2.00", "2.25", "5.50"]
+        bins.button("reset").click()
+        bins.settle()
+
+
+def test_stale_clicks_are_left_out(cells):
+    watch = """box => {
+        const picture = box.querySelector(".depthclip-picture img");
+        window.pictures = 0;
+        new MutationObserver((changes) => (window.pictures += changes.length)).observe(
+            picture, { attributes: true, attributeFilter: ["src"] });
+        const { left, top, width } = picture.getBoundingClientRect();
+        const at = (cell) => (4 + 22 * (cell + 0.5)) * (width / 838);
+        for (let cell = 0; cell < 12; cell++)
+            picture.dispatchEvent(new MouseEvent("click", {
+                clientX: left + at(cell), clientY: top + 20 * (width / 838) + at(cell) }));
+    }"""
+    cells.box.evaluate(watch)
+    cells.settle()
+    assert cells.cell() == (11, 11)
+    assert cells.page.evaluate("window.pictures") == 2  # the first and the last
+
+
 def test_bins_ascend_whatever_is_dragged(bins):
     page = bins.page
     for name, to in [("close", 0.99), ("giant", 0.5), ("unseen", 0.01), ("far", 0.3)]:
@@ -225,13 +290,18 @@ def test_error_left_standing_blocks_no_clicks(words):
     assert alert.count() == 0
 
 
+def choose_theme(page, theme: str) -> None:
+    page.get_by_role("menuitem", name="Settings").first.click()
+    page.get_by_role("menuitem", name="Theme", exact=True).hover()
+    page.get_by_role("menuitem", name=theme, exact=True).click()
+    light = "true" if theme.endswith("Light") else "false"
+    page.wait_for_selector(f'body[data-jp-theme-light="{light}"]')
+
+
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_errors_can_be_read_in_every_theme(words, theme):
     page = words.page
-    page.click("text=Settings >> nth=0")
-    page.hover("text=Theme >> nth=0")
-    page.click(f"text={theme} >> nth=0")
-    page.wait_for_timeout(1500)
+    choose_theme(page, theme)
     field = words.box.get_by_label("bins (m)")
     field.fill("1, two")
     field.press("Enter")
