@@ -16,7 +16,7 @@ from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.photo_depths import Setting, what_to_expect
 from depthclip_core.method.pipeline import depth_maps, head_vectors, not_finite, project
 
-SHOWN = ("delta1", "abs_rel", "rmse")  # of the paper's metrics
+SHOWN = ("delta1", "abs_rel", "rmse")  # of the paper's metrics; the last is in metres
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,5 +71,5 @@ def expectations(encoder: Encoder, setting: Setting) -> str:
     if not (encoder.name == "RN50" and encoder.from_openai):
         return f"{meaning}; the paper has no numbers of {encoder.name} with these weights"
     own = results().loc["DepthCLIP"]
-    printed = ", ".join(f"{METRICS[name].label} {own[name]:.3f}" for name in SHOWN)
+    printed = ", ".join(f"{METRICS[name].label} {own[name]:.3f}" for name in SHOWN) + " m"
     return f"{meaning}; the paper prints {printed} for RN50 and the released head on NYU"

@@ -1,7 +1,7 @@
-"""Photographs of one's own beside their depth, as files and as a cloud of points."""
+"""Photographs of one's own beside their depth."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,11 +15,6 @@ from depthclip_core.plots.map_plots import (
     show_photo,
 )
 from depthclip_core.plots.style import MADE_BY, STYLE, drawable
-
-if TYPE_CHECKING:
-    import plotly.graph_objects
-
-MOST_POINTS = 20_000  # that a browser turns around smoothly
 
 
 def write_photo_and_depth(
@@ -63,32 +58,3 @@ def photos_and_predictions(
     depth_bar(figure, image, axes, extend="both")
     figure.suptitle(title)
     return figure
-
-
-def cloud_figure(points: np.ndarray, colours: np.ndarray) -> "plotly.graph_objects.Figure":
-    """Points (N, 3) in metres with RGB (N, 3), for a browser; at most `MOST_POINTS` of them.
-
-    It is seen from the camera's own place, and draws without anything from another host.
-    """
-    import plotly.graph_objects as go  # slow to import, and rarely used
-
-    shades = drawn_points(colours).tolist()
-    marker = {"size": 2, "color": [f"rgb({r},{g},{b})" for r, g, b in shades]}
-    x, y, z = drawn_points(points).T
-    cloud = go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, hoverinfo="skip")
-    axes = {f"{name}axis": {"title": f"{name} (m)"} for name in "xyz"}
-    camera = {"up": {"x": 0, "y": 1, "z": 0}, "eye": {"x": 0.3, "y": 0.3, "z": 1.6}}
-    return go.Figure(
-        cloud,
-        layout={
-            "scene": {"aspectmode": "data", "camera": camera, **axes},
-            "margin": dict.fromkeys("lrtb", 0),
-            "height": 480,
-            "showlegend": False,
-        },
-    )
-
-
-def drawn_points(points: np.ndarray) -> np.ndarray:
-    """The points (N, …) that `cloud_figure` draws: evenly every so many."""
-    return points[:: -(-len(points) // MOST_POINTS)]

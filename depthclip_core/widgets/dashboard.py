@@ -1,6 +1,6 @@
 """The dashboard: a frame or a photo of one's own, cells, words, bins, both heads, on one page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 
 import numpy as np
@@ -23,12 +23,12 @@ from depthclip_core.method.photo_depths import network_title, resolve_setting
 from depthclip_core.method.pipeline import depth_maps, project
 from depthclip_core.settings import BINS, PROMPTS, network_window
 from depthclip_core.text import as_markup, printable
+from depthclip_core.widgets.actions import as_alert, fault_of
 from depthclip_core.widgets.bin_sliders import BinSliders
-from depthclip_core.widgets.controls import Button, Choice, Entry, Slider
+from depthclip_core.widgets.controls import Choice, Entry, Slider
 from depthclip_core.widgets.explorer import Explorer
 from depthclip_core.widgets.fields import read_words
 from depthclip_core.widgets.heads_picture import HeadsPicture
-from depthclip_core.widgets.messages import as_alert, fault_of
 from depthclip_core.widgets.photo_picker import PhotoPicker
 from depthclip_core.widgets.scene_bins import SceneBins
 
@@ -58,6 +58,7 @@ class Dashboard(Explorer):
         self._first_scores = lru_cache(1)(self._score_first)
         self.scene_bins = SceneBins(list(run.both_heads.values())[1])
         self._current = self._labelled = None
+        self._marked = {}  # the cell that was marked last, for each size of window
         window = run.frames[at % len(run.frames)].window.shape
         self._new_picture(window, cell)
         self.source = Choice([(kind, kind) for kind in (FRAME, PHOTO)], FRAME, description="show")
@@ -91,25 +92,24 @@ class Dashboard(Explorer):
     def _word_controls(self) -> Box:
         self.words_field = Entry(value=", ".join(self.words), description="words")
         self._on(self.words_field, self._edited)
-        named = {name if name != "original" else "original words": name for name in PROMPTS}
-        self.word_presets = {name: Button(description=name) for name in named}
-        for name, button in self.word_presets.items():
-            self._on(button, partial(self._take_words, PROMPTS[named[name]]))
+        presets = self._presets("words", PROMPTS, self._take_words)
+        self.word_presets = dict(zip(PROMPTS, presets.children, strict=True))
         row = Box([self.words_field, *self.word_presets.values()])
         row.add_class("depthclip-buttons")
         row.add_class("depthclip-words")
         return row
 
     def _bin_buttons(self) -> Box:
-        named = {name if name != "original" else "original bins": name for name in BINS}
-        self.bin_presets = {name: Button(description=name) for name in named}
-        for name, button in self.bin_presets.items():
-            self._on(button, partial(self._take_bins, BINS[named[name]]))
-        self.reset = Button(description="reset")
-        self._on(self.reset, self._reset)
-        box = Box([*self.bin_presets.values(), self.reset])
-        box.add_class("depthclip-buttons")
+        box = self._presets("bins", BINS, self._take_bins, reset=self._reset)
+        *presets, self.reset = box.children
+        self.bin_presets = dict(zip(BINS, presets, strict=True))
         return box
+
+    def _presets(self, kind: str, named: Mapping, take: Callable, **others: Callable) -> Box:
+        """A button for each published list of words or bins; the original says what it is of."""
+        titles = {name: f"original {kind}" if name == "original" else name for name in named}
+        actions = {titles[name]: partial(take, values) for name, values in named.items()}
+        return self._row(actions | others)
 
     def _new_picture(self, window: tuple[int, int], cell: tuple[int, int] | None) -> None:
         """A picture, and sliders for its cells, for a window of so many rows and columns."""
@@ -229,7 +229,9 @@ class Dashboard(Explorer):
         window = network_window(rgb.shape[:2], self.frames.crop if photo is None else photo.crop)
         raw_depth = self.frames.raw_depth(chosen) if photo is None else None
         if window.shape != self.picture.shape:
-            self._new_picture(window.shape, None)
+            marked = self.picture.shape, self.cell
+            self._new_picture(window.shape, self._marked.get(window.shape))
+            self._marked |= [marked]
         self._rgb, self._raw_depth, self._window = rgb, raw_depth, window
         self._label = self.picker.labels[chosen] if photo is None else photo.name
         if photo is None:

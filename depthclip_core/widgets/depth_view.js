@@ -66,7 +66,7 @@ function render({ model, el }) {
       });
     }
     heads[2].textContent = `pinned: ${said(cells[0])}`;
-    heads[3].textContent = pointed ? `pointer: ${said(pointed)}` : "pointer: outside the pictures";
+    heads[3].textContent = pointed ? `pointer: ${said(pointed)}` : "pointer: not on a picture";
     const n = rows * columns;
     [...body.rows].forEach((line, word) => {
       cells.forEach((cell, i) => {

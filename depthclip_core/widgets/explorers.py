@@ -24,8 +24,9 @@ from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.pipeline import depth_maps, head_vectors, project
 from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE, resolve_bins, resolve_prompts
 from depthclip_core.text import printable
+from depthclip_core.widgets.actions import fault_of
 from depthclip_core.widgets.controls import Entry, Slider
-from depthclip_core.widgets.explorer import Explorer, check_length, fault_of, window_shape
+from depthclip_core.widgets.explorer import Explorer, check_length, window_shape
 from depthclip_core.widgets.fields import read_bins, read_words
 from depthclip_core.widgets.pictures import BinPicture, CellPicture
 

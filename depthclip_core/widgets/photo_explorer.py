@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from ipywidgets import HTML, Box, Button, Dropdown, Text, VBox
+from ipywidgets import HTML, Box, VBox
 
 from depthclip_core.analysis.own_photo import PhotoReader, expectations
 from depthclip_core.clip.encoders import Encoder, load_encoder
@@ -20,12 +20,11 @@ from depthclip_core.method.photo_depths import Setting, network_title, resolve_s
 from depthclip_core.method.point_cloud import assumed_field_of_view
 from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE
 from depthclip_core.text import as_markup, printable
-from depthclip_core.widgets.actions import Acting
-from depthclip_core.widgets.controls import Slider
+from depthclip_core.widgets.actions import Acting, fault_of
+from depthclip_core.widgets.controls import Choice, Entry, Slider
 from depthclip_core.widgets.depth_view import DepthView
 from depthclip_core.widgets.downloads import Downloads
 from depthclip_core.widgets.fields import read_words
-from depthclip_core.widgets.messages import fault_of
 from depthclip_core.widgets.photo_files import FILES, ShownPhoto
 from depthclip_core.widgets.photo_picker import PhotoPicker
 from depthclip_core.widgets.point_cloud import PointCloud
@@ -62,55 +61,50 @@ class PhotoExplorer(Acting):
         self.reading, self._shown, self._given_angle = None, None, field_of_view
         self._reader = PhotoReader(self.encoder, store)
         self.picker = PhotoPicker(photos, at)
-        self.view, self.downloads, self.message = DepthView(), Downloads(), HTML()
-        self.words_field = Text(description="words", continuous_update=False)
-        self.head = Dropdown(options=MAIN_HEADS, value=head, description="head")
+        self.view, self.downloads = DepthView(), Downloads()
+        self.words_field = Entry(description="words")
+        self.head = Choice([(name, name) for name in MAIN_HEADS], head, description="head")
         self.sliders: list[Slider] = []
         self.angle = Slider(low=5, high=150, step=1, digits=0, label="view angle", unit="°")
         self.angle_note, self.about = HTML(), HTML()
-        self.size = Dropdown(description="size of files")
+        self.size = Choice([("", False)], False, description="size of files")
         self._arrange()
-        self._on(self.picker, self._draw, "frame")
+        for control in (self.picker.path, self.picker.chosen, self.size):
+            self.wishes.adopt(control)
+        self.picker.observe(lambda _: self._safely(self.draw), "frame")
         self._on(self.words_field, self._edit_words)
         self._on(self.head, lambda: self._change(head=self.head.value))
         self._on(self.angle, self._draw_cloud)
-        self._on(self.cloud_button, self._toggle_cloud)
-        self._safely(self._draw)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
+        self._safely(self.draw)
 
     @property
     def shown(self) -> ShownPhoto:
         """What is shown, as it is saved; `DepthClipError` if no photograph is."""
         if self._shown is None:
             raise DepthClipError(START)
-        own = {"field_of_view": self.angle.value, "own_size": bool(self.size.value)}
+        own = {"field_of_view": self.angle.value, "own_size": self.size.value}
         return ShownPhoto(self._shown, self.reading, self.encoder, self.setting, **own)
 
     def _arrange(self) -> None:
-        self.words_field.layout.width = "auto"
         self.message.layout.min_height = "28px"
         words = {f"words: {name}": partial(self._take, words=w) for name, w in PROMPTS.items()}
-        self.word_buttons = self._buttons(words | {"reset": self._reset})
+        self.word_buttons = self._row(words | {"reset": self._reset})
         saves = {label: partial(self._save, *made) for label, made in FILES.items()}
-        self.save_buttons = self._buttons(saves)
-        self.cloud_button = Button(description="show the point cloud")
-        self.bins, self.cloud = VBox(), PointCloud()
-        camera = [self.angle, self.angle_note, self.cloud_button]
-        left = VBox([self.picker, self.head, self.bins, *camera])
+        self.save_buttons = self._row(saves | {"show or hide the points": self._toggle_cloud})
+        self.bins, self.bin_buttons, self.cloud = VBox(), VBox(), PointCloud()
+        left = VBox([self.picker, self.head, self.bins, self.angle, self.angle_note])
         right = VBox(
             [self.message, self.view, self.about, self.size, self.save_buttons, self.downloads]
         )
         panes = Box([left, right])
-        super().__init__([self.words_field, self.word_buttons, panes, self.cloud])
+        above = [self.words_field, self.word_buttons, self.bin_buttons]
+        super().__init__([*above, panes, self.cloud])
         parts = {self: "explorer", panes: "panes", left: "controls", right: "result"}
+        parts |= {self.about: "note", self.angle_note: "note"}
         for box, name in parts.items():
             box.add_class(f"depthclip-{name}")
 
-    # --- what is shown ----------------------------------------------------------------------
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
         self._show(self.setting)
 
     def _change(self, **changed: object) -> None:
@@ -137,7 +131,7 @@ class PhotoExplorer(Acting):
             self.view.show_depth(reading.depth, *of_cells)
         if new:
             self._set_camera()
-        self._draw_cloud(new)
+        self._draw_cloud()
 
     def _set_controls(self) -> None:
         """Let the controls say what the setting is."""
@@ -165,7 +159,8 @@ class PhotoExplorer(Acting):
             self._on(slider, self._move)
         fitting = {name: own for name, own in BINS.items() if len(own) == len(bins)}
         presets = {f"bins: {name}": partial(self._take, bins=own) for name, own in fitting.items()}
-        self.bins.children = [*self.sliders, self._buttons(presets)]
+        self.bins.children = self.sliders
+        self.bin_buttons.children = [self._row(presets)] if presets else []
 
     def _set_camera(self) -> None:
         """Say what is known of the photograph's size and camera."""
@@ -174,13 +169,12 @@ class PhotoExplorer(Acting):
         assumed = {"assumed, as its file says none": assumed_field_of_view(photo.size)}
         source, angle = next((s, a) for s, a in (known | assumed).items() if a)
         self.angle_note.value = f"across the width, for the point cloud: {source}"
-        sizes = [(f"{seen[0]} × {seen[1]}, as the network saw it", 0)]
+        sizes = [(f"{seen[0]} × {seen[1]}, as the network saw it", False)]
         if photo.size != seen[:2]:
-            sizes.append((f"{photo.size[0]} × {photo.size[1]}, the photograph's own", 1))
+            sizes.append((f"{photo.size[0]} × {photo.size[1]}, the photograph's own", True))
         with self._held_back():
-            self.angle.value, self.size.options = angle, sizes
-
-    # --- what a person does -----------------------------------------------------------------
+            self.angle.value = angle
+            self.size.choose_from(sizes, False)
 
     def _edit_words(self) -> None:
         self._fault = ""
@@ -216,12 +210,8 @@ class PhotoExplorer(Acting):
         if self.cloud.opened:
             self.cloud.empty()
         else:
-            self.cloud.open_on(*self.shown.points)
-        words = "hide" if self.cloud.opened else "show"
-        self.cloud_button.description = f"{words} the point cloud"
+            self.cloud.show(*self.shown.points)
 
-    def _draw_cloud(self, new: bool = False) -> None:
-        """Draw the point cloud if it is open; new: of another photograph."""
+    def _draw_cloud(self) -> None:
         if self.cloud.opened:
-            points, colours = self.shown.points
-            self.cloud.open_on(points, colours) if new else self.cloud.move(points)
+            self.cloud.show(*self.shown.points)

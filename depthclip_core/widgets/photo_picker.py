@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import traitlets
-from ipywidgets import HTML, Dropdown, Layout, Text
 
 from depthclip_core.datasets.base import Dataset, Frame
 from depthclip_core.datasets.photos import LONG_SIDE, Photo, PhotoFrames
@@ -13,10 +12,11 @@ from depthclip_core.datasets.pictures import SUFFIXES
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
 from depthclip_core.widgets.actions import Acting
-from depthclip_core.widgets.messages import as_alert
+from depthclip_core.widgets.controls import Choice, Entry
 from depthclip_core.widgets.uploads import Upload
 
 Reader = Callable[[], Photo]
+NONE = "none yet"
 
 
 class PhotoPicker(Acting):
@@ -44,24 +44,15 @@ class PhotoPicker(Acting):
         self.upload = Upload(
             self.take, self._refuse, label="upload photographs", kinds=",".join(SUFFIXES)
         )
-        wide = Layout(width="auto")
-        self.path = Text(
-            description="or path",
-            placeholder="of a photograph or a folder",
-            continuous_update=False,
-            layout=wide,
-        )
-        self.chosen = Dropdown(description="photograph", layout=wide)
-        self.message = HTML()
+        hint = "of a photograph or a folder"
+        self.path = Entry(description="or path", placeholder=hint)
+        self.chosen = Choice([(NONE, None)], None, description="photograph")
         super().__init__([self.upload, self.path, self.chosen, self.message])
         self.add_class("depthclip-photos")
         if len(found := self._found(photos)):
             self._add(found, at)
         self._on(self.chosen, self._choose)
         self._on(self.path, self._typed)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
 
     def take(self, name: str, content: bytes) -> None:
         """Choose an uploaded photograph: the name and content of its file."""
@@ -105,9 +96,8 @@ class PhotoPicker(Acting):
     def _show(self, key: str, photo: Photo) -> None:
         options = [(printable(label), key) for key, (label, _) in self._readers.items()]
         self._key = key
-        with self._held_back(), self.chosen.hold_sync():
-            self.chosen.options = options
-            self.chosen.value = key
+        with self._held_back():
+            self.chosen.choose_from(options, key)
         self.photo, self.frame = photo, photo.frame
 
     def _choose(self) -> None:
@@ -123,9 +113,11 @@ class PhotoPicker(Acting):
     def _typed(self) -> None:
         if text := self.path.value.strip():
             self.open_path(text)
+            with self._held_back():
+                self.path.value = ""  # its photographs are listed now
 
     def _refuse(self, error: DepthClipError) -> None:
-        self.message.value = as_alert(str(error))
+        self._say(str(error))
 
 
 def _of_dataset(frames: Dataset, position: int) -> Photo:

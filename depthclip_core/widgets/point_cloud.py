@@ -1,32 +1,59 @@
 """A cloud of points to turn around, drawn by plotly inside the page."""
 
+from importlib import resources
+from pathlib import Path
+
 import numpy as np
+import traitlets
+from anywidget import AnyWidget
 from ipywidgets import VBox
 
-from depthclip_core.plots.photo_plots import cloud_figure, drawn_points
+MOST_POINTS = 30_000  # that a browser without a graphics card turns around
+
+
+class CloudView(AnyWidget):
+    """Points (N, 3) float32, little-endian, metres, and their colours (N, 3) uint8."""
+
+    _css = Path(__file__).parent / "controls.css"
+    points = traitlets.Bytes().tag(sync=True)
+    colours = traitlets.Bytes().tag(sync=True)
+
+    @property
+    def _esm(self) -> str:
+        """The script with plotly's own in it, so that nothing comes from another host."""
+        plotly = resources.files("plotly").joinpath("package_data", "plotly.min.js")
+        own = Path(__file__).with_name("point_cloud.js").read_text(encoding="utf-8")
+        # As a module of Node's kind it leaves alone what the page has loaded by itself.
+        before, after = "const module = { exports: {} };", "const Plotly = module.exports;"
+        return "\n".join([before, plotly.read_text(encoding="utf-8"), after, own])
 
 
 class PointCloud(VBox):
-    """Empty until it is opened: what draws it has some megabytes, which a page then loads once."""
+    """Empty until it is opened: what draws it has five megabytes, which a page then loads."""
 
     @property
     def opened(self) -> bool:
         return bool(self.children)
 
-    def open_on(self, points: np.ndarray, colours: np.ndarray) -> None:
-        """Draw points (N, 3) in metres with their colours (N, 3), from the camera's place."""
-        import plotly.graph_objects as go  # slow to import, and rarely used
+    def show(self, points: np.ndarray, colours: np.ndarray) -> None:
+        """Draw points (N, 3) in metres with their colours (N, 3), at most `MOST_POINTS` of them.
 
-        self.children = [go.FigureWidget(cloud_figure(points, colours))]
-
-    def move(self, points: np.ndarray) -> None:
-        """Draw other places of the same points; whoever looks keeps the view."""
-        (figure,) = self.children
-        with figure.batch_update():
-            figure.data[0].x, figure.data[0].y, figure.data[0].z = drawn_points(points).T
+        Whoever looks at them keeps the view.
+        """
+        # No whole number apart, which would leave out whole columns of pixels.
+        kept = np.linspace(0, len(points) - 1, min(len(points), MOST_POINTS)).astype(int)
+        drawn = {
+            "points": points[kept].astype("<f4").tobytes(),
+            "colours": colours[kept].astype(np.uint8).tobytes(),
+        }
+        if self.opened:
+            with self.children[0].hold_sync():
+                self.children[0].set_state(drawn)
+        else:
+            self.children = [CloudView(**drawn)]
 
     def empty(self) -> None:
         """Draw nothing, and free what drew it."""
-        for figure in self.children:
-            figure.close()
-        self.children = []
+        shown, self.children = self.children, []
+        for view in shown:
+            view.close()
