@@ -82,24 +82,28 @@ def serve(
     with TemporaryDirectory(prefix="depthclip-dashboard-") as folder:
         notebook = Path(folder) / "dashboard.ipynb"
         nbformat.write(page(options, Path.cwd()), notebook)
-        own = {"extension_allowlist": EXTENSIONS, "theme": theme}
-        server = Server(
-            notebook_path=str(notebook),
-            ip="127.0.0.1",
-            port=port,
-            token=secrets.token_hex(24),
-            log_level="ERROR",
-            tornado_settings={
-                "headers": {"Content-Security-Policy": POLICY},
-                "ws_ping_timeout": 30_000,
-            },
-            config=Config({"VoilaConfiguration": own, "KernelManager": ENCRYPTED}),
-        )
+        server = server_of(notebook, port, theme)
         server.browser_wanted = browser
-        server.initialize([])
         # Also where the shell that started this process had it ignore Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         server.start()
+
+
+def server_of(notebook: Path, port: int = PORT, theme: str = "light") -> Server:
+    """A server of one notebook, which has not started."""
+    own = {"extension_allowlist": EXTENSIONS, "theme": theme}
+    headers = {"Content-Security-Policy": POLICY}
+    server = Server(
+        notebook_path=str(notebook),
+        ip="127.0.0.1",
+        port=port,
+        token=secrets.token_hex(24),
+        log_level="ERROR",
+        tornado_settings={"headers": headers, "ws_ping_timeout": 30_000},
+        config=Config({"VoilaConfiguration": own, "KernelManager": ENCRYPTED}),
+    )
+    server.initialize([])
+    return server
 
 
 def page(options: Mapping[str, object], folder: Path) -> nbformat.NotebookNode:
