@@ -103,6 +103,15 @@ def depth_limits(*maps: np.ndarray) -> Limits:
     return 0.0, float(np.ceil(max(tops, default=10) * 2) / 2)
 
 
+def middle_limits(*maps: np.ndarray) -> Limits:
+    """One scale for predicted depths: the middle 96 % of each, in half metres."""
+    ends = [np.quantile(m, [0.02, 0.98]) for m in maps]
+    near, far = min(q[0] for q in ends), max(q[1] for q in ends)
+    limits = float(np.floor(near * 2) / 2), float(np.ceil(far * 2) / 2)
+    # One depth everywhere, at a half metre, needs a scale too.
+    return limits if limits[0] < limits[1] else (limits[0] - 0.5, limits[1] + 0.5)
+
+
 def error_limit(*errors: np.ndarray) -> float:
     """The end of a scale of errors, NaN where missing: their 98th percentile, in half metres."""
     sizes = np.concatenate([np.abs(error[np.isfinite(error)]) for error in errors])
@@ -173,14 +182,11 @@ def pipeline(
 def photo_and_depth(rgb: np.ndarray, depth: np.ndarray, title: str, label: str) -> Figure:
     """A photograph (H, W, 3) and its predicted depth (H, W) in metres, at one size.
 
-    They stand side by side, or one above the other if they are wide. The scale spans the middle
-    96 % of the depths, in half metres. label: what the photograph is called. Titles that are too
+    They stand side by side, or one above the other if they are wide; see `middle_limits` for their
+    scale. label: what the photograph is called. Titles that are too
     long for it lose their middle.
     """
-    near, far = np.quantile(depth, [0.02, 0.98])
-    limits = float(np.floor(near * 2) / 2), float(np.ceil(far * 2) / 2)
-    if limits[0] == limits[1]:  # one depth everywhere, at a half metre
-        limits = limits[0] - 0.5, limits[1] + 0.5
+    limits = middle_limits(depth)
     aspect = rgb.shape[1] / rgb.shape[0]
     width = min(3.6 * aspect**0.5, 9.0)
     height = width / aspect
