@@ -70,7 +70,7 @@ def show_shares(
     ax.plot(ends[1], len(table) + 1, "D", color="0.3", ms=6)
     steps = [f"{s.Index}: {s.before} → {s.after}" for s in table.itertuples()]
     name_rows(ax, ["before", *steps, "after"])
-    ax.locator_params(axis="x", nbins=6)
+    ax.locator_params(axis="x", nbins=4)
     room = 0.12 * (np.ptp(reached) or 0.1)
-    ax.set(xlim=(min(reached) - room, max(reached) + 2.2 * room))
+    ax.set(xlim=(min(reached) - room, max(reached) + 3.5 * room))
     ax.set(title=title, xlabel=label(metric))

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from depthclip_core.workbook.pictures import small
+from depthclip_core.workbook.static import WIDGET
 
 LONGEST_CELL = 8  # lines
 LARGEST_FILE = 1_500_000  # bytes
@@ -98,6 +99,17 @@ def test_outputs_contain_no_absolute_path(code):
         for text in (text for output in cell.outputs for text in texts(output)):
             found = ABSOLUTE_PATH.search(text)
             assert not found, f"code cell {number} shows {found.group().strip()}"
+
+
+def test_outputs_need_no_kernel(notebook, code):
+    assert "widgets" not in nbformat.read(notebook, as_version=4).metadata, "make refresh"
+    kinds = {kind for cell in code for output in cell.outputs for kind in output.get("data", {})}
+    assert WIDGET not in kinds, "a page without a kernel shows an error there: make refresh"
+
+
+def test_no_file_name_is_shown_above_a_figure(code):
+    shown = [o.get("data", {}).get("text/plain", "") for cell in code for o in cell.outputs]
+    assert [text for text in shown if re.fullmatch(r"""['"].*\.(png|pdf|svg)['"]""", text)] == []
 
 
 @pytest.mark.parametrize("text", ["saved in /a/b.png", "PosixPath('/a/b')", "(/a/b)", r"C:\a"])
