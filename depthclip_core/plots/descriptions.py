@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, NullFormatter
+from matplotlib.ticker import FixedFormatter, FuncFormatter, NullFormatter
 
 MOST_PANELS = 8  # more make a text that nobody listens to
 COLOUR_BAR = "<colorbar>"  # matplotlib's label of axes that it makes for one
@@ -95,7 +95,7 @@ def _of_panel(ax: Axes) -> str:
 
 def _extent(axis: Axis, ends: Sequence[float]) -> str:
     """From where to where an axis has data: " from 1 to 2"; empty where it has names or none."""
-    if isinstance(axis.get_major_formatter(), FixedFormatter | NullFormatter):
+    if isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter | NullFormatter):
         return ""
     return _from_to(*ends) if len(axis.get_ticklocs()) else ""
 

@@ -94,7 +94,8 @@ def show_strengths(ax: Axes, validation: pd.DataFrame, metric: str, title: str =
         style = {"color": f"C{i}", "marker": MARKS[i], "ms": 4, "lw": 1.3}
         ax.plot(places, row.to_numpy(dtype=float), label=name, **style)
     names = ["∞" if np.isinf(s) else f"{s:g}" for s in validation.columns]
-    ax.set_xticks(places[::-2], names[::-2])  # every second, from infinity on, has room
+    every_second = slice((len(names) - 1) % 2, None, 2)  # has room, and ends in infinity
+    ax.set_xticks(places[every_second], names[every_second])
     ax.set_xticks(places, minor=True)
     ax.grid(axis="y", color="0.92")
     ax.set(title=title, xlabel="frames mixed in")

@@ -21,8 +21,9 @@ def test_title_panels_and_axes_are_told(panels):
     axes[0].plot([1, 9], [0.2, 0.7])
     axes[1].barh([0, 1], [0.25, 0.5])
     axes[1].set_yticks([0, 1], ["near", "far"])
+    axes[1].set_ylabel("word")
     first = "DepthCLIP, δ1 ↑ from 0.2 to 0.7 by step from 1 to 9"
-    expected = f"What each step gains. 2 panels: {first}; value head, step from 0 to 0.5."
+    expected = f"What each step gains. 2 panels: {first}; value head, word by step from 0 to 0.5."
     assert described(figure) == expected
 
 
