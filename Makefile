@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 RESULTS := $(NOTEBOOKS:notebooks/%=results/notebooks/%)
 PACKAGE := $(shell find depthclip_core -type f \( -name '*.py' -o -name '*.toml' -o -name '*.html' -o -name '*.mplstyle' \
-	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' -o -name '*.js' -o -name '*.css' \) -not -path '*/sample/world/*' 2>/dev/null)
+	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' -o -name '*.js' -o -name '*.css' -o -name '*.j2' \) -not -path '*/sample/world/*' 2>/dev/null)
 
 # Kernel, imports and plots come from .venv, whatever is set in the user's shell.
 unexport PYTHONPATH PYTHONHOME JUPYTER_PATH VIRTUAL_ENV CONDA_PREFIX MPLBACKEND
@@ -27,7 +27,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test portable workshop unit browser lab render pretrain refresh bench lock lint format clean FORCE
+.PHONY: help run report reproduce test portable workshop unit browser lab dashboard render pretrain refresh bench lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -111,6 +111,19 @@ nyu-given: FORCE
 lab: $(INSTALLED) ## open JupyterLab on the notebooks (LAB='--no-browser --port=9999' adds options)
 	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 		--MultiKernelManager.default_kernel_name=python3 $(LAB)
+
+DASHBOARD := .venv/.dashboard
+
+$(DASHBOARD): $(INSTALLED)
+	@$(PY) -m uv pip install --quiet --python $(PY) -c requirements.lock -r pyproject.toml --extra dashboard
+	@touch $@
+
+dashboard: $(DASHBOARD) ## explore frames and your photos on one page (DATASET=nyu DATA= ENCODER=RN50 WEIGHTS=openai)
+	@$(PY) -m depthclip_core.cli dashboard --browser $(foreach option,dataset data encoder weights,$(call given,$(option)))
+
+# An option of a command, where the variable of its name, in capitals, is set.
+upper = $(shell echo $(1) | tr a-z A-Z)
+given = $(if $($(call upper,$(1))),--$(1) "$($(call upper,$(1)))")
 
 # nbconvert drops timings and the state of widgets, which change with every run, and makes pictures
 # smaller.

@@ -71,8 +71,7 @@ class Acting(VBox):
                 self._say(shown or self._fault)
 
     def _say(self, text: str) -> None:
-        text = as_markup(" ".join(text.split()))
-        self.message.value = text and f'<div class="depthclip-error" role="alert">{text}</div>'
+        self.message.value = as_alert(text)
 
     @contextmanager
     def _held_back(self):
@@ -98,6 +97,12 @@ class Acting(VBox):
         box = Box(buttons)
         box.add_class("depthclip-buttons")
         return box
+
+
+def as_alert(text: str) -> str:
+    """The text as HTML on one line, escaped, which is read out; empty if there is none."""
+    line = as_markup(" ".join(text.split()))
+    return line and f'<div class="depthclip-error" role="alert">{line}</div>'
 
 
 def fault_of(error: Exception) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from ipywidgets import Box, VBox, Widget
 from torch import Tensor
 
+from depthclip_core.analysis.word_responses import cell_depths
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import METRICS
@@ -18,7 +19,7 @@ from depthclip_core.text import printable
 from depthclip_core.widgets.actions import Acting
 from depthclip_core.widgets.controls import ShownPicture
 from depthclip_core.widgets.frame_picker import FramePicker
-from depthclip_core.widgets.pictures import HEIGHT, WIDTH, Picture
+from depthclip_core.widgets.pictures import Picture
 
 
 class Explorer(Acting):
@@ -48,10 +49,10 @@ class Explorer(Acting):
         names, scenes = self.frames.names, self.frames.scenes
         self.picker = FramePicker(names, scenes, at % len(names))
         self.scene, self.frame = self.picker.scene, self.picker.frame
-        self.image = ShownPicture(width=WIDTH, height=HEIGHT)
+        self.image = ShownPicture(width=picture.width, height=picture.height)
         self.message.layout.min_height = "28px"
         self._shown = None
-        left = VBox([self.picker, *controls])
+        left = VBox([*self._sources(), *controls])
         right = VBox([self.message, self.image, *below])
         panes = Box([left, right])
         super().__init__([*above, panes])
@@ -64,6 +65,10 @@ class Explorer(Acting):
         self._on(self.frame, self._redraw)
         self._on(self.picker.previous, partial(self._step, -1))
         self._on(self.picker.next, partial(self._step, 1))
+
+    def _sources(self) -> list[Widget]:
+        """Controls that choose what is shown."""
+        return [self.picker]
 
     def _load(self) -> bool:
         """Read the chosen frame unless it is shown already; return whether it was read."""
@@ -83,7 +88,7 @@ class Explorer(Acting):
         """Show the picture; the text says what is on it to those who do not see it."""
         label = self.picker.labels[self._shown]
         self.image.alt = printable(f"{label}: photograph and depth maps; {text}")
-        self.image.value = self.picture.png()
+        self.image.value = self.picture.jpeg()
 
     def _choose_scene(self) -> None:
         with self._at_once():
@@ -112,6 +117,17 @@ class Explorer(Acting):
         style = {"float_format": "{:.3f}".format, "na_rep": "–", "border": 0}
         titled = self.metrics.rename(columns={name: METRICS[name].title for name in self.metrics})
         self.metrics_table.value = titled.to_html(**style)
+
+    def _true_depth(self, row: int, column: int) -> float:
+        """Median true depth below a cell of the shown frame, metres; NaN if unknown."""
+        if self._raw_depth is None:
+            return np.nan
+        sides = zip(self.picture.shape, self.picture.grid, (row, column), strict=True)
+        pixels = np.ix_(*(np.arange(side) * n // side == cell for side, n, cell in sides))
+        masked = np.zeros_like(self._raw_depth)  # one cell takes less time than all of them
+        masked[self._window.slices][pixels] = self.truth[pixels]
+        depths = cell_depths([masked], self.picture.grid, protocol=self._protocol)
+        return float(depths[0, row, column])
 
     def _scored(self, similarities: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
         """The paper's metrics of the shown frame; NaN without ground truth."""

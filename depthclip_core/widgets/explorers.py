@@ -13,7 +13,7 @@ import torch
 from ipywidgets import HTML
 from torch import Tensor
 
-from depthclip_core.analysis.word_responses import cell_depths, checked_cell
+from depthclip_core.analysis.word_responses import checked_cell
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.datasets import Frame
 from depthclip_core.encoding.passes import EncodingJob, collect_responses
@@ -107,17 +107,6 @@ class CellExplorer(Explorer):
     def _frame_similarities(self, words: tuple[str, ...]) -> Tensor:
         """Similarities of the shown frame, (1, V, K, h, w)."""
         return self._similarities[self._shown][None]
-
-    def _true_depth(self, row: int, column: int) -> float:
-        """Median true depth below a cell of the shown frame, metres; NaN if unknown."""
-        if self._raw_depth is None:
-            return np.nan
-        sides = zip(self.picture.shape, self.picture.grid, (row, column), strict=True)
-        pixels = np.ix_(*(np.arange(side) * n // side == cell for side, n, cell in sides))
-        masked = np.zeros_like(self._raw_depth)  # one cell takes less time than all of them
-        masked[self._window.slices][pixels] = self.truth[pixels]
-        depths = cell_depths([masked], self.picture.grid, protocol=self._protocol)
-        return float(depths[0, row, column])
 
     def _clicked(self) -> None:
         x, y, _ = self.image.click

@@ -1,68 +1,12 @@
 """What a person does with the explorers in JupyterLab, and what is then on the screen."""
 
-import re
-
 import pytest
+from lab import choose_theme
+from shown import contrast, shown
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 ORIGINAL = ["1.00", "1.50", "2.00", "2.25", "2.50", "2.75", "3.00"]
-
-
-class Shown:
-    """An explorer on the page, as a person sees and uses it."""
-
-    def __init__(self, page, place: int):
-        self.page, self.box = page, page.locator(".depthclip-explorer").nth(place)
-        self.picture = self.box.locator(".depthclip-picture img")
-        self.box.evaluate("element => element.scrollIntoView()")
-
-    def slider(self, name):
-        return self.box.get_by_role("slider", name=name, exact=True)
-
-    def number(self, name):
-        return self.box.get_by_role("spinbutton", name=name, exact=True)
-
-    def button(self, name):
-        return self.box.get_by_role("button", name=name, exact=True)
-
-    @property
-    def bins(self) -> list[str]:
-        return [field.input_value() for field in self.box.get_by_role("spinbutton").all()][:7]
-
-    def cell(self) -> tuple[int, int]:
-        found = re.search(r"row (\d+), column (\d+)", self.picture.get_attribute("alt"))
-        return int(found[1]), int(found[2])
-
-    def click_cell(self, row: int, column: int, delay: int = 0) -> None:
-        """Click on a cell of the photograph, which is 22 pixels wide and high in the picture."""
-        box = self.picture.bounding_box()
-        scale = box["width"] / 838
-        self.page.mouse.click(
-            box["x"] + (4 + 22 * (column + 0.5)) * scale,
-            box["y"] + (24 + 22 * (row + 0.5)) * scale,
-        )
-        self.page.wait_for_timeout(delay)
-
-    def press(self, control, *keys: str) -> None:
-        control.focus()
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def settle(self) -> None:
-        """Wait until the picture has not changed for a second."""
-        before, quiet = None, 0
-        while quiet < 4:
-            self.page.wait_for_timeout(250)
-            now = (self.picture.get_attribute("src"), self.bins)
-            quiet = quiet + 1 if now == before else 0
-            before = now
-
-
-def shown(page, place):
-    explorer = Shown(page, place)
-    explorer.settle()
-    return explorer
 
 
 @pytest.fixture
@@ -189,16 +133,8 @@ def test_stale_clicks_are_left_out(cells):
 
 
 def test_bins_ascend_whatever_is_dragged(bins):
-    page = bins.page
     for name, to in [("close", 0.99), ("giant", 0.5), ("unseen", 0.01), ("far", 0.3)]:
-        box = bins.slider(name).bounding_box()
-        middle = box["y"] + box["height"] / 2
-        value = float(bins.slider(name).input_value())
-        x = box["x"] + 8 + (box["width"] - 16) * (value - 0.1) / 9.9
-        page.mouse.move(x, middle)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * to, middle, steps=12)
-        page.mouse.up()
+        bins.drag(name, to)
         bins.settle()
         metres = [float(text) for text in bins.bins]
         assert metres == sorted(set(metres)), name
@@ -290,14 +226,6 @@ def test_error_left_standing_blocks_no_clicks(words):
     assert alert.count() == 0
 
 
-def choose_theme(page, theme: str) -> None:
-    page.get_by_role("menuitem", name="Settings").first.click()
-    page.get_by_role("menuitem", name="Theme", exact=True).hover()
-    page.get_by_role("menuitem", name=theme, exact=True).click()
-    light = "true" if theme.endswith("Light") else "false"
-    page.wait_for_selector(f'body[data-jp-theme-light="{light}"]')
-
-
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_errors_can_be_read_in_every_theme(words, theme):
     page = words.page
@@ -317,20 +245,9 @@ def test_errors_can_be_read_in_every_theme(words, theme):
     assert contrast(ink, paper) >= 4.5
 
 
-def contrast(*colours: str) -> float:
-    """The contrast ratio of WCAG 2.1 between two colours, "rgb(r, g, b)"."""
-    light = []
-    for colour in colours:
-        channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        light.append(sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True)))
-    dark, bright = sorted(light)
-    return (bright + 0.05) / (dark + 0.05)
-
-
 def test_changes_are_read_out(cells):
     cells.click_cell(5, 5)
     cells.settle()
-    spoken = cells.box.get_by_role("status")
-    assert "row 5, column 5: predicted" in spoken.inner_text()
+    spoken = cells.box.get_by_role("status").filter(has_text="row 5, column 5: predicted")
+    spoken.wait_for(state="attached")
     assert spoken.inner_text() == cells.picture.get_attribute("alt")
