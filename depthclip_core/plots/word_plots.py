@@ -64,8 +64,9 @@ def semantic_bins(
         axes[0].spines[:].set(visible=True, color=f"C{i + 1}", linewidth=2.2)
         predicted = show_weights(axes[1], weights[:, row, column], words, bins, f"C{i + 1}")
         known = "not known" if np.isnan(truth) else f"{truth:.2f} m"
+        known = "" if np.isnan(ground_truths).all() else f", true {known}"
         # From the right: it is longer than the bars.
-        axes[1].set_title(f"predicted {predicted:.2f} m, true {known}", loc="right")
+        axes[1].set_title(f"predicted {predicted:.2f} m{known}", loc="right")
     figure.suptitle(title)
     return figure
 
