@@ -235,7 +235,7 @@ def predictions_and_errors(
 
 
 def _predictions(maps: Mapping[str, np.ndarray], title: str) -> Figure:
-    size = (4 * len(maps) + 0.8, 3.4)
+    size = (min(WIDTH, 4 * len(maps) + 0.8), 3.4)
     figure, axes = plt.subplots(1, len(maps), figsize=size, squeeze=False)
     for ax, (name, depth) in zip(axes[0], maps.items(), strict=True):
         image = show_depth(ax, depth, depth_limits(*maps.values()), name)
