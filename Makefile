@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 NOTEBOOKS := $(sort $(shell find notebooks -maxdepth 1 -name '[0-9]*.ipynb' -not -name '* *' 2>/dev/null))
 RESULTS := $(NOTEBOOKS:notebooks/%=results/notebooks/%)
 PACKAGE := $(shell find depthclip_core -type f \( -name '*.py' -o -name '*.toml' -o -name '*.html' -o -name '*.mplstyle' \
-	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' -o -name '*.js' -o -name '*.css' \) -not -path '*/sample/world/*' 2>/dev/null)
+	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' -o -name '*.js' -o -name '*.css' -o -name '*.j2' \) -not -path '*/sample/world/*' 2>/dev/null)
 
 # Kernel, imports and plots come from .venv, whatever is set in the user's shell.
 unexport PYTHONPATH PYTHONHOME JUPYTER_PATH VIRTUAL_ENV CONDA_PREFIX MPLBACKEND
@@ -28,7 +28,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test fuzz gpu portable workshop unit browser lab render pretrain refresh bench lock lint format clean FORCE
+.PHONY: help run report reproduce test fuzz gpu portable workshop unit browser lab dashboard render pretrain refresh bench latency lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -114,11 +114,23 @@ lab: $(INSTALLED) ## open JupyterLab on the notebooks (LAB='--no-browser --port=
 	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 		--MultiKernelManager.default_kernel_name=python3 $(LAB)
 
-# nbconvert drops timings and the state of widgets, which change with every run, and makes pictures
-# smaller.
-refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs, figures/ and the README
+DASHBOARD := .venv/.dashboard
+
+$(DASHBOARD): $(INSTALLED)
+	@$(PY) -m uv pip install --quiet --python $(PY) -c requirements.lock -r pyproject.toml --extra dashboard
+	@touch $@
+
+dashboard: $(DASHBOARD) ## explore frames and your photos on one page (DATASET=nyu DATA= ENCODER=RN50 WEIGHTS=openai)
+	@$(PY) -m depthclip_core.cli dashboard --browser $(foreach option,dataset data encoder weights,$(call given,$(option)))
+
+# An option of a command, where the variable of its name, in capitals, is set.
+upper = $(shell echo $(1) | tr a-z A-Z)
+given = $(if $($(call upper,$(1))),--$(1) "$($(call upper,$(1)))")
+
+# nbconvert drops timings, which change with every run, and makes pictures smaller.
+refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs and the README's numbers and pictures
 	@rm -rf notebooks/.part
-	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures figures --workers $(WORKERS)
+	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures results/figures --workers $(WORKERS)
 	@$(PY) -m nbconvert --to notebook --log-level WARN --output-dir notebooks \
 		--ClearMetadataPreprocessor.enabled=True \
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
@@ -126,12 +138,15 @@ refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs,
 		'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
 		notebooks/.part/*.ipynb
 	@rm -rf notebooks/.part
-	@$(PY) -m depthclip_core.workbook.readme README.md notebooks/02_results.ipynb
+	@$(PY) -m depthclip_core.workbook.readme README.md notebooks
 
 bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else running), store and show its row
 	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True
 	@$(PY) -m depthclip_core.bench docs/speed.md
 	@echo "results/benchmark/90_benchmark--measure=true.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
+
+latency: $(INSTALLED) ## measure how soon the explorers answer (minutes, with nothing else running; needs chromium)
+	@$(PY) tests/browser/latency.py docs/speed.md
 
 # --- the sample, for maintainers: the package contains its frames and weights ----------------------
 
@@ -171,8 +186,9 @@ unit: $(INSTALLED) ## run the quick tests only, and no notebook
 fuzz: $(INSTALLED) ## try damaged input of every kind in child processes (ROUNDS=20 for more, SEED=1 for other trials)
 	@$(PYTEST) tests/fuzz --rounds=$(or $(ROUNDS),1) --seed=$(or $(SEED),0)
 
-browser: $(INSTALLED) ## use the explorers in JupyterLab as a person would (needs Debian's chromium)
-	@$(PYTEST) -m browser tests
+# Its store is kept: a second run makes no network pass. Screenshots: results/browser/.
+browser: $(INSTALLED) ## run every notebook in JupyterLab and use its explorers as a person would (needs chromium)
+	@DEPTHCLIP_STORE="$(CURDIR)/results/browser/store" $(PYTEST) $(BY_FILE) -m browser tests
 
 gpu: $(INSTALLED) ## test what needs a CUDA device, on this machine's
 	@OMP_NUM_THREADS= $(PY) -m pytest -m gpu tests
@@ -198,6 +214,6 @@ clean: ## remove what make can make again (not .venv, not your data or files)
 	if grep -qs 'content="depthclip report"' results/report/index.html; then \
 		rm -f results/report/index.html $(RESULTS:results/%=results/report/%); \
 	fi; \
-	rm -rf notebooks/.part results/notebooks/.*.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE); \
+	rm -rf notebooks/.part results/notebooks/.*.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE) results/browser; \
 	rmdir results/report/notebooks results/report results/notebooks results/figures results 2>/dev/null || true
 	@find depthclip_core tests notebooks -name __pycache__ -prune -exec rm -rf {} +

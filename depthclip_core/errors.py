@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from depthclip_core.text import printable
+
 ELSEWHERE = "choose another folder"
 ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free some space, or {ELSEWHERE}"),
@@ -17,8 +19,6 @@ ADVICE = {
     errno.ELOOP: f"links lead in a circle: {ELSEWHERE}",
     errno.ENOENT: f"its folder has been removed: {ELSEWHERE}",
 }
-
-from depthclip_core.text import printable
 
 LONGEST = 800  # characters of a message
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in what Python calls an object without a name

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from depthclip_core.checkout import commit, versions
+from depthclip_core.datasets.depth_files import DEEPEST, PNG_DIVISOR, png_levels
 from depthclip_core.datasets.pictures import is_photo
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import content_of, together, user_path
@@ -40,8 +41,6 @@ if TYPE_CHECKING:  # torch takes seconds; files are planned without it
     from depthclip_core.method.photo_depths import PhotoDepth, Setting
 
 KINDS = {"depth_png": ".png", "depth_npy": ".npy", "pictures": ".png", "settings": ".json"}
-PNG_DIVISOR = 1000  # levels per metre
-DEEPEST = (2**16 - 1) / PNG_DIVISOR  # metres that 16 bits hold
 
 
 @dataclass(frozen=True)
@@ -125,16 +124,6 @@ def save_depths(
             yield plan, None
 
 
-def png_levels(depth: np.ndarray) -> tuple[np.ndarray, int]:
-    """Depth in metres as uint16 millimetres, and how many pixels are too deep for them.
-
-    Those get the largest level. None gets 0, which would mean "no depth".
-    """
-    millimetres = np.rint(depth.astype(np.float64) * PNG_DIVISOR)
-    levels = millimetres.clip(1, 2**16 - 1).astype(np.uint16)
-    return levels, int(np.count_nonzero(millimetres > 2**16 - 1))
-
-
 def _photos(place: str | Path, out: Path, recursive: bool) -> Iterator[tuple[Path, str]]:
     """The photographs of a file or folder, each with the name of its files."""
     place = Path(os.path.expanduser(place))
@@ -183,29 +172,17 @@ def _contents(
 def _draw(
     file: BinaryIO, plan: PlannedFiles, found: "PhotoDepth", encoder: "Encoder", setting: "Setting"
 ) -> None:
-    """The photograph beside its depth, as PNG, in the workbook's style and in no other's."""
-    import matplotlib.pyplot as plt
+    """The photograph beside its depth, as PNG."""
+    from depthclip_core.method.photo_depths import setting_title
+    from depthclip_core.plots.photo_plots import write_photo_and_depth
 
-    from depthclip_core.method.photo_depths import network_title
-    from depthclip_core.plots.map_plots import photo_and_depth
-    from depthclip_core.plots.style import MADE_BY, STYLE, drawable
-
-    named = setting.words_name != "given"
-    words = f"{setting.words_name} words" if named else f"words: {', '.join(setting.words)}"
-    title = drawable(f"DepthCLIP, {network_title(encoder)}, {setting.head} head, {words}")
-    label = drawable(plan.photo.name)
     # At full size, a picture needs no more pixels than the network saw.
     kept = (
         np.linspace(0, given - 1, shown).round().astype(int)
         for given, shown in zip(found.depth.shape, found.rgb.shape, strict=False)
     )
-    with plt.style.context([str(STYLE), {"savefig.bbox": None}]):
-        figure = photo_and_depth(found.rgb, found.depth[np.ix_(*kept)], title, label)
-        try:
-            metadata = {"Software": None, "Creator": MADE_BY}
-            figure.savefig(file, format="png", metadata=metadata)
-        finally:
-            plt.close(figure)
+    title = setting_title(encoder, setting)
+    write_photo_and_depth(file, found.rgb, found.depth[np.ix_(*kept)], title, plan.photo.name)
 
 
 def _facts(

@@ -113,9 +113,8 @@ class Choice:
 
 def choose(run: Run, metric: str = "delta1") -> Choice:
     """Choose among the published partitions on the run's train split, and score on its own."""
-    frames, train, setting = run.frames, run.train, ([run.temperature], [run.protocol])
-    of_train = sweep(train.ground_truths(), run.similarities(frames=train), BINS, *setting)
-    learnt = tables.scene_means(of_train, train.scenes)
+    frames, setting = run.frames, ([run.temperature], [run.protocol])
+    learnt = train_means(run)
     chosen = tables.best_partitions(learnt)[metric]
     own = (frames.ground_truths(), run.similarities(), BINS, *setting)
     scores = sweep(*own, names=frames.names)
@@ -125,6 +124,14 @@ def choose(run: Run, metric: str = "delta1") -> Choice:
     picked = rows.to_numpy()[np.arange(len(rows)), rows.columns.get_indexer(of_frame)]
     systems = {FIXED: rows["original"], SHARED: rows[known[tables.ALL]], OWN: picked}
     return Choice(run, metric, scores, learnt, chosen, pd.DataFrame(systems, rows.index))
+
+
+def train_means(run: Run) -> pd.DataFrame:
+    """Means of the published partitions on the run's train split, as `tables.scene_means`."""
+    train = run.train
+    setting = BINS, [run.temperature], [run.protocol]
+    scores = sweep(train.ground_truths(), run.similarities(frames=train), *setting)
+    return tables.scene_means(scores, train.scenes)
 
 
 def means_by_scene(

@@ -1,5 +1,4 @@
-"""The command line: `depthclip predict`, `score`, `explain`, `run`, `report`, `data`,
-`fetch`, `store`."""
+"""The command line, `depthclip`: its commands, and those that run notebooks and report on them."""
 
 import os
 import sys
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
+from depthclip_core.cli.dashboard import dashboard
 from depthclip_core.cli.data import data_app
 from depthclip_core.cli.explain import explain
 from depthclip_core.cli.fetch import fetch_app
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("predict")(predict)
 app.command("score")(score)
 app.command("explain")(explain)
+app.command("dashboard")(dashboard)
 app.add_typer(store_app, name="store", help="What network passes left on disk.")
 app.add_typer(fetch_app, name="fetch")
 app.add_typer(data_app, name="data", help="Data sets, before anything runs on them.")

@@ -1,4 +1,4 @@
-"""Depth maps in files, as data sets and other systems store them."""
+"""Depth maps in files, as data sets and other systems store them, and as this package does."""
 
 import io
 import math
@@ -17,6 +17,8 @@ from depthclip_core.datasets.pictures import opened_picture, upright
 from depthclip_core.errors import DepthClipError, first_line
 
 LARGEST = 2**16 - 1  # of 16-bit levels
+PNG_DIVISOR = 1000  # levels per metre in the PNG files of this package
+DEEPEST = LARGEST / PNG_DIVISOR  # metres that 16 bits hold
 MOST_PIXELS = 2**26  # of a map: a file that claims more is damaged, or meant to fill the memory
 PICTURES = (".png", ".pgm", ".tif", ".tiff")
 
@@ -42,6 +44,16 @@ def read_depth_file(path: Path, content: bytes | None = None) -> np.ndarray:
     except Exception as error:  # Pillow and NumPy raise many kinds on a damaged file
         raise DepthClipError(f"cannot read {path}: {first_line(error)}") from error
     return checked_map(values, path)
+
+
+def png_levels(depth: np.ndarray) -> tuple[np.ndarray, int]:
+    """Depth in metres as uint16 millimetres, and how many pixels are too deep for them.
+
+    Those get the largest level. None gets 0, which would mean "no depth".
+    """
+    millimetres = np.rint(depth.astype(np.float64) * PNG_DIVISOR)
+    levels = millimetres.clip(1, LARGEST).astype(np.uint16)
+    return levels, int(np.count_nonzero(millimetres > LARGEST))
 
 
 def checked_map(values: np.ndarray, label: object) -> np.ndarray:

@@ -2,11 +2,15 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from math import atan, degrees, hypot
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
 from depthclip_core.datasets.pictures import opened_picture, photos_in, upright, upright_shape
@@ -15,6 +19,56 @@ from depthclip_core.settings import data_folder
 
 LARGEST_16, LARGEST_32 = 2**16 - 1, 2**31 - 1  # of Pillow's integer modes
 OVERSHOOT = 0.1  # resampling filters overshoot the range
+FILM_DIAGONAL = hypot(36, 24)  # millimetres: of 35 mm film, to which cameras convert focal lengths
+LONG_SIDE = 640  # pixels: of NYU's frames, for which the method is made
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A photograph as the network sees it, and what is known of its file.
+
+    frame: without depth; the network sees it whole. size: (H, W) of the photograph itself, upright.
+    field_of_view: degrees across its width; None where the file does not tell it. source: the
+    file, or its content; None for a frame of a data set.
+    """
+
+    frame: Frame
+    size: tuple[int, int]
+    field_of_view: float | None = None
+    source: Path | bytes | None = None
+
+    @classmethod
+    def read(
+        cls, path: Path, content: bytes | None = None, long_side: int | None = LONG_SIDE
+    ) -> Self:
+        """The photograph in a file; content: what is in it, where path is no more than its name.
+
+        Raises `DepthClipError`, as `open_photo`.
+        """
+        whole, field_of_view = _opened(path, content)
+        size = whole.height, whole.width
+        frame = Frame(name=path.name, rgb=np.array(shrink(whole, long_side)))
+        return cls(frame, size, field_of_view, path if content is None else content)
+
+    @classmethod
+    def of_frame(cls, frame: Frame) -> Self:
+        """What the network sees of a data set's frame, as if it were a photograph."""
+        rgb = np.ascontiguousarray(frame.rgb[frame.window.slices])
+        return cls(Frame(name=frame.name, rgb=rgb, scene=frame.scene), rgb.shape[:2])
+
+    def full_rgb(self) -> np.ndarray:
+        """The photograph at its own size, (*size, 3) uint8, from its file.
+
+        Raises `DepthClipError` where the file is gone, or is another one by now.
+        """
+        if self.source is None or self.frame.rgb.shape[:2] == self.size:
+            return self.frame.rgb
+        content = self.source if isinstance(self.source, bytes) else None
+        path = Path(self.frame.name) if content else self.source
+        rgb = np.array(open_photo(path, content))
+        if rgb.shape[:2] != self.size:
+            raise DepthClipError(f"{path} has changed since it was opened: open it again")
+        return rgb
 
 
 class PhotoFrames(Dataset):
@@ -28,7 +82,9 @@ class PhotoFrames(Dataset):
     title = "photos"
     licence = "yours"
 
-    def __init__(self, photos: Path | str | Sequence[Path | str], long_side: int | None = 640):
+    def __init__(
+        self, photos: Path | str | Sequence[Path | str], long_side: int | None = LONG_SIDE
+    ):
         if isinstance(photos, str | Path):
             folder = Path(photos).expanduser()
             if not os.path.lexists(folder):
@@ -56,8 +112,11 @@ class PhotoFrames(Dataset):
         return len(self.files)
 
     def read_frame(self, index: int) -> Frame:
-        path = self.files[index]
-        return Frame(name=path.name, rgb=np.array(shrink(open_photo(path), self.long_side)))
+        return self.photo(index).frame
+
+    def photo(self, index: int) -> Photo:
+        """The photograph at an index from 0 to len − 1, with what is known of its file."""
+        return Photo.read(self.files[index], long_side=self.long_side)
 
     def each(self, fact: str) -> list[str | None]:
         return [path.name if fact == "name" else None for path in self.files]
@@ -67,13 +126,36 @@ class PhotoFrames(Dataset):
         return {"title": self.title, "files": files, "long_side": self.long_side}
 
 
-def open_photo(path: Path) -> Image.Image:
-    """A photograph as RGB, upright; `DepthClipError` for what is missing, damaged or no image."""
-    with opened_picture(path) as image:
+def open_photo(path: Path, content: bytes | None = None) -> Image.Image:
+    """A photograph as RGB, upright; `DepthClipError` for what is missing, damaged or no image.
+
+    content: what is in the file, where path is no more than its name.
+    """
+    return _opened(path, content)[0]
+
+
+def _opened(path: Path, content: bytes | None) -> tuple[Image.Image, float | None]:
+    """A photograph as `open_photo` returns it, and the degrees that it sees across its width."""
+    with opened_picture(path, None if content is None else BytesIO(content)) as image:
         try:
-            return to_rgb(upright(image))
+            turned = upright(image)
+            return to_rgb(turned), _field_of_view(image, turned.size)
         except DepthClipError as error:
             raise DepthClipError(f"{path}: {error}") from None
+
+
+def _field_of_view(image: Image.Image, size: tuple[int, int]) -> float | None:
+    """Degrees across the width of a photograph of that width and height, from its EXIF notes.
+
+    They may hold the focal length that would see the same, from corner to corner, on 35 mm film.
+    """
+    with suppress(Exception):  # damaged notes do not make a photograph unreadable
+        notes = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        focal_length = float(notes[ExifTags.Base.FocalLengthIn35mmFilm])
+        if focal_length > 0:
+            width = FILM_DIAGONAL * size[0] / hypot(*size)
+            return degrees(2 * atan(width / (2 * focal_length)))
+    return None
 
 
 def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:

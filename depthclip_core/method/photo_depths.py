@@ -13,7 +13,7 @@ import torch
 from depthclip_core import settings
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
-from depthclip_core.datasets.photos import open_photo, shrink
+from depthclip_core.datasets.photos import LONG_SIDE, open_photo, shrink
 from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.batches import default_batch_size
@@ -21,7 +21,6 @@ from depthclip_core.method.depth import upsample
 from depthclip_core.method.pipeline import predict_with_text
 from depthclip_core.text import printable
 
-LONG_SIDE = 640  # pixels: of NYU's frames, for which the method is made
 Size = tuple[int, int]  # rows and columns of pixels
 _Read = tuple[np.ndarray, Size, str]  # as the network sees it, its own size, its checksum
 
@@ -148,6 +147,13 @@ def network_title(encoder: Encoder) -> str:
         return "the sample's own CLIP"
     weights = "random" if encoder.weights == "random" else Path(encoder.weights).name
     return printable(f"{encoder.name}, {weights} weights")
+
+
+def setting_title(encoder: Encoder, setting: Setting) -> str:
+    """Network, head and words in one line, for a figure's title."""
+    named = setting.words_name != "given"
+    words = f"{setting.words_name} words" if named else f"words: {', '.join(setting.words)}"
+    return f"DepthCLIP, {network_title(encoder)}, {setting.head} head, {words}"
 
 
 def _check_count(argument: str, value: object) -> None:

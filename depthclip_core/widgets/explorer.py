@@ -1,27 +1,29 @@
 """The base of all explorers: controls beside a picture, metrics, and error messages."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from ipywidgets import HTML, Box, Button, Layout, VBox, Widget
+from ipywidgets import Box, VBox, Widget
 from torch import Tensor
 
+from depthclip_core.analysis.word_responses import cell_depths
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.protocols import protocol_for
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.settings import PUBLISHED_METRICS, network_window
-from depthclip_core.text import as_markup, printable
-from depthclip_core.widgets.controls import ONE_WISH, ShownPicture
+from depthclip_core.text import printable
+from depthclip_core.widgets.actions import Acting
+from depthclip_core.widgets.controls import ShownPicture
 from depthclip_core.widgets.frame_picker import FramePicker
-from depthclip_core.widgets.pictures import HEIGHT, WIDTH, Picture
+from depthclip_core.widgets.pictures import Picture
 
 
-class Explorer(VBox):
+class Explorer(Acting):
     """Controls, and beside them what they change: a line for errors, a picture, its metrics.
 
     Both columns fit JupyterLab at 1,280 × 800 pixels; on narrower pages they stack.
@@ -48,11 +50,10 @@ class Explorer(VBox):
         names, scenes = self.frames.names, self.frames.scenes
         self.picker = FramePicker(names, scenes, at % len(names))
         self.scene, self.frame = self.picker.scene, self.picker.frame
-        self.image = ShownPicture(width=WIDTH, height=HEIGHT)
-        self.message = HTML(layout=Layout(min_height="28px"))
-        self._fault = ""  # of what is typed: it stays until it is mended
-        self._held, self._shown = False, None
-        left = VBox([self.picker, *controls])
+        self.image = ShownPicture(width=picture.width, height=picture.height)
+        self.message.layout.min_height = "28px"
+        self._shown = None
+        left = VBox([*self._sources(), *controls])
         right = VBox([self.message, self.image, *below])
         panes = Box([left, right])
         super().__init__([*above, panes])
@@ -62,16 +63,19 @@ class Explorer(VBox):
         self.draw()
         self._on(self.scene, self._choose_scene)
         self._on(self.picker.find, self._narrow)
-        self._on(self.frame, self.draw)
+        self._on(self.frame, self._redraw)
         self._on(self.picker.previous, partial(self._step, -1))
         self._on(self.picker.next, partial(self._step, 1))
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}: run this cell to use it."  # shown where no kernel runs
+    def _repr_mimebundle_(self, **options) -> tuple[dict, dict]:
+        """The widget for pages with a kernel; for others its picture, with the text it shows."""
+        data = super()._repr_mimebundle_(**options)
+        data["image/png"] = b64encode(self.picture.png()).decode()
+        return data, {"image/png": {"alt": self.image.alt}}
 
-    def draw(self) -> None:
-        """Draw the picture for the current values of the controls."""
-        raise NotImplementedError
+    def _sources(self) -> list[Widget]:
+        """Controls that choose what is shown."""
+        return [self.picker]
 
     def _load(self) -> bool:
         """Read the chosen frame unless it is shown already; return whether it was read."""
@@ -91,7 +95,7 @@ class Explorer(VBox):
         """Show the picture; the text says what is on it to those who do not see it."""
         label = self.picker.labels[self._shown]
         self.image.alt = printable(f"{label}: photograph and depth maps; {text}")
-        self.image.value = self.picture.png()
+        self.image.value = self.picture.jpeg()
 
     def _choose_scene(self) -> None:
         with self._at_once():
@@ -106,52 +110,12 @@ class Explorer(VBox):
         with self._at_once():
             self.picker.narrow()
 
-    def _on(self, control: Widget, action: Callable[[], None], trait: str = "value") -> None:
-        """Run an action when a button is clicked, or when another control's value changes."""
-        if isinstance(control, Button):
-            control.on_click(lambda _: self._safely(action))
-        else:
-            control.observe(lambda _: None if self._held else self._safely(action), trait)
-
-    def _safely(self, action: Callable[[], None]) -> None:
-        """Run an action and show its error, if any, above the picture."""
-        with ONE_WISH:
-            self._run(action)
-
-    def _run(self, action: Callable[[], None]) -> None:
-        shown = ""
-        try:
-            action()
-        except Exception as error:  # the kernel would swallow it
-            shown = fault_of(error)
-        text = as_markup(" ".join((shown or self._fault).split()))
-        self.message.value = text and f'<div class="depthclip-error" role="alert">{text}</div>'
-
-    @contextmanager
-    def _held_back(self):
-        """Setting controls in this block runs no actions."""
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-
-    @contextmanager
-    def _at_once(self):
-        """Setting controls in this block draws once, at its end."""
-        with self._held_back():
-            yield
-        self.draw()
-
     def _buttons(self, presets: Mapping, take: Callable, first: tuple) -> Box:
         """A button that takes each preset, and one that takes what was set at first."""
-        *buttons, self.reset = [Button(description=name) for name in (*presets, "reset")]
+        actions = {name: partial(take, values) for name, values in presets.items()}
+        box = self._row(actions | {"reset": partial(take, *first)})
+        *buttons, self.reset = box.children
         self.presets = dict(zip(presets, buttons, strict=True))
-        for name, values in presets.items():
-            self._on(self.presets[name], partial(take, values))
-        self._on(self.reset, partial(take, *first))
-        box = Box([*buttons, self.reset])
-        box.add_class("depthclip-buttons")
         return box
 
     def _show_metrics(self, at_first: pd.Series, now: pd.Series) -> None:
@@ -159,7 +123,18 @@ class Explorer(VBox):
         self.metrics = pd.DataFrame({"at first": at_first, "now": now}).T
         style = {"float_format": "{:.3f}".format, "na_rep": "–", "border": 0}
         titled = self.metrics.rename(columns={name: METRICS[name].title for name in self.metrics})
-        self.metrics_table.value = titled.to_html(**style)
+        self.metrics_table.value = "" if self.truth is None else titled.to_html(**style)
+
+    def _true_depth(self, row: int, column: int) -> float:
+        """Median true depth below a cell of the shown frame, metres; NaN if unknown."""
+        if self._raw_depth is None:
+            return np.nan
+        sides = zip(self.picture.shape, self.picture.grid, (row, column), strict=True)
+        pixels = np.ix_(*(np.arange(side) * n // side == cell for side, n, cell in sides))
+        masked = np.zeros_like(self._raw_depth)  # one cell takes less time than all of them
+        masked[self._window.slices][pixels] = self.truth[pixels]
+        depths = cell_depths([masked], self.picture.grid, protocol=self._protocol)
+        return float(depths[0, row, column])
 
     def _scored(self, similarities: Tensor, bins: Sequence[float], temperature: float) -> pd.Series:
         """The paper's metrics of the shown frame; NaN without ground truth."""
@@ -168,11 +143,6 @@ class Explorer(VBox):
         truth = self.frames.ground_truth(self._shown)
         scores = sweep([truth], similarities, [bins], [temperature], [self._protocol])
         return scores.rows().iloc[0][[*PUBLISHED_METRICS]]
-
-
-def fault_of(error: Exception) -> str:
-    """What went wrong, in words for a user."""
-    return str(error) if isinstance(error, DepthClipError) else f"{type(error).__name__}: {error}"
 
 
 def window_shape(frames: Sequence[Frame]) -> tuple[int, int]:

@@ -10,10 +10,10 @@ from functools import cache, lru_cache, partial
 import numpy as np
 import pandas as pd
 import torch
-from ipywidgets import HTML, Layout, Text
+from ipywidgets import HTML
 from torch import Tensor
 
-from depthclip_core.analysis.word_responses import cell_depths, checked_cell
+from depthclip_core.analysis.word_responses import checked_cell
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.datasets import Frame
 from depthclip_core.encoding.passes import EncodingJob, collect_responses
@@ -24,8 +24,9 @@ from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.pipeline import depth_maps, head_vectors, project
 from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE, resolve_bins, resolve_prompts
 from depthclip_core.text import printable
-from depthclip_core.widgets.controls import Slider
-from depthclip_core.widgets.explorer import Explorer, check_length, fault_of, window_shape
+from depthclip_core.widgets.actions import fault_of
+from depthclip_core.widgets.controls import Entry, Slider
+from depthclip_core.widgets.explorer import Explorer, check_length, window_shape
 from depthclip_core.widgets.fields import read_bins, read_words
 from depthclip_core.widgets.pictures import BinPicture, CellPicture
 
@@ -65,8 +66,8 @@ class CellExplorer(Explorer):
         picture = CellPicture(window_shape(frames), grid)
         controls = [self.row, self.column, *controls]
         super().__init__(frames, picture, controls, at, title, **around)
-        self._on(self.row, self.draw)
-        self._on(self.column, self.draw)
+        self._on(self.row, self._redraw)
+        self._on(self.column, self._redraw)
         self._on(self.image, self._clicked, "click")
 
     @property
@@ -82,10 +83,9 @@ class CellExplorer(Explorer):
             self._current = chosen
         row, column = self.cell
         weights, true = self.weights[:, row, column], self._true_depth(row, column)
-        known = f"true {true:.2f} m" if true > 0 else "truth unknown"
-        self.headline = (
-            f"row {row}, column {column}: predicted {weights @ self.bins:.2f} m, {known}"
-        )
+        known = f", true {true:.2f} m" if true > 0 else ", truth unknown"
+        known = "" if self.truth is None else known
+        self.headline = f"row {row}, column {column}: predicted {weights @ self.bins:.2f} m{known}"
         self.picture.set_cell(row, column, weights, self.headline)
         self._show(self.headline)
 
@@ -106,17 +106,6 @@ class CellExplorer(Explorer):
     def _frame_similarities(self, words: tuple[str, ...]) -> Tensor:
         """Similarities of the shown frame, (1, V, K, h, w)."""
         return self._similarities[self._shown][None]
-
-    def _true_depth(self, row: int, column: int) -> float:
-        """Median true depth below a cell of the shown frame, metres; NaN if unknown."""
-        if self._raw_depth is None:
-            return np.nan
-        sides = zip(self.picture.shape, self.picture.grid, (row, column), strict=True)
-        pixels = np.ix_(*(np.arange(side) * n // side == cell for side, n, cell in sides))
-        masked = np.zeros_like(self._raw_depth)  # one cell takes less time than all of them
-        masked[self._window.slices][pixels] = self.truth[pixels]
-        depths = cell_depths([masked], self.picture.grid, protocol=self._protocol)
-        return float(depths[0, row, column])
 
     def _clicked(self) -> None:
         x, y, _ = self.image.click
@@ -161,9 +150,8 @@ class WordExplorer(CellExplorer):
             collect_responses(frames, encoder, self.words, [head], store=store, progress=False)
             self._stored = EncodingJob(frames, encoder, None, store or Store()).vectors(head)
             self._chunk = lru_cache(1)(self._stored.read)
-        shared = {"continuous_update": False, "layout": Layout(width="auto")}
-        self.words_field = Text(_joined(self.words), description="words", **shared)
-        self.bins_field = Text(_joined(self.bins), description="bins (m)", **shared)
+        self.words_field = Entry(value=_joined(self.words), description="words")
+        self.bins_field = Entry(value=_joined(self.bins), description="bins (m)")
         self.metrics_table = HTML()
         around = {"above": [self.words_field, self.bins_field], "below": [self.metrics_table]}
         buttons = self._buttons(PROMPTS, self._take, self._first)
@@ -256,7 +244,7 @@ class BinExplorer(Explorer):
         self._before = self._settled = self.bins
         for place, slider in enumerate(self.sliders):
             self._on(slider, partial(self._push, place))
-        self._on(self.temperature, self.draw)
+        self._on(self.temperature, self._redraw)
 
     @property
     def bins(self) -> tuple[float, ...]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from ipywidgets import Button, Dropdown, HBox, Text, VBox
+from ipywidgets import HBox, VBox
 
 from depthclip_core.errors import DepthClipError
+from depthclip_core.widgets.controls import Button, Choice, Entry
 
 ALL = "all scenes"
 
@@ -22,10 +23,10 @@ class FramePicker(VBox):
         counts = [(f"{ALL} ({len(names)})", ALL)]
         for scene in sorted(set(scenes) - {None, ""}):
             counts.append((f"{scene} ({list(scenes).count(scene)})", scene))
-        self.scene = Dropdown(options=counts, value=ALL, description="scene")
-        self.find = Text(description="find", placeholder="part of a frame's name")
+        self.scene = Choice(options=counts, value=ALL, description="scene")
+        self.find = Entry(description="find", placeholder="part of a frame's name", live=True)
         options = [(label, i) for i, label in enumerate(self.labels)]
-        self.frame = Dropdown(options=options, value=at, description="frame")
+        self.frame = Choice(options=options, value=at, description="frame")
         self.previous = Button(description="previous frame")
         self.next = Button(description="next frame")
         steps = HBox([self.previous, self.next])
@@ -48,9 +49,8 @@ class FramePicker(VBox):
             place = "No frame" if scene == ALL else f"No frame of {scene}"
             raise DepthClipError(f"{place} has “{text}” in its name.")
         now = self.frame.value
-        with self.frame.hold_sync():
-            self.frame.options = options
-            self.frame.value = now if now in [i for _, i in options] else options[0][1]
+        chosen = now if now in [i for _, i in options] else options[0][1]
+        self.frame.choose_from(options, chosen)
 
     def step(self, by: int) -> None:
         """Choose the frame so many places further down the list, which is a circle."""

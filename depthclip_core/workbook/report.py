@@ -21,15 +21,15 @@ from depthclip_core.checkout import commit
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import claimed, is_temporary, read_json, together, user_path
 from depthclip_core.text import as_markup
-from depthclip_core.workbook.layout import FIGURE, laid_out, sections, with_descriptions
+from depthclip_core.workbook.layout import laid_out, sections, with_descriptions
 from depthclip_core.workbook.parameters import values_of_run
 from depthclip_core.workbook.plans import read_notebook
 from depthclip_core.workbook.privacy import clean_notebook, clean_values
 from depthclip_core.workbook.records import notebook_text
 from depthclip_core.workbook.runs import error_inside
 from depthclip_core.workbook.sanitise import sanitised, sanitised_inline
+from depthclip_core.workbook.static import without_widgets
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
 GENERATOR = '<meta name="generator" content="depthclip report">'  # as in report.html
 
 
@@ -164,16 +164,11 @@ def source_folder(path: Path, notebook: NotebookNode) -> Path:
 
 def readable(notebook: NotebookNode) -> NotebookNode:
     """A copy without what only a running notebook can show, and with formulae as Markdown."""
-    copy = with_descriptions(deepcopy(notebook))
-    copy.metadata.pop("widgets", None)
+    copy = with_descriptions(without_widgets(deepcopy(notebook)))
     for cell in copy.cells:
-        for output in list(cell.get("outputs", [])):
+        for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if FIGURE.fullmatch(data.get("text/plain", "")):  # the figure is shown itself
-                cell.outputs.remove(output)
-            elif WIDGET in data:
-                output.data = {"text/markdown": "*A control: it works in the notebook.*"}
-            elif "text/latex" in data and "text/html" not in data:
+            if "text/latex" in data and "text/html" not in data:
                 output.data = {"text/markdown": data["text/latex"]}
     return copy
 

@@ -30,6 +30,7 @@ from depthclip_core.text import printable
 from depthclip_core.workbook import kernels
 from depthclip_core.workbook.plans import Plan, prepared
 from depthclip_core.workbook.records import notebook_text, record_path, save_run
+from depthclip_core.workbook.static import without_widgets
 
 LONGEST = 10**6  # seconds that a cell may take: eleven days; waiting takes no number beyond 2**31
 
@@ -222,6 +223,8 @@ def _run_one(
         if found := error_inside(notebook):
             at, error = found
             error = error if at else f"in a widget: {error}"
+    if not error:  # one in a widget is known from the widget's state alone
+        without_widgets(notebook)
     watch.client = None
     kernels.kill_group(kernel)
     seconds = round(time.perf_counter() - clock, 3)

@@ -1,34 +1,14 @@
-"""A JupyterLab of its own with one notebook that shows the explorers, open in a real browser."""
+"""A JupyterLab with the workbook's notebooks and one that shows all explorers, and a browser."""
 
-import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+import lab as jupyter
 import nbformat
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-TOKEN = "explorers"
-SETTINGS = {
-    "@jupyterlab/apputils-extension:notification": {
-        "fetchNews": "false",
-        "checkForUpdates": False,
-    },
-    # All cells are on the page, wherever it is scrolled.
-    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
-}
-BROWSER = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 SETUP = """
 import depthclip_core as dc
 from depthclip_core.encoding.passes import collect_responses
@@ -41,11 +21,11 @@ frames = Few(dc.open_dataset("sample")[i] for i in (3, 20, 40))
 encoder = dc.load_encoder("sample")
 found = collect_responses(frames, encoder, "original", ["value"], progress=False)["value"]
 """
-EXPLORERS = {
-    "cells": 'CellExplorer(frames, found, "original", cell=(9, 4))',
-    "bins": 'BinExplorer(frames, found, "original")',
-    "words": 'WordExplorer(frames, encoder, "value", cell=(9, 4))',
-}
+EXPLORERS = (
+    'CellExplorer(frames, found, "original", cell=(9, 4))',
+    'BinExplorer(frames, found, "original")',
+    'WordExplorer(frames, encoder, "value", cell=(9, 4))',
+)
 
 
 @pytest.fixture(scope="session")
@@ -60,90 +40,55 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def lab(chromium, tmp_path_factory):
-    """The address of a running JupyterLab that serves the notebook `explorers.ipynb`."""
+    """The address of a JupyterLab with `explorers.ipynb` and copies of all notebooks.
+
+    The copies have no outputs, so that what is on the page was made there.
+    """
     folder = tmp_path_factory.mktemp("lab")
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, *EXPLORERS.values())]
-    # Room below the last explorer, so that each can be scrolled to the top.
-    cells += [nbformat.v4.new_code_cell("# the end")]
-    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
     (folder / "notebooks").mkdir()
-    nbformat.write(notebook, folder / "notebooks" / "explorers.ipynb")
-    (folder / "settings").mkdir()
-    (folder / "settings" / "overrides.json").write_text(json.dumps(SETTINGS))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    environment = os.environ | {
-        "DEPTHCLIP_STORE": str(folder / "store"),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }
-    for kind in ("CONFIG", "DATA", "RUNTIME"):
-        environment[f"JUPYTER_{kind}_DIR"] = str(folder / kind.lower())
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    options = {
-        "ip": "127.0.0.1",
-        "port": port,
-        "port_retries": 0,
-        "root_dir": folder / "notebooks",
-    }
-    command += [f"--ServerApp.{name}={value}" for name, value in options.items()]
-    command += [f"--IdentityProvider.token={TOKEN}", f"--LabApp.app_settings_dir={folder}/settings"]
-    with (folder / "lab.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            _wait_for(f"{address}/api/status?token={TOKEN}", server, folder / "lab.log")
-            yield address
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.5)
-    raise TimeoutError(log.read_text())
+    # Room below the last explorer, so that each can be scrolled to the top.
+    sources = [SETUP, *EXPLORERS, "# the end"]
+    jupyter.write_notebook(folder / "notebooks" / "explorers.ipynb", sources)
+    for path in sorted(jupyter.ROOT.glob("notebooks/[0-9]*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, folder / "notebooks" / path.name)
+    with jupyter.serve(folder) as address:
+        yield address
 
 
 # Not for the whole session: while playwright runs, no other test can start an event loop.
 @pytest.fixture(scope="module")
 def notebook(lab, chromium):
-    """The notebook's page, 1,280 × 800 pixels, with all cells run."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER.split())
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(60_000)
-        page.goto(f"{lab}/lab/tree/explorers.ipynb?token={TOKEN}&reset", timeout=120_000)
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
-        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-        page.wait_for_selector("#jp-main-statusbar >> text=/Python 3 .*Idle/")
-        page.wait_for_timeout(2000)  # the kernel may be idle before the page can run cells
-        page.click("text=Run >> nth=0")
-        page.click("text=Run All Cells >> nth=0")
-        page.wait_for_function(
-            "n => document.querySelectorAll('.depthclip-picture img[alt]').length == n",
-            arg=len(EXPLORERS),
-            timeout=100_000,
+    """The page of `explorers.ipynb`, with all cells run."""
+    with jupyter.browse(chromium) as page:
+        jupyter.run_all(page, lab, "explorers.ipynb")
+        shown = (
+            f"document.querySelectorAll('.depthclip-picture img[alt]').length == {len(EXPLORERS)}"
         )
+        page.wait_for_function(shown)
         yield page
-        browser.close()
+    jupyter.end_kernels(lab)
+
+
+@pytest.fixture
+def keep_screen(request):
+    """Call this with a page to keep what it shows in results/browser/, as a PNG file."""
+    folder = Path(os.environ.get("DEPTHCLIP_SCREENSHOTS", jupyter.ROOT / "results" / "browser"))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(page, name: str = "") -> None:
+        name = re.sub(r"\W+", "_", " ".join([request.node.name, name])).strip("_")
+        page.screenshot(path=folder / f"{name}.png")
+
+    return keep
 
 
 @pytest.fixture(autouse=True)
-def screenshot(request):
-    """Keep what each test leaves on the screen in $DEPTHCLIP_SCREENSHOTS, if that is set."""
+def screenshot(request, keep_screen):
+    """Keep what each test leaves on the screen."""
     yield
-    folder = os.environ.get("DEPTHCLIP_SCREENSHOTS")
-    if folder and "notebook" in request.fixturenames:
-        name = re.sub(r"\W+", "_", request.node.name)
-        request.getfixturevalue("notebook").screenshot(path=f"{folder}/{name}.png")
+    if "notebook" in request.fixturenames:
+        keep_screen(request.getfixturevalue("notebook"))

@@ -1,68 +1,12 @@
 """What a person does with the explorers in JupyterLab, and what is then on the screen."""
 
-import re
-
 import pytest
+from lab import choose_theme
+from shown import contrast, shown
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 ORIGINAL = ["1.00", "1.50", "2.00", "2.25", "2.50", "2.75", "3.00"]
-
-
-class Shown:
-    """An explorer on the page, as a person sees and uses it."""
-
-    def __init__(self, page, place: int):
-        self.page, self.box = page, page.locator(".depthclip-explorer").nth(place)
-        self.picture = self.box.locator(".depthclip-picture img")
-        self.box.evaluate("element => element.scrollIntoView()")
-
-    def slider(self, name):
-        return self.box.get_by_role("slider", name=name, exact=True)
-
-    def number(self, name):
-        return self.box.get_by_role("spinbutton", name=name, exact=True)
-
-    def button(self, name):
-        return self.box.get_by_role("button", name=name, exact=True)
-
-    @property
-    def bins(self) -> list[str]:
-        return [field.input_value() for field in self.box.get_by_role("spinbutton").all()][:7]
-
-    def cell(self) -> tuple[int, int]:
-        found = re.search(r"row (\d+), column (\d+)", self.picture.get_attribute("alt"))
-        return int(found[1]), int(found[2])
-
-    def click_cell(self, row: int, column: int, delay: int = 0) -> None:
-        """Click on a cell of the photograph, which is 22 pixels wide and high in the picture."""
-        box = self.picture.bounding_box()
-        scale = box["width"] / 838
-        self.page.mouse.click(
-            box["x"] + (4 + 22 * (column + 0.5)) * scale,
-            box["y"] + (24 + 22 * (row + 0.5)) * scale,
-        )
-        self.page.wait_for_timeout(delay)
-
-    def press(self, control, *keys: str) -> None:
-        control.focus()
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def settle(self) -> None:
-        """Wait until the picture has not changed for a second."""
-        before, quiet = None, 0
-        while quiet < 4:
-            self.page.wait_for_timeout(250)
-            now = (self.picture.get_attribute("src"), self.bins)
-            quiet = quiet + 1 if now == before else 0
-            before = now
-
-
-def shown(page, place):
-    explorer = Shown(page, place)
-    explorer.settle()
-    return explorer
 
 
 @pytest.fixture
@@ -123,17 +67,74 @@ def test_typed_value_after_a_preset_is_taken(bins):
     assert bins.bins == ORIGINAL
 
 
+def test_number_typed_while_a_preset_arrives_replaces_it(bins):
+    field, page = bins.number("unseen, in m"), bins.page
+    field.focus()
+    field.select_text()
+    bins.button("class-dependent-3").evaluate("button => button.click()")  # the focus stays
+    bins.settle()
+    assert field.input_value() == "2.50"
+    page.keyboard.type("3.1")
+    page.keyboard.press("Enter")
+    bins.settle()
+    assert bins.bins[6] == field.input_value() == "3.10"
+
+
+def test_half_typed_number_stays_while_a_preset_arrives(bins):
+    field, page = bins.number("unseen, in m"), bins.page
+    field.focus()
+    field.select_text()
+    page.keyboard.type("3")
+    bins.button("class-dependent-3").evaluate("button => button.click()")
+    bins.settle()
+    page.keyboard.type(".25")
+    page.keyboard.press("Enter")
+    bins.settle()
+    assert bins.bins == ["1.00", "1.25", "1.50", "1.75", "2.00", "2.25", "3.25"]
+
+
+def test_wishes_of_different_controls_keep_their_order(bins):
+    """Their messages must not be handled in two threads, in whatever order comes of it."""
+    at_once = """box => {
+        const [preset, reset] = ["class-dependent-3", "reset"].map((name) =>
+            [...box.querySelectorAll("button")].find((button) => button.textContent === name));
+        const slider = box.querySelector("input[aria-label=unseen]");
+        for (const value of [3.5, 4.5, 5.5]) {
+            preset.click();
+            slider.value = value;
+            slider.dispatchEvent(new Event("input"));
+            if (value < 5) reset.click();
+        }
+    }"""
+    for _ in range(4):
+        bins.box.evaluate(at_once)
+        bins.settle()
+        assert bins.bins == ["1.00", "1.25", "1.50", "1.75", "2.00", "2.25", "5.50"]
+        bins.button("reset").click()
+        bins.settle()
+
+
+def test_stale_clicks_are_left_out(cells):
+    watch = """box => {
+        const picture = box.querySelector(".depthclip-picture img");
+        window.pictures = 0;
+        new MutationObserver((changes) => (window.pictures += changes.length)).observe(
+            picture, { attributes: true, attributeFilter: ["src"] });
+        const { left, top, width } = picture.getBoundingClientRect();
+        const at = (cell) => (4 + 22 * (cell + 0.5)) * (width / 838);
+        for (let cell = 0; cell < 12; cell++)
+            picture.dispatchEvent(new MouseEvent("click", {
+                clientX: left + at(cell), clientY: top + 20 * (width / 838) + at(cell) }));
+    }"""
+    cells.box.evaluate(watch)
+    cells.settle()
+    assert cells.cell() == (11, 11)
+    assert cells.page.evaluate("window.pictures") == 2  # the first and the last
+
+
 def test_bins_ascend_whatever_is_dragged(bins):
-    page = bins.page
     for name, to in [("close", 0.99), ("giant", 0.5), ("unseen", 0.01), ("far", 0.3)]:
-        box = bins.slider(name).bounding_box()
-        middle = box["y"] + box["height"] / 2
-        value = float(bins.slider(name).input_value())
-        x = box["x"] + 8 + (box["width"] - 16) * (value - 0.1) / 9.9
-        page.mouse.move(x, middle)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * to, middle, steps=12)
-        page.mouse.up()
+        bins.drag(name, to)
         bins.settle()
         metres = [float(text) for text in bins.bins]
         assert metres == sorted(set(metres)), name
@@ -226,41 +227,58 @@ def test_error_left_standing_blocks_no_clicks(words):
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_errors_can_be_read_in_every_theme(words, theme):
+def test_all_can_be_read_in_every_theme(words, theme):
     page = words.page
-    page.click("text=Settings >> nth=0")
-    page.hover("text=Theme >> nth=0")
-    page.click(f"text={theme} >> nth=0")
-    page.wait_for_timeout(1500)
-    field = words.box.get_by_label("bins (m)")
-    field.fill("1, two")
-    field.press("Enter")
+    choose_theme(page, theme)
+    words.type(words.field("bins (m)"), "1, two")
     words.settle()
-    alert = words.box.get_by_role("alert")
-    assert alert.inner_text().startswith("“two” is not a number.")
-    ink = alert.evaluate("element => getComputedStyle(element).color")
-    paper = page.evaluate(
-        "getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim()"
-    )
-    page.evaluate("colour => (document.body.style.outlineColor = colour)", paper)
-    paper = page.evaluate("getComputedStyle(document.body).outlineColor")
-    assert contrast(ink, paper) >= 4.5
+    assert words.alert.inner_text().startswith("“two” is not a number.")
+    for name, element in {
+        "error": words.alert,
+        "label": words.box.locator(".depthclip-slider span").first,
+        "field": words.field("words"),
+        "list": words.field("frame"),
+        "button": words.button("reset"),
+        "table": words.box.locator(".dataframe td").first,
+    }.items():
+        assert contrast(*element.evaluate(COLOURS)) >= 4.5, name
 
 
-def contrast(*colours: str) -> float:
-    """The contrast ratio of WCAG 2.1 between two colours, "rgb(r, g, b)"."""
-    light = []
-    for colour in colours:
-        channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        light.append(sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True)))
-    dark, bright = sorted(light)
-    return (bright + 0.05) / (dark + 0.05)
+# Of an element: its ink, and the first paper below it that is not transparent.
+COLOURS = """element => {
+    let paper, below = element;
+    do paper = getComputedStyle(below).backgroundColor;
+    while (/, 0\\)$/.test(paper) && (below = below.parentElement));
+    return [getComputedStyle(element).color, paper];
+}"""
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("width", [1600, 1280, 700])
+def test_nothing_is_clipped_at_any_width(notebook, keep_screen, theme, width):
+    try:
+        choose_theme(notebook, theme)
+        notebook.set_viewport_size({"width": width, "height": 1000})
+        for place in range(3):
+            explorer = shown(notebook, place)
+            keep_screen(notebook, str(place))
+            whole = explorer.box.bounding_box()
+            for role in ("slider", "spinbutton", "button", "textbox", "combobox"):
+                for control in explorer.box.get_by_role(role).all():
+                    box = control.bounding_box()
+                    assert box["width"] >= 40, (role, place)
+                    assert box["x"] + box["width"] <= whole["x"] + whole["width"] + 1, (role, place)
+                    assert control.evaluate("e => e.scrollWidth - e.clientWidth") <= 1 or (
+                        role in ("textbox", "spinbutton", "combobox")
+                    ), (role, place)
+    finally:
+        notebook.set_viewport_size({"width": 1280, "height": 800})
+        choose_theme(notebook, "JupyterLab Light")
 
 
 def test_changes_are_read_out(cells):
     cells.click_cell(5, 5)
     cells.settle()
-    spoken = cells.box.get_by_role("status")
-    assert "row 5, column 5: predicted" in spoken.inner_text()
+    spoken = cells.box.get_by_role("status").filter(has_text="row 5, column 5: predicted")
+    spoken.wait_for(state="attached")
     assert spoken.inner_text() == cells.picture.get_attribute("alt")

@@ -1,3 +1,4 @@
+from base64 import b64decode
 from dataclasses import replace
 from io import BytesIO
 
@@ -8,6 +9,7 @@ import torch
 from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
+from pages import wish
 from PIL import Image
 
 import depthclip_core as dc
@@ -63,6 +65,17 @@ def bins(few, similarities):
     return widgets.BinExplorer(few, similarities, "original")
 
 
+def test_pages_without_a_kernel_show_the_picture_and_its_text(bins):
+    data, metadata = bins._repr_mimebundle_()
+    shown = [Image.open(BytesIO(file)) for file in (b64decode(data["image/png"]), bins.image.value)]
+    assert [picture.format for picture in shown] == ["PNG", "JPEG"]
+    near = np.abs(np.subtract(*(np.asarray(picture, dtype=float) for picture in shown)))
+    assert near.mean() < 2
+    assert metadata["image/png"]["alt"] == bins.image.alt
+    assert data["text/plain"] == "BinExplorer: run this cell to use it."
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
 @pytest.fixture(scope="module")
 def quick_bins(few, similarities):
     """Bins without a picture: one is drawn for each move."""
@@ -94,20 +107,14 @@ def passes(encoder, monkeypatch):
     return counts
 
 
-def send(control, **state):
-    """Send what a browser sends when its user sets the state of a control."""
-    data = {"method": "update", "state": state, "buffer_paths": []}
-    control.comm.handle_msg({"content": {"data": data}, "buffers": []})
-
-
 def move(slider, value):
     """Move a slider as its user does in a browser."""
-    send(slider, wish=[value, slider.wish[1] + 1])
+    wish((slider, value))
 
 
 def click(shown, x, y):
-    """Send what a browser sends for a click at a pixel of the picture."""
-    send(shown.image, click=[x, y, shown.image.click[2] + 1])
+    """Click at a pixel of the picture."""
+    wish((shown.image, [x, y]))
 
 
 def click_cell(shown, row, column):
@@ -238,6 +245,37 @@ def test_recent_values_can_be_chosen_again(bins):
     before = settings.BINS["class-dependent-3"][4]
     move(bins.sliders[4], before)
     assert bins.bins[4] == before
+
+
+@pytest.fixture
+def drawn(bins, monkeypatch):
+    """The bins each time that they are drawn."""
+    drawn, draw = [], bins.draw
+    monkeypatch.setattr(bins, "draw", lambda: (drawn.append(bins.bins), draw()))
+    return drawn
+
+
+def test_wishes_that_come_together_are_drawn_once(bins, drawn):
+    wish(
+        (bins.presets["class-dependent-3"], 1),
+        (bins.sliders[6], 3.0),
+        (bins.temperature, 0.2),
+        (bins.picker.next, 4),
+    )
+    assert drawn == [(*settings.BINS["class-dependent-3"][:6], 3.0)]
+    assert bins.frame.value == 1 and "0.2" in str(bins.temperature.value)
+    alone = bins.image.value
+    bins.reset.click()
+    bins.presets["class-dependent-3"].click()
+    move(bins.sliders[6], 3.0)
+    move(bins.temperature, 0.2)
+    assert bins.image.value == alone
+
+
+def test_error_among_wishes_that_come_together_is_shown(bins, drawn):
+    wish((bins.sliders[6], 4.0), (bins.picker.find, "no such frame"))
+    assert "No frame has" in bins.message.value
+    assert len(drawn) == 1
 
 
 def test_setting_sliders_from_here_draws_once(bins, monkeypatch):
