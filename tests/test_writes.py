@@ -30,7 +30,8 @@ OPENING = {"open", "fdopen", "File", "ZipFile", "TarFile", "memmap", "open_memma
 
 # What is printed goes nowhere once it cannot be written. The store removes its own chunks, and
 # makes the folder in which its locks lie. A run removes its own temporary copy. The sample's
-# pictures are packed in memory. Data are opened for reading, and a browser saves downloads. A download grows in a hidden folder, from which it can go on.
+# pictures are packed in memory. Data are opened for reading. A browser saves what is downloaded
+# from an explorer. A download grows in a hidden folder, from which it can go on.
 ALLOWED = {
     ("datasets/incoming.py", "open"),
     ("widgets/photo_explorer.py", "save"),
