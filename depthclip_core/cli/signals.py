@@ -44,5 +44,6 @@ def raised_signals() -> Iterator[list[int]]:
     try:
         yield came
     finally:
-        for number, handler in before.items():
+        # The process is about to end after a signal: another one must not change its exit status.
+        for number, handler in () if came else before.items():
             signal.signal(number, handler)

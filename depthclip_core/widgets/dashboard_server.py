@@ -9,12 +9,13 @@ import signal
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import nbformat
 from traitlets import default
 from traitlets.config import Config
 from voila.app import Voila
+
+from depthclip_core.files import temporary_folder, write_whole
 
 PAGE = Path(__file__).parent / "page"  # the template of the page
 PORT = 8866
@@ -79,9 +80,9 @@ def serve(
     "light" or "dark". browser: whether to open the page in the user's browser.
     """
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this Python's kernel, not another's
-    with TemporaryDirectory(prefix="depthclip-dashboard-") as folder:
-        notebook = Path(folder) / "dashboard.ipynb"
-        nbformat.write(page(options, Path.cwd()), notebook)
+    with temporary_folder() as folder:
+        text = nbformat.writes(page(options, Path.cwd()))
+        notebook = write_whole(folder / "dashboard.ipynb", text)
         server = server_of(notebook, port, theme)
         server.browser_wanted = browser
         # Also where the shell that started this process had it ignore Ctrl-C.
