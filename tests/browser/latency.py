@@ -32,10 +32,13 @@ WATCH = """() => {
 
 
 def actions(page) -> dict:
-    """What a person does again and again, by its name: an explorer, and what changes its picture."""
+    """What a person does again and again: by its name, an explorer, and an action on it.
+
+    Each action changes the picture: the first frame is one of the first scene.
+    """
     cells, bins, words = (Shown(page, place) for place in range(len(EXPLORERS)))
     steps, presets = cycle(["ArrowRight", "ArrowLeft"]), cycle(["class-dependent-1", "original"])
-    places, scenes, edits = cycle([(3, 5), (8, 11)]), cycle([1, 2]), iter(range(10**6))
+    places, scenes, edits = cycle([(3, 5), (8, 11)]), cycle([2, 1]), iter(range(10**6))
 
     def edit() -> None:
         words.type(words.field("words"), f"giant, near {next(edits)}, close, far, e, f, g")
