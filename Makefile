@@ -7,7 +7,8 @@ UV_VERSION := 0.13.9
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
+# make splits names at spaces: notebooks with a space in their names are left to `depthclip run`.
+NOTEBOOKS := $(sort $(shell find notebooks -maxdepth 1 -name '[0-9]*.ipynb' -not -name '* *' 2>/dev/null))
 RESULTS := $(NOTEBOOKS:notebooks/%=results/notebooks/%)
 PACKAGE := $(shell find depthclip_core -type f \( -name '*.py' -o -name '*.toml' -o -name '*.html' -o -name '*.mplstyle' \
 	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' -o -name '*.js' -o -name '*.css' -o -name '*.j2' \) -not -path '*/sample/world/*' 2>/dev/null)
@@ -27,7 +28,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test portable workshop unit browser lab dashboard render pretrain refresh bench latency lock lint format clean FORCE
+.PHONY: help run report reproduce test fuzz gpu portable workshop unit browser lab dashboard render pretrain refresh bench latency lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -42,13 +43,13 @@ define VENV
 	@if [ -e .venv ] && [ ! -e $(INSTALLED) ] && [ ! -e .venv/.unfinished ]; then \
 		echo "$(CURDIR)/.venv was not made by this Makefile: move it away" >&2; exit 1; \
 	fi
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=/path/to/python3.12" >&2; \
 		exit 1; }
 	@if [ -e .venv/.unfinished ] || ! $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' \
 			2>/dev/null || { [ -e $(INSTALLED) ] && [ "$$(cat $(INSTALLED))" != "$(CURDIR)" ]; }; then \
 		echo "making .venv with $(PYTHON)"; \
-		rm -rf .venv && mkdir .venv && touch .venv/.unfinished && $(PYTHON) -m venv .venv; \
+		rm -rf .venv && mkdir .venv && touch .venv/.unfinished && "$(PYTHON)" -m venv .venv; \
 	fi
 	@$(PY) -m uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || \
 		$(PY) -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
@@ -56,7 +57,7 @@ define VENV
 endef
 
 # A .venv that was copied or moved with the folder still points to the old folder.
-$(INSTALLED): requirements.lock pyproject.toml $(if $(filter $(CURDIR),$(shell cat $(INSTALLED) 2>/dev/null)),,FORCE)
+$(INSTALLED): requirements.lock pyproject.toml $(if $(findstring |$(CURDIR)|,|$(shell cat $(INSTALLED) 2>/dev/null)|),,FORCE)
 	$(VENV)
 	@touch .venv/.unfinished
 	@echo "installing requirements.lock into .venv (about 6 GB with torch)"
@@ -82,9 +83,10 @@ run: ran ## run the notebooks that are not up to date, WORKERS=2 at a time, into
 comma := ,
 RUN = $(PY) -m depthclip_core.cli run --kernel python3 < /dev/null
 
-# The rules below collect the notebooks that are stale; then one command runs them all.
+# The rules below collect the notebooks that are stale; then one command runs them all. It takes the
+# place of the shell, so that a signal that make passes on reaches it.
 ran: $(RESULTS) FORCE
-	@[ -z "$(STALE)" ] || $(RUN) $(STALE) --out results/notebooks --figures results/figures \
+	@[ -z "$(STALE)" ] || exec $(RUN) $(STALE) --out results/notebooks --figures results/figures \
 		--workers $(WORKERS)
 
 results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(INSTALLED)
@@ -98,12 +100,12 @@ report: ran ## put all notebooks, without code, into one HTML file: results/repo
 	@$(PY) -m depthclip_core.cli report $(RESULTS) --out results/report
 
 reproduce: nyu-given $(INSTALLED) ## make the ledger on NYU: NYU=path/to/nyu_depth_v2_labeled.mat (WEIGHTS=openai)
-	@$(RUN) notebooks/07_ledger.ipynb --out results/reproduce -p dataset nyu -p data "$(NYU)" \
+	@exec $(RUN) notebooks/07_ledger.ipynb --out results/reproduce -p dataset nyu -p data "$(NYU)" \
 		-p encoder RN50 -p weights "$(or $(WEIGHTS),openai)" -p head released
 
 # Checked before anything is installed.
 nyu-given: FORCE
-	@[ -f "$(NYU)" ] && [ -f "$(dir $(NYU))splits.mat" ] || { \
+	@[ -f "$(NYU)" ] && [ -f "$$(dirname -- "$(NYU)")/splits.mat" ] || { \
 		echo "$(if $(NYU),$(NYU)$(comma) or splits.mat beside it$(comma) does not exist,NYU is not set):" \
 			"make reproduce NYU=path/to/nyu_depth_v2_labeled.mat, with splits.mat beside it" >&2; \
 		exit 1; }
@@ -125,11 +127,10 @@ dashboard: $(DASHBOARD) ## explore frames and your photos on one page (DATASET=n
 upper = $(shell echo $(1) | tr a-z A-Z)
 given = $(if $($(call upper,$(1))),--$(1) "$($(call upper,$(1)))")
 
-# nbconvert drops timings and the state of widgets, which change with every run, and makes pictures
-# smaller.
-refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs, figures/ and the README
+# nbconvert drops timings, which change with every run, and makes pictures smaller.
+refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs and the README's numbers and pictures
 	@rm -rf notebooks/.part
-	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures figures --workers $(WORKERS)
+	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures results/figures --workers $(WORKERS)
 	@$(PY) -m nbconvert --to notebook --log-level WARN --output-dir notebooks \
 		--ClearMetadataPreprocessor.enabled=True \
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
@@ -137,12 +138,12 @@ refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs,
 		'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
 		notebooks/.part/*.ipynb
 	@rm -rf notebooks/.part
-	@$(PY) -m depthclip_core.workbook.readme README.md notebooks/02_results.ipynb
+	@$(PY) -m depthclip_core.workbook.readme README.md notebooks
 
 bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else running), store and show its row
 	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True
 	@$(PY) -m depthclip_core.bench docs/speed.md
-	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
+	@echo "results/benchmark/90_benchmark--measure=true.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
 
 latency: $(INSTALLED) ## measure how soon the explorers answer (minutes, with nothing else running; needs chromium)
 	@$(PY) tests/browser/latency.py docs/speed.md
@@ -156,10 +157,10 @@ $(WORKSHOP): $(INSTALLED)
 	@touch $@
 
 render: $(WORKSHOP) ## render the frames of the sample again: OUT=results/render/frames.zip
-	@$(PY) -m depthclip_core.sample.world.ship $(or $(OUT),results/render/frames.zip)
+	@$(PY) -m depthclip_core.sample.world.ship "$(or $(OUT),results/render/frames.zip)"
 
 pretrain: $(WORKSHOP) ## train the encoder of the sample again (minutes): OUT=results/pretrain/weights.safetensors
-	@$(PY) -m depthclip_core.sample.world.pretrain $(or $(OUT),results/pretrain/weights.safetensors)
+	@$(PY) -m depthclip_core.sample.world.pretrain "$(or $(OUT),results/pretrain/weights.safetensors)"
 
 workshop: $(WORKSHOP) ## test the renderer of the sample and the training of its encoder
 	@$(PYTEST) tests/sample/world
@@ -171,7 +172,7 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 	step() { name="$$1"; shift; echo; echo "== $$name"; env "$$@" || failed="$$failed; $$name"; }; \
 	step "ruff check" $(PY) -m ruff check; \
 	step "ruff format" $(PY) -m ruff format --check; \
-	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook and not browser" tests; \
+	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook and not browser" --ignore=tests/fuzz tests; \
 	step "notebooks run with other parameters (papermill), and match their saved outputs (nbval)" \
 		$(PYTEST) $(BY_FILE) --nbval --nbval-current-env -m notebook tests/notebooks notebooks; \
 	echo; \
@@ -180,11 +181,17 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 	echo "All passed."
 
 unit: $(INSTALLED) ## run the quick tests only, and no notebook
-	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" tests
+	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" --ignore=tests/fuzz tests
+
+fuzz: $(INSTALLED) ## try damaged input of every kind in child processes (ROUNDS=20 for more, SEED=1 for other trials)
+	@$(PYTEST) tests/fuzz --rounds=$(or $(ROUNDS),1) --seed=$(or $(SEED),0)
 
 # Its store is kept: a second run makes no network pass. Screenshots: results/browser/.
 browser: $(INSTALLED) ## run every notebook in JupyterLab and use its explorers as a person would (needs chromium)
 	@DEPTHCLIP_STORE="$(CURDIR)/results/browser/store" $(PYTEST) $(BY_FILE) -m browser tests
+
+gpu: $(INSTALLED) ## test what needs a CUDA device, on this machine's
+	@OMP_NUM_THREADS= $(PY) -m pytest -m gpu tests
 
 portable: $(INSTALLED) ## compare notebooks with their saved outputs as other processors would compute them
 	@$(PY) tests/portable.py

@@ -1,12 +1,10 @@
 """What whole questions cost: the paper's ablation, ever more frames, ever more partitions."""
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -18,6 +16,7 @@ from depthclip_core.bench.passes import METRES, WORDS, released_precision, respo
 from depthclip_core.clip.encoders import load_encoder
 from depthclip_core.clip.heads import MAIN_HEADS
 from depthclip_core.clip.towers import PRECISIONS
+from depthclip_core.cores import usable_cores
 from depthclip_core.datasets import Dataset, Frame, open_dataset
 from depthclip_core.datasets.base import Checksums
 from depthclip_core.encoding.passes import collect_responses, encode
@@ -25,6 +24,7 @@ from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.quadratic import error_forms
 from depthclip_core.evaluation.sweep import sweep
+from depthclip_core.files import temporary_folder
 from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW, TEMPERATURE
 
@@ -75,7 +75,7 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
 
     start, ours = time.perf_counter(), {}
     few = [Frame(str(i), picture, crop=frames.crop) for i, picture in enumerate(pictures)]
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         store = Store(folder)
 
         def collect(prompts: str) -> torch.Tensor:
@@ -105,11 +105,14 @@ def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
     """Encode ever more generated frames of 480 x 640, each count in a process of its own.
 
     With the sample's CLIP at 96 x 128 pixels, so that large numbers take minutes, and similarities
-    kept; then, for its memory, RN50 at the window's own size with the vectors of three heads.
+    kept; then, for its memory, RN50 at the window's own size with the vectors of three heads. On a
+    GPU also RN50's similarities, the speed from frames in memory to the store.
     """
     small = {"network": "sample", "size": (96, 128), "heads": ["value"], "words": WORDS}
     large = {"network": "RN50", "size": None, "heads": list(MAIN_HEADS), "words": None}
     tasks = [(count, small) for count in counts] + [(4 * CHUNK, large)]
+    if device.type == "cuda":  # the whole way at full size, which takes minutes on a CPU
+        tasks.append((128 * CHUNK, large | {"heads": ["released"], "words": WORDS}))
     return [encode_alone(device=str(device), count=count, **task) for count, task in tasks]
 
 
@@ -125,7 +128,7 @@ def _encode_generated(device: str, count: int, network: str, size, heads, words)
         encoder = load_encoder(network, device=device)
     else:
         encoder = seeded_encoder(network, where, released_precision(where))
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         store = Store(folder)
         # A warm-up frame, so that the network's own memory does not count.
         GeneratedFrames(1).rgb_batch([0])
@@ -172,7 +175,7 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
 
         ours = partial(sweep, arrays, similarities, bins, device=device)
         ways = {"plain torch": straight, "ours": ours}
-        if device.type == "cpu" and (os.cpu_count() or 1) > 1:
+        if device.type == "cpu" and usable_cores() > 1:
             ways["ours, two threads"] = partial(sweep, arrays, similarities, bins, threads=2)
         table = compare(ways, device, rounds)
         rate = count * n_frames / table["seconds"]

@@ -1,5 +1,6 @@
 """The base of all explorers: controls beside a picture, metrics, and error messages."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -66,6 +67,12 @@ class Explorer(Acting):
         self._on(self.picker.previous, partial(self._step, -1))
         self._on(self.picker.next, partial(self._step, 1))
 
+    def _repr_mimebundle_(self, **options) -> tuple[dict, dict]:
+        """The widget for pages with a kernel; for others its picture, with the text it shows."""
+        data = super()._repr_mimebundle_(**options)
+        data["image/png"] = b64encode(self.picture.png()).decode()
+        return data, {"image/png": {"alt": self.image.alt}}
+
     def _sources(self) -> list[Widget]:
         """Controls that choose what is shown."""
         return [self.picker]
@@ -116,7 +123,7 @@ class Explorer(Acting):
         self.metrics = pd.DataFrame({"at first": at_first, "now": now}).T
         style = {"float_format": "{:.3f}".format, "na_rep": "–", "border": 0}
         titled = self.metrics.rename(columns={name: METRICS[name].title for name in self.metrics})
-        self.metrics_table.value = titled.to_html(**style)
+        self.metrics_table.value = "" if self.truth is None else titled.to_html(**style)
 
     def _true_depth(self, row: int, column: int) -> float:
         """Median true depth below a cell of the shown frame, metres; NaN if unknown."""

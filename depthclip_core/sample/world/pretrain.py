@@ -9,7 +9,6 @@ larger ones, where fewer patch tokens lie at an edge.
 
 import hashlib
 import math
-import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +27,8 @@ from depthclip_core.clip import heads
 from depthclip_core.clip.encoders import MEAN, STD
 from depthclip_core.clip.library import load_open_clip
 from depthclip_core.clip.towers import resnet_cells
+from depthclip_core.cores import usable_cores
+from depthclip_core.files import write_whole
 from depthclip_core.sample import model as sample_model
 from depthclip_core.sample.world import DATA, captions
 from depthclip_core.sample.world.render import render_view
@@ -89,7 +90,7 @@ def paint_world(recipe: Recipe) -> list[Picture]:
     first, sides = recipe.seed * 10_000, (recipe.side, recipe.large_side)
     seeds = range(first, first + recipe.views_per_scene)
     jobs = [(scene, seed, sides) for seed in seeds for scene in SCENE_TYPES]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool:
         return list(tqdm(pool.map(paint, jobs, chunksize=4), total=len(jobs), desc="rendering"))
 
 
@@ -212,7 +213,7 @@ def write_card(recipe: Recipe, weights: Path, n_read: int, seconds: float) -> No
         seed_limit=f"{PRETRAIN_SEED_LIMIT:,}",
         pairs=recipe.batch * (recipe.steps + recipe.large_steps),
         minutes=seconds / 60,
-        cores=os.cpu_count(),
+        cores=usable_cores(),
         recipe=", ".join(f"{key}={value}" for key, value in asdict(recipe).items()),
         date=date.today().isoformat(),
         torch=torch.__version__,
@@ -221,7 +222,7 @@ def write_card(recipe: Recipe, weights: Path, n_read: int, seconds: float) -> No
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
         read=n_read,
     )
-    weights.with_suffix(".md").write_text(card, encoding="utf-8")
+    write_whole(weights.with_suffix(".md"), card)
 
 
 def main(weights: Path) -> None:
@@ -229,7 +230,6 @@ def main(weights: Path) -> None:
     for path in (weights, weights.with_suffix(".md")):
         if path.exists():
             sys.exit(f"{path} exists: move it away, or give another OUT=")
-    weights.parent.mkdir(parents=True, exist_ok=True)
     recipe, start = Recipe(), time.perf_counter()
     model, read = train(paint_world(recipe), recipe)
     sample_model.save_weights(model, read, weights)
