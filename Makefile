@@ -179,7 +179,7 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 unit: $(INSTALLED) ## run the quick tests only, and no notebook
 	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" tests
 
-browser: $(INSTALLED) ## use the explorers in JupyterLab as a person would (needs Debian's chromium)
+browser: $(DASHBOARD) ## use the explorers and the dashboard as a person would (needs Debian's chromium)
 	@$(PYTEST) -m browser tests
 
 portable: $(INSTALLED) ## compare notebooks with their saved outputs as other processors would compute them

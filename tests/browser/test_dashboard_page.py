@@ -7,9 +7,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 from urllib.parse import urlsplit
 
+import lab as jupyter
 import numpy as np
 import nyu_files
 import psutil
@@ -22,8 +22,6 @@ pytest.importorskip("voila", reason="voila is not installed: make dashboard inst
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-ROOT = Path(__file__).resolve().parents[2]
-BROWSER = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking"
 WORDS = "giant, extremely close, close, not in distance, a little remote, far, unseen"
 SHOWN = {name: [f"{metres:.2f}" for metres in bins] for name, bins in BINS.items()}
 FAR = 30_000  # milliseconds that a loaded machine may take
@@ -40,7 +38,7 @@ def server(folder):
     environment = os.environ | {
         "DEPTHCLIP_STORE": str(folder / "store"),
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(jupyter.ROOT), os.environ.get("PYTHONPATH", "")]),
         "TMPDIR": str(folder / "temporary"),
     }
     (folder / "temporary").mkdir()
@@ -72,18 +70,12 @@ def requests():
 @pytest.fixture(scope="module")
 def page(server, chromium, requests):
     """The dashboard's page, 1,280 × 800 pixels, when its picture is shown."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER.split())
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(60_000)
+    with jupyter.browse(chromium) as page:
         page.on("request", lambda request: requests.append(request.url))
         page.on("websocket", lambda socket: requests.append(socket.url))
         page.goto(server[1], timeout=120_000)
         page.wait_for_selector(".depthclip-picture img[alt*=row]", timeout=120_000)
         yield page
-        browser.close()
 
 
 class Dashboard:
@@ -154,13 +146,14 @@ class Dashboard:
 
 
 @pytest.fixture
-def dashboard(page):
+def dashboard(page, keep_screen):
     shown = Dashboard(page)
     page.get_by_label("show", exact=True).select_option("frame of the data set")
     shown.press("reset")
     shown.wait_for_bins(SHOWN["original"])
     shown.settle()
-    return shown
+    yield shown
+    keep_screen(page)
 
 
 def status(address: str) -> tuple[int, str]:
@@ -303,6 +296,7 @@ def test_frames_of_a_scene_and_bins_for_it(dashboard):
     note.wait_for(timeout=120_000)
     name = re.search(r"bathroom: (\S+) bins", note.inner_text())[1]
     assert "DepthCLIP + value head on the train split" in note.inner_text()
+    dashboard.settle()
     bins = dashboard.bins
     dashboard.press("original bins" if name == "original" else name)
     dashboard.settle()
