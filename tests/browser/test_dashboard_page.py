@@ -330,6 +330,21 @@ def test_no_request_leaves_this_machine(page, requests):
     assert {urlsplit(address).hostname for address in sent} == {"127.0.0.1"}
 
 
+def test_kernel_ends_with_its_page(server, page):
+    kernels = psutil.Process(server[0].pid).children
+    before = len(kernels(recursive=True))
+    other = page.context.new_page()
+    other.goto(server[1], timeout=120_000)
+    other.wait_for_selector(".depthclip-picture img[alt*=row]", timeout=120_000)
+    assert len(kernels(recursive=True)) == before + 1
+    other.close()
+    for _ in range(FAR // 100):
+        if len(kernels(recursive=True)) == before:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the kernel of a closed page still runs")
+
+
 def test_interrupt_ends_the_server_and_leaves_nothing(server, page, folder):
     """The last test of this file: the server is gone afterwards."""
     process = server[0]
