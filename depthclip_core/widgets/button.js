@@ -4,7 +4,7 @@ function render({ model, el }) {
   const button = make("button", { type: "button", textContent: model.get("description") });
   el.classList.add("depthclip-button");
   el.append(button);
-  const wishes = connect({ model, names: [], show: () => {} });
+  const wishes = connect({ model, el, names: [], show: () => {} });
   button.addEventListener("click", () => wishes.wish(1, true));
   return wishes.stop;
 }

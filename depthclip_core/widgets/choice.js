@@ -14,7 +14,7 @@ function render({ model, el }) {
     }
     select.selectedIndex = model.get("index");
   };
-  const wishes = connect({ model, names: ["labels", "index"], show });
+  const wishes = connect({ model, el, names: ["labels", "index"], show });
   // The label goes with its place: the kernel may have listed others since.
   select.addEventListener("change", () => {
     wishes.wish([select.selectedIndex, select.selectedOptions[0].textContent]);

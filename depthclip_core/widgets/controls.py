@@ -157,8 +157,8 @@ class Entry(Control):
 class ShownPicture(Control):
     """A picture that scales with the page, and tells where it was clicked.
 
-    value: a PNG file of width × height pixels. alt: what the picture shows, read out when it
-    changes. click: x and y in the picture's pixels from its upper left corner, and a count.
+    value: a JPEG or PNG file of width × height pixels. alt: what the picture shows, read out when
+    it changes. click: x and y in the picture's pixels from its upper left corner, and a count.
     """
 
     _esm = script("shown_picture.js")

@@ -217,7 +217,7 @@ class Dashboard(Explorer):
         said += [f"true depth {true:.2f} m"] if true > 0 else []
         self.headline = f"row {row}, column {column}: {', '.join(said)}"
         self.image.alt = printable(f"{self._label}: photograph and depth maps; {self.headline}")
-        self.image.value = self.picture.png()
+        self.image.value = self.picture.jpeg()
 
     def _load(self) -> bool:
         """Read the chosen frame or photo unless it is shown already; return whether it was."""

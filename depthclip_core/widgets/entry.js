@@ -7,7 +7,7 @@ function render({ model, el }) {
   el.classList.add("depthclip-field");
   el.append(make("span", { textContent: name }), field);
   const write = typing(field, (text) => wishes.wish(text), model.get("live"));
-  const wishes = connect({ model, names: ["value"], show: () => write(model.get("value")) });
+  const wishes = connect({ model, el, names: ["value"], show: () => write(model.get("value")) });
   field.value = model.get("value");
   return wishes.stop;
 }

@@ -88,7 +88,7 @@ class Explorer(Acting):
         """Show the picture; the text says what is on it to those who do not see it."""
         label = self.picker.labels[self._shown]
         self.image.alt = printable(f"{label}: photograph and depth maps; {text}")
-        self.image.value = self.picture.png()
+        self.image.value = self.picture.jpeg()
 
     def _choose_scene(self) -> None:
         with self._at_once():

@@ -43,6 +43,8 @@ class HeadsPicture(GridPicture):
                 name: map_plots.show_depth(self._place(left, TOPS[0]), blank, (0, 1), name)
                 for name, left in zip(names, LEFTS[1:], strict=True)
             }
+            for image in (self._truth, *self._depths.values()):
+                image.set_interpolation("nearest")  # smoothing takes longer than all the rest
             self._scale = self._colour_bar(self._truth, TOPS[0], "depth (m)", "max", BAR)
             size = (MAP[0] - LABELS - 6, MAP[1] - 44)
             self.bars = {

@@ -12,7 +12,9 @@ function render({ model, el }) {
   let address = "";
   const show = () => {
     URL.revokeObjectURL(address);
-    address = URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" }));
+    const value = model.get("value");
+    const type = value.getUint8?.(0) === 0xff ? "image/jpeg" : "image/png";
+    address = URL.createObjectURL(new Blob([value], { type }));
     picture.src = address;
   };
   let timer;
@@ -21,7 +23,7 @@ function render({ model, el }) {
     clearTimeout(timer);
     timer = setTimeout(() => (spoken.textContent = picture.alt), PAUSE);
   };
-  const wishes = connect({ model, names: [], show: () => {} });
+  const wishes = connect({ model, el, names: [], show: () => {} });
   picture.addEventListener("click", (event) => {
     const box = picture.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * width;

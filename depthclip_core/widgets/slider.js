@@ -31,7 +31,7 @@ function render({ model, el }) {
     wishes.wish(within);
   };
   const write = typing(number, () => send(number.valueAsNumber));
-  const wishes = connect({ model, names: ["value"], show: () => showIn(model.get("value")) });
+  const wishes = connect({ model, el, names: ["value"], show: () => showIn(model.get("value")) });
   slider.addEventListener("input", () => send(value(slider.valueAsNumber)));
   showIn(model.get("value"));
   return wishes.stop;

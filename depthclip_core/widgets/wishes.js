@@ -33,6 +33,7 @@ function queueOf(shared) {
       if (last?.[0] !== control) waiting.push([control, wished]);
       else last[1] = adds ? last[1] + wished : wished;
       send();
+      listeners.forEach((listener) => listener());
     },
     get open() {
       return sent > answered || waiting.length > 0;
@@ -42,15 +43,20 @@ function queueOf(shared) {
 }
 
 /**
- * Connect a view with its explorer's queue. `show` shows what the kernel says; it is called when
- * one of `names` changes and nothing wished is open: until then the kernel's value may be an old
- * one. Returns `wish(value, adds)`, and `stop()`, which ends the connection.
+ * Connect a view in `el` with its explorer's queue. `show` shows what the kernel says; it is called
+ * when one of `names` changes and nothing wished is open: until then the kernel's value may be an
+ * old one, and the explorer is marked as busy. Returns `wish(value, adds)`, and `stop()`, which ends
+ * the connection.
  */
-function connect({ model, names, show }) {
+function connect({ model, el, names, show }) {
   const place = model.get("place");
   const changes = names.map((name) => `change:${name}`).join(" ");
   let [queue, early] = [null, []]; // wishes made before the queue is known
-  const settled = () => !queue?.open && !early.length && show();
+  const settled = () => {
+    const open = Boolean(queue?.open || early.length);
+    el.closest(".depthclip-explorer")?.setAttribute("aria-busy", open);
+    if (!open) show();
+  };
   const ready = wishesOf(model).then((found) => {
     queue = found;
     queue.listeners.add(settled);
@@ -58,7 +64,6 @@ function connect({ model, names, show }) {
   });
   model.on(changes, settled);
   return {
-    settled,
     wish: (...wished) => (queue ? queue.wish(place, ...wished) : early.push(wished)),
     stop: () => {
       model.off(changes, settled);

@@ -76,12 +76,13 @@ class Shown:
         field.press("Enter")
 
     def settle(self) -> None:
-        """Wait until nothing has changed for a second."""
+        """Wait until all that was wished has been answered, and what it changed is shown."""
         before, quiet = None, 0
-        while quiet < 4:
-            self.page.wait_for_timeout(250)
+        while quiet < 2:
+            self.page.wait_for_timeout(120)
+            busy = self.box.get_attribute("aria-busy") == "true"
             now = (self.picture.get_attribute("src"), self.bins, self.alert.all_inner_texts())
-            quiet = quiet + 1 if now == before else 0
+            quiet = quiet + 1 if now == before and not busy else 0
             before = now
 
 

@@ -248,6 +248,6 @@ def test_errors_can_be_read_in_every_theme(words, theme):
 def test_changes_are_read_out(cells):
     cells.click_cell(5, 5)
     cells.settle()
-    spoken = cells.box.get_by_role("status")
-    assert "row 5, column 5: predicted" in spoken.inner_text()
+    spoken = cells.box.get_by_role("status").filter(has_text="row 5, column 5: predicted")
+    spoken.wait_for(state="attached")
     assert spoken.inner_text() == cells.picture.get_attribute("alt")

@@ -16,7 +16,7 @@ def test_cell_mark_is_seen_on_every_colour(colour):
     picture.set_depth(np.ones(shape))
     picture.set_words(["near", "far"], [1.0, 2.0])
     picture.set_cell(row, column, [0.5, 0.5], "")
-    pixels = np.asarray(Image.open(BytesIO(picture.png())))
+    pixels = np.asarray(Image.open(BytesIO(picture.jpeg())))
     top, left, side = 24 + 22 * row, 4 + 22 * column, 22
     around = pixels[top - 4 : top + side + 4, left - 4 : left + side + 4]
     assert (around.max(axis=-1) < 60).sum() > 2 * side
