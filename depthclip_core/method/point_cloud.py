@@ -17,6 +17,20 @@ def assumed_field_of_view(size: tuple[int, int]) -> float:
     return degrees(2 * atan(tangent))
 
 
+def camera_angle(
+    size: tuple[int, int], noted: float | None, given: float | None = None
+) -> tuple[float, str]:
+    """Degrees across the width of a photograph (H, W), and where they are from.
+
+    noted: by its file. given: by a person, before all. Zero and None are "not known".
+    """
+    if given:
+        return given, "as given"
+    if noted:
+        return noted, "from the photograph's file"
+    return assumed_field_of_view(size), "assumed, as its file says none"
+
+
 def depth_points(
     depth: np.ndarray, rgb: np.ndarray, field_of_view: float
 ) -> tuple[np.ndarray, np.ndarray]:

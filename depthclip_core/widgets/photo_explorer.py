@@ -17,7 +17,7 @@ from depthclip_core.datasets.base import Dataset
 from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.photo_depths import Setting, network_title, resolve_setting
-from depthclip_core.method.point_cloud import assumed_field_of_view
+from depthclip_core.method.point_cloud import camera_angle
 from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE
 from depthclip_core.text import as_markup, printable
 from depthclip_core.widgets.actions import Acting, fault_of
@@ -37,8 +37,8 @@ class PhotoExplorer(Acting):
     """Choose a photograph, words, bins and a head; read the depth, and save it.
 
     photos, at: as in `PhotoPicker`. encoder: None for the sample's. head, words, bins,
-    temperature: as in `predict_depth`. field_of_view: degrees across the photographs' width; None:
-    what a photograph's file says, else `assumed_field_of_view`. store: where text vectors are kept.
+    temperature: as in `predict_depth`. field_of_view: degrees across the photographs' width; None
+    or 0, as `camera_angle` finds them. store: where text vectors are kept.
 
     `setting` and `reading` are what is shown, and `view.pinned` is the pinned cell.
     """
@@ -165,9 +165,7 @@ class PhotoExplorer(Acting):
     def _set_camera(self) -> None:
         """Say what is known of the photograph's size and camera."""
         photo, seen = self._shown, self._shown.frame.rgb.shape
-        known = {"as given": self._given_angle, "from the photograph's file": photo.field_of_view}
-        assumed = {"assumed, as its file says none": assumed_field_of_view(photo.size)}
-        source, angle = next((s, a) for s, a in (known | assumed).items() if a)
+        angle, source = camera_angle(photo.size, photo.field_of_view, self._given_angle)
         self.angle_note.value = f"across the width, for the point cloud: {source}"
         sizes = [(f"{seen[0]} × {seen[1]}, as the network saw it", False)]
         if photo.size != seen[:2]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import traitlets
 
+from depthclip_core.analysis.own_photo import photo_of
 from depthclip_core.datasets.base import Dataset, Frame
 from depthclip_core.datasets.photos import LONG_SIDE, Photo, PhotoFrames
 from depthclip_core.datasets.pictures import SUFFIXES
@@ -71,13 +72,12 @@ class PhotoPicker(Acting):
             if not isinstance(photos, str | Path) and not len(photos):
                 return {}
             photos = PhotoFrames(photos, self.long_side)
+        readers = [partial(photo_of, photos, i) for i in range(len(photos))]
+        keys = [f"{photos.title}/{i}" for i in range(len(photos))]
         if isinstance(photos, PhotoFrames):
-            files = [(str(file.absolute()), file.name) for file in photos.files]
-            return {key: (name, partial(photos.photo, i)) for i, (key, name) in enumerate(files)}
-        return {
-            f"{photos.title}/{i}": (name, partial(_of_dataset, photos, i))
-            for i, name in enumerate(photos.names)
-        }
+            keys = [str(file.absolute()) for file in photos.files]
+        labelled = zip(photos.names, readers, strict=True)
+        return dict(zip(keys, labelled, strict=True))
 
     def _add(self, found: dict[str, tuple[str, Reader]], at: int = 0) -> None:
         """List photographs, and choose one: at that position, or the next that can be read."""
@@ -118,7 +118,3 @@ class PhotoPicker(Acting):
 
     def _refuse(self, error: DepthClipError) -> None:
         self._say(str(error))
-
-
-def _of_dataset(frames: Dataset, position: int) -> Photo:
-    return Photo.of_frame(frames[position])
