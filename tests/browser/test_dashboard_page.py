@@ -1,14 +1,12 @@
 """What a person does with the dashboard in a browser, and what is left when its server ends."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
+import dashboard as dashboards
 import lab as jupyter
 import numpy as np
 import nyu_files
@@ -35,30 +33,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(folder):
     """A dashboard of a few frames in NYU's layout: the process, and its address with the token."""
-    environment = os.environ | {
-        "DEPTHCLIP_STORE": str(folder / "store"),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(jupyter.ROOT), os.environ.get("PYTHONPATH", "")]),
-        "TMPDIR": str(folder / "temporary"),
-    }
-    (folder / "temporary").mkdir()
-    for kind in ("CONFIG", "DATA", "RUNTIME"):
-        environment[f"JUPYTER_{kind}_DIR"] = str(folder / kind.lower())
     data = nyu_files.write_sample(folder, test=1, train=1)
-    command = [sys.executable, "-m", "depthclip_core.cli", "dashboard", "--port", "9411"]
-    command += ["--dataset", "nyu", "--data", str(data)]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-        try:
-            line = process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:\d+/\?token=\w{40,}", line)
-            assert found, line + (folder / "log").read_text()
-            yield process, found[0]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+    with dashboards.serve(folder, "--dataset", "nyu", "--data", str(data)) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +51,7 @@ def page(server, chromium, requests):
         page.on("request", lambda request: requests.append(request.url))
         page.on("websocket", lambda socket: requests.append(socket.url))
         page.goto(server[1], timeout=120_000)
-        page.wait_for_selector(".depthclip-picture img[alt*=row]", timeout=120_000)
+        page.wait_for_selector(dashboards.SHOWN, timeout=120_000)
         yield page
 
 
@@ -335,7 +312,7 @@ def test_kernel_ends_with_its_page(server, page):
     before = len(kernels(recursive=True))
     other = page.context.new_page()
     other.goto(server[1], timeout=120_000)
-    other.wait_for_selector(".depthclip-picture img[alt*=row]", timeout=120_000)
+    other.wait_for_selector(dashboards.SHOWN, timeout=120_000)
     assert len(kernels(recursive=True)) == before + 1
     other.close()
     for _ in range(FAR // 100):
