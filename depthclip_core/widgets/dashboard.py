@@ -84,8 +84,6 @@ class Dashboard(Explorer):
         self._on(self.scene_bins.take, self._take_scene_bins)
         self._on(self.image, self._clicked, "click")
 
-    # --- controls -------------------------------------------------------------------------------
-
     def _sources(self) -> list[Widget]:
         return [self.source, self.picker, self.photos]
 
@@ -126,8 +124,6 @@ class Dashboard(Explorer):
             slider.close()
         for slider in self.cell_sliders.children:
             self._on(slider, self._redraw)
-
-    # --- what controls do -----------------------------------------------------------------------
 
     def _switch(self) -> None:
         """Show the controls of what was chosen to be shown, and draw it."""
@@ -193,8 +189,6 @@ class Dashboard(Explorer):
         if cell := self.picture.cell_at(x, y):
             with self._at_once():
                 self.row.value, self.column.value = cell
-
-    # --- drawing --------------------------------------------------------------------------------
 
     @property
     def cell(self) -> tuple[int, int]:

@@ -310,11 +310,11 @@ def test_no_request_leaves_this_machine(page, requests):
 def test_kernel_ends_with_its_page(server, page):
     kernels = psutil.Process(server[0].pid).children
     before = len(kernels(recursive=True))
-    other = page.context.new_page()
+    other = page.context.browser.new_page()
     other.goto(server[1], timeout=120_000)
     other.wait_for_selector(dashboards.SHOWN, timeout=120_000)
     assert len(kernels(recursive=True)) == before + 1
-    other.close()
+    other.close(run_before_unload=True)
     for _ in range(FAR // 100):
         if len(kernels(recursive=True)) == before:
             return
