@@ -50,7 +50,7 @@ class Dashboard(Explorer):
         cell: tuple[int, int] | None = None,
         store: Store | None = None,
     ):
-        self.run, self.words, self._store = run, run.words, store
+        self.run, self.words = run, run.words
         self.heads = {name: each.head for name, each in run.both_heads.items()}
         self._vectors = FrameVectors(run.frames, run.encoder, list(self.heads.values()), store)
         self._of_photo = lru_cache(1)(lambda p: self._vectors.of_picture(p.rgb, p.crop))
