@@ -199,11 +199,16 @@ def photo_and_depth(rgb: np.ndarray, depth: np.ndarray, title: str, label: str) 
     return figure
 
 
-def predictions_and_errors(maps: Mapping[str, np.ndarray], truth: np.ndarray, title: str) -> Figure:
+def predictions_and_errors(
+    maps: Mapping[str, np.ndarray], truth: np.ndarray | None, title: str
+) -> Figure:
     """Each method's depth map, and beside it its error; all depths and all errors on one scale.
 
     maps: (H, W) by method, metres. truth: (H, W) metres, 0 and NaN missing; their errors are grey.
+    Where truth is None there are no errors, and the depth maps stand side by side.
     """
+    if truth is None:
+        return _predictions(maps, title)
     errors = {n: np.where((truth > 0) & (m > 0), m - truth, np.nan) for n, m in maps.items()}
     limits, limit = depth_limits(truth, *maps.values()), error_limit(*errors.values())
     shape = {"figsize": (8.5, 2.6 * len(maps) + 0.4), "squeeze": False}
@@ -213,6 +218,16 @@ def predictions_and_errors(maps: Mapping[str, np.ndarray], truth: np.ndarray, ti
         of_error = show_error(right, errors[name], limit, f"{name} − ground truth")
     depth_bar(figure, image, axes[:, 0])
     depth_bar(figure, of_error, axes[:, 1], "error (m)")
+    figure.suptitle(title)
+    return figure
+
+
+def _predictions(maps: Mapping[str, np.ndarray], title: str) -> Figure:
+    size = (4 * len(maps) + 0.8, 3.4)
+    figure, axes = plt.subplots(1, len(maps), figsize=size, squeeze=False)
+    for ax, (name, depth) in zip(axes[0], maps.items(), strict=True):
+        image = show_depth(ax, depth, depth_limits(*maps.values()), name)
+    depth_bar(figure, image, axes)
     figure.suptitle(title)
     return figure
 

@@ -55,7 +55,8 @@ def semantic_bins(
         axes[0].spines[:].set(visible=True, color=f"C{i + 1}", linewidth=2.2)
         predicted = show_weights(axes[1], weights[:, row, column], words, bins, f"C{i + 1}")
         known = "not known" if np.isnan(truth) else f"{truth:.2f} m"
-        axes[1].set_title(f"predicted {predicted:.2f} m, true {known}")
+        known = "" if np.isnan(ground_truths).all() else f", true {known}"
+        axes[1].set_title(f"predicted {predicted:.2f} m{known}")
     figure.suptitle(title)
     return figure
 

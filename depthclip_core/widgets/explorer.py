@@ -116,7 +116,7 @@ class Explorer(Acting):
         self.metrics = pd.DataFrame({"at first": at_first, "now": now}).T
         style = {"float_format": "{:.3f}".format, "na_rep": "–", "border": 0}
         titled = self.metrics.rename(columns={name: METRICS[name].title for name in self.metrics})
-        self.metrics_table.value = titled.to_html(**style)
+        self.metrics_table.value = "" if self.truth is None else titled.to_html(**style)
 
     def _true_depth(self, row: int, column: int) -> float:
         """Median true depth below a cell of the shown frame, metres; NaN if unknown."""

@@ -80,10 +80,9 @@ class CellExplorer(Explorer):
             self._current = chosen
         row, column = self.cell
         weights, true = self.weights[:, row, column], self._true_depth(row, column)
-        known = f"true {true:.2f} m" if true > 0 else "truth unknown"
-        self.headline = (
-            f"row {row}, column {column}: predicted {weights @ self.bins:.2f} m, {known}"
-        )
+        known = f", true {true:.2f} m" if true > 0 else ", truth unknown"
+        known = "" if self.truth is None else known
+        self.headline = f"row {row}, column {column}: predicted {weights @ self.bins:.2f} m{known}"
         self.picture.set_cell(row, column, weights, self.headline)
         self._show(self.headline)
 

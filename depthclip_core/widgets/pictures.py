@@ -83,6 +83,7 @@ class Picture:
         title = short(title, LONGEST_TITLE)
         self._photo.axes.set_title(title, loc="left", fontsize=self.text)
         self._truth.set_data(map_plots.known(self.truth))
+        self._truth.axes.set_visible(truth is not None)
         self._changed(self._photo.axes, self._truth.axes)
 
     def _set_scale(self, other: np.ndarray) -> None:
@@ -129,6 +130,9 @@ class Picture:
 
     def _changed(self, *axes: Axes) -> None:
         self._stale |= {part for part, members in self._parts.items() if set(members) & set(axes)}
+
+    def _part_of(self, ax: Axes) -> Part:
+        return next(part for part, members in self._parts.items() if ax in members)
 
     def _place(self, left: int, top: int, size: tuple[int, int] = MAP) -> Axes:
         """Axes with that upper left corner, in pixels from the picture's upper left corner."""
@@ -191,6 +195,7 @@ class CellPicture(GridPicture):
 
     def __init__(self, shape: tuple[int, int], grid: tuple[int, int]):
         super().__init__(shape, BOTTOM)
+        self._scale_part = self._part_of(self._scale)
         photo = self._photo.axes
         with self._style():
             self.bars = self._place(RIGHT + 200, TOP, (WIDTH - RIGHT - 222, MAP[1] - 40))
@@ -199,6 +204,24 @@ class CellPicture(GridPicture):
             self._headline = photo.text(*where, "", transform=self.figure.transFigure)
             self._headline.set_fontsize(self.text)
         self._moves(self._headline)
+
+    def set_frame(self, rgb: np.ndarray, truth: np.ndarray | None, title: str) -> None:
+        """rgb (H, W, 3) and truth (H, W), metres, of the window; None: its place is empty."""
+        super().set_frame(rgb, truth, title)
+        self._marks[-1].set_visible(truth is not None)
+        if truth is None:
+            self._put_scale(self._part_of(self._truth.axes), RIGHT)
+        else:
+            self._put_scale(self._scale_part, BAR)
+
+    def _put_scale(self, part: Part, left: int) -> None:
+        """Draw the colour bar with that part of the picture, from that left edge on."""
+        before = self._part_of(self._scale)
+        self._parts[before].remove(self._scale)
+        self._parts[part].append(self._scale)
+        self._stale |= {before, part}
+        box = self._scale.get_position()
+        self._scale.set_position((left / self.width, box.y0, box.width, box.height))
 
     def set_depth(self, depth: np.ndarray) -> None:
         """Show depth (H, W) in metres; it and the ground truth set the scale of both maps."""
@@ -233,11 +256,14 @@ class BinPicture(Picture):
             ax, title = self._place(RIGHT, BOTTOM), "prediction − ground truth"
             self._error = map_plots.show_error(ax, np.ones(shape), ERROR_LIMIT, title)
             self._error.set_interpolation("nearest")
-            self._colour_bar(self._error, BOTTOM, "error (m)", "both")
+            self._error_bar = self._colour_bar(self._error, BOTTOM, "error (m)", "both")
         self._moves(self._depth, self._error)
 
     def set_frame(self, rgb: np.ndarray, truth: np.ndarray | None, title: str) -> None:
         super().set_frame(rgb, truth, title)
+        for artist in (self._error, self._error.axes, self._error_bar):
+            artist.set_visible(truth is not None)
+        self._changed(self._error.axes, self._error_bar)
         self._set_scale(np.array([FARTHEST_PUBLISHED]))  # whatever the bins, so that moves show
 
     def set_depth(self, depth: np.ndarray) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pandas as pd
+
 from depthclip_core.text import as_markup, printable
 
 
@@ -27,3 +29,8 @@ def listed(names: Iterable[object], none: str = "none") -> str:
     """Join names for a sentence: "a, b and c"."""
     names = [str(name) for name in names]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or none
+
+
+def table_or(table: pd.DataFrame, otherwise: str) -> pd.DataFrame | Prose:
+    """The table, or, if there is nothing in it, a sentence instead."""
+    return says(otherwise) if table.empty else table

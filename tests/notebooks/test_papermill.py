@@ -1,5 +1,6 @@
 """Each notebook runs from top to bottom with other parameters; nbval runs it with its own."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -90,14 +91,29 @@ def test_notebook_runs(path, parameters, tmp_path, request):
     assert widget_errors(ran) == []
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of two photographs of different sizes."""
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for name, shape in {"a": (6, 9), "b": (9, 7)}.items():
+        photo = np.kron(rng.integers(0, 255, (*shape, 3)), np.ones((50, 50, 1))).astype(np.uint8)
+        Image.fromarray(photo).save(folder / f"{name}.jpg")
+    return folder
+
+
 @pytest.mark.notebook
-def test_pipeline_runs_on_a_photograph(tmp_path, request):
-    rng = np.random.default_rng(0)
-    photo = np.kron(rng.integers(0, 255, (6, 9, 3)), np.ones((50, 50, 1))).astype(np.uint8)
-    (tmp_path / "photos").mkdir()
-    Image.fromarray(photo).save(tmp_path / "photos" / "a.jpg")
-    parameters = {"dataset": "photos", "data": str(tmp_path / "photos")}
-    test_notebook_runs(NOTEBOOKS / "00_pipeline.ipynb", parameters, tmp_path, request)
+@pytest.mark.parametrize("name", ["00_pipeline", "16_your_photo"])
+def test_photographs_get_only_what_they_can_have(name, photos, tmp_path, request):
+    parameters = {"data": str(photos), **({"dataset": "photos"} if name[:2] == "00" else {})}
+    test_notebook_runs(NOTEBOOKS / f"{name}.ipynb", parameters, tmp_path, request)
+    ran = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4)
+    outputs = [output for cell in ran.cells for output in cell.get("outputs", [])]
+    assert "stream" not in {output.output_type for output in outputs}  # a warning is red
+    texts = [output.get("data", {}).get("text/plain", "") for output in outputs]
+    alternatives = [str(output.get("metadata", {})) for output in outputs]
+    for text in (*texts, *alternatives):
+        assert not re.search(r"NaN|Empty DataFrame|not measured|prediction − ground truth", text)
+    assert any("a.jpg" in text for text in texts + alternatives)
 
 
 def widget_errors(ran) -> list[str]:
