@@ -144,7 +144,7 @@ bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else run
 	@$(PY) -m depthclip_core.bench docs/speed.md
 	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
 
-latency: $(INSTALLED) ## measure how soon the explorers answer (minutes, with nothing else running; needs chromium)
+latency: $(DASHBOARD) ## measure how soon the explorers answer (minutes, with nothing else running; needs chromium)
 	@$(PY) tests/browser/latency.py docs/speed.md
 
 # --- the sample, for maintainers: the package contains its frames and weights ----------------------
