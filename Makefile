@@ -119,7 +119,7 @@ $(DASHBOARD): $(INSTALLED)
 	@touch $@
 
 dashboard: $(DASHBOARD) ## explore frames and your photos on one page (DATASET=nyu DATA= ENCODER=RN50 WEIGHTS=openai)
-	@$(PY) -m depthclip_core.cli dashboard --browser $(foreach option,dataset data encoder weights,$(call given,$(option)))
+	@$(PY) -m depthclip_core.cli dashboard $(foreach option,dataset data encoder weights,$(call given,$(option)))
 
 # An option of a command, where the variable of its name, in capitals, is set.
 upper = $(shell echo $(1) | tr a-z A-Z)
