@@ -244,6 +244,20 @@ def test_all_can_be_read_in_every_theme(words, theme):
         assert contrast(*element.evaluate(COLOURS)) >= 4.5, name
 
 
+# Pixels of a table's last cell that no scrolling brings into its explorer.
+HIDDEN = """table => {
+    const right = (element) => element.getBoundingClientRect().right;
+    const boxes = [];
+    for (let box = table; !box.classList.contains("depthclip-explorer"); box = box.parentElement)
+        boxes.push(box);
+    const style = (box) => getComputedStyle(box).overflowX;
+    boxes.filter((box) => style(box) === "auto").forEach((box) => (box.scrollLeft = 1e6));
+    const last = right(table.querySelector("tr:last-child td:last-child"));
+    const edges = boxes.filter((box) => style(box) !== "visible").map(right);
+    const hidden = last - Math.min(...edges, right(table.closest(".depthclip-explorer")));
+    boxes.forEach((box) => (box.scrollLeft = 0));
+    return hidden;
+}"""
 # Of an element: its ink, and the first paper below it that is not transparent.
 COLOURS = """element => {
     let paper, below = element;
@@ -263,6 +277,9 @@ def test_nothing_is_clipped_at_any_width(notebook, keep_screen, theme, width):
             explorer = shown(notebook, place)
             keep_screen(notebook, str(place))
             whole = explorer.box.bounding_box()
+            for table in explorer.box.locator(".dataframe").all():
+                hidden = table.evaluate(HIDDEN)
+                assert hidden <= 1, (hidden, place)
             for role in ("slider", "spinbutton", "button", "textbox", "combobox"):
                 for control in explorer.box.get_by_role(role).all():
                     box = control.bounding_box()
