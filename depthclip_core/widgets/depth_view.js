@@ -51,6 +51,7 @@ function render({ model, el }) {
 
   const mark = () => {
     const [rows, columns] = model.get("grid");
+    if (numbers.cells.length !== rows * columns) return; // those of the new grid are shown soon
     const cells = [model.get("pinned"), pointed];
     for (const { marks } of Object.values(panes)) {
       marks.forEach((box, i) => {
@@ -115,6 +116,8 @@ function render({ model, el }) {
     panes[kind].picture.src = addresses[kind];
   };
   const show = () => {
+    const grid = model.get("grid");
+    if (pointed?.some((at, i) => at >= grid[i])) pointed = null; // of a larger grid
     numbers = { cells: floats(model.get("cells")), weights: floats(model.get("weights")) };
     load("depth", "image/png");
     list();
@@ -168,10 +171,6 @@ function render({ model, el }) {
       pin(to.map((at, i) => Math.min(Math.max(at, 0), ends[i] - 1)));
     });
   }
-  const pinnedAt = () => {
-    mark();
-    speak();
-  };
   // What the kernel sends together is shown once.
   let waiting = false;
   const showSoon = () => {
@@ -181,6 +180,10 @@ function render({ model, el }) {
       waiting = false;
       show();
     });
+  };
+  const pinnedAt = () => {
+    mark();
+    if (!waiting) speak();
   };
   const listeners = { "change:photo": showPhoto, "change:pinned": pinnedAt };
   for (const name of ["depth", "weights", "words", "bins"]) listeners[`change:${name}`] = showSoon;

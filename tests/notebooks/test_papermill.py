@@ -43,6 +43,9 @@ EXTRA: dict[str, list[dict[str, object]]] = {
         {**AS_NYU, "metric": "rmse", "prompts": "near, middle, far", "bins": "1, 2, 4"}
     ],
     "15_protocols": [{**AS_NYU, "metric": "rmse", "before": "adabins", "after": "marigold"}],
+    "16_your_photo": [
+        {"head": "released", "prompts": "near, far", "bins": "1, 2.5", "first": 70, "most": 1}
+    ],
     "20_findings": [SAME],
 }
 
