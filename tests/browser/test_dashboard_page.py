@@ -289,6 +289,7 @@ def test_own_photo_is_uploaded(dashboard, folder):
     page.get_by_label("show", exact=True).select_option("photo of your own")
     page.locator("input[type=file]").set_input_files(folder / "my room.png")
     dashboard.wait_for("my room.png: photograph")
+    dashboard.settle()  # what follows the picture
     assert len(dashboard.heads()) == 2 and "true depth" not in dashboard.alt
     assert page.locator("table.dataframe").count() == 0
     assert "its metres mean nothing" in page.locator(".depthclip-result").inner_text()
