@@ -103,7 +103,7 @@ def browse(chromium: str, **options):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER.split())
         page = browser.new_page(**{"viewport": {"width": 1280, "height": 800}} | options)
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         try:
             yield page
         finally:

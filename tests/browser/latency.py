@@ -38,7 +38,7 @@ WATCH = """() => {
 
 
 def actions(page) -> dict:
-    """What a person does again and again, by its name; each call changes the picture."""
+    """What a person does again and again, by its name: an explorer, and what changes its picture."""
     cells, bins, words = (Shown(page, place) for place in range(len(EXPLORERS)))
     steps, presets = cycle(["ArrowRight", "ArrowLeft"]), cycle(["class-dependent-1", "original"])
     places, scenes, edits = cycle([(3, 5), (8, 11)]), cycle([1, 2]), iter(range(10**6))
@@ -47,14 +47,14 @@ def actions(page) -> dict:
         words.type(words.field("words"), f"giant, near {next(edits)}, close, far, e, f, g")
 
     return {
-        "click on a cell": lambda: cells.click_cell(*next(places)),
-        "move the row by a key": lambda: cells.press(cells.slider("row"), next(steps)),
-        "choose a scene": lambda: cells.field("scene").select_option(index=next(scenes)),
-        "move a bin by a key": lambda: bins.press(bins.slider("close"), next(steps)),
-        "press a preset": lambda: bins.button(next(presets)).click(),
-        "next frame": lambda: bins.button("next frame").click(),
-        "new words": edit,
-        "next frame with words": lambda: words.button("next frame").click(),
+        "click on a cell": (cells, lambda: cells.click_cell(*next(places))),
+        "move the row by a key": (cells, lambda: cells.press(cells.slider("row"), next(steps))),
+        "choose a scene": (cells, lambda: cells.field("scene").select_option(index=next(scenes))),
+        "move a bin by a key": (bins, lambda: bins.press(bins.slider("close"), next(steps))),
+        "press a preset": (bins, lambda: bins.button(next(presets)).click()),
+        "next frame": (bins, lambda: bins.button("next frame").click()),
+        "new words": (words, edit),
+        "next frame with words": (words, lambda: words.button("next frame").click()),
     }
 
 
@@ -62,15 +62,14 @@ def measure(page, repeats: int) -> dict[str, list[float]]:
     """Milliseconds of each kind of action, after two to warm up."""
     page.evaluate(WATCH)
     times = {}
-    for name, act in (bar := tqdm(actions(page).items())):
+    for name, (explorer, act) in (bar := tqdm(actions(page).items())):
         bar.set_postfix_str(name)
-        for box in page.locator(".depthclip-explorer").all():
-            box.evaluate("element => element.scrollIntoView()")
+        explorer.box.evaluate("element => element.scrollIntoView()")
         found = []
         for _ in range(repeats + 2):
             before = page.evaluate("waited.length")
             act()
-            page.wait_for_function(f"waited.length > {before}", polling=20)
+            page.wait_for_function(f"waited.length > {before}")
             page.wait_for_timeout(150)  # what else the action brings about
             found.append(page.evaluate(f"waited[{before}]"))
         times[name] = found[2:]
