@@ -27,7 +27,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test portable workshop unit browser lab dashboard render pretrain refresh bench lock lint format clean FORCE
+.PHONY: help run report reproduce test portable workshop unit browser lab dashboard render pretrain refresh bench latency lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -144,6 +144,9 @@ bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else run
 	@$(PY) -m depthclip_core.bench docs/speed.md
 	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
 
+latency: $(INSTALLED) ## measure how soon the explorers answer (minutes, with nothing else running; needs chromium)
+	@$(PY) tests/browser/latency.py docs/speed.md
+
 # --- the sample, for maintainers: the package contains its frames and weights ----------------------
 
 WORKSHOP := .venv/.workshop
@@ -179,8 +182,9 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 unit: $(INSTALLED) ## run the quick tests only, and no notebook
 	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" tests
 
-browser: $(INSTALLED) ## use the explorers in JupyterLab as a person would (needs Debian's chromium)
-	@$(PYTEST) -m browser tests
+# Its store is kept: a second run makes no network pass. Screenshots: results/browser/.
+browser: $(INSTALLED) ## run every notebook in JupyterLab and use its explorers as a person would (needs chromium)
+	@DEPTHCLIP_STORE="$(CURDIR)/results/browser/store" $(PYTEST) $(BY_FILE) -m browser tests
 
 portable: $(INSTALLED) ## compare notebooks with their saved outputs as other processors would compute them
 	@$(PY) tests/portable.py
@@ -203,6 +207,6 @@ clean: ## remove what make can make again (not .venv, not your data or files)
 	if grep -qs 'content="depthclip report"' results/report/index.html; then \
 		rm -f results/report/index.html $(RESULTS:results/%=results/report/%); \
 	fi; \
-	rm -rf notebooks/.part results/notebooks/.*.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE); \
+	rm -rf notebooks/.part results/notebooks/.*.part .pytest_cache .ruff_cache .hypothesis $(TEST_STORE) results/browser; \
 	rmdir results/report/notebooks results/report results/notebooks results/figures results 2>/dev/null || true
 	@find depthclip_core tests notebooks -name __pycache__ -prune -exec rm -rf {} +

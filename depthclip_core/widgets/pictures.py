@@ -29,8 +29,8 @@ BAR = 768  # left edge of a colour bar
 BARS = "#D55E00"
 ERROR_LIMIT = 2.0  # metres
 FARTHEST_PUBLISHED = max(max(bins) for bins in BINS.values())  # metres
-LONGEST_LABEL, LONGEST_TITLE = 15, 46  # characters
-TEXT = 12  # points: a page may show a picture at two thirds of its size
+LONGEST_LABEL, LONGEST_TITLE = 15, 44  # characters
+TEXT = 13  # points: a page may show a picture at two thirds of its size
 THIN = 4  # every fourth pixel is enough for a map's colour scale
 
 RC = mpl.rc_params_from_file(str(STYLE), use_default_template=False)
@@ -152,8 +152,8 @@ class Picture:
     ) -> Axes:
         place = self._place(left, top, (10, MAP[1]))
         bar = self.figure.colorbar(image, cax=place, extend=extend, extendfrac=0.03)
-        bar.set_label(label, labelpad=5)
-        place.tick_params(labelsize=self.text - 1, pad=2)
+        bar.set_label(label, labelpad=1)
+        place.tick_params(labelsize=self.text - 1, pad=1, length=3)
         return place
 
 
@@ -198,7 +198,7 @@ class CellPicture(GridPicture):
         self._scale_part = self._part_of(self._scale)
         photo = self._photo.axes
         with self._style():
-            self.bars = self._place(RIGHT + 200, TOP, (WIDTH - RIGHT - 214, MAP[1] - 40))
+            self.bars = self._place(RIGHT + 200, TOP, (WIDTH - RIGHT - 222, MAP[1] - 40))
             self._show_cells(grid, [photo, self._depth.axes, self._truth.axes])
             where = (RIGHT / WIDTH, 1 - (TOP - 6) / HEIGHT)
             self._headline = photo.text(*where, "", transform=self.figure.transFigure)

@@ -10,7 +10,7 @@ import torch
 
 import depthclip_core as dc
 from depthclip_core import bench
-from depthclip_core.bench import machine, passes, plain, protocols, questions
+from depthclip_core.bench import latency, machine, passes, plain, protocols, questions
 from depthclip_core.method.pipeline import respond
 from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, RELEASED_WINDOW
@@ -167,6 +167,26 @@ def test_page_shows_stored_rows():
     rows = bench.load()
     assert rows, "make bench, then commit data/benchmarks"
     assert bench.markdown(rows) in PAGE.read_text(encoding="utf-8")
+
+
+def test_waits_are_stored_and_shown(tmp_path):
+    times = {"press a preset": range(1, 102), "next frame": [30.0, 10.0, 20.0]}
+    about = {"device": "A <b>", "kind": "cpu", "cores": 2, "date": "2026-01-31"}
+    bench.save(latency.row_of(times, about, "Chromium 1"), tmp_path / "latency")
+    rows = bench.load(tmp_path / "latency")
+    assert list(rows) == ["a-b-2-cores"] and bench.load(tmp_path) == {}
+    (preset, frame) = rows["a-b-2-cores"]["waits"]
+    assert (preset["median_ms"], preset["p95_ms"], preset["count"]) == (51, 96, 101)
+    assert (frame["median_ms"], frame["count"]) == (20, 3)
+    page = tmp_path / "page.md"
+    page.write_text(f"{latency.MARKS[0]}\n{latency.MARKS[1]}\n", encoding="utf-8")
+    latency.write_table(page, rows)
+    last = "| next frame | 20 | 29 | A &#60;b&#62;, 2 cores | 2026-01-31 |"
+    assert page.read_text(encoding="utf-8").splitlines()[-2] == last
+
+
+def test_page_shows_stored_waits():
+    assert latency.markdown(bench.load(latency.rows_folder())) in PAGE.read_text(encoding="utf-8")
 
 
 def test_table_is_written_between_marks(tmp_path):

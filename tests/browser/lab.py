@@ -54,6 +54,7 @@ def serve(folder: Path):
     options = {"ip": "127.0.0.1", "port": port, "port_retries": 0, "root_dir": folder / "notebooks"}
     command += [f"--ServerApp.{name}={value}" for name, value in options.items()]
     command += [f"--IdentityProvider.token={TOKEN}", f"--LabApp.app_settings_dir={folder}/settings"]
+    command += ["--LabApp.expose_app_in_browser=True"]
     with log.open("w") as file:
         server = subprocess.Popen(command, env=_environment(folder), stdout=file, stderr=file)
         try:
@@ -133,9 +134,10 @@ def end_kernels(address: str) -> None:
 
 
 def choose_theme(page, theme: str) -> None:
-    """Choose JupyterLab's theme of this name from its menu."""
-    page.locator(".lm-MenuBar-itemLabel:text-is('Settings')").click()
-    page.locator(".lm-Menu-itemLabel:text-is('Theme'):visible").hover()
-    page.locator(f".lm-Menu-itemLabel:text-is('{theme}'):visible").click()
+    """Choose JupyterLab's theme of this name."""
+    page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme
+    )
     light = "true" if theme.endswith("Light") else "false"
-    page.wait_for_selector(f'body[data-jp-theme-light="{light}"]')
+    page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
+    page.wait_for_timeout(500)  # its colours come in a file of their own

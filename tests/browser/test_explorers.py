@@ -227,22 +227,70 @@ def test_error_left_standing_blocks_no_clicks(words):
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_errors_can_be_read_in_every_theme(words, theme):
+def test_all_can_be_read_in_every_theme(words, theme):
     page = words.page
     choose_theme(page, theme)
-    field = words.box.get_by_label("bins (m)")
-    field.fill("1, two")
-    field.press("Enter")
+    words.type(words.field("bins (m)"), "1, two")
     words.settle()
-    alert = words.box.get_by_role("alert")
-    assert alert.inner_text().startswith("“two” is not a number.")
-    ink = alert.evaluate("element => getComputedStyle(element).color")
-    paper = page.evaluate(
-        "getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim()"
-    )
-    page.evaluate("colour => (document.body.style.outlineColor = colour)", paper)
-    paper = page.evaluate("getComputedStyle(document.body).outlineColor")
-    assert contrast(ink, paper) >= 4.5
+    assert words.alert.inner_text().startswith("“two” is not a number.")
+    for name, element in {
+        "error": words.alert,
+        "label": words.box.locator(".depthclip-slider span").first,
+        "field": words.field("words"),
+        "list": words.field("frame"),
+        "button": words.button("reset"),
+        "table": words.box.locator(".dataframe td").first,
+    }.items():
+        assert contrast(*element.evaluate(COLOURS)) >= 4.5, name
+
+
+# Pixels of a table's last cell that no scrolling brings into its explorer.
+HIDDEN = """table => {
+    const right = (element) => element.getBoundingClientRect().right;
+    const boxes = [];
+    for (let box = table; !box.classList.contains("depthclip-explorer"); box = box.parentElement)
+        boxes.push(box);
+    const style = (box) => getComputedStyle(box).overflowX;
+    boxes.filter((box) => style(box) === "auto").forEach((box) => (box.scrollLeft = 1e6));
+    const last = right(table.querySelector("tr:last-child td:last-child"));
+    const edges = boxes.filter((box) => style(box) !== "visible").map(right);
+    const hidden = last - Math.min(...edges, right(table.closest(".depthclip-explorer")));
+    boxes.forEach((box) => (box.scrollLeft = 0));
+    return hidden;
+}"""
+# Of an element: its ink, and the first paper below it that is not transparent.
+COLOURS = """element => {
+    let paper, below = element;
+    do paper = getComputedStyle(below).backgroundColor;
+    while (/, 0\\)$/.test(paper) && (below = below.parentElement));
+    return [getComputedStyle(element).color, paper];
+}"""
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("width", [1600, 1280, 700])
+def test_nothing_is_clipped_at_any_width(notebook, keep_screen, theme, width):
+    try:
+        choose_theme(notebook, theme)
+        notebook.set_viewport_size({"width": width, "height": 1000})
+        for place in range(3):
+            explorer = shown(notebook, place)
+            keep_screen(notebook, str(place))
+            whole = explorer.box.bounding_box()
+            for table in explorer.box.locator(".dataframe").all():
+                hidden = table.evaluate(HIDDEN)
+                assert hidden <= 1, (hidden, place)
+            for role in ("slider", "spinbutton", "button", "textbox", "combobox"):
+                for control in explorer.box.get_by_role(role).all():
+                    box = control.bounding_box()
+                    assert box["width"] >= 40, (role, place)
+                    assert box["x"] + box["width"] <= whole["x"] + whole["width"] + 1, (role, place)
+                    assert control.evaluate("e => e.scrollWidth - e.clientWidth") <= 1 or (
+                        role in ("textbox", "spinbutton", "combobox")
+                    ), (role, place)
+    finally:
+        notebook.set_viewport_size({"width": 1280, "height": 800})
+        choose_theme(notebook, "JupyterLab Light")
 
 
 def test_changes_are_read_out(cells):

@@ -2,9 +2,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
-from depthclip_core.widgets.pictures import BARS, CellPicture
+from depthclip_core.settings import BINS, PROMPTS
+from depthclip_core.widgets.pictures import BARS, DPI, BinPicture, CellPicture
 
 
 @pytest.mark.parametrize("colour", [BARS, "#000000", "#FFFFFF", "#808080"])
@@ -21,3 +23,22 @@ def test_cell_mark_is_seen_on_every_colour(colour):
     around = pixels[top - 4 : top + side + 4, left - 4 : left + side + 4]
     assert (around.max(axis=-1) < 60).sum() > 2 * side
     assert (around.min(axis=-1) > 200).sum() > 2 * side
+
+
+def test_no_text_is_cut_or_small():
+    """At two thirds of its size, where JupyterLab is 1,280 pixels wide, letters have 9 pixels."""
+    shape = (416, 544)
+    cells, bins = CellPicture(shape, (13, 17)), BinPicture(shape)
+    cells.set_words([*PROMPTS["original"][1:], "m" * 40], [*BINS["original"][1:], 10.0])
+    cells.set_cell(12, 16, np.ones(7) / 7, "row 12, column 16: predicted 10.00 m, true 10.00 m")
+    for picture in (cells, bins):
+        picture.set_frame(np.zeros((*shape, 3), np.uint8), np.full(shape, 9.9), "a" * 80)
+        picture.set_depth(np.full(shape, 9.9))
+        picture.jpeg()
+        for text in picture.figure.findobj(Text):
+            if not text.get_visible() or not text.get_text():
+                continue
+            box = text.get_window_extent()  # with room for descenders
+            assert box.x0 >= 0 and box.x1 <= picture.width + 1, text
+            assert box.y0 >= -3 and box.y1 <= picture.height + 1, text
+            assert text.get_fontsize() * DPI / 72 * 533 / picture.width >= 8.9, text
