@@ -7,7 +7,8 @@ UV_VERSION := 0.13.9
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
+# make splits names at spaces: notebooks with a space in their names are left to `depthclip run`.
+NOTEBOOKS := $(sort $(shell find notebooks -maxdepth 1 -name '[0-9]*.ipynb' -not -name '* *' 2>/dev/null))
 RESULTS := $(NOTEBOOKS:notebooks/%=results/notebooks/%)
 PACKAGE := $(shell find depthclip_core -type f \( -name '*.py' -o -name '*.toml' -o -name '*.html' -o -name '*.mplstyle' \
 	-o -name '*.safetensors' -o -name '*.zip' -o -name '*.json' -o -name '*.js' -o -name '*.css' -o -name '*.j2' \) -not -path '*/sample/world/*' 2>/dev/null)
@@ -27,7 +28,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test portable workshop unit browser lab dashboard render pretrain refresh bench latency lock lint format clean FORCE
+.PHONY: help run report reproduce test gpu portable workshop unit browser lab dashboard render pretrain refresh bench latency lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -42,13 +43,13 @@ define VENV
 	@if [ -e .venv ] && [ ! -e $(INSTALLED) ] && [ ! -e .venv/.unfinished ]; then \
 		echo "$(CURDIR)/.venv was not made by this Makefile: move it away" >&2; exit 1; \
 	fi
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=/path/to/python3.12" >&2; \
 		exit 1; }
 	@if [ -e .venv/.unfinished ] || ! $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' \
 			2>/dev/null || { [ -e $(INSTALLED) ] && [ "$$(cat $(INSTALLED))" != "$(CURDIR)" ]; }; then \
 		echo "making .venv with $(PYTHON)"; \
-		rm -rf .venv && mkdir .venv && touch .venv/.unfinished && $(PYTHON) -m venv .venv; \
+		rm -rf .venv && mkdir .venv && touch .venv/.unfinished && "$(PYTHON)" -m venv .venv; \
 	fi
 	@$(PY) -m uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || \
 		$(PY) -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
@@ -56,7 +57,7 @@ define VENV
 endef
 
 # A .venv that was copied or moved with the folder still points to the old folder.
-$(INSTALLED): requirements.lock pyproject.toml $(if $(filter $(CURDIR),$(shell cat $(INSTALLED) 2>/dev/null)),,FORCE)
+$(INSTALLED): requirements.lock pyproject.toml $(if $(findstring |$(CURDIR)|,|$(shell cat $(INSTALLED) 2>/dev/null)|),,FORCE)
 	$(VENV)
 	@touch .venv/.unfinished
 	@echo "installing requirements.lock into .venv (about 6 GB with torch)"
@@ -103,7 +104,7 @@ reproduce: nyu-given $(INSTALLED) ## make the ledger on NYU: NYU=path/to/nyu_dep
 
 # Checked before anything is installed.
 nyu-given: FORCE
-	@[ -f "$(NYU)" ] && [ -f "$(dir $(NYU))splits.mat" ] || { \
+	@[ -f "$(NYU)" ] && [ -f "$$(dirname -- "$(NYU)")/splits.mat" ] || { \
 		echo "$(if $(NYU),$(NYU)$(comma) or splits.mat beside it$(comma) does not exist,NYU is not set):" \
 			"make reproduce NYU=path/to/nyu_depth_v2_labeled.mat, with splits.mat beside it" >&2; \
 		exit 1; }
@@ -156,10 +157,10 @@ $(WORKSHOP): $(INSTALLED)
 	@touch $@
 
 render: $(WORKSHOP) ## render the frames of the sample again: OUT=results/render/frames.zip
-	@$(PY) -m depthclip_core.sample.world.ship $(or $(OUT),results/render/frames.zip)
+	@$(PY) -m depthclip_core.sample.world.ship "$(or $(OUT),results/render/frames.zip)"
 
 pretrain: $(WORKSHOP) ## train the encoder of the sample again (minutes): OUT=results/pretrain/weights.safetensors
-	@$(PY) -m depthclip_core.sample.world.pretrain $(or $(OUT),results/pretrain/weights.safetensors)
+	@$(PY) -m depthclip_core.sample.world.pretrain "$(or $(OUT),results/pretrain/weights.safetensors)"
 
 workshop: $(WORKSHOP) ## test the renderer of the sample and the training of its encoder
 	@$(PYTEST) tests/sample/world
@@ -185,6 +186,9 @@ unit: $(INSTALLED) ## run the quick tests only, and no notebook
 # Its store is kept: a second run makes no network pass. Screenshots: results/browser/.
 browser: $(INSTALLED) ## run every notebook in JupyterLab and use its explorers as a person would (needs chromium)
 	@DEPTHCLIP_STORE="$(CURDIR)/results/browser/store" $(PYTEST) $(BY_FILE) -m browser tests
+
+gpu: $(INSTALLED) ## test what needs a CUDA device, on this machine's
+	@OMP_NUM_THREADS= $(PY) -m pytest -m gpu tests
 
 portable: $(INSTALLED) ## compare notebooks with their saved outputs as other processors would compute them
 	@$(PY) tests/portable.py

@@ -22,7 +22,12 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.workbook import readme
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+]
 DOCUMENTS += [ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -80,7 +85,7 @@ def test_commands_and_options_that_are_named_exist(document):
     for line in re.findall(r"(?:bin/|`)depthclip ((?:[^`\n]|\\\n)+)", text):
         words = line.split("#")[0].replace("\\\n", " ").split()
         group = [w for w in words[:2] if re.fullmatch("[a-z]+", w)]
-        group = group[:2] if group[:1] in (["store"], ["data"]) else group[:1]
+        group = group[:2] if group[:1] in (["store"], ["data"], ["fetch"]) else group[:1]
         shown = CliRunner().invoke(app, [*group, "--help"], terminal_width=200)
         assert shown.exit_code == 0, line
         for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", " ".join(words)):

@@ -28,6 +28,7 @@ def test_imports_go_one_way():
             {"open_clip", "torchvision", "timm", "scipy.stats", "seaborn", "numba", "sympy"},
         ),
         ("depthclip_core.cli.main", {"torch", "open_clip", "matplotlib", "papermill"}),
+        ("depthclip_core.fetching.fetch", {"torch", "open_clip", "matplotlib"}),
         ("depthclip_core.encoding.passes", {"open_clip", "timm", "matplotlib", "scipy.stats"}),
         (
             "depthclip_core.workbook.runs",

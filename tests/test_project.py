@@ -150,12 +150,14 @@ def test_links_in_documents_lead_to_files():
             assert [link for link in links if not (path.parent / link).exists()] == [], path.name
 
 
-@pytest.fixture
-def checkout(tmp_path):
+@pytest.fixture(params=["checkout", "my own 'checkout'"])
+def checkout(tmp_path, request):
     """A folder with this Makefile, two notebooks, and a Python that only writes what a run would.
 
     A notebook that contains "bad" fails.
     """
+    tmp_path = tmp_path / request.param
+    tmp_path.mkdir()
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text("utf-8"))
     for name in ("notebooks/00_a.ipynb", "notebooks/01_b.ipynb", "requirements.lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -22,13 +22,14 @@ from depthclip_core.analysis.alternatives import (
 )
 from depthclip_core.analysis.setup import Run
 from depthclip_core.analysis.statistics import holm, in_words, intervals, sign_flip_test, verdicts
+from depthclip_core.cores import usable_cores
 from depthclip_core.evaluation.metrics import evaluate, resolve_metric
 from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.evaluation.scoring import fit
 from depthclip_core.evaluation.sweep import sweep
 from depthclip_core.method.depth import weighted_depth
 
-THREADS = 2  # settings that are scored at once; compiled sums run in parallel
+THREADS = min(2, usable_cores())  # settings that are scored at once; compiled sums run in parallel
 KINDS = ("given", "fitted")
 
 

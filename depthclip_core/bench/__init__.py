@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -15,6 +16,8 @@ from depthclip_core.text import as_markup
 from depthclip_core.workbook.readme import write_between
 
 FORMAT = 1
+# What notebook 90 shows in detail; later rows have more.
+NEEDED = frozenset("passes roofline stages precision ablation frames partitions million".split())
 MARKS = ("<!-- benchmark: make bench -->", "<!-- end -->")
 
 
@@ -23,16 +26,18 @@ def run(
     device: str = "auto",
     frames: tuple[int, ...] = (64, 654, 5_000, 50_000),
     rounds: int = 9,
+    steps: Sequence[str] = (),
 ) -> dict:
     """Measure this machine: minutes, with nothing else running. Returns a row, ready to be saved.
 
     encoder: of the passes, with random weights; of the released loop's kind, an RN50. frames: how
-    many, where cost is watched as they grow.
+    many, where cost is watched as they grow. steps: keys of the row to measure, for a machine that
+    is lent for minutes; empty: all.
     """
     where = resolve_device(device)
     row = {"format": FORMAT, "encoder": encoder, "machine": machine.describe(where)}
     partitions, few_rounds = (1, 5, 50, 500), max(3, rounds // 3)
-    steps = {
+    known = {
         "passes": lambda: passes.passes(encoder, where, rounds),
         "roofline": lambda: passes.roofline(encoder, where, row["passes"]),
         "stages": lambda: passes.stages(encoder, where, rounds),
@@ -44,10 +49,12 @@ def run(
         "protocols": protocols.search_of_protocols,
         "waiting": waiting.waits,
     }
-    bar = tqdm(steps.items(), "measuring")
-    for name, step in bar:
+    if unknown := set(steps) - {*known}:
+        raise unknown_name("step", unknown.pop(), known)
+    bar = tqdm([name for name in known if name in (steps or known)], "measuring")
+    for name in bar:
         bar.set_postfix_str(name)
-        row[name] = step()
+        row[name] = known[name]()
     return row
 
 
@@ -79,16 +86,22 @@ def load(folder: Path | None = None) -> dict[str, dict]:
 
 
 def chosen(machine: str = "", folder: Path | None = None) -> dict:
-    """The stored row of a machine, by the name of its file; by default the first.
+    """The stored row of a machine, by the name of its file; by default the first whole one.
 
-    Raises `DepthClipError` where no machine, or not this one, has been measured.
+    Raises `DepthClipError` where no machine, or not this one, has been measured, and for a row of
+    some steps only.
     """
     rows = load(folder)
-    if not rows:
+    whole = [name for name, row in rows.items() if NEEDED <= row.keys()]
+    if not rows or not (machine or whole):
         raise DepthClipError("no machine has been measured yet: run make bench")
     if machine and machine not in rows:
         raise unknown_name("machine", machine, rows)
-    return rows[machine or next(iter(rows))]
+    if machine and machine not in whole:
+        missing = ", ".join(sorted(NEEDED - rows[machine].keys()))
+        fault = f"the row of {machine} is only a part: it lacks {missing}"
+        raise DepthClipError(f"{fault}; docs/speed.md shows what it has")
+    return rows[machine or whole[0]]
 
 
 def rows_folder() -> Path:

@@ -14,6 +14,7 @@ import torch
 
 from depthclip_core.checkout import commit
 from depthclip_core.clip.towers import PRECISIONS
+from depthclip_core.cores import usable_cores
 from depthclip_core.devices import device_name, exact_gpu
 
 GIBI = 2**30
@@ -24,7 +25,7 @@ def describe(device: torch.device) -> dict:
     return {
         "device": device_name(device),
         "kind": device.type,
-        "cores": psutil.cpu_count(logical=False) or psutil.cpu_count(),
+        "cores": min(usable_cores(), psutil.cpu_count(logical=False) or usable_cores()),
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / GIBI),
         "features": cpu_features(),

@@ -19,9 +19,17 @@ from depthclip_core.clip.heads import MAIN_HEADS
 from depthclip_core.clip.library import create_model
 from depthclip_core.clip.towers import PRECISIONS, can_pack, has_compiler, resnet_cells
 from depthclip_core.datasets import open_dataset
+from depthclip_core.devices import card_precisions
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.evaluation.sweep import sweep
-from depthclip_core.method.pipeline import depth_maps, predict_depth, project, respond
+from depthclip_core.method.batches import BATCH
+from depthclip_core.method.pipeline import (
+    depth_maps,
+    predict_depth,
+    predict_with_text,
+    project,
+    respond,
+)
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW, Window
 
 WORDS = PROMPTS["original"]
@@ -64,21 +72,22 @@ def released_precision(device: torch.device) -> str:
 def precisions(device: torch.device) -> list[str]:
     """The precisions that this device computes fast, the exact one first."""
     if device.type == "cuda":
-        return ["fp32", "fp16", "bf16"]
+        return list(card_precisions(device))
     return ["fp32", *(["bf16"] if can_pack("bf16") else [])]
 
 
 def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
     """Seconds from a frame to its depth map, with its mirror image, against the released loop."""
     frames = open_dataset("sample", "test")
-    batch = 1 if device.type == "cpu" else CHUNK
-    rgb = frames.rgb_batch(range(batch))
+    count, batch = (1, 1) if device.type == "cpu" else (4 * BATCH, BATCH)
+    rgb = frames.rgb_batch(range(count))
     released, as_released = seeded_encoder(name, device, "fp32"), released_precision(device)
     visual = released.visual.to(PRECISIONS[as_released])
     text, bins = released.text_vectors(WORDS), torch.tensor(METRES, device=device)
 
     def loop() -> torch.Tensor:
-        return torch.stack([plain.released_depth(picture, visual, text, bins) for picture in rgb])
+        depths = [plain.released_depth(picture, visual, text, bins).cpu() for picture in rgb]
+        return torch.stack(depths)
 
     functions, built = {"released": loop}, {}
     ways = (False, True) if has_compiler(device) else (False,)
@@ -92,7 +101,7 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
     with torch.inference_mode():
         table = compare(functions, device, rounds)
         maps = {label: np.asarray(torch.as_tensor(f()).cpu()) for label, f in functions.items()}
-    table[[*SECONDS]] /= batch
+    table[[*SECONDS]] /= count
     work = operations(name) * 2  # image and mirror image
     difference = {label: np.abs(depth - maps["released"]) for label, depth in maps.items()}
     return [
@@ -111,8 +120,7 @@ def passes(name: str, device: torch.device, rounds: int) -> list[dict]:
 
 
 def _ours(rgb: np.ndarray, encoder: Encoder, text: torch.Tensor) -> np.ndarray:
-    similarities = respond(rgb, encoder, text, ["released"], crop=RELEASED_WINDOW)["released"]
-    return depth_maps(similarities, METRES, RELEASED_WINDOW.shape)
+    return predict_with_text(rgb, encoder, text, METRES, crop=RELEASED_WINDOW)
 
 
 def responses(rgb: np.ndarray, encoder: Encoder, head: str, crop: Window) -> torch.Tensor:

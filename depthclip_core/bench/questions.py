@@ -1,6 +1,5 @@
 """What whole questions cost: the paper's ablation, ever more frames, ever more partitions."""
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from depthclip_core.bench.passes import METRES, WORDS, released_precision, respo
 from depthclip_core.clip.encoders import load_encoder
 from depthclip_core.clip.heads import MAIN_HEADS
 from depthclip_core.clip.towers import PRECISIONS
+from depthclip_core.cores import usable_cores
 from depthclip_core.datasets import Dataset, Frame, open_dataset
 from depthclip_core.datasets.base import Checksums
 from depthclip_core.encoding.passes import collect_responses, encode
@@ -105,11 +105,14 @@ def growth_of_frames(device: torch.device, counts: Sequence[int]) -> list[dict]:
     """Encode ever more generated frames of 480 x 640, each count in a process of its own.
 
     With the sample's CLIP at 96 x 128 pixels, so that large numbers take minutes, and similarities
-    kept; then, for its memory, RN50 at the window's own size with the vectors of three heads.
+    kept; then, for its memory, RN50 at the window's own size with the vectors of three heads. On a
+    GPU also RN50's similarities, the speed from frames in memory to the store.
     """
     small = {"network": "sample", "size": (96, 128), "heads": ["value"], "words": WORDS}
     large = {"network": "RN50", "size": None, "heads": list(MAIN_HEADS), "words": None}
     tasks = [(count, small) for count in counts] + [(4 * CHUNK, large)]
+    if device.type == "cuda":  # the whole way at full size, which takes minutes on a CPU
+        tasks.append((128 * CHUNK, large | {"heads": ["released"], "words": WORDS}))
     return [encode_alone(device=str(device), count=count, **task) for count, task in tasks]
 
 
@@ -172,7 +175,7 @@ def growth_of_partitions(device: torch.device, counts: Sequence[int], rounds: in
 
         ours = partial(sweep, arrays, similarities, bins, device=device)
         ways = {"plain torch": straight, "ours": ours}
-        if device.type == "cpu" and (os.cpu_count() or 1) > 1:
+        if device.type == "cpu" and usable_cores() > 1:
             ways["ours, two threads"] = partial(sweep, arrays, similarities, bins, threads=2)
         table = compare(ways, device, rounds)
         rate = count * n_frames / table["seconds"]

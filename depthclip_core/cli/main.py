@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from depthclip_core.cli.dashboard import dashboard
 from depthclip_core.cli.data import data_app
 from depthclip_core.cli.explain import explain
+from depthclip_core.cli.fetch import fetch_app
 from depthclip_core.cli.predict import predict
 from depthclip_core.cli.score import score
 from depthclip_core.cli.store import count, store_app
@@ -28,6 +29,7 @@ app.command("score")(score)
 app.command("explain")(explain)
 app.command("dashboard")(dashboard)
 app.add_typer(store_app, name="store", help="What network passes left on disk.")
+app.add_typer(fetch_app, name="fetch")
 app.add_typer(data_app, name="data", help="Data sets, before anything runs on them.")
 
 # Evaluated in the kernel, once it has loaded torch: the device that the notebook runs on.

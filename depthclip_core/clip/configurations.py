@@ -13,8 +13,11 @@ from types import ModuleType
 
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.sample.model import CONFIG as SAMPLE
+from depthclip_core.settings import data_folder
 
 FOLDER = Path(find_spec("open_clip").submodule_search_locations[0])
+OPENAI_FOLDER = "clip"  # in the data folder: OpenAI's original files
+CHECKSUM = re.compile(r"/([0-9a-f]{64})/")  # in an address
 TABLES = "_open_clip_tables"  # open_clip's folder as a package whose own __init__ does not run
 
 
@@ -103,11 +106,22 @@ def download_weights(entry: dict) -> Path:
     return Path(_tables().download_pretrained(entry))
 
 
-def openai_checksums() -> dict[str, str]:
-    """The sha256 of OpenAI's original file of each model, from the addresses that open_clip has."""
+def openai_addresses() -> dict[str, str]:
+    """The address of OpenAI's original file of each model, as open_clip has it."""
     tags = {name: pretrained_tags(name).get("openai", {}) for name in _files()}
-    found = {name: re.search(r"/([0-9a-f]{64})/", tag.get("url", "")) for name, tag in tags.items()}
-    return {name: match[1] for name, match in found.items() if match}
+    found = {name: tag.get("url", "") for name, tag in tags.items()}
+    return {name: address for name, address in found.items() if CHECKSUM.search(address)}
+
+
+def openai_checksums() -> dict[str, str]:
+    """The sha256 of OpenAI's original file of each model, which its address contains."""
+    return {name: CHECKSUM.search(address)[1] for name, address in openai_addresses().items()}
+
+
+def fetched_weights(name: str) -> Path | None:
+    """Where `depthclip fetch clip` puts OpenAI's file of a model, if OpenAI released one."""
+    address = openai_addresses().get(name)
+    return data_folder() / OPENAI_FOLDER / address.rpartition("/")[2] if address else None
 
 
 @cache

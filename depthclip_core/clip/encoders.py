@@ -17,6 +17,7 @@ from depthclip_core.clip import heads
 from depthclip_core.clip.configurations import (
     Configuration,
     download_weights,
+    fetched_weights,
     openai_checksums,
     pretrained_tags,
     read_configuration,
@@ -30,7 +31,7 @@ from depthclip_core.clip.weights import (
     read_state_dict,
     tensor_checksum,
 )
-from depthclip_core.devices import has_bf16, resolve_device
+from depthclip_core.devices import card_precisions, device_name, has_bf16, resolve_device
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
 from depthclip_core.files import CHECKSUMS, Notes, checksums
 from depthclip_core.sample import model as sample_model
@@ -200,7 +201,8 @@ def load_encoder(
 
     name: "sample", the miniature that comes with this package, or any open_clip model whose image
         tower is a ModifiedResNet or a plain ViT ("RN50", "RN101", "ViT-B/16" …).
-    weights: "openai" or another open_clip tag, downloaded by open_clip; a path to a state dict
+    weights: "openai" or another open_clip tag, downloaded by open_clip unless `depthclip fetch
+        clip` has fetched OpenAI's file; a path to a state dict
         (.safetensors, .pt, also OpenAI's original TorchScript file); or None for the sample's own
         weights and, with any other name, for random ones, which a warning says. A tag wins over
         a file of that name; "./openai" is the file.
@@ -237,8 +239,10 @@ def load_encoder(
         configuration = read_configuration(name, bool(tags[weights].get("quick_gelu")))
         path = _downloaded(weights, tags[weights], configuration)
         options["from_openai"] = weights == "openai"
-        encoder = _from_file(path, configuration, weights, options, is_tag=True)
-        _notes().add({f"{name} {weights}": str(path)})
+        is_tag = path != fetched_weights(name)
+        encoder = _from_file(path, configuration, weights, options, is_tag)
+        if is_tag:
+            _notes().add({f"{name} {weights}": str(path)})
         return encoder
     if name == "sample":
         check_file(sample_model.WEIGHTS)
@@ -282,17 +286,21 @@ def _from_file(
 
 
 def _downloaded(tag: str, entry: dict, configuration: Configuration) -> Path:
-    """The file of a tag, which open_clip downloads unless it has before. entry: open_clip's."""
+    """The file of a tag, which open_clip downloads unless it is there. entry: open_clip's."""
     path = Path(str(_notes().read().get(f"{configuration.name} {tag}", "")))
     if path.is_file() and _fits(_checksum(path), configuration):
         return path
+    fetched = fetched_weights(configuration.name) if tag == "openai" else None
+    if fetched and fetched.is_file() and _checksum(fetched) in openai_checksums().values():
+        return fetched
     try:
         with quiet():
             return download_weights(entry)
     except Exception as error:  # whatever the download or the hub raises
+        other = f"`depthclip fetch clip --model {configuration.name}`, or " if fetched else ""
         raise DepthClipError(
             f"cannot download the {tag!r} weights of {configuration.name} ({first_line(error)}): "
-            "download them where there is a network, and give their path as weights"
+            f"try {other}download them where there is a network, and give their path as weights"
         ) from error
 
 
@@ -337,9 +345,12 @@ def _weights_path(weights: str | Path | None, tags: Mapping[str, dict]) -> Path 
 
 def _resolve_precision(precision: str, device: torch.device) -> str:
     if precision == "auto":
-        return "fp16" if device.type == "cuda" else "fp32"
+        return "fp16" if device.type == "cuda" and "fp16" in card_precisions(device) else "fp32"
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise unknown_name("precision", precision, ["auto", *PRECISIONS])
+    if device.type == "cuda" and precision not in card_precisions(device):
+        fast = " or ".join(card_precisions(device))
+        raise DepthClipError(f"{device_name(device)} does not compute in {precision}: use {fast}")
     if precision == "bf16" and device.type == "cpu" and not has_bf16():
         says = "this processor has no bf16 instructions: precision bf16 is slower here than fp32"
         warnings.warn(says, stacklevel=3)

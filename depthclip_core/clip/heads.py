@@ -194,13 +194,16 @@ def resize_positions(
 
 
 def neighbour_window(
-    grid: tuple[int, int], sigma: float = NEIGHBOUR_SIGMA
+    grid: tuple[int, int],
+    sigma: float = NEIGHBOUR_SIGMA,
+    device: torch.device | None = None,
 ) -> Float[Tensor, "tokens tokens"]:
     """ω of NACLIP: exp(−distance² / 2σ²) of two cells, and 0 where one is the class token.
 
     Returns fp32 (1 + h w, 1 + h w). sigma: in cells; 5 in the paper, whatever the grid.
     """
-    steps = (torch.arange(n)[:, None] - torch.arange(n) for n in grid)
+    places = (torch.arange(n, device=device) for n in grid)
+    steps = (place[:, None] - place for place in places)
     rows, columns = (torch.exp(-(step**2) / (2 * sigma**2)) for step in steps)
     return F.pad(torch.kron(rows, columns), (1, 0, 1, 0))
 
@@ -233,7 +236,9 @@ def _self_self(q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor
 
 
 def _neighbours(q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
-    return F.scaled_dot_product_attention(k, k, v, attn_mask=neighbour_window(grid).to(k))
+    return F.scaled_dot_product_attention(
+        k, k, v, attn_mask=neighbour_window(grid, device=k.device).to(k.dtype)
+    )
 
 
 def _mixed(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import torch
@@ -105,6 +106,10 @@ def light_imports() -> Iterator[None]:
 
 class _StandIn(ModuleType):
     """A module whose functions in `STAND_INS` import the real module only when they are called."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, None)  # transformers, where installed, asks for timm's
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):  # what the import system asks of any module

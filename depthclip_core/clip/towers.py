@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from depthclip_core.clip.fused import CudnnConv, FusedResNet, OneDnnConv
 from depthclip_core.clip.heads import Features, is_vit, resize_positions
 from depthclip_core.devices import exact_gpu
 from depthclip_core.errors import DepthClipError
@@ -34,9 +35,9 @@ class Tower(NamedTuple):
 def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tower:
     """The fastest form of an fp32 tower on its device, in "fp32", "bf16" or "fp16".
 
-    ResNets get their batch norms folded and run channels-last; on a CPU with oneDNN they are
-    packed. compiled: let torch.compile do it instead, which on a CPU needs a C++ compiler and half
-    a minute; `DepthClipError` without one.
+    ResNets get their batch norms folded and run channels-last, with one call of oneDNN or cuDNN
+    for each convolution where there is one. compiled: let torch.compile do it instead, which on a
+    CPU needs a C++ compiler and half a minute; `DepthClipError` without one.
     """
     device, dtype = next(visual.parameters()).device, PRECISIONS[precision]
     if is_vit(visual):
@@ -44,8 +45,8 @@ def make_tower(visual: nn.Module, precision: str, compiled: bool = False) -> Tow
     else:
         own = fold_batch_norms(visual).to(dtype=dtype, memory_format=torch.channels_last)
         network = resnet_cells
-        if device.type == "cpu" and not compiled and can_pack(precision):
-            own, network = PackedResNet(own), PackedResNet.__call__
+        if not compiled and (make_conv := fused_convolution(precision, device)):
+            own, network = FusedResNet(own, make_conv), FusedResNet.__call__
     if compiled:
         check_compiler(device)
         network = torch.compile(network, dynamic=False)
@@ -105,6 +106,15 @@ def fold_batch_norms(visual: nn.Module) -> nn.Module:
     return folded.to(next(visual.parameters()).dtype)
 
 
+def fused_convolution(precision: str, device: torch.device) -> type | None:
+    """The class of convolutions that are one library call on this device, if it has one."""
+    if device.type == "cpu" and can_pack(precision):
+        return OneDnnConv
+    if device.type == "cuda" and torch.version.cuda and torch.backends.cudnn.is_available():
+        return CudnnConv
+    return None
+
+
 def can_pack(precision: str = "fp32") -> bool:
     """Whether this processor's oneDNN packs convolutions of that precision.
 
@@ -113,68 +123,6 @@ def can_pack(precision: str = "fp32") -> bool:
     if precision == "fp16" or not torch.backends.mkldnn.is_available():
         return False
     return precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-class PackedResNet:
-    """A folded, channels-last ModifiedResNet on the CPU, each convolution one packed oneDNN call.
-
-    torch.compile emits the same operators for a CPU; used directly they need no compiler.
-    """
-
-    def __init__(self, visual: nn.Module):
-        stem = [PackedConv(getattr(visual, f"conv{i}"), "relu") for i in "123"]
-        layers = (visual.layer1, visual.layer2, visual.layer3, visual.layer4)
-        blocks = [PackedBlock(block) for layer in layers for block in layer]
-        self.steps = [*stem, visual.avgpool, *blocks]
-
-    def __call__(self, images: Tensor) -> Features:
-        cells = images
-        for step in self.steps:
-            cells = step(cells)
-        return Features(cells)
-
-
-class PackedBlock:
-    """A bottleneck block. It overwrites its input where the input is the residual."""
-
-    def __init__(self, block: nn.Module):
-        convs = (block.conv1, block.conv2, block.conv3)
-        self.conv1, self.conv2, self.conv3 = (PackedConv(conv, "relu") for conv in convs)
-        self.pool, self.shortcut = block.avgpool, []
-        if block.downsample is not None:
-            self.shortcut = [block.downsample[0], PackedConv(block.downsample[1], "none")]
-
-    def __call__(self, cells: Tensor) -> Tensor:
-        new = self.pool(self.conv2(self.conv1(cells)))
-        for step in self.shortcut:
-            cells = step(cells)
-        return self.conv3(new, cells)
-
-
-class PackedConv:
-    """A convolution with bias and activation, its weight in oneDNN's layout for an input's shape.
-
-    The weight is packed again when the shape changes: packed for any shape it is half as fast.
-    """
-
-    def __init__(self, conv: nn.Conv2d, activation: str):
-        self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.plain, self.bias = conv.weight.detach(), conv.bias.detach()
-        self.shape, self.weight = None, self.plain
-        self.activation = (activation, [], "")
-
-    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """activation(conv(x)), or activation(residual + conv(x)) written over the residual."""
-        onednn = torch.ops.mkldnn
-        if x.shape != self.shape:
-            self.weight = onednn._reorder_convolution_weight(self.plain, *self.geometry, [*x.shape])
-            self.shape = x.shape
-        convolution = (self.weight, self.bias, *self.geometry)
-        if residual is None:
-            return onednn._convolution_pointwise(x, *convolution, *self.activation)
-        return onednn._convolution_pointwise_.binary(
-            residual, x, *convolution, "add", 1.0, *self.activation
-        )
 
 
 def has_compiler(device: torch.device) -> bool:

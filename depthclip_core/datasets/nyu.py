@@ -184,8 +184,8 @@ def open_mat(path: Path) -> h5py.File:
     """Open the .mat and check its layout once, so that later reads can rely on it."""
     if not path.is_file():
         raise DepthClipError(
-            f"no {path.name} in {path.parent}: download NYU Depth v2 (2.97 GB) and put it there, "
-            "or set DEPTHCLIP_DATA"
+            f"no {path.name} in {path.parent}: `depthclip fetch nyu` downloads it (2.97 GB); put a "
+            "copy of yours there, or set DEPTHCLIP_DATA"
         )
     try:
         file = h5py.File(path, "r")
@@ -216,7 +216,9 @@ def read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
     if split == "all":
         return np.arange(n_frames)
     if not path.is_file():
-        raise DepthClipError(f"no {path.name} in {path.parent}: put NYU's splits.mat there")
+        raise DepthClipError(
+            f"no {path.name} in {path.parent}: `depthclip fetch splits` downloads it"
+        )
     key = f"{split}Ndxs"
     try:
         indices = scipy.io.loadmat(path, variable_names=[key])[key].ravel().astype(np.int64) - 1

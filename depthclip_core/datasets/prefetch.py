@@ -1,10 +1,11 @@
 """Frames read in the background, so that the network does not wait for the disk."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from depthclip_core.cores import usable_cores
 
 Item, Read = TypeVar("Item"), TypeVar("Read")
 
@@ -30,4 +31,4 @@ def read_ahead(
 
 def reading_threads(device_type: str) -> int:
     """One thread beside a network on the CPU; up to eight for a GPU, which decoding would stall."""
-    return 1 if device_type == "cpu" else min(8, os.cpu_count() or 1)
+    return 1 if device_type == "cpu" else min(8, usable_cores())

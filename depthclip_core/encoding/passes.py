@@ -26,7 +26,8 @@ from depthclip_core.datasets.prefetch import read_ahead, reading_threads
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.encoding.vectors import store_for, text_vectors
 from depthclip_core.errors import DepthClipError
-from depthclip_core.method.pipeline import default_batch_size, head_vectors, not_finite, project
+from depthclip_core.method.batches import default_batch_size, through_network
+from depthclip_core.method.pipeline import head_vectors, not_finite, project
 from depthclip_core.settings import OBJECT, TEMPLATES, network_window, resolve_prompts
 
 SILENCE = 60.0  # seconds of waiting before a run without progress bars says that it waits
@@ -240,52 +241,28 @@ def _encoded_chunks(
     job: EncodingJob, arrays: Sequence[StoredArray], chunks: Sequence[int], bar: tqdm
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Each chunk with its values for each array, (n, 2, D or K, h, w) fp32."""
-    device = job.encoder.device
     heads = [array.settings["head"] for array in arrays]
     words = arrays[0].settings.get("words")  # the same for all arrays of a pass
     text = None if words is None else text_vectors(job.encoder, words, job.store)
 
     def read(chunk: int) -> Tensor:
         pixels = torch.from_numpy(job.frames.rgb_batch(arrays[0].frames_of(chunk)))
-        return pixels.pin_memory() if device.type == "cuda" else pixels
+        return pixels.pin_memory() if job.encoder.device.type == "cuda" else pixels
 
-    batch = default_batch_size(job.size, device.type)
-    pictures = read_ahead(read, chunks, reading_threads(device.type))
-    for chunk, pixels in zip(chunks, pictures, strict=True):
-        values, batch = _encoded(job, pixels, heads, text, batch, bar)
-        for total, head in zip(torch.stack([v.sum() for v in values]).tolist(), heads, strict=True):
+    def compute(pixels: Tensor) -> tuple[Tensor, ...]:
+        found = head_vectors(pixels, job.encoder, heads, size=job.size, crop=job.frames.crop)
+        values = [found[head] if text is None else project(found[head], text) for head in heads]
+        bar.update(len(pixels))
+        return *values, torch.stack([of_head.sum() for of_head in values])[None]
+
+    batch = default_batch_size(job.size, job.encoder)
+    pictures = read_ahead(read, chunks, reading_threads(job.encoder.device.type))
+    made = through_network(pictures, job.encoder, batch, compute)
+    for chunk, (*values, sums) in zip(chunks, made, strict=True):
+        for head, total in zip(heads, sums.sum(0), strict=True):
             if not math.isfinite(total):
                 raise not_finite(job.encoder, f"a {head} vector or similarity")
-        yield chunk, [of_array.cpu().numpy() for of_array in values]
-
-
-def _encoded(
-    job: EncodingJob, pixels: Tensor, heads: list[str], text: Tensor | None, batch: int, bar: tqdm
-) -> tuple[list[Tensor], int]:
-    """Frames through the network, in smaller batches where a GPU's memory is too small.
-
-    Returns for each head its vectors, or its similarities with the text; and the batch that fitted.
-    """
-    values: list[list[Tensor]] = [[] for _ in heads]
-    start = 0
-    while start < len(pixels):
-        frames = pixels[start : start + batch]
-        try:
-            vectors = head_vectors(frames, job.encoder, heads, size=job.size, crop=job.frames.crop)
-        except torch.OutOfMemoryError:
-            if batch == 1:
-                raise DepthClipError(
-                    f"{job.encoder.device} has too little memory for one frame of {job.size} "
-                    "pixels and its mirror image: choose a smaller size, or device cpu"
-                ) from None
-            torch.cuda.empty_cache()
-            batch = batch // 2
-            continue
-        for of_array, head in zip(values, heads, strict=True):
-            of_array.append(vectors[head] if text is None else project(vectors[head], text))
-        start += len(frames)
-        bar.update(len(frames))
-    return [torch.cat(of_array) for of_array in values], batch
+        yield chunk, values
 
 
 def _distinct(heads: Sequence[str], words: Sequence[str] | None) -> list[str]:

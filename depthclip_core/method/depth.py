@@ -12,9 +12,12 @@ from depthclip_core.settings import Window
 
 
 def weighted_depth(
-    weights: Float[Tensor, "B K h w"], bins: Sequence[float]
+    weights: Float[Tensor, "B K h w"], bins: Sequence[float] | Tensor
 ) -> Float[Tensor, "B h w"]:
-    """Σ_k weight_k · bin_k, in metres, on the grid of cells."""
+    """Σ_k weight_k · bin_k, in metres, on the grid of cells.
+
+    bins: K depths; as a tensor on the weights' device they cost a GPU no wait.
+    """
     if (words := weights.shape[1]) != len(bins):
         raise DepthClipError(f"{len(bins)} bins for weights of {words} words: give one for each")
     depths = torch.as_tensor(bins, dtype=weights.dtype, device=weights.device)

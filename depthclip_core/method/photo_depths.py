@@ -16,8 +16,9 @@ from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.photos import LONG_SIDE, open_photo, shrink
 from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError
+from depthclip_core.method.batches import default_batch_size
 from depthclip_core.method.depth import upsample
-from depthclip_core.method.pipeline import default_batch_size, depth_maps, not_finite, respond
+from depthclip_core.method.pipeline import predict_with_text
 from depthclip_core.method.similarities import logit_factor
 from depthclip_core.text import printable
 
@@ -113,9 +114,17 @@ def predict_photos(
             if shape is None:
                 yield from group
                 continue
-            n = batch_size or default_batch_size(shape, encoder.device.type)
+            n = batch_size or default_batch_size(shape, encoder)
             while batch := list(itertools.islice(group, n)):
-                maps = _predict(np.stack([rgb for rgb, *_ in batch]), encoder, text, setting)
+                maps = predict_with_text(
+                    np.stack([rgb for rgb, *_ in batch]),
+                    encoder,
+                    text,
+                    setting.bins,
+                    setting.head,
+                    temperature=setting.temperature,
+                    batch_size=n,
+                )
                 for (rgb, size, sha256), depth in zip(batch, maps, strict=True):
                     if full_size and size != shape:
                         depth = upsample(torch.from_numpy(depth)[None], size)[0].numpy()
@@ -156,21 +165,3 @@ def _check_count(argument: str, value: object) -> None:
 
 def _shape(read: _Read | DepthClipError) -> Size | None:
     return None if isinstance(read, DepthClipError) else read[0].shape[:2]
-
-
-def _predict(
-    frames: np.ndarray, encoder: Encoder, text: torch.Tensor, setting: Setting
-) -> np.ndarray:
-    """What `predict_depth` does with a batch, (B, H, W, 3) → (B, H, W), for given text vectors."""
-    try:
-        similarities = respond(frames, encoder, text, [setting.head])[setting.head]
-        maps = depth_maps(similarities, setting.bins, frames.shape[1:3], setting.temperature)
-    except RuntimeError as error:
-        if "allocate" not in str(error):
-            raise
-        size = " x ".join(map(str, frames.shape[:3]))
-        fault = f"{encoder.device} has too little memory for {size} pixels"
-        raise DepthClipError(f"{fault}: use a smaller batch or a smaller long side") from error
-    if not np.isfinite(maps.sum()):
-        raise not_finite(encoder, "depth")
-    return maps

@@ -1,6 +1,7 @@
 """DepthCLIP in one call: every stage in order, from photograph to depth map."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from numbers import Real
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import Tensor
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.base import Frame, as_dataset
+from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError
+from depthclip_core.method.batches import default_batch_size, through_network
 from depthclip_core.method.depth import flip_average, upsample, weighted_depth
 from depthclip_core.method.similarities import bin_weights, text_similarities
 from depthclip_core.settings import (
@@ -22,8 +25,6 @@ from depthclip_core.settings import (
     resolve_bins,
     resolve_prompts,
 )
-
-BATCH = 16  # frames: the most that go through the network together
 
 
 def predict_depth(
@@ -66,18 +67,54 @@ def predict_depth(
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if batch_size is not None and not (whole and batch_size > 0):
         raise DepthClipError(f"batch_size must be a whole number from 1, got {batch_size!r}")
-    frames, crop = _pixels(frames, crop)
+    pixels, crop = _pixels(frames, crop)
+    return predict_with_text(
+        pixels,
+        encoder,
+        encoder.text_vectors(words),
+        depths,
+        head,
+        flip,
+        temperature=temperature,
+        logit_scale=logit_scale,
+        crop=crop,
+        batch_size=batch_size,
+    )
+
+
+def predict_with_text(
+    frames: np.ndarray | Tensor,
+    encoder: Encoder,
+    text: Tensor,
+    bins: Sequence[float],
+    head: str = "released",
+    flip: bool = True,
+    *,
+    temperature: float = TEMPERATURE,
+    logit_scale: float = LOGIT_SCALE,
+    crop: Window | None = None,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """`predict_depth` for uint8 frames (B, H, W, 3) and K text vectors (K, D) that are known."""
     shape = network_window(frames.shape[1:3], crop).shape
-    text = encoder.text_vectors(words)
-    batch_size = batch_size or default_batch_size(shape, encoder.device.type)
-    maps = [np.empty((0, *shape), dtype=np.float32)]
-    for start in range(0, len(frames), batch_size):
-        batch = frames[start : start + batch_size]
+    batch_size = batch_size or default_batch_size(shape, encoder)
+    metres = _checked_bins(bins, encoder.device)
+
+    def compute(batch: Tensor) -> tuple[Tensor, Tensor]:
         similarities = respond(batch, encoder, text, [head], flip, crop=crop)[head]
-        maps.append(depth_maps(similarities, depths, shape, temperature, logit_scale))
-        if not np.isfinite(maps[-1].sum()):
-            raise not_finite(encoder, "depth")
-    return np.concatenate(maps)
+        depth = _depth(similarities, metres, shape, temperature, logit_scale)
+        return depth, depth.sum()[None]
+
+    starts = range(0, len(frames), batch_size)
+    parts = read_ahead(lambda start: _staged(frames[start : start + batch_size], encoder), starts)
+    maps = np.empty((len(frames), *shape), dtype=np.float32)
+    with closing(parts):
+        made = through_network(parts, encoder, batch_size, compute)
+        for start, (depth, sums) in zip(starts, made, strict=True):
+            if not np.isfinite(sums).all():
+                raise not_finite(encoder, "depth")
+            maps[start : start + len(depth)] = depth
+    return maps
 
 
 def not_finite(encoder: Encoder, what: str) -> DepthClipError:
@@ -153,22 +190,28 @@ def depth_maps(
     Depth is NaN around cells whose similarities are not finite. Raises `DepthClipError` for bins
     that are not finite.
     """
+    metres = _checked_bins(bins, similarities.device)
+    return _depth(similarities, metres, shape, temperature, logit_scale).cpu().numpy()
+
+
+def _checked_bins(bins: Sequence[float], device: torch.device) -> Tensor:
+    """Bins (K,) fp32 on the device; made once, since a copy makes a GPU wait."""
     if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
         raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
+    return torch.tensor(bins, dtype=torch.float32, device=device)
+
+
+def _depth(
+    similarities: Tensor,
+    bins: Tensor,
+    shape: tuple[int, int],
+    temperature: float,
+    logit_scale: float,
+) -> Tensor:
     weights = (bin_weights(view, temperature, logit_scale) for view in similarities.unbind(1))
     cells = [weighted_depth(weight, bins) for weight in weights]
     depth = flip_average(*cells) if len(cells) == 2 else cells[0]
-    return upsample(depth, shape).cpu().numpy()
-
-
-def default_batch_size(size: tuple[int, int], device_type: str) -> int:
-    """Frames that go through the network together: 16 on a GPU, halved where memory is too small.
-
-    On a CPU, as many as have the pixels of one NYU window, because data in its caches is fastest.
-    """
-    if device_type != "cpu":
-        return BATCH
-    return max(1, min(BATCH, 416 * 544 // (size[0] * size[1])))
+    return upsample(depth, shape)
 
 
 def _pixels(
@@ -184,6 +227,14 @@ def _pixels(
         dataset = as_dataset(several)
         return dataset.rgb_batch(range(len(dataset))), crop or dataset.crop
     return _checked(frames), crop
+
+
+def _staged(frames: np.ndarray | Tensor, encoder: Encoder) -> Tensor:
+    """A batch as a tensor; for a GPU in pinned memory, from which it is copied without waiting."""
+    if isinstance(frames, np.ndarray):
+        frames = torch.from_numpy(np.require(frames, requirements="CW"))
+    on_cpu = frames.device.type == "cpu"
+    return frames.pin_memory() if encoder.device.type == "cuda" and on_cpu else frames
 
 
 def _checked(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:

@@ -27,6 +27,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
+from depthclip_core.cores import usable_cores
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import replacing
 from depthclip_core.workbook.plans import Plan, record_path
@@ -92,7 +93,7 @@ def run(
     a bar, and a line for each finished run. about: goes into every record as it is. facts: Python
     expressions; once a kernel can evaluate one without an error, the record keeps its value.
     """
-    workers = max(1, (os.cpu_count() or 1) // 2) if workers is None else workers
+    workers = max(1, usable_cores() // 2) if workers is None else workers
     if workers < 1:
         raise DepthClipError(f"workers must be at least 1, got {workers}")
     if timeout is not None and timeout <= 0:
@@ -105,7 +106,7 @@ def run(
     workers = min(workers, len(plans))
     environment = dict(os.environ)
     if workers > 1:  # otherwise every kernel would use every core
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
     watched = [Progress(plan, len(_code_cells(plan.content)) + bool(plan.given)) for plan in plans]
     stop = threading.Event()
 

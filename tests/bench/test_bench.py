@@ -1,4 +1,4 @@
-"""The benchmark measures what it says; its stored rows are whole, and docs/speed.md shows them."""
+"""The benchmark measures what it says, and docs/speed.md shows its stored rows."""
 
 import json
 import time
@@ -143,7 +143,12 @@ def test_the_chosen_row_is_the_first_unless_named(tmp_path):
     with pytest.raises(dc.DepthClipError, match="no machine has been measured yet"):
         bench.chosen(folder=tmp_path)
     for name in ("b", "a"):
-        (tmp_path / f"{name}.json").write_text(json.dumps({"format": bench.FORMAT, "is": name}))
+        row = {"format": bench.FORMAT, "is": name} | dict.fromkeys(bench.NEEDED)
+        (tmp_path / f"{name}.json").write_text(json.dumps(row))
+    part = {"format": bench.FORMAT} | dict.fromkeys(bench.NEEDED - {"frames", "million"})
+    (tmp_path / "0.json").write_text(json.dumps(part))  # a machine lent for minutes
+    with pytest.raises(dc.DepthClipError, match="only a part: it lacks frames, million"):
+        bench.chosen("0", tmp_path)
     assert bench.chosen(folder=tmp_path)["is"] == "a"
     assert bench.chosen("b", tmp_path)["is"] == "b"
     with pytest.raises(dc.DepthClipError, match="machine"):
@@ -159,8 +164,19 @@ def test_search_of_protocols_counts_frames_and_compositions():
 def test_stored_rows_keep_what_the_notebook_says():
     """The ablation gives the same metrics both ways, and memory stays below 2 GiB."""
     for row in bench.load().values():
-        assert row["ablation"]["largest_difference"] < 1e-3
-        assert max(one["memory_mib"] for one in row["frames"]) < 2048
+        limit = 1e-3 if row["machine"]["kind"] == "cpu" else 2e-3  # fp32, and fp16
+        assert row["ablation"]["largest_difference"] < limit
+        if "frames" in row:
+            assert max(one["memory_mib"] for one in row["frames"]) < 2048
+
+
+def test_steps_can_be_chosen(monkeypatch):
+    for name in ("ablation", "growth_of_partitions"):
+        monkeypatch.setattr(questions, name, lambda *args, name=name, **options: name)
+    row = bench.run(device="cpu", steps=["partitions", "ablation"])
+    assert list(row) == ["format", "encoder", "machine", "ablation", "partitions"]
+    with pytest.raises(dc.DepthClipError, match="unknown step 'pass'.*did you mean 'passes'"):
+        bench.run(device="cpu", steps=["pass"])
 
 
 def test_page_shows_stored_rows():

@@ -185,6 +185,17 @@ def test_stand_in_gives_way_to_whoever_asks_for_more():
     assert python(code) == ["True"]
 
 
+def test_packages_that_look_for_timm_find_it():
+    """open_clip imports transformers where it is installed, and that asks for timm's spec."""
+    code = """
+    from importlib.util import find_spec
+    from depthclip_core.clip.library import STAND_INS, light_imports
+    with light_imports():
+        print(*(find_spec(name).name == name for name in STAND_INS))
+    """
+    assert python(code) == ["True True True"]
+
+
 def test_modules_that_are_loaded_already_are_left_alone(monkeypatch):
     names = ("timm", "timm.layers", "torch._dynamo", "torch._dynamo.utils")
     modules = {name: ModuleType(name) for name in names}

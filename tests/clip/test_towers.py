@@ -8,7 +8,7 @@ import tiny
 import torch
 
 import depthclip_core as dc
-from depthclip_core.clip import heads, towers
+from depthclip_core.clip import fused, heads, towers
 from depthclip_core.clip.heads import HEADS, MAIN_HEADS, image_vectors
 from depthclip_core.errors import DepthClipError
 
@@ -65,6 +65,33 @@ def test_half_precision_only_rounds(resnet, images, exact, precision, limit, pac
         cells = towers.make_tower(resnet, precision).features(images).cells
     assert cells.dtype == torch.float32  # what heads take on a CPU
     assert 1e-4 < error(cells, exact) < limit
+
+
+def test_cudnns_convolutions_make_the_same_network(resnet, images, exact, monkeypatch):
+    """On the CPU, with cuDNN's two calls written out; tests/gpu has the calls themselves."""
+
+    def with_relu(x, weight, bias, *geometry):
+        return torch.conv2d(x, weight, bias, *geometry).relu()
+
+    def with_residual(x, weight, residual, alpha, bias, *geometry):
+        return (torch.conv2d(x, weight, bias, *geometry) + alpha * residual).relu()
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", with_relu)
+    monkeypatch.setattr(torch, "cudnn_convolution_add_relu", with_residual)
+    folded = towers.fold_batch_norms(resnet).to(memory_format=torch.channels_last)
+    before = deepcopy(folded.state_dict())
+    with torch.inference_mode():
+        cells = fused.FusedResNet(folded, fused.CudnnConv)(images).cells
+    assert error(cells, exact) < 1e-5
+    assert all(torch.equal(before[name], now) for name, now in folded.state_dict().items())
+
+
+@pytest.mark.parametrize("side", [(8, 10), (7, 9), (2, 2)])
+def test_halving_is_the_mean_of_four(side):
+    cells = torch.randn(2, 5, *side).to(memory_format=torch.channels_last)
+    found = fused.means_of_four(cells)
+    torch.testing.assert_close(found, torch.nn.functional.avg_pool2d(cells, 2))
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_tower_has_no_state_and_leaves_its_model_unchanged(resnet, images):

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 import depthclip_core as dc
-from depthclip_core.method import photo_depths
+from depthclip_core.method import pipeline
 from depthclip_core.method.depth import upsample
 from depthclip_core.method.photo_depths import (
     network_title,
@@ -60,13 +60,13 @@ def test_photos_have_the_depth_of_predict_depth_in_order(photos, encoder, batch_
 
 
 def test_photos_of_one_size_that_follow_one_another_are_a_batch(photos, encoder, monkeypatch):
-    sizes, respond = [], photo_depths.respond
+    sizes, respond = [], pipeline.respond
 
-    def spy(frames, *arguments):
+    def spy(frames, *arguments, **options):
         sizes.append(frames.shape[:3])
-        return respond(frames, *arguments)
+        return respond(frames, *arguments, **options)
 
-    monkeypatch.setattr(photo_depths, "respond", spy)
+    monkeypatch.setattr(pipeline, "respond", spy)
     list(predict_photos(photos, encoder, resolve_setting(), batch_size=2))
     assert sizes == [(2, 64, 96), (1, 96, 64), (1, 64, 96)]
 
@@ -112,16 +112,18 @@ def test_reading_stops_with_the_reader(photos, encoder):
 
 
 def test_too_little_memory_is_one_line(photos, encoder, monkeypatch):
-    def full(*_):
+    def full(*_, **options):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nOf ...")
 
-    monkeypatch.setattr(photo_depths, "respond", full)
-    with pytest.raises(dc.DepthClipError, match=r"cpu has too little memory for 2 x 64 x 96 pix"):
+    monkeypatch.setattr(pipeline, "respond", full)
+    with pytest.raises(
+        dc.DepthClipError, match="cpu has too little memory for one frame of 64 x 9"
+    ):
         list(predict_photos(photos, encoder, resolve_setting(), batch_size=2))
 
 
 def test_depth_that_is_not_finite_is_refused(photos, encoder, monkeypatch):
-    monkeypatch.setattr(photo_depths, "depth_maps", lambda *_: np.full((1, 64, 96), np.nan))
+    monkeypatch.setattr(pipeline, "_depth", lambda *_: torch.full((1, 64, 96), torch.nan))
     with pytest.raises(dc.DepthClipError, match="gives depth that is NaN or infinite"):
         list(predict_photos(photos[:1], encoder, resolve_setting()))
 

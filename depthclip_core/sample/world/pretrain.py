@@ -9,7 +9,6 @@ larger ones, where fewer patch tokens lie at an edge.
 
 import hashlib
 import math
-import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +27,7 @@ from depthclip_core.clip import heads
 from depthclip_core.clip.encoders import MEAN, STD
 from depthclip_core.clip.library import load_open_clip
 from depthclip_core.clip.towers import resnet_cells
+from depthclip_core.cores import usable_cores
 from depthclip_core.sample import model as sample_model
 from depthclip_core.sample.world import DATA, captions
 from depthclip_core.sample.world.render import render_view
@@ -89,7 +89,7 @@ def paint_world(recipe: Recipe) -> list[Picture]:
     first, sides = recipe.seed * 10_000, (recipe.side, recipe.large_side)
     seeds = range(first, first + recipe.views_per_scene)
     jobs = [(scene, seed, sides) for seed in seeds for scene in SCENE_TYPES]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool:
         return list(tqdm(pool.map(paint, jobs, chunksize=4), total=len(jobs), desc="rendering"))
 
 
@@ -212,7 +212,7 @@ def write_card(recipe: Recipe, weights: Path, n_read: int, seconds: float) -> No
         seed_limit=f"{PRETRAIN_SEED_LIMIT:,}",
         pairs=recipe.batch * (recipe.steps + recipe.large_steps),
         minutes=seconds / 60,
-        cores=os.cpu_count(),
+        cores=usable_cores(),
         recipe=", ".join(f"{key}={value}" for key, value in asdict(recipe).items()),
         date=date.today().isoformat(),
         torch=torch.__version__,

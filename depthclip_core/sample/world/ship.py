@@ -22,6 +22,7 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
+from depthclip_core.cores import usable_cores
 from depthclip_core.sample import ABOUT, COLUMNS, LABEL_NAMES, TABLE, member
 from depthclip_core.sample.world import DATA
 from depthclip_core.sample.world.render import View, room_views
@@ -70,7 +71,7 @@ def render_sample(path: Path, planned: Sequence[PlannedRoom] | None = None) -> P
         try:
             with (
                 ZipFile(file, "w", ZIP_STORED) as archive,
-                ProcessPoolExecutor(mp_context=get_context("spawn")) as pool,
+                ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool,
             ):
                 rendered = zip(planned, pool.map(_render, planned), strict=True)
                 for room, views in tqdm(rendered, "rendering", len(planned), unit="room"):
