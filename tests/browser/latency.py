@@ -38,7 +38,7 @@ WATCH = """() => {
 
 
 def actions(page) -> dict:
-    """What a person does again and again, by its name: an explorer, and what changes its picture."""
+    """What a person does again and again, by name: an explorer, and what changes its picture."""
     cells, bins, words = (Shown(page, place) for place in range(len(EXPLORERS)))
     steps, presets = cycle(["ArrowRight", "ArrowLeft"]), cycle(["class-dependent-1", "original"])
     places, scenes, edits = cycle([(3, 5), (8, 11)]), cycle([1, 2]), iter(range(10**6))
