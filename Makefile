@@ -121,7 +121,7 @@ $(DASHBOARD): $(INSTALLED)
 	@touch $@
 
 dashboard: $(DASHBOARD) ## explore frames and your photos on one page (DATASET=nyu DATA= ENCODER=RN50 WEIGHTS=openai)
-	@$(PY) -m depthclip_core.cli dashboard --browser $(foreach option,dataset data encoder weights,$(call given,$(option)))
+	@$(PY) -m depthclip_core.cli dashboard $(foreach option,dataset data encoder weights,$(call given,$(option)))
 
 # An option of a command, where the variable of its name, in capitals, is set.
 upper = $(shell echo $(1) | tr a-z A-Z)
@@ -145,7 +145,7 @@ bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else run
 	@$(PY) -m depthclip_core.bench docs/speed.md
 	@echo "results/benchmark/90_benchmark--measure=true.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
 
-latency: $(INSTALLED) ## measure how soon the explorers answer (minutes, with nothing else running; needs chromium)
+latency: $(DASHBOARD) ## measure how soon the explorers answer (minutes, with nothing else running; needs chromium)
 	@$(PY) tests/browser/latency.py docs/speed.md
 
 # --- the sample, for maintainers: the package contains its frames and weights ----------------------
@@ -187,7 +187,7 @@ fuzz: $(INSTALLED) ## try damaged input of every kind in child processes (ROUNDS
 	@$(PYTEST) tests/fuzz --rounds=$(or $(ROUNDS),1) --seed=$(or $(SEED),0)
 
 # Its store is kept: a second run makes no network pass. Screenshots: results/browser/.
-browser: $(INSTALLED) ## run every notebook in JupyterLab and use its explorers as a person would (needs chromium)
+browser: $(DASHBOARD) ## use all notebooks in JupyterLab, and the dashboard, as a person would (needs chromium)
 	@DEPTHCLIP_STORE="$(CURDIR)/results/browser/store" $(PYTEST) $(BY_FILE) -m browser tests
 
 gpu: $(INSTALLED) ## test what needs a CUDA device, on this machine's

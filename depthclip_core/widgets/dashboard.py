@@ -17,7 +17,6 @@ from depthclip_core.encoding.frame_vectors import FrameVectors
 from depthclip_core.encoding.store import Store
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.photo_depths import network_title, resolve_setting
 from depthclip_core.method.pipeline import depth_maps, project
@@ -31,6 +30,7 @@ from depthclip_core.widgets.fields import read_words
 from depthclip_core.widgets.heads_picture import HeadsPicture
 from depthclip_core.widgets.photo_picker import PhotoPicker
 from depthclip_core.widgets.scene_bins import SceneBins
+from depthclip_core.widgets.score_table import ScoreTable, soon
 
 FRAME, PHOTO = "frame of the data set", "photo of your own"
 
@@ -50,12 +50,13 @@ class Dashboard(Explorer):
         cell: tuple[int, int] | None = None,
         store: Store | None = None,
     ):
-        self.run, self.words, self._store = run, run.words, store
+        self.run, self.words = run, run.words
         self.heads = {name: each.head for name, each in run.both_heads.items()}
         self._vectors = FrameVectors(run.frames, run.encoder, list(self.heads.values()), store)
         self._of_photo = lru_cache(1)(lambda p: self._vectors.of_picture(p.rgb, p.crop))
         self._texts = cache(partial(text_vectors, run.encoder, store=store))
-        self._first_scores = lru_cache(1)(self._score_first)
+        first = run.words, run.bins, run.temperature
+        self._first_scores = lru_cache(1)(lambda _: self._scores(*first))
         self.scene_bins = SceneBins(list(run.both_heads.values())[1])
         self._current = self._labelled = None
         self._marked = {}  # the cell that was marked last, for each size of window
@@ -67,24 +68,21 @@ class Dashboard(Explorer):
         self.bin_sliders = BinSliders(run.words, run.bins, self._on, self._redraw)
         limits = {"low": 0.01, "high": 10.0, "step": 0.1, "log": True}
         self.temperature = Slider(value=run.temperature, label="temperature", **limits)
-        self.metrics_table, self.note = HTML(), HTML()
+        self.metrics_table, self.note = ScoreTable(), HTML()
+        self._started = False
         controls = [self.cell_sliders, self.bin_sliders, self.temperature]
         controls += [self._bin_buttons(), self.scene_bins]
-        above = [
-            HTML(f"<h1>DepthCLIP</h1> {as_markup(run_caption(run.frames, run.encoder))}"),
-            self._word_controls(),
-        ]
-        below = [self.metrics_table, self.note]
-        super().__init__(run.frames, self.picture, controls, at, "", above=above, below=below)
+        title = HTML(f"<h1>DepthCLIP</h1> {as_markup(run_caption(run.frames, run.encoder))}")
+        around = {"above": [title, self._word_controls()], "below": [self.metrics_table, self.note]}
+        super().__init__(run.frames, self.picture, controls, at, "", **around)
         self.add_class("depthclip-dashboard")
+        soon(lambda: self._safely(self._complete))
         self._on(self.source, self._switch)
         self.photos.observe(lambda _: self._safely(self._redraw), "frame")
         self._on(self.scene_bins.kind, lambda: None)
         self._on(self.temperature, self._redraw)
         self._on(self.scene_bins.take, self._take_scene_bins)
         self._on(self.image, self._clicked, "click")
-
-    # --- controls -------------------------------------------------------------------------------
 
     def _sources(self) -> list[Widget]:
         return [self.source, self.picker, self.photos]
@@ -126,8 +124,6 @@ class Dashboard(Explorer):
             slider.close()
         for slider in self.cell_sliders.children:
             self._on(slider, self._redraw)
-
-    # --- what controls do -----------------------------------------------------------------------
 
     def _switch(self) -> None:
         """Show the controls of what was chosen to be shown, and draw it."""
@@ -194,8 +190,6 @@ class Dashboard(Explorer):
             with self._at_once():
                 self.row.value, self.column.value = cell
 
-    # --- drawing --------------------------------------------------------------------------------
-
     @property
     def cell(self) -> tuple[int, int]:
         """Row and column of the marked cell."""
@@ -206,11 +200,11 @@ class Dashboard(Explorer):
         if self._load() or chosen != self._current:
             self._current = None  # stays so if the next line fails
             self._predict(*chosen)
-            self._current = chosen
+            self._current, self._scores_are_old = chosen, True
         row, column = self.cell
         weights = {name: of_cells[:, row, column] for name, of_cells in self.weights.items()}
         depths = {name: float(of_words @ chosen[1]) for name, of_words in weights.items()}
-        true = self._true_depth(row, column)
+        true = self._true_depth(row, column) if self._started else np.nan
         self.picture.set_cell((row, column), weights, depths)
         self.picture.set_true_depth(true)
         said = [f"{name} {depth:.2f} m" for name, depth in depths.items()]
@@ -218,6 +212,8 @@ class Dashboard(Explorer):
         self.headline = f"row {row}, column {column}: {', '.join(said)}"
         self.image.alt = printable(f"{self._label}: photograph and depth maps; {self.headline}")
         self.image.value = self.picture.jpeg()
+        if self._started:
+            self._score()
 
     def _load(self) -> bool:
         """Read the chosen frame or photo unless it is shown already; return whether it was."""
@@ -269,28 +265,27 @@ class Dashboard(Explorer):
         if (words, bins) != self._labelled:
             self.picture.set_words(words, bins)
             self._labelled = words, bins
-        now = {name: self._scored(s, bins, temperature) for name, s in found.items()}
-        self._show_scores(now)
 
-    def _show_scores(self, now: dict[str, pd.Series]) -> None:
-        """Metrics of the shown frame by each head, with the initial settings and with these."""
+    def _complete(self) -> None:
+        """Add to the first picture what takes a second: true depth and metrics are compiled."""
+        self._started = True
+        self.draw()
+
+    def _score(self) -> None:
+        """Show the metrics of what is shown, if they are not shown already."""
+        if not self._scores_are_old:
+            return
         if self._raw_depth is None:
             self.metrics_table.value = ""
-            return
-        first = self._first_scores(self._shown)
-        rows = {(name, "at first"): first[name] for name in now}
-        rows |= {(name, "now"): scores for name, scores in now.items()}
-        self.metrics = pd.DataFrame(rows).T.sort_index(sort_remaining=False)
-        titled = self.metrics.rename(columns={name: METRICS[name].title for name in self.metrics})
-        style = {"float_format": "{:.3f}".format, "na_rep": "–", "border": 0}
-        self.metrics_table.value = titled.to_html(**style)
+        else:
+            words, *setting = self._current
+            self.metrics_table.show(self._first_scores(self._shown), self._scores(words, *setting))
+        self._scores_are_old = False
 
-    def _score_first(self, _: int) -> dict[str, pd.Series]:
-        """The shown frame's metrics with the words, bins and temperature of the run, by head."""
-        found = self._similarities(self.run.words)
-        return {
-            name: self._scored(s, self.run.bins, self.run.temperature) for name, s in found.items()
-        }
+    def _scores(self, words, bins, temperature) -> dict[str, pd.Series]:
+        """The shown frame's metrics by head."""
+        found = self._similarities(words)
+        return {name: self._scored(s, bins, temperature) for name, s in found.items()}
 
 
 def open_dashboard(**options: object) -> Widget:

@@ -7,7 +7,6 @@ figure that it shows, for pages where widgets do not run. Errors appear above th
 from collections.abc import Sequence
 from functools import cache, lru_cache, partial
 
-import numpy as np
 import pandas as pd
 import torch
 from ipywidgets import HTML
@@ -23,14 +22,12 @@ from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.evaluation.pixels import cell_weights
 from depthclip_core.method.pipeline import depth_maps, head_vectors, project
 from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE, resolve_bins, resolve_prompts
-from depthclip_core.text import printable
 from depthclip_core.widgets.actions import fault_of
+from depthclip_core.widgets.bin_sliders import BinSliders
 from depthclip_core.widgets.controls import Entry, Slider
 from depthclip_core.widgets.explorer import Explorer, check_length, window_shape
 from depthclip_core.widgets.fields import read_bins, read_words
 from depthclip_core.widgets.pictures import BinPicture, CellPicture
-
-NEAREST, FARTHEST, STEP = 0.1, 10.0, 0.05  # of the bins' sliders, metres
 
 
 class CellExplorer(Explorer):
@@ -226,30 +223,21 @@ class BinExplorer(Explorer):
         self._similarities = similarities
         words = resolve_prompts(words)
         self._first = resolve_bins(bins, len(words)), temperature
-        low, high = min(NEAREST, *self._first[0]), max(FARTHEST, *self._first[0])
-        shared = {"low": low, "high": high, "step": STEP, "unit": "m"}
-        self.sliders = [
-            Slider(value=metres, label=printable(word), **shared)
-            for word, metres in zip(words, self._first[0], strict=True)
-        ]
+        self.bin_sliders = BinSliders(words, self._first[0], self._on, self._redraw)
         shared = {"low": 0.01, "high": 10.0, "step": 0.1, "log": True}
         self.temperature = Slider(value=temperature, label="temperature", **shared)
         fitting = {name: metres for name, metres in BINS.items() if len(metres) == len(words)}
         buttons = self._buttons(fitting, self._take, self._first)
         self.metrics_table = HTML()
-        controls = [*self.sliders, self.temperature, buttons]
+        controls = [self.bin_sliders, self.temperature, buttons]
         picture = BinPicture(window_shape(frames))
         super().__init__(frames, picture, controls, at, "", below=[self.metrics_table])
-        self._pushed = None  # the bin moved last, and all bins before it moved
-        self._before = self._settled = self.bins
-        for place, slider in enumerate(self.sliders):
-            self._on(slider, partial(self._push, place))
         self._on(self.temperature, self._redraw)
 
     @property
     def bins(self) -> tuple[float, ...]:
         """The sliders' values, metres."""
-        return tuple(slider.value for slider in self.sliders)
+        return self.bin_sliders.bins
 
     def draw(self) -> None:
         loaded, similarities = self._load(), self._similarities[self.frame.value][None]
@@ -264,42 +252,10 @@ class BinExplorer(Explorer):
         scored = "" if self.truth is None else f", {METRICS['rmse'].label} {now['rmse']:.3f} m"
         self._show(span + scored)
 
-    def _push(self, moved: int) -> None:
-        if moved != self._pushed:
-            self._pushed, self._before = moved, self._settled
-        wished = [*self._before]
-        wished[moved] = self.sliders[moved].value
-        limits = self.sliders[moved].low, self.sliders[moved].high
-        with self._at_once():
-            self._set_bins(ascending(wished, moved, limits))
-
     def _take(self, bins: Sequence[float], temperature: float | None = None) -> None:
-        self._pushed = None
         with self._at_once():
-            self._set_bins(bins)
+            self.bin_sliders.bins = bins
             self.temperature.value = temperature or self.temperature.value
-
-    def _set_bins(self, bins: Sequence[float]) -> None:
-        for slider, metres in zip(self.sliders, bins, strict=True):
-            slider.value = metres
-        self._settled = self.bins
-
-
-def ascending(
-    bins: Sequence[float], moved: int, limits: tuple[float, float] = (NEAREST, FARTHEST)
-) -> list[float]:
-    """Restore ascending order after one bin moved: it stays, and its neighbours give way.
-
-    Bins stay at least one slider step apart, so that a bin stops where the others need room within
-    the limits. Bins and limits are metres.
-    """
-    room = STEP * np.arange(len(bins))
-    bins = np.clip(np.asarray(bins, float), limits[0] + room, limits[1] - room[::-1])
-    for k in range(moved + 1, len(bins)):
-        bins[k] = max(bins[k], bins[k - 1] + STEP)
-    for k in reversed(range(moved)):
-        bins[k] = min(bins[k], bins[k + 1] - STEP)
-    return bins.round(6).tolist()
 
 
 def _joined(values: Sequence[object]) -> str:

@@ -33,6 +33,7 @@ class SceneBins(HBox):
         self._means = lru_cache(8)(self._train_means)
         super().__init__([self.kind, self.take] if kinds else [])
         self.add_class("depthclip-buttons")
+        self.add_class("depthclip-scene-bins")
 
     def show(self, scene: str | None) -> None:
         """Choose a frame's scene type, if it has one."""

@@ -6,18 +6,24 @@ It is measured for each kind of action, one at a time, and stored as a machine's
 
 import argparse
 import shutil
+import time
+from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import dashboard
 import lab as jupyter
 from conftest import EXPLORERS, SETUP
 from shown import Shown
 from tqdm import tqdm
 
+import depthclip_core as dc
 from depthclip_core import bench
 from depthclip_core.bench import latency, machine
 from depthclip_core.devices import resolve_device
+from depthclip_core.encoding.passes import encode
+from depthclip_core.encoding.store import Store
 
 WATCH = """() => {
     window.waited = [];
@@ -73,10 +79,30 @@ def measure(page, repeats: int) -> dict[str, list[float]]:
     return times
 
 
+def dashboard_starts(chromium: str, folder: Path, repeats: int) -> list[float]:
+    """Milliseconds from the command to the dashboard's picture, where the store has its answers.
+
+    The first start, which compiles and reads what later ones find ready, does not count.
+    """
+    run = dc.open_run()
+    store = Store(folder / "store")
+    encode(run.frames, run.encoder, ["released", "value"], store=store, progress=False)
+    found = []
+    for _ in range(repeats + 1):
+        with jupyter.browse(chromium) as page:
+            began = time.perf_counter()
+            with dashboard.serve(folder) as (_, address):
+                page.goto(address)
+                page.wait_for_selector(dashboard.SHOWN)
+                found.append(1000 * (time.perf_counter() - began))
+    return found[1:]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("document", type=Path, help="its table of waits is renewed")
     parser.add_argument("--repeats", type=int, default=40, help="of each action")
+    parser.add_argument("--starts", type=int, default=5, help="of the dashboard")
     parser.add_argument("--out", type=Path, default=latency.rows_folder(), help="folder of rows")
     given = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -92,6 +118,11 @@ def main() -> None:
             page.wait_for_timeout(3000)
             times = measure(page, given.repeats)
             browser = f"Chromium {page.context.browser.version}"
+        if given.starts and find_spec("voila"):
+            own = folder / "dashboard"
+            own.mkdir()
+            starts = dashboard_starts(chromium, own, given.starts)
+            times["start the dashboard, warm"] = starts
     row = latency.row_of(times, machine.describe(resolve_device("cpu")), browser)
     print("stored", bench.save(row, given.out))
     latency.write_table(given.document, bench.load(given.out))

@@ -1,15 +1,13 @@
 """What a person does with the dashboard in a browser, and what is left when its server ends."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 from urllib.parse import urlsplit
 
+import dashboard as dashboards
+import lab as jupyter
 import numpy as np
 import nyu_files
 import psutil
@@ -22,8 +20,6 @@ pytest.importorskip("voila", reason="voila is not installed: make dashboard inst
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-ROOT = Path(__file__).resolve().parents[2]
-BROWSER = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking"
 WORDS = "giant, extremely close, close, not in distance, a little remote, far, unseen"
 SHOWN = {name: [f"{metres:.2f}" for metres in bins] for name, bins in BINS.items()}
 FAR = 30_000  # milliseconds that a loaded machine may take
@@ -37,30 +33,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(folder):
     """A dashboard of a few frames in NYU's layout: the process, and its address with the token."""
-    environment = os.environ | {
-        "DEPTHCLIP_STORE": str(folder / "store"),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "TMPDIR": str(folder / "temporary"),
-    }
-    (folder / "temporary").mkdir()
-    for kind in ("CONFIG", "DATA", "RUNTIME"):
-        environment[f"JUPYTER_{kind}_DIR"] = str(folder / kind.lower())
     data = nyu_files.write_sample(folder, test=1, train=1)
-    command = [sys.executable, "-m", "depthclip_core.cli", "dashboard", "--port", "9411"]
-    command += ["--dataset", "nyu", "--data", str(data)]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-        try:
-            line = process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:\d+/\?token=\w{40,}", line)
-            assert found, line + (folder / "log").read_text()
-            yield process, found[0]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+    with dashboards.serve(folder, "--dataset", "nyu", "--data", str(data)) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -72,18 +47,12 @@ def requests():
 @pytest.fixture(scope="module")
 def page(server, chromium, requests):
     """The dashboard's page, 1,280 × 800 pixels, when its picture is shown."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER.split())
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(60_000)
+    with jupyter.browse(chromium) as page:
         page.on("request", lambda request: requests.append(request.url))
         page.on("websocket", lambda socket: requests.append(socket.url))
         page.goto(server[1], timeout=120_000)
-        page.wait_for_selector(".depthclip-picture img[alt*=row]", timeout=120_000)
+        page.wait_for_selector(dashboards.SHOWN, timeout=120_000)
         yield page
-        browser.close()
 
 
 class Dashboard:
@@ -154,13 +123,14 @@ class Dashboard:
 
 
 @pytest.fixture
-def dashboard(page):
+def dashboard(page, keep_screen):
     shown = Dashboard(page)
     page.get_by_label("show", exact=True).select_option("frame of the data set")
     shown.press("reset")
     shown.wait_for_bins(SHOWN["original"])
     shown.settle()
-    return shown
+    yield shown
+    keep_screen(page)
 
 
 def status(address: str) -> tuple[int, str]:
@@ -303,6 +273,7 @@ def test_frames_of_a_scene_and_bins_for_it(dashboard):
     note.wait_for(timeout=120_000)
     name = re.search(r"bathroom: (\S+) bins", note.inner_text())[1]
     assert "DepthCLIP + value head on the train split" in note.inner_text()
+    dashboard.settle()
     bins = dashboard.bins
     dashboard.press("original bins" if name == "original" else name)
     dashboard.settle()
@@ -318,6 +289,7 @@ def test_own_photo_is_uploaded(dashboard, folder):
     page.get_by_label("show", exact=True).select_option("photo of your own")
     page.locator("input[type=file]").set_input_files(folder / "my room.png")
     dashboard.wait_for("my room.png: photograph")
+    dashboard.settle()  # what follows the picture
     assert len(dashboard.heads()) == 2 and "true depth" not in dashboard.alt
     assert page.locator("table.dataframe").count() == 0
     assert "its metres mean nothing" in page.locator(".depthclip-result").inner_text()
@@ -334,6 +306,21 @@ def test_no_request_leaves_this_machine(page, requests):
     sent = [address for address in requests if not address.startswith(inside)]
     assert len(sent) > 20
     assert {urlsplit(address).hostname for address in sent} == {"127.0.0.1"}
+
+
+def test_kernel_ends_with_its_page(server, page):
+    kernels = psutil.Process(server[0].pid).children
+    before = len(kernels(recursive=True))
+    other = page.context.browser.new_page()
+    other.goto(server[1], timeout=120_000)
+    other.wait_for_selector(dashboards.SHOWN, timeout=120_000)
+    assert len(kernels(recursive=True)) == before + 1
+    other.close(run_before_unload=True)
+    for _ in range(FAR // 100):
+        if len(kernels(recursive=True)) == before:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the kernel of a closed page still runs")
 
 
 def test_interrupt_ends_the_server_and_leaves_nothing(server, page, folder):

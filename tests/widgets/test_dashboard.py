@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_both_heads_are_shown_on_one_scale(dashboard, run):
         wanted = predicted(run, 0, head)
         np.testing.assert_allclose(dashboard.depths[name], wanted, atol=1e-3)
         scores = dc.evaluate(wanted[None], run.frames[0].raw_depth[None]).iloc[0]
-        assert dashboard.metrics.loc[(name, "now"), "rmse"] == pytest.approx(
+        assert dashboard.metrics_table.metrics.loc[(name, "now"), "rmse"] == pytest.approx(
             scores["rmse"], abs=1e-3
         )
     picture = dashboard.picture
@@ -109,8 +110,8 @@ def test_moved_bin_pushes_neighbours_and_moves_both_maps(dashboard, run):
         np.testing.assert_allclose(
             dashboard.depths[name], predicted(run, 0, head, bins=bins), atol=1e-3
         )
-    assert not dashboard.metrics.xs("now", level=1).equals(
-        dashboard.metrics.xs("at first", level=1)
+    assert not dashboard.metrics_table.metrics.xs("now", level=1).equals(
+        dashboard.metrics_table.metrics.xs("at first", level=1)
     )
     wish((dashboard.bin_sliders.sliders[2], 2.0))
     assert dashboard.bin_sliders.bins == pytest.approx(BINS["original"])
@@ -291,3 +292,16 @@ def test_open_dashboard_shows_a_run(run, monkeypatch):
     monkeypatch.setattr(module, "open_run", opened)
     shown = open_dashboard(dataset="nyu", data="folder")
     assert isinstance(shown, Dashboard) and given == {"dataset": "nyu", "data": "folder"}
+
+
+def test_first_scores_do_not_keep_the_picture_waiting(run, store):
+    """In a kernel, which runs a cell in its loop, they follow when the cell has ended."""
+
+    async def cell():
+        shown = Dashboard(run, store=store)
+        at_first = shown.image.value, shown.metrics_table.value
+        await asyncio.sleep(0)
+        return *at_first, shown.metrics_table.value
+
+    picture, before, after = asyncio.run(cell())
+    assert picture and before == "" and "δ1" in after

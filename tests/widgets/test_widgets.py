@@ -20,6 +20,7 @@ from depthclip_core.encoding.store import Store
 from depthclip_core.method import pipeline
 from depthclip_core.widgets import explorers as widgets
 from depthclip_core.widgets import frame_picker
+from depthclip_core.widgets.bin_sliders import STEP
 
 HEAD = "value"
 
@@ -191,7 +192,7 @@ def test_scene_picker_limits_the_frames(cells, few):
 
 def test_moved_bin_pushes_neighbours_and_updates_depth_and_metrics(bins, few, similarities):
     first, table = bins.image.value, bins.metrics
-    bins.sliders[2].value = 2.7
+    bins.bin_sliders.sliders[2].value = 2.7
     expected = (1.0, 1.5, 2.7, 2.75, 2.8, 2.85, 3.0)
     assert bins.bins == pytest.approx(expected)
     depth = pipeline.depth_maps(similarities[:1], expected, (416, 544))
@@ -226,7 +227,7 @@ def test_temperature_presets_and_reset(bins, similarities):
 def test_steps_and_as_many_steps_back_end_where_they_began(bins):
     steps = [2.05, 2.1, 2.15, 2.2, 2.25, 2.2, 2.15, 2.1, 2.05, 2.0]
     for metres in steps:
-        move(bins.sliders[2], metres)
+        move(bins.bin_sliders.sliders[2], metres)
     assert bins.bins == pytest.approx(settings.BINS["original"])
 
 
@@ -243,7 +244,7 @@ def test_recent_values_can_be_chosen_again(bins):
     bins.presets["class-dependent-3"].click()
     bins.presets["class-dependent-4"].click()
     before = settings.BINS["class-dependent-3"][4]
-    move(bins.sliders[4], before)
+    move(bins.bin_sliders.sliders[4], before)
     assert bins.bins[4] == before
 
 
@@ -258,7 +259,7 @@ def drawn(bins, monkeypatch):
 def test_wishes_that_come_together_are_drawn_once(bins, drawn):
     wish(
         (bins.presets["class-dependent-3"], 1),
-        (bins.sliders[6], 3.0),
+        (bins.bin_sliders.sliders[6], 3.0),
         (bins.temperature, 0.2),
         (bins.picker.next, 4),
     )
@@ -267,13 +268,13 @@ def test_wishes_that_come_together_are_drawn_once(bins, drawn):
     alone = bins.image.value
     bins.reset.click()
     bins.presets["class-dependent-3"].click()
-    move(bins.sliders[6], 3.0)
+    move(bins.bin_sliders.sliders[6], 3.0)
     move(bins.temperature, 0.2)
     assert bins.image.value == alone
 
 
 def test_error_among_wishes_that_come_together_is_shown(bins, drawn):
-    wish((bins.sliders[6], 4.0), (bins.picker.find, "no such frame"))
+    wish((bins.bin_sliders.sliders[6], 4.0), (bins.picker.find, "no such frame"))
     assert "No frame has" in bins.message.value
     assert len(drawn) == 1
 
@@ -288,22 +289,22 @@ def test_setting_sliders_from_here_draws_once(bins, monkeypatch):
 @given(st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 10)), max_size=8))
 def test_bins_ascend_after_any_moves(quick_bins, moves):
     for place, metres in moves:
-        move(quick_bins.sliders[place], metres)
-        assert (np.diff(quick_bins.bins) > widgets.STEP / 2).all()
+        move(quick_bins.bin_sliders.sliders[place], metres)
+        assert (np.diff(quick_bins.bins) > STEP / 2).all()
     quick_bins.reset.click()
     assert quick_bins.bins == settings.BINS["original"]
 
 
 def test_pushed_bins_stay_when_another_is_moved(bins):
-    bins.sliders[6].value = 0.1
+    bins.bin_sliders.sliders[6].value = 0.1
     pushed = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
     assert bins.bins == pytest.approx(pushed)
-    bins.sliders[6].value = 9.0
+    bins.bin_sliders.sliders[6].value = 9.0
     assert bins.bins == pytest.approx((*settings.BINS["original"][:6], 9.0))
-    bins.sliders[6].value = 0.1
-    bins.sliders[4].value = 0.2  # there is no room for the four below
+    bins.bin_sliders.sliders[6].value = 0.1
+    bins.bin_sliders.sliders[4].value = 0.2  # there is no room for the four below
     assert bins.bins == pytest.approx(pushed)
-    bins.sliders[4].value = 0.5
+    bins.bin_sliders.sliders[4].value = 0.5
     assert bins.bins == pytest.approx((0.1, 0.15, 0.2, 0.25, 0.5, 0.55, 0.6))
 
 
@@ -311,34 +312,15 @@ def test_bins_beyond_the_usual_limits_fit(few, similarities):
     far = (0.05, 1.0, 5.0, 10.0, 20.0, 40.0, 80.0)
     shown = widgets.BinExplorer(few, similarities, "original", far)
     assert shown.bins == far
-    shown.sliders[4].value = 50.0
+    shown.bin_sliders.sliders[4].value = 50.0
     assert shown.bins == pytest.approx((*far[:4], 50.0, 50.05, 80.0))
 
 
 def test_pushed_bins_return(bins):
-    bins.sliders[2].value = 9.9
+    bins.bin_sliders.sliders[2].value = 9.9
     assert bins.bins == pytest.approx((1.0, 1.5, 9.8, 9.85, 9.9, 9.95, 10.0))
-    bins.sliders[2].value = 2.0
+    bins.bin_sliders.sliders[2].value = 2.0
     assert bins.bins == pytest.approx(settings.BINS["original"])
-
-
-@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=9), st.data())
-def test_ascending_keeps_order_and_limits(values, data):
-    values = sorted(values)
-    moved = data.draw(st.integers(0, len(values) - 1))
-    values[moved] = data.draw(st.floats(0.1, 10))
-    result = widgets.ascending(values, moved)
-    low, high = widgets.NEAREST - 1e-6, widgets.FARTHEST + 1e-6
-    assert all(low <= metres <= high for metres in result)
-    assert (np.diff(result) >= widgets.STEP - 2e-6).all()
-    again = widgets.ascending(result, moved)
-    assert again == pytest.approx(result, abs=1e-5)
-
-
-def test_ascending_moves_only_bins_without_room():
-    assert widgets.ascending([1, 2, 3.5, 4], 2) == [1, 2, 3.5, 4]
-    assert widgets.ascending([1, 2, 0.5, 4], 2) == [0.4, 0.45, 0.5, 4]
-    assert widgets.ascending([1, 2, 10, 4], 2) == [1, 2, 9.95, 10]
 
 
 def test_edited_words_encode_text_but_no_images(words, passes, few, encoder):
@@ -486,7 +468,7 @@ def test_names_and_words_are_never_markup(few, similarities, recwarn):
         assert shown.message.value == ""
         assert "$x_$ □ .jpg" in " ".join(ax.get_title("left") for ax in shown.picture.figure.axes)
         assert "$x_$ 写 .jpg" in shown.image.alt
-    assert shown.sliders[0].label == words[0]  # a browser shows it as text
+    assert shown.bin_sliders.sliders[0].label == words[0]  # a browser shows it as text
     assert not list(recwarn)
 
 
