@@ -28,7 +28,7 @@ TEST_STORE := results/.test-store
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run report reproduce test gpu portable workshop unit browser lab dashboard render pretrain refresh bench latency lock lint format clean FORCE
+.PHONY: help run report reproduce test fuzz gpu portable workshop unit browser lab dashboard render pretrain refresh bench latency lock lint format clean FORCE
 
 help: ## list these commands
 	@echo "make COMMAND, where COMMAND is one of"
@@ -83,9 +83,10 @@ run: ran ## run the notebooks that are not up to date, WORKERS=2 at a time, into
 comma := ,
 RUN = $(PY) -m depthclip_core.cli run --kernel python3 < /dev/null
 
-# The rules below collect the notebooks that are stale; then one command runs them all.
+# The rules below collect the notebooks that are stale; then one command runs them all. It takes the
+# place of the shell, so that a signal that make passes on reaches it.
 ran: $(RESULTS) FORCE
-	@[ -z "$(STALE)" ] || $(RUN) $(STALE) --out results/notebooks --figures results/figures \
+	@[ -z "$(STALE)" ] || exec $(RUN) $(STALE) --out results/notebooks --figures results/figures \
 		--workers $(WORKERS)
 
 results/notebooks/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(INSTALLED)
@@ -99,7 +100,7 @@ report: ran ## put all notebooks, without code, into one HTML file: results/repo
 	@$(PY) -m depthclip_core.cli report $(RESULTS) --out results/report
 
 reproduce: nyu-given $(INSTALLED) ## make the ledger on NYU: NYU=path/to/nyu_depth_v2_labeled.mat (WEIGHTS=openai)
-	@$(RUN) notebooks/07_ledger.ipynb --out results/reproduce -p dataset nyu -p data "$(NYU)" \
+	@exec $(RUN) notebooks/07_ledger.ipynb --out results/reproduce -p dataset nyu -p data "$(NYU)" \
 		-p encoder RN50 -p weights "$(or $(WEIGHTS),openai)" -p head released
 
 # Checked before anything is installed.
@@ -126,11 +127,10 @@ dashboard: $(DASHBOARD) ## explore frames and your photos on one page (DATASET=n
 upper = $(shell echo $(1) | tr a-z A-Z)
 given = $(if $($(call upper,$(1))),--$(1) "$($(call upper,$(1)))")
 
-# nbconvert drops timings and the state of widgets, which change with every run, and makes pictures
-# smaller.
-refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs, figures/ and the README
+# nbconvert drops timings, which change with every run, and makes pictures smaller.
+refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs and the README's numbers and pictures
 	@rm -rf notebooks/.part
-	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures figures --workers $(WORKERS)
+	@$(RUN) $(NOTEBOOKS) --out notebooks/.part --figures results/figures --workers $(WORKERS)
 	@$(PY) -m nbconvert --to notebook --log-level WARN --output-dir notebooks \
 		--ClearMetadataPreprocessor.enabled=True \
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
@@ -138,12 +138,12 @@ refresh: $(INSTALLED) ## run the notebooks again, and renew their saved outputs,
 		'--ClearMetadataPreprocessor.preserve_nb_metadata_mask={"kernelspec", ("language_info", "name")}' \
 		notebooks/.part/*.ipynb
 	@rm -rf notebooks/.part
-	@$(PY) -m depthclip_core.workbook.readme README.md notebooks/02_results.ipynb
+	@$(PY) -m depthclip_core.workbook.readme README.md notebooks
 
 bench: $(INSTALLED) ## measure this machine (half an hour, with nothing else running), store and show its row
 	@$(RUN) notebooks/90_benchmark.ipynb --out results/benchmark -p measure True
 	@$(PY) -m depthclip_core.bench docs/speed.md
-	@echo "results/benchmark/90_benchmark.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
+	@echo "results/benchmark/90_benchmark--measure=true.ipynb; its row: data/benchmarks/, its table: docs/speed.md"
 
 latency: $(INSTALLED) ## measure how soon the explorers answer (minutes, with nothing else running; needs chromium)
 	@$(PY) tests/browser/latency.py docs/speed.md
@@ -172,7 +172,7 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 	step() { name="$$1"; shift; echo; echo "== $$name"; env "$$@" || failed="$$failed; $$name"; }; \
 	step "ruff check" $(PY) -m ruff check; \
 	step "ruff format" $(PY) -m ruff format --check; \
-	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook and not browser" tests; \
+	step "unit tests" $(PYTEST) $(BY_FILE) -m "not notebook and not browser" --ignore=tests/fuzz tests; \
 	step "notebooks run with other parameters (papermill), and match their saved outputs (nbval)" \
 		$(PYTEST) $(BY_FILE) --nbval --nbval-current-env -m notebook tests/notebooks notebooks; \
 	echo; \
@@ -181,7 +181,10 @@ test: $(INSTALLED) ## run all tests: lint, unit tests, notebooks compared with t
 	echo "All passed."
 
 unit: $(INSTALLED) ## run the quick tests only, and no notebook
-	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" tests
+	@$(PYTEST) $(BY_FILE) -m "not notebook and not slow" --ignore=tests/fuzz tests
+
+fuzz: $(INSTALLED) ## try damaged input of every kind in child processes (ROUNDS=20 for more, SEED=1 for other trials)
+	@$(PYTEST) tests/fuzz --rounds=$(or $(ROUNDS),1) --seed=$(or $(SEED),0)
 
 # Its store is kept: a second run makes no network pass. Screenshots: results/browser/.
 browser: $(INSTALLED) ## run every notebook in JupyterLab and use its explorers as a person would (needs chromium)

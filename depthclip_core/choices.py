@@ -4,10 +4,18 @@ A parameter annotated with one of these is checked before anything runs. papermi
 names as annotations, but not subscripted literals.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from depthclip_core.datasets import REGISTRY
-from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS
+from depthclip_core.settings import (
+    BINS,
+    PROMPTS,
+    PUBLISHED_METRICS,
+    logit_factor,
+    resolve_bins,
+    resolve_prompts,
+)
 
 AnyDatasetName = Literal[tuple(REGISTRY)]
 DatasetName = Literal[tuple(name for name, entry in REGISTRY.items() if entry.has_depth)]
@@ -28,3 +36,16 @@ CHOICES = {
     "Metric": Metric,
     "Scoring": Scoring,
 }
+
+
+def check_values(values: Mapping[str, object]) -> None:
+    """`DepthClipError` for parameters of a notebook that its first cells would refuse.
+
+    values: all parameters by name; a notebook need not have them all.
+    """
+    if "prompts" in values:
+        words = resolve_prompts(values["prompts"])
+        if "bins" in values:
+            resolve_bins(values["bins"], len(words))
+    if "temperature" in values:
+        logit_factor(values["temperature"])

@@ -1,12 +1,45 @@
-"""The error that this package raises for bad input."""
+"""The errors that this package raises: for bad input, and for what cannot be written."""
 
+import errno
+import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+
+from depthclip_core.text import printable
+
+ELSEWHERE = "choose another folder"
+ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free some space, or {ELSEWHERE}"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), f"allow writing there, or {ELSEWHERE}"),
+    errno.EFBIG: f"raise the limit on the size of files, or {ELSEWHERE}",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "move that folder away, or choose another name",
+    errno.ELOOP: f"links lead in a circle: {ELSEWHERE}",
+    errno.ENOENT: f"its folder has been removed: {ELSEWHERE}",
+}
+
+LONGEST = 800  # characters of a message
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in what Python calls an object without a name
 
 
 class DepthClipError(ValueError):
-    """Bad input: the message says in one line what is wrong, where, and what to do."""
+    """Bad input: the message says what is wrong, where, and what to do.
+
+    Whatever values and names it quotes, it is one printable line; the middle of a very long one is
+    left out.
+    """
+
+    def __str__(self) -> str:
+        text = printable(re.sub(r"\s*\n\s*", " ", ADDRESS.sub("", super().__str__())).rstrip())
+        if len(text) <= LONGEST:
+            return text
+        return f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
+
+
+class CannotWrite(DepthClipError):
+    """A file cannot be written; the message says which, why, and what to do."""
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipError:
@@ -21,6 +54,22 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipErro
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message without terminal colours, or its type if it is empty."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error's message without terminal colours, or its type if it is empty.
+
+    Of an error of the system, what it says alone: without a number, and without the path.
+    """
+    said = getattr(error, "strerror", None) or str(error)
+    line = (said.strip() or type(error).__name__).splitlines()[0]
     return re.sub(r"\x1b\[\d*m", "", line)
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """The error for a path that could not be written: why, and what to do."""
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        for parent in path.parents:
+            if os.path.lexists(parent) and not parent.is_dir():
+                what = "a link that leads nowhere" if parent.is_symlink() else "a file"
+                return CannotWrite(f"cannot write {path}: {parent} is {what}: {ELSEWHERE}")
+        return CannotWrite(f"cannot write {path}: it exists: move it away, or {ELSEWHERE}")
+    why = error.strerror or first_line(error)
+    return CannotWrite(f"cannot write {path}: {why}: {ADVICE.get(error.errno, ELSEWHERE)}")

@@ -32,7 +32,7 @@ from depthclip_core.checkout import commit, versions
 from depthclip_core.datasets.depth_files import DEEPEST, PNG_DIVISOR, png_levels
 from depthclip_core.datasets.pictures import is_photo
 from depthclip_core.errors import DepthClipError
-from depthclip_core.files import replacing
+from depthclip_core.files import content_of, together, user_path
 from depthclip_core.settings import LOGIT_SCALE, OBJECT, TEMPLATES
 from depthclip_core.text import printable
 
@@ -48,12 +48,13 @@ class PlannedFiles:
     """A photograph, the name of its files, and the files by kind (the keys of `KINDS`).
 
     name: the photograph's without suffix; below a folder that is searched recursively, with the
-    folders between.
+    folders between. overwrite: whether files may exist when they are written.
     """
 
     photo: Path
     name: str
     files: dict[str, Path]
+    overwrite: bool = False
 
 
 def plan_files(
@@ -71,7 +72,7 @@ def plan_files(
     name, and for files that exist, unless they may be overwritten. A photograph is never
     overwritten.
     """
-    out = Path(os.path.expanduser(out))
+    out = user_path(out)
     if os.path.exists(out) and not os.path.isdir(out):
         raise DepthClipError(f"{out} is a file: give a folder to write to")
     given = [photos] if isinstance(photos, str | Path) else photos
@@ -86,7 +87,7 @@ def plan_files(
             fault = f"{other} and {photo} would both be saved as {name}"
             raise DepthClipError(f"{fault}: rename one, or save them to different folders")
         files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in KINDS.items()}
-        planned.append(PlannedFiles(photo, name, files))
+        planned.append(PlannedFiles(photo, name, files, overwrite))
     targets = [file for plan in planned for file in plan.files.values()]
     if own := next((file for file in targets if file.resolve() in seen), None):
         raise DepthClipError(f"{own} is a photograph to be read: save to another folder")
@@ -104,8 +105,8 @@ def save_depths(
 
     planned: from `plan_files`. setting: from `resolve_setting`. options: those of
     `predict_photos`: long_side, full_size, batch_size.
-    Yields each plan, with the error that says why its photograph has no depth, or None. Each file
-    is written whole or not at all. Raises `DepthClipError` where a file cannot be written.
+    Yields each plan, with the error that says why its photograph has no depth, or None. The four
+    files of a photograph appear together. Raises `DepthClipError` where one cannot be written.
     """
     from depthclip_core.method.photo_depths import predict_photos
 
@@ -116,11 +117,10 @@ def save_depths(
             if isinstance(found, DepthClipError):
                 yield plan, found
                 continue
-            try:
-                _write(plan, found, encoder, setting, shared)
-            except OSError as error:
-                where = error.filename or plan.name
-                raise DepthClipError(f"cannot write {where}: {error.strerror or error}") from error
+            contents = _contents(plan, found, encoder, setting, shared)
+            with together(overwrite=plan.overwrite) as write:
+                for kind, content in contents.items():
+                    write(plan.files[kind], content)
             yield plan, None
 
 
@@ -153,23 +153,20 @@ def _unreadable(error: OSError) -> None:
     raise DepthClipError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def _write(
+def _contents(
     plan: PlannedFiles, found: "PhotoDepth", encoder: "Encoder", setting: "Setting", shared: dict
-) -> None:
+) -> dict[str, bytes | str]:
+    """What is written of a photograph, by kind; the settings last."""
     from PIL import Image
 
     levels, n_too_deep = png_levels(found.depth)
-    for file in plan.files.values():
-        file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(plan.files["depth_png"]) as part:
-        Image.fromarray(levels).save(part, format="png")
-    with replacing(plan.files["depth_npy"]) as part, part.open("xb") as file:
-        np.save(file, found.depth)
-    with replacing(plan.files["pictures"]) as part, part.open("xb") as file:
-        _draw(file, plan, found, encoder, setting)
     facts = _facts(plan, found, encoder, n_too_deep) | shared
-    with replacing(plan.files["settings"]) as part:
-        part.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return {
+        "depth_png": content_of(Image.fromarray(levels).save, format="png"),
+        "depth_npy": content_of(np.save, found.depth),
+        "pictures": content_of(_draw, plan, found, encoder, setting),
+        "settings": json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
+    }
 
 
 def _draw(

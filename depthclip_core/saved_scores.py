@@ -9,11 +9,8 @@ rows.csv: a row per protocol and frame. table.csv: a row per protocol, with inte
 index.html: the table, its figure and the worst frames on one page that loads nothing.
 """
 
-import io
 import os
 from base64 import b64encode
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from matplotlib.figure import Figure
 from depthclip_core.checkout import commit
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.compositions import NAMED, Composition, as_text
-from depthclip_core.files import replacing
+from depthclip_core.files import content_of, together, user_path
 from depthclip_core.plots.saved_score_plots import map_and_error, protocol_panels
 from depthclip_core.plots.score_plots import symbol
 from depthclip_core.plots.style import STYLE
@@ -43,7 +40,7 @@ def planned_files(out: str | Path, *, overwrite: bool = False, parquet: bool = F
     Raises `DepthClipError` for files that exist, unless they may be overwritten; where `out` is no
     folder; and for parquet without pyarrow.
     """
-    out = Path(out).expanduser()
+    out = user_path(out)
     if os.path.exists(out) and not os.path.isdir(out):
         raise DepthClipError(f"{out} is a file: give a folder to write to")
     if parquet:
@@ -70,30 +67,15 @@ def write_scores(
     """
     files = planned_files(out, overwrite=overwrite, parquet=parquet)
     rows, table, page = files
-    write_rows = _parquet if parquet else _csv
-    text = html_page(found)
-    writers: dict[Path, Callable[[Path], object]] = {
-        rows: lambda part: write_rows(found.rows().reset_index(), part),
-        table: lambda part: _csv(table_with_intervals(found).reset_index(), part),
-        page: lambda part: part.write_text(text, "utf-8"),
+    as_rows = _parquet if parquet else _csv
+    contents = {
+        rows: as_rows(found.rows().reset_index()),
+        table: _csv(table_with_intervals(found).reset_index()),
+        page: html_page(found),
     }
-    folder, made = rows.parent, []
-    try:
-        for place in reversed([folder, *folder.parents]):
-            if not place.exists():
-                place.mkdir()
-                made.append(place)
-        with ExitStack() as parts:
-            for file, write in writers.items():
-                write(parts.enter_context(replacing(file)))
-        made = []
-    except OSError as error:
-        where = error.filename or folder
-        raise DepthClipError(f"cannot write {where}: {error.strerror or error}") from error
-    finally:
-        for place in reversed(made):  # folders of a run that wrote nothing
-            with suppress(OSError):
-                place.rmdir()
+    with together(overwrite=overwrite) as write:
+        for path, content in contents.items():
+            write(path, content)
     return files
 
 
@@ -184,15 +166,14 @@ def changed(one: Composition) -> list[str]:
 
 def _picture(figure: Figure) -> str:
     """A figure as PNG in base64."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    picture = content_of(figure.savefig, format="png", dpi=DPI, metadata={"Software": None})
     plt.close(figure)
-    return b64encode(file.getvalue()).decode()
+    return b64encode(picture).decode()
 
 
-def _csv(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False)
+def _csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, lineterminator="\n")
 
 
-def _parquet(table: pd.DataFrame, path: Path) -> None:
-    table.to_parquet(path, index=False)
+def _parquet(table: pd.DataFrame) -> bytes:
+    return table.to_parquet(index=False)

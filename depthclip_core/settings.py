@@ -1,10 +1,12 @@
 """What the paper fixes: words, bins, windows and constants, and their names for users."""
 
+import math
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib import resources
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +24,11 @@ LOGIT_SCALE = 100.0
 TEMPERATURE = 0.1
 MAX_DEPTH = 10.0  # metres: NYU's far limit
 MIN_DEPTH = 1e-3
+DEEPEST = 100.0  # metres: half of a frame is never farther; KITTI's ground truth ends at 80
+UNITS = "floating-point depths are metres; divide by 1000 if these are millimetres"
+# Far from where float32 ends, also squared and summed.
+BIN_LIMITS = (1e-6, 1e6)  # metres
+FACTOR_LIMITS = (1e-30, 1e30)  # of what similarities or stored values are multiplied by
 
 
 @dataclass(frozen=True)
@@ -67,13 +74,17 @@ def resolve_prompts(prompts: str | Sequence[str]) -> tuple[str, ...]:
         if prompts not in PROMPTS:
             raise unknown_name("prompts", prompts, PROMPTS)
         return PROMPTS[prompts]
-    try:
-        words = tuple(map(str.strip, prompts.split(",")) if isinstance(prompts, str) else prompts)
-    except TypeError:
-        fault = f"prompts must be a name or a list of words, got {prompts!r}"
-        raise DepthClipError(fault) from None
+    words = prompts.split(",") if isinstance(prompts, str) else prompts
+    return check_words(tuple(map(str.strip, words)) if isinstance(prompts, str) else words)
+
+
+def check_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The words, if they are one or more texts that are not empty, in an order."""
+    words = _in_order(words, "prompts must be a name or a list of words")
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise DepthClipError(f"prompts must be one or more non-empty words, got {words!r}")
+    if odd := next((word for word in words if not _is_unicode(word)), None):
+        raise DepthClipError(f"the word {odd!r} holds what is no character: write it again")
     return words
 
 
@@ -83,23 +94,83 @@ def resolve_bins(bins: str | Sequence[float], n_words: int) -> tuple[float, ...]
     bins: a published name ("original", "class-dependent-1" …), a list of numbers, or text with
     commas ("1, 1.5, 2").
     """
-    label = "the bins"
+    label, given = "the bins", bins
     if isinstance(bins, str) and "," not in bins:
         if bins not in BINS:
             raise unknown_name("bins", bins, BINS)
-        depths, label = BINS[bins], f"bins {bins!r}"
-    else:
+        label, given = f"bins {bins!r}", BINS[bins]
+    elif isinstance(bins, str):
         try:
-            depths = tuple(map(float, bins.split(",") if isinstance(bins, str) else bins))
-        except (TypeError, ValueError):
+            given = tuple(map(float, bins.split(",")))
+        except ValueError:
             fault = f"bins must be a name or numbers in metres, got {bins!r}"
             raise DepthClipError(fault) from None
-    if not all(0 < depth < float("inf") for depth in depths):
-        raise DepthClipError(f"bins must be positive, finite metres, got {depths}")
+    depths = check_bins(given)
     if len(depths) != n_words:
         fault = f"{label} have {len(depths)} depths but there are {n_words} words"
         raise DepthClipError(f"{fault}: give one bin for each word")
     return depths
+
+
+def check_bins(bins: Sequence[float], partition: object = None) -> tuple[float, ...]:
+    """The bins as floats, if they are metres within `BIN_LIMITS`.
+
+    partition: the name of theirs, where there are several.
+    """
+    values = _in_order(bins, "bins must be a name or numbers in metres")
+    got = f", got {values}" if partition is None else f": partition {partition!r} is {values}"
+    if not all(isinstance(value, Real) and not isinstance(value, bool) for value in values):
+        raise DepthClipError(f"bins must be a name or numbers in metres{got}")
+    low, high = BIN_LIMITS
+    if not all(0 < value < math.inf for value in values):
+        raise DepthClipError(f"bins must be positive, finite metres{got}")
+    if not all(low <= value <= high for value in values):
+        raise DepthClipError(f"bins must be metres from {low:g} to {high:g}{got}")
+    if 2 * sum(value > DEEPEST for value in values) > len(values):
+        raise DepthClipError(f"more than half of the bins lie beyond {DEEPEST:g} m{got}: {UNITS}")
+    return tuple(map(float, values))
+
+
+def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
+    """What similarities are multiplied by, logit_scale / temperature.
+
+    Raises `DepthClipError` unless both are positive, finite numbers, and it is in `FACTOR_LIMITS`.
+    """
+    given = {"temperature": temperature, "logit_scale": logit_scale}
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise DepthClipError(f"{name} must be a number, got {value!r}")
+        if not 0 < value < math.inf:
+            raise DepthClipError(f"{name} must be positive and finite, got {value}")
+    try:
+        factor = float(logit_scale) / float(temperature)
+    except OverflowError:  # a whole number beyond all floats
+        factor = math.inf
+    low, high = FACTOR_LIMITS
+    if not low <= factor <= high:
+        limits = f"logit_scale / temperature must lie between {low:g} and {high:g}"
+        raise DepthClipError(f"{limits}, got {logit_scale} / {temperature}")
+    return factor
+
+
+def _in_order(values: Sequence, wanted: str) -> tuple:
+    """Some values as a tuple; `DepthClipError` for what has no order, or is one value."""
+    values = values.tolist() if hasattr(values, "tolist") else values  # of NumPy or torch
+    if isinstance(values, str | bytes | Set | Mapping):
+        raise DepthClipError(f"{wanted}, got {values!r}")
+    try:
+        return tuple(values)
+    except TypeError:
+        raise DepthClipError(f"{wanted}, got {values!r}") from None
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be encoded: bytes that do not decode become half characters in Python."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def published_name(values: Sequence, published: Mapping[str, Sequence]) -> str:

@@ -1,9 +1,18 @@
-"""How nbval compares a notebook's saved output with a new one: numbers nearly, the rest exactly."""
+"""How nbval compares a notebook's saved output with a new one: numbers nearly, words exactly.
+
+Pictures, which nbval leaves out, are compared by the words in them and by their colours.
+"""
 
 import math
 import os
 import re
+from base64 import b64decode
+from collections.abc import Sequence
+from io import BytesIO
 from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # kernels inherit this: two workers, two threads
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,6 +36,12 @@ NUMBER = re.compile(
 WHOLE = re.compile(r"[-+\u2212]?\d+")
 # What differs between two runs and means nothing: addresses, and the ids of styled tables.
 CHANCE = [(re.compile(r"\b0x[0-9a-fA-F]+"), "0x"), (re.compile(r"\bT_[0-9a-f]{5}"), "T_")]
+# Pictures are compared as means of blocks, in pixels. On another processor an edge may be drawn a
+# pixel further, which changes the mean of a block by up to an eighth of 255; and a saved picture
+# has 256 colours, which moves a mean by up to 13. Sizes in pixels may differ by as much as SIZE.
+BLOCK = 8
+LEVELS = 255 / BLOCK + 13
+SIZE = 2
 
 
 def same_number(left: str, right: str) -> bool:
@@ -62,6 +77,44 @@ def same_output(left: str, right: str) -> bool:
     return words[0] == words[1] and all(map(same_number, *numbers))
 
 
+def picture_fault(saved: Sequence, new: Sequence) -> str:
+    """How the pictures among the outputs of a cell differ from the saved ones; empty if nearly not.
+
+    Their words are in their metadata: what they show, and every text that was drawn.
+    """
+    shown = [[o for o in outputs if "image/png" in o.get("data", {})] for outputs in (saved, new)]
+    if len(shown[0]) != len(shown[1]):
+        return f"{len(shown[1])} pictures instead of {len(shown[0])}"
+    for left, right in zip(*shown, strict=True):
+        words = [repr(output.get("metadata", {}).get("image/png", {})) for output in (left, right)]
+        if not same_output(*words):
+            return f"a picture's words, saved and new:\n{words[0]}\n{words[1]}"
+        pixels = [_pixels(output["data"]["image/png"]) for output in (left, right)]
+        sizes = [picture.shape[:2] for picture in pixels]
+        if np.abs(np.subtract(*sizes)).max() > SIZE:
+            return f"a picture has {sizes[1]} rows and columns instead of {sizes[0]}"
+        means = [_means(picture, np.min(sizes, axis=0)) for picture in pixels]
+        far = np.abs(np.subtract(*means)).max(-1)
+        if far.max() > LEVELS:
+            at = np.multiply(np.unravel_index(far.argmax(), far.shape), BLOCK)
+            return f"a picture has other colours, most at row {at[0]} and column {at[1]}"
+    return ""
+
+
+def _pixels(png: str) -> np.ndarray:
+    """A PNG file in base64 as colours on white (H, W, 3)."""
+    picture = Image.open(BytesIO(b64decode(png))).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return np.asarray(Image.alpha_composite(white, picture).convert("RGB"), dtype=float)
+
+
+def _means(pixels: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The mean colours (h, w, 3) of the blocks of the upper left part of that size."""
+    rows, columns = (int(length) // BLOCK for length in size)
+    part = pixels[: rows * BLOCK, : columns * BLOCK]
+    return part.reshape(rows, BLOCK, columns, BLOCK, 3).mean((1, 3))
+
+
 class Output(str):
     """A text that equals another by `same_output`; nbval asks only whether two texts differ."""
 
@@ -75,14 +128,22 @@ class Output(str):
 
 
 def pytest_collection_modifyitems(items):
-    """Let nbval compare texts of this kind; its `sanitize` sees each one before that."""
+    """Let nbval compare pictures, and texts of this kind: its `sanitize` sees each one first."""
     from nbval.plugin import IPyNbCell
 
     def sanitize(self, text, exact=IPyNbCell.sanitize):
         text = exact(self, text)
         return Output(text) if isinstance(text, str) else text
 
+    def compare_outputs(self, new, saved, skip_compare=None, exact=IPyNbCell.compare_outputs):
+        same = exact(self, new, saved, skip_compare)
+        if same and (fault := picture_fault(saved, new)):
+            self.comparison_traceback.append(f"{fault}\n`make refresh` draws it again")
+            return False
+        return same
+
     for cell in items:
         if isinstance(cell, IPyNbCell):
             cell.sanitize = sanitize.__get__(cell)
+            cell.compare_outputs = compare_outputs.__get__(cell)
             cell.add_marker("notebook")

@@ -5,6 +5,7 @@ import pytest
 from depthclip_core import choices, settings
 from depthclip_core.clip import heads
 from depthclip_core.datasets import REGISTRY, nyu
+from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation import protocols
 from depthclip_core.workbook.parameters import Parameter
 
@@ -60,3 +61,18 @@ def test_a_grid_of_lists_is_json():
 def test_misspelt_name_is_not_a_list_of_one(text, says):
     with pytest.raises(settings.DepthClipError, match=says):
         Parameter("bins", choices.Bins, "Bins", "original").from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"prompts": ["near", "far"], "bins": "original"}, "7 depths but there are 2 words"),
+        ({"prompts": [""]}, "non-empty words"),
+        ({"prompts": ["near", "far"], "bins": [1000.0, 2000.0]}, "divide by 1000"),
+    ],
+)
+def test_values_that_a_notebook_would_refuse_are_said_before(values, says):
+    with pytest.raises(DepthClipError, match=says):
+        choices.check_values(values)
+    choices.check_values({"prompts": "original", "bins": "original", "temperature": 0.1, "seed": 0})

@@ -6,11 +6,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from base64 import b64decode
-from io import BytesIO
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -229,24 +226,26 @@ def test_notebook_without_results_is_refused():
         readme.results_table(ROOT / "notebooks" / "03_visualization.ipynb")
 
 
-SHOWN = sorted(set(re.findall(r"\((figures/\w+\.png)\)", (ROOT / "README.md").read_text("utf-8"))))
+@pytest.mark.parametrize("link", readme.PICTURE.findall((ROOT / "README.md").read_text("utf-8")))
+def test_pictures_in_the_readme_are_those_of_the_notebooks(link):
+    """nbval compares the notebooks' own with new ones."""
+    picture = readme.saved_picture(ROOT / "notebooks", Path(link).stem)
+    assert (ROOT / link).read_bytes() == picture, "make refresh puts it there again"
 
 
-@pytest.mark.parametrize("figure", SHOWN)
-def test_figures_are_those_of_the_notebooks(figure):
-    """Only nearly: the notebook's picture has 256 colours, and perhaps another resolution."""
-    figure = ROOT / figure
-    notebook, _, name = re.match(r"(\d+_[a-z]+)(_)(\w+)", figure.stem).groups()
-    path = next((ROOT / "notebooks").glob(f"{notebook}*.ipynb"))
-    saved = [
-        output["data"]["image/png"]
-        for cell in nbformat.read(path, as_version=4).cells
-        if f'"{path.stem}", "{name}"' in cell.source
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
-    ours, theirs = (
-        np.asarray(Image.open(file).convert("L").resize((120, 60)), dtype=float)
-        for file in (figure, BytesIO(b64decode(saved[0])))
-    )
-    assert np.abs(ours - theirs).mean() < 6, "make refresh draws it again"
+def test_readme_shows_the_explorer():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert any(link.endswith("_explorer.png") for link in readme.PICTURE.findall(text))
+
+
+def test_numbers_and_pictures_of_the_readme_are_renewed(tmp_path):
+    (tmp_path / "figures").mkdir()
+    page, marks = tmp_path / "README.md", "\n".join(readme.MARKS)
+    page.write_text(f"![a map](figures/03_visualization_strip.png)\n\n{marks}\n")
+    readme.renew(page, ROOT / "notebooks")
+    assert readme.results_table(ROOT / "notebooks" / "02_results.ipynb") in page.read_text("utf-8")
+    assert Image.open(tmp_path / "figures" / "03_visualization_strip.png").width > 500
+    page.write_text(f"![a map](figures/03_visualization_none.png)\n\n{marks}\n")
+    with pytest.raises(DepthClipError, match="no notebook in .* shows 03_visualization_none"):
+        readme.renew(page, ROOT / "notebooks")
+    assert page.read_text("utf-8").endswith(f"{marks}\n")

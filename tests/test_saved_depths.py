@@ -212,7 +212,7 @@ def test_file_that_cannot_be_written_is_one_line(tmp_path, encoder, undrawn, kin
     assert not [name for name in left_in(tmp_path / "out") if name.endswith(".tmp")]
 
 
-def test_settings_are_written_last(tmp_path, encoder, monkeypatch):
+def test_files_of_a_photo_appear_together(tmp_path, encoder, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
@@ -220,7 +220,22 @@ def test_settings_are_written_last(tmp_path, encoder, monkeypatch):
     planned = plan_files(photo(tmp_path / "a.png"), tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
         list(save_depths(planned, encoder, resolve_setting()))
-    assert left_in(tmp_path / "out") == ["depth_npy/a.npy", "depth_png/a.png"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_appear_after_planning_are_kept(tmp_path, encoder, undrawn):
+    photo(tmp_path / "a.png")
+    planned = plan_files(tmp_path / "a.png", tmp_path / "out")
+    list(save_depths(planned, encoder, resolve_setting()))  # as another run at the same time
+    planned[0].files["pictures"].write_bytes(b"theirs")
+    planned[0].files["depth_npy"].unlink()
+    with pytest.raises(dc.DepthClipError, match="it exists: move it away"):
+        list(save_depths(planned, encoder, resolve_setting()))
+    assert planned[0].files["pictures"].read_bytes() == b"theirs"
+    assert not planned[0].files["depth_npy"].exists()
+    planned = plan_files(tmp_path / "a.png", tmp_path / "out", overwrite=True)
+    list(save_depths(planned, encoder, resolve_setting()))
+    assert planned[0].files["pictures"].read_bytes() == b"picture"
 
 
 def test_real_frames_have_depth_within_the_bins(rgbd, tmp_path, encoder, undrawn):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from depthclip_core import saved_scores
+from depthclip_core import files, saved_scores
 from depthclip_core.datasets import Frame, FrameList
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.saved_predictions import save_predictions
@@ -123,15 +123,15 @@ def test_existing_files_are_kept_unless_told(undrawn, found, tmp_path):
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
 def test_interrupted_writes_leave_nothing(undrawn, found, tmp_path, monkeypatch, error):
     """The second of three files fails: neither the first nor new folders stay."""
-    real, calls = saved_scores._csv, []
+    real, calls = files._write, []
 
-    def fail(table, path):
-        real(table, path)
-        calls.append(path)
+    def fail(part, content):
+        real(part, content)
+        calls.append(part)
         if len(calls) == 2:
             raise error
 
-    monkeypatch.setattr(saved_scores, "_csv", fail)
+    monkeypatch.setattr(files, "_write", fail)
     with pytest.raises((DepthClipError, KeyboardInterrupt)) as caught:
         write_scores(found, tmp_path / "a" / "b")
     assert not list(tmp_path.iterdir()) and len(calls) == 2

@@ -15,7 +15,8 @@ from torch import Tensor
 from depthclip_core.analysis.altered_inputs import Altered, renormalised, scaled_size, through_jpeg
 from depthclip_core.analysis.scene_depths import depth_histograms, quantiles
 from depthclip_core.analysis.setup import Run
-from depthclip_core.clip.encoders import Encoder, mean_over_templates, sentences_of
+from depthclip_core.clip.encoders import Encoder
+from depthclip_core.clip.sentences import mean_over_templates, sentences_of
 from depthclip_core.datasets import Dataset, open_dataset
 from depthclip_core.encoding.passes import collect_responses, direction_similarities
 from depthclip_core.encoding.vectors import sentence_vectors

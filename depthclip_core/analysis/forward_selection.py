@@ -11,8 +11,7 @@ from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import checked_similarities
-from depthclip_core.method.similarities import logit_factor
-from depthclip_core.settings import TEMPERATURE
+from depthclip_core.settings import TEMPERATURE, logit_factor
 
 LIMITS = (0.5, 10.0)  # metres, of bins
 

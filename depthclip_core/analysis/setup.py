@@ -17,7 +17,6 @@ from depthclip_core.encoding.passes import collect_responses
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
-from depthclip_core.method.similarities import logit_factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +133,7 @@ def open_run(
         resolve_head(head)
     words = settings.resolve_prompts(prompts)
     depths = settings.resolve_bins(bins, len(words))
-    logit_factor(temperature)
+    settings.logit_factor(temperature)
     resolve_protocol(protocol)
     frames = _open(dataset, split, data)
     network = load_encoder(encoder, weights or None, device)

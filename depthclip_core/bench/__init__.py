@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 from depthclip_core.bench import machine, passes, protocols, questions, waiting
 from depthclip_core.devices import resolve_device
 from depthclip_core.errors import DepthClipError, unknown_name
-from depthclip_core.files import replacing
-from depthclip_core.settings import checkout_folder, data_folder
+from depthclip_core.files import write_whole
+from depthclip_core.settings import checkout_folder
 from depthclip_core.text import as_markup
 from depthclip_core.workbook.readme import write_between
 
@@ -61,15 +61,12 @@ def run(
 def save(row: dict, folder: Path | None = None) -> Path:
     """Write a machine's row, over its earlier one; returns the path."""
     folder = folder or rows_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     about = row["machine"]
     name = about["device"] + (f" {about['cores']} cores" if about["kind"] == "cpu" else "")
     path = folder / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".json")
     if path.exists() and path.stem not in load(folder):
         raise DepthClipError(f"{path} is not a machine's row: move it away")
-    with replacing(path) as part:
-        part.write_text(json.dumps(row, indent=1, default=float) + "\n", encoding="utf-8")
-    return path
+    return write_whole(path, json.dumps(row, indent=1, default=float) + "\n")
 
 
 def load(folder: Path | None = None) -> dict[str, dict]:
@@ -105,8 +102,8 @@ def chosen(machine: str = "", folder: Path | None = None) -> dict:
 
 
 def rows_folder() -> Path:
-    """Rows belong to the checkout, wherever its data sets lie."""
-    return (checkout_folder() or data_folder().parent) / "data" / "benchmarks"
+    """Rows belong to the checkout, or to the current folder, wherever data sets lie."""
+    return (checkout_folder() or Path.cwd()) / "data" / "benchmarks"
 
 
 def markdown(rows: dict[str, dict]) -> str:

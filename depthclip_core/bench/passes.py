@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Sequence
 from functools import partial
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from depthclip_core.datasets import open_dataset
 from depthclip_core.devices import card_precisions
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.evaluation.sweep import sweep
+from depthclip_core.files import temporary_folder
 from depthclip_core.method.batches import BATCH
 from depthclip_core.method.pipeline import (
     depth_maps,
@@ -163,7 +163,7 @@ def stages(name: str, device: torch.device, rounds: int) -> list[dict]:
     rgb = frames.rgb_batch(range(batch))
     rows, columns = RELEASED_WINDOW.slices
     truth = frames.ground_truth(0)
-    with torch.inference_mode(), TemporaryDirectory() as folder:
+    with torch.inference_mode(), temporary_folder() as folder:
 
         def prepare() -> torch.Tensor:
             return encoder.normalise(np.repeat(rgb[:, rows, columns], 2, axis=0))

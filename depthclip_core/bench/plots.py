@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 
+from depthclip_core.plots.style import WIDTH
+
 PLAIN = FuncFormatter(lambda value, _: f"{value:,.12g}")
 
 
@@ -29,7 +31,7 @@ def show_roofline(ax: Axes, roofline: pd.DataFrame) -> None:
     ax.barh(places, roofline["share"], color="C0")
     for place, (_, row) in zip(places, roofline.iterrows(), strict=True):
         reached = f"{row['gflops']:,.0f} of {row['peak_gflops']:,.0f} GFLOP/s, {row['precision']}"
-        ax.text(0.01, place, reached, va="center", color="white", fontsize=8)
+        ax.text(0.01, place, reached, va="center", color="white")
     ax.axvline(1, color="C1", lw=1.5)
     ax.set(xlim=(0, 1.02), xlabel="share of the measured matrix peak")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
@@ -81,7 +83,7 @@ def frames_figure(grown: pd.DataFrame, title: str) -> Figure:
 
     grown: rows numbers of frames; columns seconds and memory_mib (MiB).
     """
-    figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.9))
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.9))
     show_growth(axes[0], grown.index, grown[["seconds"]], "frames", "seconds", "log")
     memory = grown[["memory_mib"]]
     show_growth(axes[1], grown.index, memory, "frames", "MiB beyond the model", "linear")

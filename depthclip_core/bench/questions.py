@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.quadratic import error_forms
 from depthclip_core.evaluation.sweep import sweep
+from depthclip_core.files import temporary_folder
 from depthclip_core.method.similarities import bin_weights
 from depthclip_core.settings import BINS, PROMPTS, PUBLISHED_METRICS, RELEASED_WINDOW, TEMPERATURE
 
@@ -75,7 +75,7 @@ def ablation(name: str, device: torch.device, n_frames: int) -> dict:
 
     start, ours = time.perf_counter(), {}
     few = [Frame(str(i), picture, crop=frames.crop) for i, picture in enumerate(pictures)]
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         store = Store(folder)
 
         def collect(prompts: str) -> torch.Tensor:
@@ -128,7 +128,7 @@ def _encode_generated(device: str, count: int, network: str, size, heads, words)
         encoder = load_encoder(network, device=device)
     else:
         encoder = seeded_encoder(network, where, released_precision(where))
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         store = Store(folder)
         # A warm-up frame, so that the network's own memory does not count.
         GeneratedFrames(1).rgb_batch([0])

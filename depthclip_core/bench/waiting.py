@@ -6,8 +6,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from depthclip_core.files import temporary_folder
 from depthclip_core.settings import checkout_folder
 
 LEFT_OUT = "OMP_NUM_THREADS DEPTHCLIP_FIGURES MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES".split()
@@ -22,14 +22,14 @@ def waits() -> list[dict]:
     root = checkout_folder()
     if root is None:
         return []
-    with TemporaryDirectory(prefix="depthclip-waiting-") as folder:
+    with temporary_folder() as folder:
         environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
         environment["DEPTHCLIP_STORE"] = f"{folder}/store"
         asked = commands(root, folder).items()
         return [{"what": what, **timed(command, root, environment)} for what, command in asked]
 
 
-def commands(root: Path, folder: str) -> dict[str, list[str]]:
+def commands(root: Path, folder: Path) -> dict[str, list[str]]:
     """What a user of the checkout in `root` runs; results go into `folder`."""
     readme = (root / "README.md").read_text(encoding="utf-8")
     python, depthclip = [sys.executable, "-c"], [sys.executable, "-m", "depthclip_core.cli"]

@@ -1,5 +1,6 @@
 """The command `depthclip data inspect`: what a folder of data is, and whether it is sound."""
 
+import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.lines import say
 from depthclip_core.datasets import REGISTRY, Dataset, dataset_class, open_dataset, read_description
 from depthclip_core.datasets.checks import (
     DIVISORS,
@@ -24,7 +26,7 @@ from depthclip_core.datasets.checks import (
 from depthclip_core.datasets.file_frames import MISSING
 from depthclip_core.datasets.guess import as_toml
 from depthclip_core.errors import DepthClipError
-from depthclip_core.files import replacing
+from depthclip_core.files import content_of, user_path, write_whole
 from depthclip_core.text import printable
 
 data_app = typer.Typer(no_args_is_help=True)
@@ -68,9 +70,10 @@ def inspect_data(
     """
     if path is None and dataset is None:
         raise DepthClipError("give a path, or --data for a data set in its usual place")
+    out = None if out is None else user_path(out)
     if out is not None and out.suffix.lower() != ".png":
         raise DepthClipError(f"the contact sheet is a .png file, not {out.name!r}")
-    if out is not None and out.exists() and not force:
+    if out is not None and os.path.lexists(out) and not force:
         raise DepthClipError(f"{out} exists: choose another file, or pass --force")
     if path is not None and not path.expanduser().exists():
         raise DepthClipError(f"nothing exists at {path}")
@@ -81,10 +84,10 @@ def inspect_data(
     if guessed:
         lines += description(path, guessed)
     if out is not None:
-        write_sheet(opened, out)
+        write_sheet(opened, out, overwrite=force)
         lines.append(labelled("written", str(out)))
     for line in lines:
-        typer.echo(line)
+        say(line)
 
 
 def found_kind(path: Path | None, dataset: str | None) -> tuple[str, dict[str, object]]:
@@ -113,9 +116,9 @@ def found_kind(path: Path | None, dataset: str | None) -> tuple[str, dict[str, o
             raise DepthClipError(f"data of kind {name!r}: {printable(faults[name])}")
         if not faults[name]:
             return name, guess(name, folder, options)
-    typer.echo(f"depthclip: {path} is not a data set of a known kind:", err=True)
+    say(f"depthclip: {path} is not a data set of a known kind:", err=True)
     for name, fault in faults.items():
-        typer.echo(labelled(f"  {name}", fault), err=True)
+        say(labelled(f"  {name}", fault), err=True)
     raise typer.Exit(1)
 
 
@@ -225,8 +228,8 @@ def description(path: Path, options: dict[str, object]) -> list[str]:
     return ["", printable(first), as_toml(options), printable(last)]
 
 
-def write_sheet(opened: Dataset, out: Path) -> None:
-    """Draw some frames, photograph and depth, into a file."""
+def write_sheet(opened: Dataset, out: Path, *, overwrite: bool = False) -> None:
+    """Draw some frames, photograph and depth, into a PNG file."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -238,11 +241,8 @@ def write_sheet(opened: Dataset, out: Path) -> None:
     shown = [opened[position] for position in spread]
     use_style()
     figure = contact_sheet([(f.name, f.rgb, f.raw_depth) for f in shown], opened.title)
-    try:
-        with replacing(out) as part:
-            figure.savefig(part, format="png", dpi=SHEET_DPI)
-    except OSError as error:
-        raise DepthClipError(f"cannot write {out}: {error.strerror or error}") from None
+    drawn = content_of(figure.savefig, format="png", dpi=SHEET_DPI)
+    write_whole(out, drawn, overwrite=overwrite)
 
 
 def labelled(label: str, text: str) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.lines import say
 from depthclip_core.cli.store import aligned, count
 
 
@@ -71,13 +72,13 @@ def explain(
     )
     notes += fit_notes(frames, maps, next(iter(found.named.values())))
     for note in [] if quiet else notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     parts = []
     if found.found is not None:
         parts.append(lines_of_search(found, top))
     if found.gap is not None:
         parts += [lines_of_gap(found, metric) for metric in found.reported or why.SHOWN]
-    typer.echo("\n\n".join("\n".join(lines) for lines in parts))
+    say("\n\n".join("\n".join(lines) for lines in parts))
 
 
 def lines_of_search(found, top: int) -> list[str]:

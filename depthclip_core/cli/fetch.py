@@ -1,11 +1,13 @@
 """The commands `depthclip fetch nyu`, `splits` and `clip`: files that only their authors give."""
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from depthclip_core.cli.lines import say
+from depthclip_core.cli.signals import Interrupted
 
 if TYPE_CHECKING:
     from depthclip_core.fetching.sources import Source
@@ -88,7 +90,6 @@ def fetch_one(
     from depthclip_core.fetching.fetch import checked_address, fetch, place
     from depthclip_core.fetching.transfer import shown
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what came is kept
     address, target = checked_address(source, url), place(source, out)
     size = f" ({source.size:,} bytes)" if source.size else ""
     for line in (
@@ -102,7 +103,7 @@ def fetch_one(
             f"  cite   {source.citation}",
         )
     ):
-        typer.echo(line)
+        say(line)
     # disable=None: no bar where stderr is no terminal.
     hidden = True if quiet else None
     with tqdm(total=source.size, unit="B", unit_scale=True, disable=hidden) as bar:
@@ -111,18 +112,17 @@ def fetch_one(
             bar.total = total
             bar.update(done - bar.n)
 
-        def say(line: str) -> None:
+        def note(line: str) -> None:
             if not quiet:
                 bar.write(f"note: {line}", file=sys.stderr)
 
         try:
-            fetched = fetch(source, out, address, force=force, watch=watch, say=say)
+            fetched = fetch(source, out, address, force=force, watch=watch, say=note)
         except KeyboardInterrupt:
             bar.close()
-            typer.echo("interrupted: the same command continues the download", err=True)
-            raise typer.Exit(130) from None
+            raise Interrupted("interrupted: the same command continues the download") from None
     kind = source.checksum.partition(":")[0]
     checked = f"its {kind} is the published one"
     if not quiet:
         state = "was there already" if fetched.was_there else "is there now"
-        typer.echo(f"{target} {state}; {checked}")
+        say(f"{target} {state}; {checked}")

@@ -1,8 +1,9 @@
 """The command line, `depthclip`: its commands, and those that run notebooks and report on them."""
 
-import signal
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,13 @@ from depthclip_core.cli.dashboard import dashboard
 from depthclip_core.cli.data import data_app
 from depthclip_core.cli.explain import explain
 from depthclip_core.cli.fetch import fetch_app
+from depthclip_core.cli.lines import say
 from depthclip_core.cli.predict import predict
 from depthclip_core.cli.score import score
+from depthclip_core.cli.signals import Interrupted, raised_signals
 from depthclip_core.cli.store import count, store_app
 from depthclip_core.errors import DepthClipError
+from depthclip_core.text import printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,12 +62,47 @@ Grid = Annotated[
 
 
 def main() -> None:
-    """Run the command line; bad input prints one line to stderr and exits with status 1."""
+    """Run the command line; bad input prints one line to stderr and exits with status 1.
+
+    A signal that ends it exits with 128 and its number, once everything is cleaned up.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):
+            stream.reconfigure(errors="replace")  # of terminals that cannot show all characters
+    with raised_signals() as came:
+        try:
+            app()
+        except KeyboardInterrupt:  # before a command has begun
+            status = _ended("interrupted", 130)
+        except DepthClipError as error:
+            status = _ended(str(error), 130 if isinstance(error, Interrupted) else 1)
+        except OSError as error:  # where what is printed cannot be written
+            where = error.filename or "cannot write the output"
+            status = _ended(f"{where}: {error.strerror or error}", 1)
+        except SystemExit as end:
+            status = end.code
+            if came and status == 130:  # raised by typer
+                _ended("interrupted", 130)
+    sys.exit(128 + came[0] if came else _flushed(status))
+
+
+def _ended(why: str, status: int) -> int:
+    with suppress(OSError):  # the terminal may be gone
+        say(printable(f"depthclip: {why}"), err=True)
+    return status
+
+
+def _flushed(status: int | None) -> int | None:
+    """The status; 1 where what was printed cannot be written, such as on a full disk."""
     try:
-        app()
-    except DepthClipError as error:
-        print(f"depthclip: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError, AttributeError):  # or Python would try again, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # a reader such as `head` has what it wants
+            return 1
+        return _ended(f"cannot write the output: {error.strerror}", 1)
+    return status
 
 
 def show_version(wanted: bool) -> None:
@@ -71,7 +110,7 @@ def show_version(wanted: bool) -> None:
     if wanted:
         from depthclip_core.checkout import described
 
-        typer.echo(described())
+        say(described())
         raise typer.Exit
 
 
@@ -132,29 +171,30 @@ def run_notebooks(
     ended. The exit status is 1 if any run failed.
     """
     from depthclip_core.checkout import commit, versions
-    from depthclip_core.choices import CHOICES
+    from depthclip_core.choices import CHOICES, check_values
     from depthclip_core.workbook import plans, runs  # seconds, only for this command
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # kernels end with this process
     given, several = pairs(parameter), pairs(grid)
     about = {"commit": commit(), "versions": versions()}
     try:
-        made = plans.plan(notebooks, given, several, out, kernel=kernel, text=True, types=CHOICES)
+        options = {"kernel": kernel, "types": CHOICES, "check": check_values}
+        made = plans.plan(notebooks, given, several, out, text=True, **options)
         ended = runs.run(
             made, workers, timeout=timeout, figures=figures, progress=True, about=about, facts=FACTS
         )
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; records of what ran are in {out}", err=True)
-        raise typer.Exit(130) from None
+        raise Interrupted(f"interrupted; records of what ran are in {out}") from None
     failed = [run for run in ended if run.outcome != "ok"]
     if failed:
-        typer.echo(f"\n{len(failed)} of {count(len(ended), 'run')} failed:", err=True)
+        say(f"\n{len(failed)} of {count(len(ended), 'run')} failed:", err=True)
         for run in failed:
-            inside = run.output.is_relative_to(Path.cwd())
-            shown = run.output.relative_to(Path.cwd()) if inside else run.output
-            typer.echo(f"  {run}\n    as far as it got: {shown}", err=True)
+            say(f"  {run}", err=True)
+            if run.output.exists():
+                inside = run.output.is_relative_to(Path.cwd())
+                shown = run.output.relative_to(Path.cwd()) if inside else run.output
+                say(f"    as far as it got: {shown}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{count(len(ended), 'run')} in {out}, each with its record")
+    say(f"{count(len(ended), 'run')} in {out}, each with its record")
 
 
 @app.command("report")
@@ -178,7 +218,7 @@ def report_notebooks(
         note="Numbers on the sample are not the paper's.",
         shown="dataset split encoder weights head prompts bins temperature".split(),
     )
-    typer.echo(str(made))
+    say(str(made))
 
 
 def pairs(texts: Sequence[str] | None) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The command `depthclip predict`: photographs in, depth in metres out."""
 
-import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -10,9 +9,12 @@ from typing import Annotated, get_args
 
 import typer
 
+from depthclip_core.cli.lines import say
+from depthclip_core.cli.signals import Interrupted
 from depthclip_core.cli.store import count
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import TEMPERATURE, resolve_bins, resolve_prompts
+from depthclip_core.text import printable
 
 
 def predict(
@@ -82,7 +84,6 @@ def predict(
     from depthclip_core.saved_depths import DEEPEST, save_depths
 
     matplotlib.use("agg")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
     setting = resolve_setting(prompts, bins, head, temperature)
     with noted_warnings() as notes:
         network = load_encoder(encoder, weights, device)
@@ -91,7 +92,7 @@ def predict(
         held = f"depth_png holds at most {DEEPEST} m: deeper pixels get that"
         notes.append(f"{held}, and depth_npy has their depth")
     for note in [] if quiet else dict.fromkeys(notes):
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     options = {"long_side": long_side or None, "full_size": full_size, "batch_size": batch}
     n_done = n_failed = 0
     try:
@@ -101,18 +102,17 @@ def predict(
             for _, fault in save_depths(planned, network, setting, **options):
                 if fault:
                     n_failed += 1
-                    bar.write(f"depthclip: {fault}", file=sys.stderr)
+                    bar.write(printable(f"depthclip: {fault}"), file=sys.stderr)
                 n_done += 1
                 bar.update()
     except KeyboardInterrupt:
         done = f"{n_done} of {count(len(planned), 'photograph')}"
-        typer.echo(f"interrupted after {done}; their results are in {out}", err=True)
-        raise typer.Exit(130) from None
+        raise Interrupted(f"interrupted after {done}; their results are in {out}") from None
     if n_failed:
-        typer.echo(f"{n_failed} of {count(len(planned), 'photograph')} failed", err=True)
+        say(f"{n_failed} of {count(len(planned), 'photograph')} failed", err=True)
         raise typer.Exit(1)
     if not quiet:
-        typer.echo(f"depth of {count(len(planned), 'photograph')} in {out}")
+        say(f"depth of {count(len(planned), 'photograph')} in {out}")
 
 
 @contextmanager

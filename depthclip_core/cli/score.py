@@ -1,12 +1,12 @@
 """The command `depthclip score`: saved depth maps in, scores under every protocol out."""
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.lines import say
 from depthclip_core.cli.store import count
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
@@ -69,7 +69,6 @@ def score(
     from tqdm import tqdm
 
     matplotlib.use("agg")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left half-written
     from depthclip_core.rescoring.report import score_saved_maps
     from depthclip_core.saved_scores import intervals_note, planned_files, write_scores
 
@@ -95,21 +94,21 @@ def score(
         place=place,
         progress=progress,
     )
-    typer.echo(f"{printable(predictions.name)} on {printable(found.frames.title)}\n")
-    typer.echo(scores_text(found))
-    typer.echo(f"\n{intervals_note(found)}")
+    say(f"{printable(predictions.name)} on {printable(found.frames.title)}\n")
+    say(scores_text(found))
+    say(f"\n{intervals_note(found)}")
     if text := intervals_text(found):
-        typer.echo(text)
+        say(text)
     first = next(iter(found.protocols))
     worst = found.worst()
-    typer.echo(f"\n{count(len(worst), 'frame')} of largest error under {first}:")
+    say(f"\n{count(len(worst), 'frame')} of largest error under {first}:")
     for name, row in worst.iterrows():
-        typer.echo(f"  {found.label(name)}  rel {row['abs_rel']:.3f}, rmse {row['rmse']:.3f} m")
+        say(f"  {found.label(name)}  rel {row['abs_rel']:.3f}, rmse {row['rmse']:.3f} m")
     for line in found.remarks():
-        typer.echo(f"note: {printable(line)}")
+        say(f"note: {printable(line)}")
     if out is not None:
         files = write_scores(found, out, overwrite=force, parquet=parquet)
-        typer.echo(f"written: {', '.join(map(str, files))}")
+        say(f"written: {', '.join(map(str, files))}")
 
 
 def scores_text(found) -> str:

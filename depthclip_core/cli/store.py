@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.lines import say
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError, unknown_name
 
@@ -40,15 +41,15 @@ def list_arrays(folder: Folder = None) -> None:
     store = Store(folder)
     arrays = store.arrays()
     if not arrays:
-        typer.echo(f"The store is empty: {store.folder}")
+        say(f"The store is empty: {store.folder}")
         return
     for line in aligned([COLUMNS, *map(row, arrays)]):
-        typer.echo(line)
+        say(line)
     total = size_text(sum(array.size for array in arrays))
-    typer.echo(f"\n{count(len(arrays), 'array')}, {total}, in {store.folder}")
+    say(f"\n{count(len(arrays), 'array')}, {total}, in {store.folder}")
     broken = [f"{array.key} is broken: {array.broken}" for array in arrays if array.broken]
     for line in [*broken, BROKEN_HINT] if broken else []:
-        typer.echo(line)
+        say(line)
 
 
 @store_app.command()
@@ -57,7 +58,7 @@ def verify(keys: Keys = None, folder: Folder = None) -> None:
     store = Store(folder)
     arrays = chosen(store, keys) if keys else store.arrays()
     if not arrays:
-        typer.echo(f"The store is empty: {store.folder}")
+        say(f"The store is empty: {store.folder}")
     hints = set()
     for array in arrays:
         damaged, absent = inspect(array)
@@ -70,10 +71,10 @@ def verify(keys: Keys = None, folder: Folder = None) -> None:
             hints.add(DAMAGED_HINT)
         if absent:
             chunks = count(array.n_chunks, "chunk")
-            findings.append(f"{len(absent)} of {chunks} missing: incomplete")
-        typer.echo(f"{title(array)}: {'; '.join(findings) or 'ok'}")
+            findings.append(f"{absent} of {chunks} missing: incomplete")
+        say(f"{title(array)}: {'; '.join(findings) or 'ok'}")
     for hint in sorted(hints):
-        typer.echo(hint)
+        say(hint)
     if hints:
         raise typer.Exit(1)
 
@@ -107,18 +108,18 @@ def prune(
         try:
             with array.lock(waiting=give_up):
                 for what, size in pruned(array, why, damaged, dry_run):
-                    typer.echo(f"{removes} {what}, {size_text(size)}")
+                    say(f"{removes} {what}, {size_text(size)}")
                     n_removed, freed = n_removed + 1, freed + size
         except InUse:
-            typer.echo(f"kept {title(array)}: another process uses it")
+            say(f"kept {title(array)}: another process uses it")
         except DepthClipError as error:
-            typer.echo(f"kept {title(array)}: {error}", err=True)
+            say(f"kept {title(array)}: {error}", err=True)
             failed = True
     if n_removed:
         frees = "would be freed" if dry_run else "freed"
-        typer.echo(f"{size_text(freed)} {frees} in {store.folder}")
+        say(f"{size_text(freed)} {frees} in {store.folder}")
     else:
-        typer.echo(f"Nothing to remove in {store.folder}")
+        say(f"Nothing to remove in {store.folder}")
     if failed:
         raise typer.Exit(1)
 
@@ -132,10 +133,10 @@ def pruned(
         found = [(f"{title(array)} ({why})", array.size, array.remove)]
     elif leftovers := array.temporaries():
         what = f"{count(len(leftovers), 'unfinished file')} of {title(array)}"
-        size = sum(path.stat().st_size for path in leftovers)
+        size = sum(path.lstat().st_size for path in leftovers)
         found = [(what, size, array.discard_temporaries)]
     for chunk in inspect(array)[0] if damaged and not why else []:
-        what, size = f"damaged chunk {chunk} of {title(array)}", array.path(chunk).stat().st_size
+        what, size = f"damaged chunk {chunk} of {title(array)}", array.path(chunk).lstat().st_size
         found.append((what, size, partial(array.discard, chunk)))
     for what, size, remove in found:
         if not dry_run:
@@ -158,24 +159,25 @@ def chosen(store: Store, keys: Sequence[str]) -> list[StoredArray]:
     return [known[key] for key in dict.fromkeys(keys)]
 
 
-def inspect(array: StoredArray) -> tuple[list[int], list[int]]:
-    """Read every chunk of an array: which are damaged, and which are absent."""
-    damaged, absent = [], []
-    for chunk in range(array.n_chunks):
+def inspect(array: StoredArray) -> tuple[list[int], int]:
+    """Read every chunk of an array: which are damaged, and how many are absent."""
+    damaged, sound = [], 0
+    for chunk in array.present():
         try:
             array.check(chunk)
-        except AbsentChunk:
-            absent.append(chunk)
+            sound += 1
         except DamagedChunk:
             damaged.append(chunk)
-    return damaged, absent
+        except AbsentChunk:  # removed meanwhile
+            continue
+    return damaged, array.n_chunks - sound - len(damaged)
 
 
 def row(array: StoredArray) -> list[str]:
     """An array's line in `list`, in the order of `COLUMNS`."""
     described = describe(array)
     total = array.n_frames
-    done = total - sum(len(array.frames_of(chunk)) for chunk in array.missing())
+    done = sum(len(array.frames_of(chunk)) for chunk in array.present())
     frames = "-" if array.broken else f"{done}/{total}"
     return [array.key, *described, frames, size_text(array.size), day(array.last_used)]
 
@@ -236,4 +238,7 @@ def listed(chunks: Sequence[int], most: int = 10) -> str:
 
 
 def day(moment: float) -> str:
-    return date.fromtimestamp(moment).isoformat()
+    try:
+        return date.fromtimestamp(moment).isoformat()
+    except (ValueError, OverflowError, OSError):  # a file may have any time
+        return "-"

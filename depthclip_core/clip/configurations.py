@@ -61,6 +61,11 @@ class Configuration:
         return size if isinstance(size, int) else size[0]
 
     @property
+    def context(self) -> int:
+        """Tokens that the text tower reads of a sentence, the first and last of which mark it."""
+        return self.content["text_cfg"].get("context_length", 77)  # open_clip's own default
+
+    @property
     def has_dense_heads(self) -> bool:
         """Whether the image tower is a ModifiedResNet or a plain ViT, which the heads here need."""
         vision = self.content["vision_cfg"]

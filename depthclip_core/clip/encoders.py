@@ -23,6 +23,12 @@ from depthclip_core.clip.configurations import (
     read_configuration,
 )
 from depthclip_core.clip.library import create_model, get_tokenizer, quiet
+from depthclip_core.clip.sentences import (
+    check_sentences,
+    mean_over_templates,
+    sentences_of,
+    tokens_of,
+)
 from depthclip_core.clip.towers import PRECISIONS, Tower, check_compiler, heads_dtype, make_tower
 from depthclip_core.clip.weights import (
     check_file,
@@ -43,6 +49,7 @@ STD = (0.229, 0.224, 0.225)
 
 # Raised when towers or heads compute something else than before: stored vectors then expire.
 COMPUTATION_VERSION = 2
+SENTENCES = 256  # encoded at once: as much memory as one NYU frame in the image tower
 WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
 
 
@@ -164,9 +171,24 @@ class Encoder:
 
     @torch.inference_mode()
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
-        """N sentences → (N, D) fp32 unit vectors."""
-        tokens = self.tokenizer(list(sentences)).to(self.device)
-        return F.normalize(self.model.encode_text(tokens).float(), dim=-1)
+        """N sentences → (N, D) fp32 unit vectors, a bounded number at once.
+
+        Raises `DepthClipError` for a sentence that is longer than the text tower reads.
+        """
+        sentences = check_sentences(sentences)
+        vectors = [torch.empty(0, self.width, device=self.device)]
+        for start in range(0, len(sentences), SENTENCES):
+            tokens = tokens_of(sentences[start : start + SENTENCES], self.tokenizer)
+            vectors.append(self.model.encode_text(tokens.to(self.device)).float())
+        return F.normalize(torch.cat(vectors), dim=-1)
+
+    def check_lengths(self, sentences: Sequence[str]) -> None:
+        """`DepthClipError` for a sentence that is longer than the text tower reads."""
+        sentences, short = check_sentences(sentences), self.configuration.context - 2
+        # A token has at least one letter: without a long sentence no tokenizer is needed.
+        if not all(sentence.isascii() and len(sentence) <= short for sentence in sentences):
+            for start in range(0, len(sentences), SENTENCES):
+                tokens_of(sentences[start : start + SENTENCES], self.tokenizer)
 
     def text_vectors(
         self, words: Sequence[str], templates: Sequence[str] = TEMPLATES, noun: str = OBJECT
@@ -176,18 +198,6 @@ class Encoder:
         Templates hold the fields {object} and {distance}: "This {object} is {distance}".
         """
         return mean_over_templates(self.encode_text(sentences_of(words, templates, noun)), words)
-
-
-def sentences_of(
-    words: Sequence[str], templates: Sequence[str] = TEMPLATES, noun: str = OBJECT
-) -> list[str]:
-    """Every template filled with every word, the templates of one word side by side."""
-    return [t.format(object=noun, distance=word) for word in words for t in templates]
-
-
-def mean_over_templates(vectors: Tensor, words: Sequence[str]) -> Tensor:
-    """Vectors of `sentences_of` the words, (K · T, D) → (K, D) unit vectors."""
-    return F.normalize(vectors.unflatten(0, (len(words), -1)).mean(1), dim=-1)
 
 
 def load_encoder(

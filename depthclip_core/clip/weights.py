@@ -1,10 +1,12 @@
 """Weights: tensors read from files without running their code, checked, and put into a model."""
 
 import hashlib
+import os
+import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +19,12 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from depthclip_core.clip.configurations import openai_checksums
 from depthclip_core.errors import DepthClipError
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints keep it
+# Keys under which checkpoints keep it, the usual first; others are searched as well.
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+OLD_PICKLES = 5  # torch.save's old format: its number, its version, the machine, content, storages
+SHOWN = 4  # names in an error
+DEEPEST = 8  # dictionaries in one another
+PREFIXES = re.compile(r"^((module|model|_orig_mod)\.)+")  # of data parallelism, compilers, trainers
 NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI's own files
 
 
@@ -109,20 +116,44 @@ def _read(file: BinaryIO, path: Path) -> object:
         raise DepthClipError(f"{path} is a Git LFS pointer: `git lfs pull` fetches the weights")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise DepthClipError(f"{path} is a web page: download the weights themselves")
-    return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+    names = _names_in_pickles(file)
+    file.seek(0)
+    return _unpickled(file, names)
 
 
 def _read_zip(file: BinaryIO, path: Path) -> object:
     """What a file of torch.save or torch.jit.save holds."""
-    members = zipfile.ZipFile(file).namelist()
+    members = zipfile.ZipFile(file).infolist()
+    size = file.seek(0, os.SEEK_END)
+    if (claimed := sum(member.file_size for member in members)) > size:
+        # Both write their members uncompressed; gigabytes of zeros would fit into kilobytes.
+        fault = f"its parts unpack to {claimed:,} bytes, more than the file's own {size:,}"
+        raise DepthClipError(f"cannot read weights from {path}: {fault}; save them again")
     file.seek(0)
-    if any(member.endswith("/constants.pkl") for member in members):
+    if any(member.filename.endswith("/constants.pkl") for member in members):
         return _openai_archive(file.read(), path)
-    # Classes and functions that the file names beside tensors, such as argparse.Namespace.
-    inert = [(_Inert, name) for name in get_unsafe_globals_in_checkpoint(file)]
+    names = get_unsafe_globals_in_checkpoint(file)
     file.seek(0)
-    with safe_globals(inert):
+    return _unpickled(file, names)
+
+
+def _unpickled(file: BinaryIO, names: Iterable[str]) -> object:
+    """What torch.save wrote, without running any code of it.
+
+    names: classes and functions in it beside tensors, such as argparse.Namespace.
+    """
+    with safe_globals([(_Inert, name) for name in names]):
         return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+
+
+def _names_in_pickles(file: BinaryIO) -> set[str]:
+    """Classes and functions, beside torch's own, that a file of torch.save's old format names."""
+    found = set()
+    for _ in range(OLD_PICKLES):
+        for operation, argument, _ in pickletools.genops(file):
+            if operation.name == "GLOBAL":
+                found.add(argument.replace(" ", "."))
+    return {name for name in found if not name.startswith(("torch.", "collections."))}
 
 
 class _Inert:
@@ -151,20 +182,40 @@ def _openai_archive(content: bytes, path: Path) -> dict[str, Tensor]:
 
 def _tensors(state: object, path: Path) -> dict[str, Tensor]:
     """The state dict in a checkpoint, under the model's own names."""
-    for _ in WRAPPERS:
-        inner = [state.get(key) for key in WRAPPERS] if isinstance(state, dict) else []
-        state = next((value for value in inner if isinstance(value, dict)), state)
-    dense = isinstance(state, dict) and all(
-        isinstance(key, str)
-        and isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not (value.is_meta or value.is_quantized)
-        for key, value in state.items()
-    )
-    if not dense or not state:
+    found = _state_dicts(state)
+    if not found:
         raise DepthClipError(f"{path} holds no state dict: save model.state_dict()")
-    # Prefixes of torch.compile and data parallelism.
-    names = {key: re.sub(r"^(module\.)+", "", key.replace("_orig_mod.", "")) for key in state}
+    if len(found) > 1:
+        several = ", ".join(sorted(found)[:SHOWN])
+        raise DepthClipError(f"{path} holds {len(found)} state dicts ({several}): save one of them")
+    (tensors,) = found.values()
+    names = {key: PREFIXES.sub("", key.replace("_orig_mod.", "")) for key in tensors}
     if len(set(names.values())) < len(names):
         raise DepthClipError(f"{path} has tensors twice, with and without a prefix")
-    return {names[key]: t for key, t in state.items() if names[key] not in NOT_WEIGHTS}
+    return {names[key]: t for key, t in tensors.items() if names[key] not in NOT_WEIGHTS}
+
+
+def _state_dicts(state: object, depth: int = 0) -> dict[str, dict[str, Tensor]]:
+    """The state dicts in a checkpoint, each by the key under which it lies.
+
+    Under one of `WRAPPERS` one is taken whatever lies beside it, such as averaged weights.
+    """
+    if not isinstance(state, dict) or depth > DEEPEST:
+        return {}
+    if state and all(isinstance(key, str) and _is_dense(t) for key, t in state.items()):
+        return {"": state}
+    inside = {key: value for key, value in state.items() if isinstance(key, str)}
+    found = {key: _state_dicts(value, depth + 1) for key, value in inside.items()}
+    if usual := next((found[key] for key in WRAPPERS if found.get(key)), None):
+        return usual
+    return {
+        f"{key}.{rest}".strip("."): tensors
+        for key, inner in found.items()
+        for rest, tensors in inner.items()
+    }
+
+
+def _is_dense(value: object) -> bool:
+    """Whether a value is a tensor that has its numbers with it."""
+    plain = isinstance(value, Tensor) and value.layout == torch.strided
+    return plain and not (value.is_meta or value.is_quantized)

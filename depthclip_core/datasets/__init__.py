@@ -15,6 +15,7 @@ from depthclip_core.datasets.base import (
     as_dataset,
     chosen_positions,
 )
+from depthclip_core.datasets.incoming import read_text, reason
 from depthclip_core.errors import DepthClipError, unknown_name
 
 __all__ = [
@@ -92,6 +93,9 @@ def open_dataset(
         options = described | options
     try:
         return kind.open(split, data, released_preprocessing, **options)
+    except OSError as error:  # such as a folder that may not be searched
+        fault = error.strerror or error
+        raise DepthClipError(f"cannot read {error.filename or data}: {fault}") from error
     except TypeError as error:
         if not options:
             raise
@@ -109,9 +113,9 @@ def read_description(path: Path) -> tuple[Path, dict[str, object]]:
     Raises `DepthClipError` for a file that is missing or not TOML.
     """
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DepthClipError(f"cannot read the description {path}: {error}") from None
+        options = tomllib.loads(read_text(path, "description"))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise DepthClipError(f"cannot read the description {path}: {reason(error)}") from None
     where = options.pop("path", ".")
     if not isinstance(where, str):
         raise DepthClipError(f"{path}: path must be text, not {where!r}")

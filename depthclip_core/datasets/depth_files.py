@@ -1,16 +1,20 @@
 """Depth maps in files, as data sets and other systems store them, and as this package does."""
 
 import io
+import math
 import os
+import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from depthclip_core.datasets.exr import read_exr
-from depthclip_core.datasets.pictures import opened_picture
-from depthclip_core.errors import DepthClipError
+from depthclip_core.datasets.options import number_option
+from depthclip_core.datasets.pictures import opened_picture, upright
+from depthclip_core.errors import DepthClipError, first_line
 
 LARGEST = 2**16 - 1  # of 16-bit levels
 PNG_DIVISOR = 1000  # levels per metre in the PNG files of this package
@@ -38,8 +42,7 @@ def read_depth_file(path: Path, content: bytes | None = None) -> np.ndarray:
     except DepthClipError:
         raise
     except Exception as error:  # Pillow and NumPy raise many kinds on a damaged file
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise DepthClipError(f"cannot read {path}: {detail}") from error
+        raise DepthClipError(f"cannot read {path}: {first_line(error)}") from error
     return checked_map(values, path)
 
 
@@ -75,13 +78,18 @@ def check_size(shape: tuple[int, ...], label: object) -> None:
         raise DepthClipError(f"{label} claims {size} values: a map has at most {MOST_PIXELS:,}")
 
 
+def check_one_picture(image: Image.Image, path: Path) -> None:
+    """`DepthClipError` for a file of several pictures, of which none is the map."""
+    if (n_pictures := getattr(image, "n_frames", 1)) != 1:
+        raise DepthClipError(f"{path} holds {n_pictures} pictures: save the map alone")
+
+
 def in_metres(values: np.ndarray, divisor: float, missing: Collection[float] = ()) -> np.ndarray:
     """Stored values (H, W) as float32 metres: value / divisor, 0 where nothing was measured.
 
     missing: stored values that mean "not measured"; 0, negative, NaN and infinity always do.
     """
-    if not 0 < divisor < float("inf"):
-        raise DepthClipError(f"the divisor is stored units per metre, such as 1000, not {divisor}")
+    divisor = number_option("the divisor", divisor, "stored units per metre, such as 1000")
     known = np.isfinite(values) & (values > 0) & ~np.isin(values, list(missing))
     return np.where(known, values / divisor, 0).astype(np.float32)
 
@@ -89,19 +97,25 @@ def in_metres(values: np.ndarray, divisor: float, missing: Collection[float] = (
 def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, whether the order is Fortran's, and dtype of a .npy; the stream is then at its data.
 
-    Raises ValueError for what is no .npy, and for arrays of Python objects.
+    Raises ValueError for what is no .npy, for arrays of Python objects, and for sizes that no array
+    can have.
     """
     try:
         version = np.lib.format.read_magic(stream)
     except ValueError:
         raise ValueError("its content is not that of a .npy") from None
-    if version == (1, 0):
-        header = np.lib.format.read_array_header_1_0(stream)
-    else:
-        header = np.lib.format.read_array_header_2_0(stream)
-    if header[2].hasobject:
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    try:
+        shape, fortran, dtype = read(stream)
+    except Exception as error:  # Python's own parser reads it, and raises many kinds
+        raise ValueError(f"its header is damaged: {first_line(error)}") from error
+    if dtype.hasobject:
         raise ValueError("it holds Python objects, not numbers")
-    return header
+    if any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize >= 2**62:
+        raise ValueError(f"its header claims a shape of {shape}")
+    return shape, fortran, dtype
 
 
 def _npy(path: Path, source: Path | BinaryIO) -> np.ndarray:
@@ -117,9 +131,11 @@ def _npy(path: Path, source: Path | BinaryIO) -> np.ndarray:
 
 
 def _picture(path: Path, source: Path | BinaryIO) -> np.ndarray:
-    with opened_picture(path, source) as image:
+    stream = None if isinstance(source, Path) else source
+    with opened_picture(path, stream, "depth map") as image:
         check_size(image.size[::-1], path)
-        mode, levels = image.mode, np.asarray(image)
+        check_one_picture(image, path)
+        mode, levels = image.mode, np.asarray(upright(image))
     if mode == "F":
         return levels
     if not mode.startswith("I"):
@@ -132,12 +148,21 @@ def _picture(path: Path, source: Path | BinaryIO) -> np.ndarray:
 
 
 def _npz(path: Path, source: Path | BinaryIO) -> np.ndarray:
-    with np.load(source, allow_pickle=False) as arrays:
+    opened = open(source, "rb") if isinstance(source, Path) else source
+    with opened:  # NumPy leaves a damaged file open
+        if not zipfile.is_zipfile(opened):
+            raise DepthClipError(f"{path} is no .npz: its content is not that of an archive")
+        opened.seek(0)
+        return _only_array(path, opened)
+
+
+def _only_array(path: Path, stream: BinaryIO) -> np.ndarray:
+    with np.load(stream, allow_pickle=False) as arrays:
         if len(arrays.files) != 1:
             inside = ", ".join(arrays.files) or "none"
             raise DepthClipError(f"{path} holds {len(arrays.files)} arrays ({inside}), not one")
-        with arrays.zip.open(arrays.zip.infolist()[0]) as stream:
-            check_size(npy_header(stream)[0], path)
+        with arrays.zip.open(arrays.zip.infolist()[0]) as member:
+            check_size(npy_header(member)[0], path)
         return arrays[arrays.files[0]]
 
 

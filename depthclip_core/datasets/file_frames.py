@@ -9,6 +9,7 @@ import numpy as np
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame
 from depthclip_core.datasets.depth_files import in_metres, read_depth_file
+from depthclip_core.datasets.incoming import read_text
 from depthclip_core.datasets.photos import open_photo
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import Window
@@ -112,14 +113,8 @@ def read_list(path: Path) -> list[tuple[str, str | None]]:
     be absent, and depth None. A slash at the beginning of a name does not count. Raises
     `DepthClipError` for a file that is missing or no such list.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DepthClipError(f"no list of frames at {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DepthClipError(f"cannot read the list of frames {path}: {error}") from None
     named = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, "list of frames").splitlines(), 1):
         words = line.split()
         if not words:
             continue

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from depthclip_core.datasets.depth_files import read_depth_file
-from depthclip_core.datasets.pictures import opened_picture
+from depthclip_core.datasets.depth_files import check_one_picture, read_depth_file
+from depthclip_core.datasets.pictures import opened_picture, upright, upright_shape
 from depthclip_core.errors import DepthClipError
-
-ORIENTATION = 0x0112  # EXIF's number; orientations from 5 on swap height and width
 
 
 def rotated_back(values: np.ndarray, bits: int, path: Path) -> np.ndarray:
@@ -33,8 +31,9 @@ def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
         if path.suffix.lower() == ".npy":
             values = np.load(path, allow_pickle=False)
         else:
-            with opened_picture(path) as image:
-                values = np.asarray(image)
+            with opened_picture(path, what="mask") as image:
+                check_one_picture(image, path)
+                values = np.asarray(upright(image))
         values = values.squeeze().astype(float)
     except DepthClipError:
         raise
@@ -54,8 +53,7 @@ def file_shape(path: Path) -> tuple[int, int]:
         if path.suffix.lower() == ".npz":
             return read_depth_file(path).shape
         with opened_picture(path) as image:
-            upright = image.getexif().get(ORIENTATION, 1) < 5
-            return image.size[::-1] if upright else image.size
+            return upright_shape(image)
     except DepthClipError:
         raise
     except Exception as error:  # Pillow and NumPy raise many kinds on a damaged file

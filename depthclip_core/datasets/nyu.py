@@ -4,22 +4,22 @@
 """
 
 import hashlib
+import os
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
-import h5py
 import numpy as np
-import scipy  # its parts load when they are used
 from PIL import Image
 
 from depthclip_core.crops import FIXED
 from depthclip_core.crops import NYU_SHAPE as FRAME_SHAPE
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place, checked_split
 from depthclip_core.datasets.handles import Handle
+from depthclip_core.datasets.mat5 import frame_indices, read_numbers
+from depthclip_core.datasets.nyu_mat import NyuMat
 from depthclip_core.errors import DepthClipError
 from depthclip_core.settings import MAX_DEPTH, RELEASED_WINDOW, Window, data_folder
-from depthclip_core.text import printable
 
 MAT_NAME, SPLITS_NAME = "nyu_depth_v2_labeled.mat", "splits.mat"
 SPLITS = ("test", "train", "all")
@@ -85,12 +85,12 @@ class NyuFrames(Nyu):
         self.mat, self.released_preprocessing = Path(mat), released_preprocessing
         self.title = f"NYU, {split}"
         self._handle = Handle(open_mat, self.mat)
-        self.n_in_file = len(self._file["images"])
+        self.n_in_file = self._file.n_frames
         splits = Path(splits or self.mat.with_name(SPLITS_NAME))
         self.indices = read_split(splits, split, self.n_in_file)  # 0-based
 
     @property
-    def _file(self) -> h5py.File:
+    def _file(self) -> NyuMat:
         if self._closed:
             raise DepthClipError(f"the data set {self.title!r} is closed: open it again")
         return self._handle.get()
@@ -100,28 +100,30 @@ class NyuFrames(Nyu):
 
     def read_frame(self, index: int) -> Frame:
         in_file, raw_depth = self.indices[index], self.read_raw_depth(index)
-        name, depth = f"{in_file + 1:04d}", self._read("depths", in_file)
-        places = {fact: self._text(key, in_file) for fact, key in TEXTS.items()}
+        name, depth = f"{in_file + 1:04d}", self._file.frame("depths", in_file)
+        places = {fact: self._file.text(key, in_file) for fact, key in TEXTS.items()}
         windows = {"crop": self.crop, "content": self.content}
         return Frame(name, self.read_rgb(index), raw_depth, depth, **places, **windows)
 
     def read_rgb(self, index: int) -> np.ndarray:
-        rgb = self._read("images", self.indices[index])
+        rgb = self._file.frame("images", self.indices[index])
         return preprocess_rgb(rgb) if self.released_preprocessing else rgb
 
     def read_raw_depth(self, index: int) -> np.ndarray:
-        raw_depth = self._read("rawDepths", self.indices[index])
-        return whole_millimetres(raw_depth) if self.released_preprocessing else raw_depth
+        in_file = self.indices[index]
+        raw_depth = self._file.frame("rawDepths", in_file)
+        if not self.released_preprocessing:
+            return raw_depth
+        return whole_millimetres(raw_depth, f"{self.mat}, frame {in_file + 1}")
 
     def read_labels(self, index: int) -> np.ndarray | None:
-        return self._read("labels", self.indices[index]) if "labels" in self._file else None
+        known = "labels" in self._file.arrays
+        return self._file.frame("labels", self.indices[index]) if known else None
 
     @cached_property
     def object_names(self) -> list[str]:
         """The names that labels count from 1; none where the file has no labels."""
-        labelled = {"labels", "names"} <= self._file.keys()
-        numbers = range(self._file["names"].shape[1]) if labelled else ()
-        return [self._text("names", number) for number in numbers]
+        return [self._file.text("names", i) or "" for i in range(self._file.n_names)]
 
     def identity(self, checksums: Checksums) -> dict:
         frames = hashlib.sha256(self.indices.astype(np.int64).tobytes()).hexdigest()[:16]
@@ -134,29 +136,11 @@ class NyuFrames(Nyu):
     def each(self, fact: str) -> list[str | None]:
         if fact == "name":
             return [f"{index + 1:04d}" for index in self.indices]
-        return [self._text(TEXTS[fact], index) for index in self.indices]
+        return [self._file.text(TEXTS[fact], index) for index in self.indices]
 
     def close(self) -> None:
         super().close()
         self._handle.close()
-
-    def _read(self, key: str, index: int) -> np.ndarray:
-        """One frame of an array, rows first: MATLAB's order transposed, not rotated."""
-        try:
-            return np.ascontiguousarray(self._file[key][index].T)
-        except OSError as error:
-            raise DepthClipError(f"{self.mat} is damaged at frame {index + 1}: {error}") from error
-
-    def _text(self, key: str, index: int) -> str | None:
-        return read_text(self._file, key, index)
-
-
-def read_text(file: h5py.File, key: str, index: int) -> str | None:
-    """A frame's text from a cell array of a .mat; None where the file has no such array."""
-    if key not in file:
-        return None
-    reference = file[key][0, index]
-    return printable("".join(map(chr, file[reference][:].ravel())))
 
 
 def preprocess_rgb(rgb: np.ndarray) -> np.ndarray:
@@ -168,65 +152,40 @@ def preprocess_rgb(rgb: np.ndarray) -> np.ndarray:
     return np.array(Image.open(buffer))
 
 
-def whole_millimetres(depth: np.ndarray) -> np.ndarray:
+def whole_millimetres(depth: np.ndarray, label: object = "depth") -> np.ndarray:
     """Depth in metres, truncated to whole millimetres as the released preprocessing stores it.
 
-    Raises `DepthClipError` for depth that uint16 cannot hold: negative, NaN, or 65.536 m and more.
+    label: names the depth in errors. Raises `DepthClipError` for depth that uint16 cannot hold:
+    negative, NaN, or 65.536 m and more, which the released code turns into other depths.
     """
     if not ((depth >= 0) & (depth < 65.536)).all():
         found = f"{depth.min():g} to {depth.max():g}"
         wanted = "depth in whole millimetres must lie between 0 and 65.535 m"
-        raise DepthClipError(f"{wanted}, got {found}")
+        raise DepthClipError(f"{label}: {wanted}, got {found}: set released_preprocessing=False")
     return (depth * 1000).astype(np.uint16).astype(np.float32) / 1000
 
 
-def open_mat(path: Path) -> h5py.File:
-    """Open the .mat and check its layout once, so that later reads can rely on it."""
-    if not path.is_file():
+def open_mat(path: Path) -> NyuMat:
+    """The .mat, with an error that says where it comes from if it is missing."""
+    if not os.path.lexists(path):
         raise DepthClipError(
             f"no {path.name} in {path.parent}: `depthclip fetch nyu` downloads it (2.97 GB); put a "
             "copy of yours there, or set DEPTHCLIP_DATA"
         )
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise DepthClipError(f"{path} is truncated or not a MATLAB v7.3 file: {error}") from error
-    if fault := _layout_fault(file):
-        file.close()
-        raise DepthClipError(f"{path}: {fault}")
-    return file
-
-
-def _layout_fault(file: h5py.File) -> str | None:
-    """How the file departs from NYU's layout, if it does."""
-    missing = {"images", "depths", "rawDepths", "sceneTypes"} - file.keys()
-    if missing:
-        return f"it has no {', '.join(sorted(missing))}: not NYU's labelled set"
-    n, (height, width) = len(file["images"]), FRAME_SHAPE
-    maps = dict.fromkeys(("depths", "rawDepths"), (n, width, height))
-    for key, shape in {"images": (n, 3, width, height), "sceneTypes": (1, n), **maps}.items():
-        if file[key].shape != shape:
-            return f"{key} has shape {file[key].shape}, NYU's layout wants {shape}"
-    dtype = file["images"].dtype
-    return None if dtype == np.uint8 else f"images are {dtype}, NYU's are uint8"
+    return NyuMat(path)
 
 
 def read_split(path: Path, split: str, n_frames: int) -> np.ndarray:
-    """0-based indices of a split, in the order of splits.mat, which counts from 1."""
+    """0-based indices of a split, in the order of splits.mat, which counts from 1.
+
+    Raises `DepthClipError` for a file that is missing or damaged, and for what is no list of
+    different whole numbers from 1 to n_frames.
+    """
     if split == "all":
         return np.arange(n_frames)
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise DepthClipError(
             f"no {path.name} in {path.parent}: `depthclip fetch splits` downloads it"
         )
-    key = f"{split}Ndxs"
-    try:
-        indices = scipy.io.loadmat(path, variable_names=[key])[key].ravel().astype(np.int64) - 1
-    except KeyError:
-        raise DepthClipError(f"{path} has no {key}: not NYU's splits.mat") from None
-    except Exception as error:  # scipy raises many kinds on a damaged file
-        raise DepthClipError(f"cannot read {path}: {error}") from error
-    if len(indices) and not 0 <= indices.min() <= indices.max() < n_frames:
-        last = indices.max() + 1
-        raise DepthClipError(f"{path} names frame {last}, but the data set has {n_frames}")
-    return indices
+    numbers = read_numbers(path, f"{split}Ndxs", "NYU's splits.mat")
+    return frame_indices(numbers, n_frames, f"{path}, {split}Ndxs,")

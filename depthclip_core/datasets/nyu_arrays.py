@@ -1,33 +1,38 @@
 """NYU Depth v2 as arrays: DenseDepth's nyu_test.zip, and one HDF5 file a frame."""
 
 import hashlib
+import math
+import os
 import re
-import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from typing import BinaryIO
+from zipfile import ZipFile
 
-import h5py
 import numpy as np
 
 from depthclip_core.datasets.base import Checksums, Frame, checked_split
-from depthclip_core.datasets.depth_files import in_metres
+from depthclip_core.datasets.depth_files import in_metres, npy_header
 from depthclip_core.datasets.handles import Handle
+from depthclip_core.datasets.hdf5 import StoredArray, open_hdf5, own_dataset
+from depthclip_core.datasets.incoming import open_file, reason
 from depthclip_core.datasets.nyu import (
     FRAME_SHAPE,
+    NYU_FRAMES,
     NYU_TEST,
     SPLITS,
     Nyu,
     preprocess_rgb,
     whole_millimetres,
 )
+from depthclip_core.datasets.nyu_mat import check_room
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
 
 ZIP_NAME = "nyu_test.zip"
 RGB_NAME, DEPTH_NAME = "eigen_test_rgb.npy", "eigen_test_depth.npy"
 SEQUENCE = re.compile(r"(.+)_\d{4}[a-z]?")
-DAMAGED = (OSError, ValueError, EOFError, BadZipFile, zlib.error)
 TEST_FOLDERS = ("test", "val")
 
 
@@ -46,7 +51,9 @@ class _ArrayFrames(Nyu):
 
     def read_raw_depth(self, index: int) -> np.ndarray:
         depth = in_metres(self.stored_depth(index), 1)
-        return whole_millimetres(depth) if self.released_preprocessing else depth
+        label = f"{self.title}, {self.each('name')[index]}"
+        check_room(depth, label)
+        return whole_millimetres(depth, label) if self.released_preprocessing else depth
 
     def stored_rgb(self, index: int) -> np.ndarray:
         """RGB (480, 640, 3) uint8 as in the file."""
@@ -142,11 +149,11 @@ class NyuHdf5(_ArrayFrames):
         return len(self.files)
 
     def stored_rgb(self, index: int) -> np.ndarray:
-        rgb = self._array(index, "rgb", (3, *FRAME_SHAPE), "u1")
+        rgb = self._array(index, "rgb", (3, *FRAME_SHAPE), np.uint8)
         return np.ascontiguousarray(rgb.transpose(1, 2, 0))
 
     def stored_depth(self, index: int) -> np.ndarray:
-        return self._array(index, "depth", FRAME_SHAPE, "f")
+        return self._array(index, "depth", FRAME_SHAPE, np.floating)
 
     def each(self, fact: str) -> list[str | None]:
         if fact == "name":
@@ -159,23 +166,19 @@ class NyuHdf5(_ArrayFrames):
         files = hashlib.sha256("".join(digests).encode()).hexdigest()
         return {"title": self.title, "files": files, "prepared": self.released_preprocessing}
 
-    def _array(self, index: int, key: str, shape: tuple[int, ...], kind: str) -> np.ndarray:
-        """An array of a frame's file; kind: how NumPy's short name of its type begins."""
+    def _array(self, index: int, key: str, shape: tuple[int, ...], kind: type) -> np.ndarray:
+        """An array of a frame's file; kind: NumPy's type, or a family of types."""
         path = self.folder / self.files[index]
-        try:
-            with h5py.File(path, "r") as file:
-                array = np.asarray(file[key])
-        except FileNotFoundError:
-            raise DepthClipError(f"no frame at {path}: it was removed") from None
-        except KeyError:
-            raise DepthClipError(f"{path} has no {key}: it is no frame of NYU's") from None
-        except OSError as error:
-            raise DepthClipError(f"{path} is truncated or not HDF5: {error}") from error
-        if array.shape != shape or not array.dtype.str[1:].startswith(kind):
-            found = f"{key} is {array.dtype} of shape {array.shape}"
-            wanted = f"{'uint8' if kind == 'u1' else 'floating-point numbers'} of {shape}"
-            raise DepthClipError(f"{path}: {found}, NYU's is {wanted}")
-        return array
+        with open_hdf5(path, "HDF5 frame of NYU's") as file:
+            data = own_dataset(file, key, f"{path}, {key},")
+            if data is None:
+                raise DepthClipError(f"{path} has no {key}: it is no frame of NYU's")
+            array = StoredArray(data, f"{path}, {key},")
+            if array.shape != shape or not np.issubdtype(array.dtype, kind):
+                found = f"{key} is {array.dtype} of shape {array.shape}"
+                wanted = f"{'uint8' if kind is np.uint8 else 'floating-point metres'} of {shape}"
+                raise DepthClipError(f"{path}: {found}, NYU's is {wanted}")
+            return array.read()
 
 
 def hdf5_files(folder: Path) -> Iterator[Path]:
@@ -185,34 +188,47 @@ def hdf5_files(folder: Path) -> Iterator[Path]:
 
 def _open_array(place: Path, name: str) -> np.ndarray:
     """An array of a folder, mapped, or of a zip, in memory."""
-    try:
+    with _told(place, name):
         if place.is_dir():
             return np.load(place / name, mmap_mode="r", allow_pickle=False)
         with ZipFile(place) as packed, packed.open(_member(packed, place, name)) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
-    except DAMAGED as error:
-        if isinstance(error, DepthClipError):
-            raise
-        raise DepthClipError(f"cannot read {name} of {place}: {error}") from error
 
 
 def _shape_of(place: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of an array, without reading it from a zip."""
-    if not place.exists() or (place.is_dir() and not (place / name).is_file()):
+    """Shape and type of an array, of which as many bytes are there, without reading them."""
+    if not place.exists() or (place.is_dir() and not os.path.lexists(place / name)):
         missing = place / name if place.is_dir() else place
         raise DepthClipError(f"no {missing.name} in {missing.parent}: put DenseDepth's test there")
-    if place.is_dir():
-        array = _open_array(place, name)
-        return array.shape, array.dtype
+    with _told(place, name):
+        if place.is_dir():
+            with open_file(place / name, "array of DenseDepth's") as file:
+                return _checked_header(file, os.fstat(file.fileno()).st_size)
+        with open_file(place, "nyu_test.zip of DenseDepth's") as file, ZipFile(file) as packed:
+            member = _member(packed, place, name)
+            with packed.open(member) as stream:
+                return _checked_header(stream, packed.getinfo(member).file_size)
+
+
+def _checked_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype]:
+    shape, _, dtype = npy_header(file)
+    if not shape or not 0 < shape[0] <= NYU_FRAMES:
+        raise ValueError(f"its shape is {shape}: it has 1 to {NYU_FRAMES} frames")
+    wanted = file.tell() + dtype.itemsize * math.prod(shape)
+    if wanted != size:
+        raise ValueError(f"it has {size:,} bytes, and an array of shape {shape} {wanted:,}")
+    return shape, dtype
+
+
+@contextmanager
+def _told(place: Path, name: str) -> Iterator[None]:
+    """Raise a `DepthClipError` for whatever a damaged array or zip leads to."""
     try:
-        with ZipFile(place) as packed, packed.open(_member(packed, place, name)) as file:
-            np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            return shape, dtype
-    except DAMAGED as error:
-        if isinstance(error, DepthClipError):
-            raise
-        raise DepthClipError(f"cannot read {name} of {place}: {error}") from error
+        yield
+    except DepthClipError:
+        raise
+    except Exception as error:  # NumPy, zipfile and its packers raise many kinds
+        raise DepthClipError(f"cannot read {name} of {place}: {reason(error)}") from error
 
 
 def _member(packed: ZipFile, place: Path, name: str) -> str:

@@ -14,7 +14,7 @@ from depthclip_core.datasets.file_frames import (
     given_file,
     read_list,
 )
-from depthclip_core.datasets.nyu import SPLITS, Nyu, open_mat, read_text
+from depthclip_core.datasets.nyu import SPLITS, Nyu, open_mat
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
 
@@ -136,10 +136,10 @@ def _pair(root: Path, rgb: str, depth: str | None = None) -> Pair:
 def _rooms(mat: Path, pairs: Sequence[Pair]) -> list[str | None]:
     """The room of each frame of the labelled set by its number in the .mat."""
     with open_mat(mat) as file:
-        n_frames = len(file["images"])
+        n_frames = file.n_frames
         rooms = []
         for pair in pairs:
             if not pair.name.isdecimal() or not 0 < int(pair.name) <= n_frames:
                 raise DepthClipError(f"{mat} has {n_frames} frames, none of them {pair.name}")
-            rooms.append(read_text(file, "scenes", int(pair.name) - 1))
+            rooms.append(file.text("scenes", int(pair.name) - 1))
     return rooms

@@ -1,11 +1,12 @@
 """Options of data sets, checked: they come from .toml files as well as from Python."""
 
-import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 
 from depthclip_core.errors import DepthClipError
+from depthclip_core.settings import FACTOR_LIMITS
 
 
 def text_options(options: Mapping[str, object]) -> None:
@@ -16,11 +17,12 @@ def text_options(options: Mapping[str, object]) -> None:
 
 
 def number_option(name: str, value: object, wanted: str) -> float:
-    """A positive, finite number; `wanted` says in an error what it is."""
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not 0 < value < math.inf:
+    """A positive, finite number that float32 can carry; `wanted` says in an error what it is."""
+    low, high = FACTOR_LIMITS
+    good = isinstance(value, Real) and not isinstance(value, bool)
+    if not good or not low <= value <= high:
         raise DepthClipError(f"{name} is {wanted}, not {value!r}")
-    return value
+    return float(value)
 
 
 def numbers_option(name: str, values: object, wanted: str) -> list[float]:

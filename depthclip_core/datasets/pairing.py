@@ -1,6 +1,7 @@
 """Which depth file belongs to which photograph: by the varying part of names, or by time stamp."""
 
 import csv
+import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from depthclip_core.datasets.depth_files import READERS
+from depthclip_core.datasets.incoming import read_text
 from depthclip_core.datasets.pictures import SUFFIXES
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
@@ -167,11 +169,11 @@ def table_rows(path: Path, pairs: Sequence[Pair]) -> dict[str, Mapping[str, str]
     Raises `DepthClipError` for a table that is missing or has no such column, and for a name that
     is given twice or that no pair has.
     """
+    text = io.StringIO(read_text(path, "table"), newline="")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(text)
+        rows, columns = list(reader), reader.fieldnames or []
+    except csv.Error as error:
         raise DepthClipError(f"cannot read the table {path}: {error}") from None
     if "name" not in columns:
         shown = printable(", ".join(map(str, columns))) or "none"
@@ -198,13 +200,8 @@ def _stars(pattern: str) -> list[str]:
 
 def _stamped(path: Path) -> tuple[list[str], list[Path]]:
     """Time stamps, as text, and files of a list."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        fault = getattr(error, "strerror", None) or error
-        raise DepthClipError(f"cannot read the list of time stamps {path}: {fault}") from None
     times, files = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, "list of time stamps").splitlines(), 1):
         fields = line.split("#")[0].replace(",", " ").split()
         if not fields:
             continue

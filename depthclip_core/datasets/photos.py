@@ -1,5 +1,6 @@
 """Ordinary photographs, without depth: a folder of them, or some files."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,10 +10,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
-from depthclip_core.datasets.pictures import SUFFIXES, is_photo, opened_picture
+from depthclip_core.datasets.pictures import opened_picture, photos_in, upright, upright_shape
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.settings import data_folder
 
@@ -86,13 +87,9 @@ class PhotoFrames(Dataset):
     ):
         if isinstance(photos, str | Path):
             folder = Path(photos).expanduser()
-            if not folder.exists():
+            if not os.path.lexists(folder):
                 raise DepthClipError(f"no photo or folder of photos at {folder}")
-            files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-            self.files = [file for file in files if file == folder or is_photo(file)]
-            if not self.files:
-                kinds = ", ".join(suffix[1:] for suffix in SUFFIXES)
-                raise DepthClipError(f"no photos in {folder}: put files there of {kinds}")
+            self.files = photos_in(folder) if os.path.isdir(folder) else [folder]
         else:
             self.files = [Path(photo).expanduser() for photo in photos]
         self.long_side = long_side
@@ -139,15 +136,12 @@ def open_photo(path: Path, content: bytes | None = None) -> Image.Image:
 
 def _opened(path: Path, content: bytes | None) -> tuple[Image.Image, float | None]:
     """A photograph as `open_photo` returns it, and the degrees that it sees across its width."""
-    try:
-        with opened_picture(path, None if content is None else BytesIO(content)) as image:
-            upright = ImageOps.exif_transpose(image)
-            try:
-                return to_rgb(upright), _field_of_view(image, upright.size)
-            except DepthClipError as error:
-                raise DepthClipError(f"{path}: {error}") from None
-    except FileNotFoundError:
-        raise DepthClipError(f"no photo at {path}") from None
+    with opened_picture(path, None if content is None else BytesIO(content)) as image:
+        try:
+            turned = upright(image)
+            return to_rgb(turned), _field_of_view(image, turned.size)
+        except DepthClipError as error:
+            raise DepthClipError(f"{path}: {error}") from None
 
 
 def _field_of_view(image: Image.Image, size: tuple[int, int]) -> float | None:
@@ -172,15 +166,9 @@ def shrink(photo: Image.Image, long_side: int | None) -> Image.Image:
 
 
 def photo_shape(path: Path) -> tuple[int, int]:
-    """(H, W) of a photograph as `open_photo` returns it, without decoding it if it is upright."""
-    try:
-        with opened_picture(path) as image:
-            if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-                return image.height, image.width
-    except (DepthClipError, OSError):  # open_photo raises the error that says what is wrong
-        pass
-    photo = open_photo(path)
-    return photo.height, photo.width
+    """(H, W) of a photograph as `open_photo` returns it, without decoding it."""
+    with opened_picture(path) as image:
+        return upright_shape(image)
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -1,16 +1,18 @@
 """SUN RGB-D in its own folders: frames of four sensors, with raw or filled depth."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 import numpy as np
-import scipy  # its parts load when they are used
 
 from depthclip_core.crops import centre
 from depthclip_core.datasets.base import Place, checked_split
 from depthclip_core.datasets.depth_files import read_depth_file
 from depthclip_core.datasets.file_frames import FileFrames, Pair, checked_cap, given_file
+from depthclip_core.datasets.incoming import read_file
+from depthclip_core.datasets.mat5 import read_texts
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.settings import Window, data_folder
@@ -19,6 +21,7 @@ from depthclip_core.text import printable
 SPLITS = ("test", "train", "all")
 SENSORS = ("kv1", "kv2", "realsense", "xtion")
 DEPTHS = ("raw", "filled")
+LONGEST_SCENE = 1000  # bytes of scene.txt
 ROOT, SPLIT_NAME = "SUNRGBD", "allsplit.mat"
 TOOLBOX = Path("SUNRGBDtoolbox", "traintestSUNRGBD")
 # The types of the benchmark's scene classification; frames may have others, such as "idk".
@@ -158,21 +161,14 @@ def read_splits(path: Path, split: str) -> list[Path]:
     The file has absolute folders of its authors' machine, of which the part after SUNRGBD/ counts.
     Raises `DepthClipError` for a file that is missing or of another kind.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise DepthClipError(f"no {path.name} in {path.parent}: put SUN RGB-D's split file there")
-    key = f"all{split}"
-    try:
-        cells = scipy.io.loadmat(path, variable_names=[key])[key].ravel()
-        texts = [str(np.asarray(cell).item()) for cell in cells]
-    except KeyError:
-        raise DepthClipError(f"{path} has no {key}: not SUN RGB-D's allsplit.mat") from None
-    except Exception as error:  # scipy raises many kinds on a damaged file
-        raise DepthClipError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    texts = read_texts(path, f"all{split}", "SUN RGB-D's allsplit.mat")
     found = []
     for text in texts:
         parts = PurePosixPath(text.replace("\\", "/")).parts
-        if ROOT not in parts[:-1]:
-            raise DepthClipError(f"{path} names {printable(text)!r}, which has no {ROOT}/ in it")
+        if ROOT not in parts[:-1] or ".." in parts:
+            raise DepthClipError(f"{path} names {printable(text)!r}, not a folder in {ROOT}/")
         found.append(Path(*parts[parts.index(ROOT) + 1 :]))
     return found
 
@@ -204,9 +200,10 @@ def _pair(folder: Path, place: Path) -> Pair:
 
 def _scene(path: Path) -> str | None:
     """The scene type in a frame's scene.txt; None without it."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    text = printable(path.read_text(encoding="utf-8", errors="replace")).strip()
+    content = read_file(path, "scene type", LONGEST_SCENE)
+    text = printable(content.decode("utf-8", "replace")).strip()
     usual = text.lower().replace(" ", "_")
     return usual if usual in SCENE_TYPES else text or None
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from depthclip_core.datasets.incoming import read_file, read_text
 from depthclip_core.errors import DepthClipError
 
+MOST_BYTES = 2**26  # of a scan; a turn of the scanner gives about 2 million
 CALIBRATIONS = ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt")
 
 
@@ -14,13 +16,10 @@ def read_scan(path: Path) -> np.ndarray:
 
     Raises `DepthClipError` for a file that is missing or no scan.
     """
-    try:
-        values = np.fromfile(path, dtype="<f4")
-    except OSError as error:
-        raise DepthClipError(f"cannot read the scan {path}: {error.strerror or error}") from None
-    if not values.size or values.size % 4 or path.stat().st_size % 4:
+    content = read_file(path, "scan", MOST_BYTES)
+    if not content or len(content) % 16:
         raise DepthClipError(f"{path} is truncated or no scan: it does not hold 4 floats a point")
-    return values.reshape(-1, 4)[:, :3]
+    return np.frombuffer(content, "<f4").reshape(-1, 4)[:, :3]
 
 
 def read_calibration(folder: Path, camera: int = 2) -> np.ndarray:
@@ -60,13 +59,8 @@ def project_scan(points: np.ndarray, projection: np.ndarray, shape: tuple[int, i
 
 def _matrices(path: Path) -> dict[str, np.ndarray]:
     """The numbers of each line "name: 1.0 2.0 …" of a calibration file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        wanted = "put the date's calibration of KITTI there"
-        raise DepthClipError(f"no readable {path.name} in {path.parent}: {wanted}") from None
     found = {}
-    for line in text.splitlines():
+    for line in read_text(path, "calibration of KITTI's date").splitlines():
         name, _, numbers = line.partition(":")
         try:
             found[name.strip()] = np.array([float(number) for number in numbers.split()])

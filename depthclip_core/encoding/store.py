@@ -17,16 +17,26 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.files import CHECKSUMS, Notes, checksums, replacing
+from depthclip_core.files import (
+    CHECKSUMS,
+    CannotWrite,
+    Notes,
+    checksums,
+    open_file,
+    read_json,
+    write_whole,
+)
 from depthclip_core.settings import store_folder
 
 CHUNK = 16  # frames: 340 MB for three heads of ViT-L/14
 FORMAT = 2  # part of every key, so that no format reads another's files
 PATIENCE = 1800.0  # seconds: the slowest network makes a chunk in less on the slowest CPU
 SEAL = 512  # bytes before HDF5's content, its "user block": they hold the checksum
+MOST_FRAMES = 10**12
 ABOUT = "array.json"
 SIGN = b"DepthCLIP store"  # the first bytes of every chunk
 _KEY = re.compile(r"[0-9a-f]{16}")
+_CHUNK_NAME = re.compile(r"chunk-(\d{5,18})\.h5")
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 # A chunk of format 1 was a "part".
 _OWN_NAME = re.compile(rf"array\.json|(chunk|part)-\d{{5,}}\.h5|{_TEMPORARY_NAME.pattern}")
@@ -63,9 +73,12 @@ class Store:
         return StoredArray(self.folder / key, plain, int(n_frames))
 
     def arrays(self) -> list["StoredArray"]:
-        """The arrays on disk, last used first; those that cannot be read are marked `broken`."""
+        """The arrays on disk, last used first; those that cannot be read are marked `broken`.
+
+        A link to a folder is broken too: what it leads to is not this store's to remove.
+        """
         folders = [entry for entry in _entries(self.folder) if _KEY.fullmatch(entry.name)]
-        found = [_on_disk(folder) for folder in folders if folder.is_dir()]
+        found = [_on_disk(folder) for folder in folders if os.path.isdir(folder)]
         return sorted(found, key=lambda array: array.last_used, reverse=True)
 
     def checksums(self, paths: Sequence[Path]) -> list[str]:
@@ -93,7 +106,7 @@ class StoredArray:
 
     @property
     def n_chunks(self) -> int:
-        return math.ceil(self.n_frames / CHUNK)
+        return -(-self.n_frames // CHUNK)
 
     def frames_of(self, chunk: int) -> range:
         """The frames of a chunk; the last chunk may be shorter than `CHUNK`."""
@@ -106,22 +119,28 @@ class StoredArray:
         """A chunk's file, which may not exist."""
         return self.folder / f"chunk-{chunk:05d}.h5"
 
+    def present(self) -> list[int]:
+        """The chunks with a file, in order; the files are not read."""
+        named = [_CHUNK_NAME.fullmatch(path.name) for path in _entries(self.folder)]
+        chunks = {int(found[1]) for found in named if found}
+        return sorted(chunk for chunk in chunks if chunk < self.n_chunks)
+
     def missing(self) -> list[int]:
-        """The chunks without a file; existing files are not read."""
-        names = {path.name for path in _entries(self.folder)}
-        return [chunk for chunk in range(self.n_chunks) if self.path(chunk).name not in names]
+        """The chunks without a file."""
+        present = set(self.present())
+        return [chunk for chunk in range(self.n_chunks) if chunk not in present]
 
     @property
     def complete(self) -> bool:
-        return not self.missing()
+        return len(self.present()) == self.n_chunks
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Bytes on disk; what links lead to is not counted."""
         size = 0
-        for path in _entries(self.folder):
+        for path in [] if self.folder.is_symlink() else _entries(self.folder):
             with suppress(FileNotFoundError):  # renamed or removed by another process
-                size += path.stat().st_size
+                size += path.lstat().st_size
         return size
 
     @property
@@ -148,7 +167,8 @@ class StoredArray:
         with _writing(self.folder):
             try:
                 self._describe()
-                _write_whole(self.path(chunk), self._packed(frames, values, provenance))
+                # Not forced to the disk: checksums find what a power cut leaves.
+                write_whole(self.path(chunk), self._packed(frames, values, provenance))
             except BaseException:
                 with suppress(OSError):
                     self.folder.rmdir()  # only if empty: not even its description was written
@@ -169,7 +189,7 @@ class StoredArray:
         frames, path = self.frames_of(chunk), self.path(chunk)
         try:
             # One open file throughout, so that nobody can replace the chunk between the steps.
-            with open(path, "rb") as raw:
+            with open_file(path) as raw:
                 # Verified before HDF5 reads it, because HDF5 may hang on a damaged header.
                 seal = raw.read(SEAL)
                 if seal != _seal(hashlib.file_digest(raw, "sha256").hexdigest()):
@@ -209,8 +229,13 @@ class StoredArray:
     def remove(self) -> None:
         """Remove the whole array; hold the `lock`.
 
-        Raises `DepthClipError` and removes nothing if the folder holds anybody else's files.
+        Of a link, only the link itself. Raises `DepthClipError` and removes nothing if the folder
+        holds anybody else's files.
         """
+        if self.folder.is_symlink():
+            with _writing(self.folder):
+                self.folder.unlink()
+            return
         files = _entries(self.folder)
         if others := [path.name for path in files if not _OWN_NAME.fullmatch(path.name)]:
             fault = f"holds {others[0]}, which is not the store's"
@@ -266,8 +291,7 @@ class StoredArray:
         with suppress(OSError):
             if (self.folder / ABOUT).read_bytes() == content:
                 return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(self.folder / ABOUT, content)
+        write_whole(self.folder / ABOUT, content)
 
     def _packed(self, frames: range, values: np.ndarray, provenance: Mapping) -> memoryview:
         """A chunk as a sealed HDF5 file, in memory: HDF5 does not recover from a full disk."""
@@ -318,12 +342,14 @@ def _seal(sha256: str) -> bytes:
 
 def _signed(path: Path) -> bool:
     """Whether the store wrote this file of an array's folder."""
+    if not path.is_file() or path.is_symlink():
+        return False
     if _TEMPORARY_NAME.fullmatch(path.name):
         return True
     try:
         if path.name == ABOUT:
-            return {"format", "n_frames", "settings"} <= json.loads(path.read_bytes()).keys()
-        with open(path, "rb") as file:
+            return {"format", "n_frames", "settings"} <= read_json(path).keys()
+        with open_file(path) as file:
             return file.read(len(SIGN)) == SIGN
     except (OSError, ValueError, AttributeError):
         return False
@@ -331,34 +357,33 @@ def _signed(path: Path) -> bool:
 
 def _on_disk(folder: Path) -> StoredArray:
     """The array in a folder of a store; `broken` says why it cannot be used."""
+    if folder.is_symlink():
+        return StoredArray(folder, {}, 0, "it is a link to another folder")
     try:
-        about = json.loads((folder / ABOUT).read_bytes())
+        about = read_json(folder / ABOUT)
         why = f"it has format {about['format']}; this version reads format {FORMAT}"
-        if about["format"] == FORMAT:
+        if about["format"] == FORMAT and about["n_frames"] > MOST_FRAMES:
+            why = f"its {ABOUT} speaks of more than {MOST_FRAMES} frames"
+        elif about["format"] == FORMAT:
             array = Store(folder.parent).array(about["settings"], about["n_frames"])
             if array.key == folder.name:
                 return array
             why = f"its {ABOUT} describes another array, {array.key}"
     except OSError as error:
         why = f"its {ABOUT} cannot be read: {_said(error)}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         why = f"its {ABOUT} does not describe an array"
     return StoredArray(folder, {}, 0, why)
-
-
-def _write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Replace a file at once; not forced to the disk, as checksums find what a power cut leaves."""
-    with replacing(path) as new, open(new, "xb") as file:
-        file.write(content)
 
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, CannotWrite) as error:
+        fault = _said(error.__cause__ if isinstance(error, CannotWrite) else error)
         raise DepthClipError(
-            f"cannot write to {folder}: {_said(error)}: free space or allow writing there, "
+            f"cannot write to {folder}: {fault}: free space or allow writing there, "
             "or set DEPTHCLIP_STORE to another folder"
         ) from error
 

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from depthclip_core.clip.encoders import Encoder, mean_over_templates, sentences_of
+from depthclip_core.clip.encoders import Encoder
+from depthclip_core.clip.sentences import mean_over_templates, sentences_of
 from depthclip_core.datasets.base import Frame, FrameList, as_dataset
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import temporary_folder
 from depthclip_core.settings import network_window, resolve_prompts
 
 
@@ -30,6 +30,7 @@ def sentence_vectors(
 ) -> Tensor:
     """N sentences → (N, D), as `Encoder.encode_text`: fp32 unit vectors on the encoder's device."""
     sentences = list(sentences)
+    encoder.check_lengths(sentences)
     settings = {"kind": "sentences", "words": sentences, "encoder": encoder.identity}
     with store_for(encoder, store) as opened:
         array = opened.array(settings, len(sentences))
@@ -76,8 +77,8 @@ def shrink(rgb: np.ndarray, side: int) -> np.ndarray:
 def store_for(encoder: Encoder, store: Store | None) -> Iterator[Store]:
     """The store that was given, else the user's; for random weights, which never recur, none."""
     temporary = store is None and encoder.weights == "random"
-    with TemporaryDirectory(prefix="depthclip-store-") if temporary else nullcontext() as folder:
-        yield store or Store(Path(folder) if folder else None)
+    with temporary_folder() if temporary else nullcontext() as folder:
+        yield store or Store(folder)
 
 
 def _kept(array: StoredArray, make: Callable[[], Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from depthclip_core.datasets.depth_files import in_metres
+from depthclip_core.datasets.options import number_option
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.map_sources import Reader, find_maps
 from depthclip_core.evaluation.units import UNITS, check_metres
@@ -100,8 +101,7 @@ def open_maps(
     path, names = Path(path).expanduser(), list(names)
     if kind not in KINDS:
         raise unknown_name("kind of map", kind, KINDS)
-    if not 0 < divisor < float("inf"):
-        raise DepthClipError(f"divisor is stored units per metre, such as 1000, not {divisor}")
+    divisor = number_option("divisor", divisor, "stored units per metre, such as 1000")
     found = find_maps(path, nested=any("/" in name for name in names))
     note = ""
     if found.in_order:

@@ -24,6 +24,7 @@ from depthclip_core.datasets.depth_files import (
     npy_header,
     read_depth_file,
 )
+from depthclip_core.datasets.hdf5 import StoredArray, open_hdf5, told
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.text import printable
 
@@ -49,12 +50,11 @@ def find_maps(path: Path, nested: bool) -> Source:
     and the groups in an HDF5 file, are read too. Those in a .zip always are.
     Raises `DepthClipError` for what holds no depth maps, or two of one name.
     """
-    if not path.exists():
-        raise DepthClipError(
-            f"no saved predictions at {path}: give a folder, or an .h5, .npz, .npy or .zip file"
-        )
     suffix = path.suffix.lower()
     try:
+        if not path.exists():
+            known = "give a folder, or an .h5, .npz, .npy or .zip file"
+            raise DepthClipError(f"no saved predictions at {path}: {known}")
         if path.is_dir():
             return _in_folder(path, nested)
         if suffix == ".npy":
@@ -66,7 +66,7 @@ def find_maps(path: Path, nested: bool) -> Source:
         return _in_hdf5(path, nested)
     except DepthClipError:
         raise
-    except (OSError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile, NumPy and h5py raise many kinds on a damaged file
         raise DepthClipError(f"cannot read {path}: {printable(first_line(error))}") from error
 
 
@@ -126,13 +126,10 @@ def _of_stack(path: Path, stack: np.ndarray, index: int) -> np.ndarray:
 
 def _in_hdf5(path: Path, nested: bool) -> Source:
     """A dataset (H, W) for each name; or one dataset (N, H, W), with `names` beside it or not."""
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        if path.suffix.lower() in HDF5:
-            raise DepthClipError(f"cannot read {path} as HDF5: {error}") from error
+    if path.suffix.lower() not in HDF5 and not h5py.is_hdf5(path):
         known = "a folder, .h5, .npz, .npy or .zip"
-        raise DepthClipError(f"{path} is no file of depth maps: give {known}") from None
+        raise DepthClipError(f"{path} is no file of depth maps: give {known}")
+    file = open_hdf5(path)
     datasets: dict[str, h5py.Dataset] = {}
 
     def collect(name: str, item: object) -> None:
@@ -146,12 +143,14 @@ def _in_hdf5(path: Path, nested: bool) -> Source:
     if "names" not in datasets:
         (first, *others) = datasets.values()
         if not others and _is_stack(first.shape):
-            return Source(in_order=[partial(_of_hdf5, path, first, i) for i in range(len(first))])
-        return Source({name: partial(_of_hdf5, path, item) for name, item in datasets.items()})
+            stack = _stored(path, first, stacked=True)
+            return Source(in_order=[partial(_of_hdf5, stack, i) for i in range(len(stack))])
+        return Source({name: partial(_map_in_hdf5, path, item) for name, item in datasets.items()})
     stacks = {name: item for name, item in datasets.items() if item.ndim in (3, 4)}
-    names = [n.decode() if isinstance(n, bytes) else str(n) for n in datasets["names"][:].ravel()]
-    stack = _one_stack(path, stacks, names, len)
-    return Source({name: partial(_of_hdf5, path, stack, i) for i, name in enumerate(names)})
+    texts = StoredArray(datasets["names"], f"{path}, dataset names,", kinds="SO").read().ravel()
+    names = [n.decode() if isinstance(n, bytes) else str(n) for n in texts]
+    stack = _stored(path, _one_stack(path, stacks, names, len), stacked=True)
+    return Source({name: partial(_of_hdf5, stack, i) for i, name in enumerate(names)})
 
 
 def _one_stack(path: Path, stacks: dict, names: list[str], length: Callable):
@@ -169,14 +168,22 @@ def _one_stack(path: Path, stacks: dict, names: list[str], length: Callable):
     return stack
 
 
-def _of_hdf5(path: Path, item: h5py.Dataset, index: int | tuple = ()) -> np.ndarray:
+def _stored(path: Path, item: h5py.Dataset, stacked: bool) -> StoredArray:
+    """An array of one map, or of several that are stacked along its first axis."""
     label = f"{path}, dataset {printable(item.name)},"
-    check_size(item.shape if index == () else item.shape[1:], label)
-    try:
-        return checked_map(np.asarray(item[index]), label)
-    except (OSError, RuntimeError) as error:
-        fault = printable(first_line(error))
-        raise DepthClipError(f"{path} is damaged at {printable(item.name)}: {fault}") from error
+    with told(label):
+        shape = item.shape or ()
+        check_size(shape[1:] if stacked else shape, label)
+        return StoredArray(item, label, kinds="biufc")  # which of them is depth is said later
+
+
+def _of_hdf5(stack: StoredArray, index: int) -> np.ndarray:
+    return checked_map(stack.read(index, f"map {index + 1}"), stack.label)
+
+
+def _map_in_hdf5(path: Path, item: h5py.Dataset) -> np.ndarray:
+    stored = _stored(path, item, stacked=False)
+    return checked_map(stored.read(), stored.label)
 
 
 def _in_archive(path: Path) -> Source:

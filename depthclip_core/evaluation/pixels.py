@@ -65,7 +65,7 @@ def counted(truth: np.ndarray, protocol: Protocol) -> Truth:
         raise DepthClipError(
             "ground truth holds NaN, infinite or negative values: mark holes with 0"
         )
-    if not n_valid:  # as in millimetres
+    if 2 * n_valid < depth.size:  # else no unit is in doubt
         check_metres("ground truth", truth)
     return Truth(depth, n_valid)
 

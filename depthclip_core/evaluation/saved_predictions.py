@@ -4,8 +4,10 @@ Files as `map_files.open_maps` reads them. Floating-point values are metres; 16-
 units of 1/scale metres. Zero, negative and NaN mean "no prediction".
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,16 @@ import torch
 
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.nyu import EIGEN_CROP, FRAME_SHAPE
+from depthclip_core.datasets.options import number_option
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.map_files import MILLIMETRES, MapFiles, open_maps
 from depthclip_core.evaluation.metrics import evaluate
 from depthclip_core.evaluation.protocols import Protocol, protocol_for, resolve_protocol
-from depthclip_core.files import replacing
+from depthclip_core.files import content_of, together, user_path
 from depthclip_core.method.depth import upsample
 
 COVERS = ("frame", "window", "region")
+FEWEST = 20  # pixels of a side beside which one that is missing can be rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +86,7 @@ def open_predictions(
     """
     if covers and covers not in COVERS:
         raise unknown_name("cover of the saved maps", covers, COVERS)
-    if not 0 < scale < float("inf"):
-        raise DepthClipError(f"scale is stored units per metre, such as 1000 or 256, not {scale}")
+    scale = number_option("scale", scale, "stored units per metre, such as 1000 or 256")
     maps = open_maps(path, names, divisor=scale)
     return SavedPredictions(maps, resolve_protocol(protocol), covers)
 
@@ -116,35 +119,48 @@ def save_predictions(
 ) -> list[Path]:
     """Write folder/NAME.npy, float32 metres, for each name and its depth map (H, W).
 
-    Raises `DepthClipError` for duplicate names, names that are not file names, and more or fewer
-    maps than names; without `overwrite` also, before anything is written, for existing files.
+    All files appear at the end, or none. Raises `DepthClipError` for duplicate names, names that
+    are not file names, more or fewer maps than names, and where a file cannot be written; without
+    `overwrite` also, before anything is written, for existing files.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     paths = []
     for name in names:
-        if Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name or "\0" in name:
             raise DepthClipError(f"{name!r} is not a file name")
         paths.append(folder / f"{name}.npy")
         if paths.count(paths[-1]) > 1:
             raise DepthClipError(f"duplicate name {name!r}: each map needs its own")
-    if not overwrite and (there := next((path for path in paths if path.exists()), None)):
+    if not overwrite and (there := next(filter(os.path.lexists, paths), None)):
         raise DepthClipError(f"{there} exists: choose another folder, or pass overwrite=True")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        for path, depth in zip(paths, maps, strict=True):
-            with replacing(path) as part, open(part, "xb") as file:
-                np.save(file, np.asarray(depth, dtype=np.float32))
-    except ValueError:
-        raise DepthClipError(f"there are not as many maps as the {len(paths)} names") from None
+    with together(overwrite=overwrite) as write:
+        for path, depth in zip_longest(paths, maps):
+            if path is None or depth is None:
+                raise DepthClipError(f"there are not as many maps as the {len(paths)} names")
+            write(path, content_of(np.save, _one_map(depth, path.stem)))
     return paths
+
+
+def _one_map(depth: np.ndarray, name: str) -> np.ndarray:
+    """A map to save, float32 (H, W); `DepthClipError` for what is not one of real numbers."""
+    try:
+        values = np.asarray(depth)
+    except ValueError:  # lists of several lengths
+        values = np.array(depth, object)
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        wanted = "a depth map is an array (H, W) of numbers in metres"
+        fault = f"got {values.dtype} {values.shape}"
+        raise DepthClipError(f"the map {name!r} cannot be saved: {wanted}, {fault}")
+    return values.astype(np.float32)
 
 
 def _nearest_aspect(shape: tuple[int, int], shapes: dict[str, tuple], label: str) -> str:
     """What a map of this shape covers, decided by its aspect."""
-    # By how many pixels the sides miss the aspect: less than one is rounding.
+    # By how many pixels the sides miss the aspect: less than one may be rounding.
     off = {what: abs(shape[0] * w - shape[1] * h) / max(h, w) for what, (h, w) in shapes.items()}
     nearest = min(off, key=off.get)
-    if off[nearest] >= 1:
+    # A map of a few pixels would fit any aspect.
+    if off[nearest] >= min(1, max(shape) / FEWEST):
         known = ", ".join(f"{what} {h} × {w}" for what, (h, w) in shapes.items())
         raise DepthClipError(
             f"{label} has {shape[0]} × {shape[1]} pixels, an unknown aspect ratio "

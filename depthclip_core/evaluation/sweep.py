@@ -22,8 +22,7 @@ from depthclip_core.evaluation import pixels
 from depthclip_core.evaluation.frame_scores import align, scores
 from depthclip_core.evaluation.metrics import resolve_metric
 from depthclip_core.evaluation.protocols import Protocol, resolve_protocol
-from depthclip_core.method.similarities import logit_factor
-from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE
+from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE, check_bins, logit_factor
 
 BLOCK = 16  # frames of which weights are computed at once: a call for one would cost too much
 LEVELS = ("bins", "temperature", "protocol")
@@ -176,9 +175,7 @@ def _partitions(bins: object, n_words: int) -> tuple[list, np.ndarray]:
             "give one or more, each with one bin per word"
         )
     for name, depths in zip(bins, partitions, strict=True):
-        if not (np.isfinite(depths) & (depths > 0)).all():
-            fault = f"partition {name!r} is {depths}"
-            raise DepthClipError(f"bins must be positive, finite metres: {fault}")
+        check_bins(depths, name)
     return list(bins), partitions
 
 

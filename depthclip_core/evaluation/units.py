@@ -3,9 +3,7 @@
 import numpy as np
 
 from depthclip_core.errors import DepthClipError
-
-DEEPEST = 100.0  # metres: half of a frame is never farther; KITTI's ground truth ends at 80
-UNITS = "floating-point depths are metres; divide by 1000 if these are millimetres"
+from depthclip_core.settings import DEEPEST, UNITS
 
 
 def check_metres(what: str, depth: np.ndarray, units: str = UNITS) -> np.ndarray:

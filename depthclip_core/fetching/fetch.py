@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pooch
 from filelock import FileLock, Timeout
 
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import CannotWrite, DepthClipError
 from depthclip_core.fetching.sources import Source
 from depthclip_core.fetching.transfer import Transfer, disk_fault, shown
 from depthclip_core.settings import data_folder
@@ -59,6 +59,10 @@ def fetch(
                 os.replace(done, target)
     except OSError as error:
         raise disk_fault(error, target.parent) from error
+    except CannotWrite as error:
+        if isinstance(error.__cause__, OSError):
+            raise disk_fault(error.__cause__, target.parent) from error
+        raise
     return Fetched(target, was_there=False)
 
 

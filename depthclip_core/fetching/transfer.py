@@ -16,7 +16,7 @@ import requests
 from urllib3.exceptions import HTTPError, NameResolutionError, ReadTimeoutError
 
 from depthclip_core.errors import DepthClipError, first_line
-from depthclip_core.files import replacing
+from depthclip_core.files import write_whole
 from depthclip_core.text import printable
 
 BLOCK = 1 << 14  # bytes: a broken connection loses less than one block
@@ -171,8 +171,7 @@ class Transfer:
         self.total, self.version = self.size or announced, _version(headers)
         self._check_space(self.total or 0)
         facts = {"address": _digest(url), "total": self.total, "version": self.version}
-        with replacing(self.notes) as part:
-            part.write_text(json.dumps(facts))
+        write_whole(self.notes, json.dumps(facts))
 
     def _receive(self, answer: requests.Response, start: int, url: str) -> None:
         """Append the answer's body to `part`."""

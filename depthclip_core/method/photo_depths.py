@@ -19,7 +19,6 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.method.batches import default_batch_size
 from depthclip_core.method.depth import upsample
 from depthclip_core.method.pipeline import predict_with_text
-from depthclip_core.method.similarities import logit_factor
 from depthclip_core.text import printable
 
 Size = tuple[int, int]  # rows and columns of pixels
@@ -65,7 +64,7 @@ def resolve_setting(
     words = settings.resolve_prompts(prompts)
     depths = settings.resolve_bins(bins, len(words))
     resolve_head(head)
-    logit_factor(temperature)
+    settings.logit_factor(temperature)
     words_name = settings.published_name(words, settings.PROMPTS)
     bins_name = settings.published_name(depths, settings.BINS)
     return Setting(words, words_name, depths, bins_name, head, float(temperature))

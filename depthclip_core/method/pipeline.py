@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from numbers import Real
 
 import numpy as np
 import torch
@@ -18,9 +17,11 @@ from depthclip_core.method.batches import default_batch_size, through_network
 from depthclip_core.method.depth import flip_average, upsample, weighted_depth
 from depthclip_core.method.similarities import bin_weights, text_similarities
 from depthclip_core.settings import (
+    BIN_LIMITS,
     LOGIT_SCALE,
     TEMPERATURE,
     Window,
+    logit_factor,
     network_window,
     resolve_bins,
     resolve_prompts,
@@ -59,9 +60,7 @@ def predict_depth(
     words = resolve_prompts(prompts)
     depths = resolve_bins(bins, len(words))
     resolve_head(head)
-    for argument, value in {"temperature": temperature, "logit_scale": logit_scale}.items():
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise DepthClipError(f"{argument} must be a number, got {value!r}")
+    logit_factor(temperature, logit_scale)
     if crop is not None and not isinstance(crop, Window):
         raise DepthClipError(f"crop must be a settings.Window, got {crop!r}")
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
@@ -97,6 +96,7 @@ def predict_with_text(
 ) -> np.ndarray:
     """`predict_depth` for uint8 frames (B, H, W, 3) and K text vectors (K, D) that are known."""
     shape = network_window(frames.shape[1:3], crop).shape
+    encoder.grid(*shape)  # too small for a cell
     batch_size = batch_size or default_batch_size(shape, encoder)
     metres = _checked_bins(bins, encoder.device)
 
@@ -196,8 +196,9 @@ def depth_maps(
 
 def _checked_bins(bins: Sequence[float], device: torch.device) -> Tensor:
     """Bins (K,) fp32 on the device; made once, since a copy makes a GPU wait."""
-    if not np.isfinite(np.asarray(bins, dtype=np.float64)).all():
-        raise DepthClipError(f"bins must be finite metres, got {tuple(bins)}")
+    if not (np.abs(np.asarray(bins, dtype=np.float64)) <= BIN_LIMITS[1]).all():  # nor NaN
+        limit = f"finite metres, at most {BIN_LIMITS[1]:g}"
+        raise DepthClipError(f"bins must be {limit}, got {tuple(bins)}")
     return torch.tensor(bins, dtype=torch.float32, device=device)
 
 

@@ -1,15 +1,11 @@
 """Vectors → similarities of each cell with each word → bin weights."""
 
-import math
-from numbers import Real
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from depthclip_core.devices import exact_gpu
-from depthclip_core.errors import DepthClipError
-from depthclip_core.settings import LOGIT_SCALE, TEMPERATURE
+from depthclip_core.settings import LOGIT_SCALE, TEMPERATURE, logit_factor
 
 
 def text_similarities(
@@ -35,13 +31,3 @@ def bin_weights(
     logits = similarities.float() * logit_factor(temperature, logit_scale)
     # The softmax would give a word at minus infinity the weight 0.
     return torch.softmax(logits.nan_to_num_(torch.nan, torch.nan, torch.nan), dim=1)
-
-
-def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
-    """What similarities are multiplied by; `DepthClipError` unless both are positive and finite."""
-    largest = torch.finfo(torch.float32).max
-    numbers = isinstance(temperature, Real) and isinstance(logit_scale, Real)
-    if not (numbers and 0 < temperature < math.inf and 0 < logit_scale / temperature <= largest):
-        got = f"{temperature} and {logit_scale}"
-        raise DepthClipError(f"temperature and logit scale must be positive and finite, got {got}")
-    return logit_scale / temperature

@@ -34,7 +34,7 @@ def show_waterfall(ax: Axes, table: pd.DataFrame, metric: str, start: str, title
         ax.plot([step.after] * 2, [row, row + 1], color="0.6", lw=0.8, ls=":")
         # On the side that the route comes from, where nothing else is drawn.
         at = min(step.before, step.after) if sign > 0 else max(step.before, step.after)
-        where = {"ha": "right" if sign > 0 else "left", "va": "center", "fontsize": 8}
+        where = {"ha": "right" if sign > 0 else "left", "va": "center"}
         away = {"xytext": (-5 * sign, 0), "textcoords": "offset points"}
         ax.annotate(_change(step), (at, row), **away, **where)
     name_rows(ax, [start, *table.index])
@@ -63,4 +63,4 @@ def show_reach(ax: Axes, shares: pd.DataFrame, title: str = "") -> None:
     name_rows(ax, list(parts.index))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlim=(0, 1), xlabel="share of pixels", title=title)
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=3, fontsize="small")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)

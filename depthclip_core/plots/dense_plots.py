@@ -107,7 +107,7 @@ def show_cloud(
         height = top * (1.1 + 0.13 * i)
         ax.plot([value, value], [0, height], color="0.35", lw=0.8)
         ax.plot(value, height, "o", color="0.1", ms=3.5)
-        place = {"xytext": (-5, 0), "textcoords": "offset points", "fontsize": "small"}
+        place = {"xytext": (-5, 0), "textcoords": "offset points"}
         ax.annotate(name, (value, height), ha="right", va="center", **place)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])

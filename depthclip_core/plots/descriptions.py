@@ -1,16 +1,24 @@
-"""What a figure shows, in words: the alternative text of its picture in a notebook."""
+"""What a figure shows, in words: the alternative text of its picture in a notebook.
+
+The words that are drawn go with the picture too, so that a test can tell when they change.
+"""
 
 import sys
+from collections.abc import Sequence
+from math import isfinite
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter, NullFormatter
 
 MOST_PANELS = 8  # more make a text that nobody listens to
 COLOUR_BAR = "<colorbar>"  # matplotlib's label of axes that it makes for one
 
 
 def described(figure: Figure) -> str:
-    """One line from a figure's own words: its title, its panels, and what their axes mean.
+    """One line of what a figure says: its title, its panels, what their axes mean and span.
 
     Empty for a figure without any text.
     """
@@ -19,7 +27,7 @@ def described(figure: Figure) -> str:
     bars = [ax for ax in figure.axes if ax in own or ax.get_label() == COLOUR_BAR]
     panels = [ax for ax in figure.axes if ax not in bars]
     texts = list(dict.fromkeys(filter(None, map(_of_panel, panels))))
-    colours = list(dict.fromkeys(filter(None, (_line(_label_of_bar(ax)) for ax in bars))))
+    colours = list(dict.fromkeys(filter(None, map(_of_bar, bars))))
     parts = [_line(figure.get_suptitle())]
     if len(texts) > 1:
         more = f"; and {len(texts) - MOST_PANELS} more" if len(texts) > MOST_PANELS else ""
@@ -30,11 +38,21 @@ def described(figure: Figure) -> str:
     return " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
 
 
+def drawn_words(figure: Figure) -> list[str]:
+    """Every text in a figure that has a letter in it, each once, in the order of drawing.
+
+    Numbers along axes are left out: where they stand depends on the last digits of the data.
+    """
+    texts = (_line(text.get_text()) for text in figure.findobj(Text) if text.get_visible())
+    return list(dict.fromkeys(text for text in texts if any(map(str.isalpha, text))))
+
+
 def describe_in_notebook() -> None:
     """From now on, pictures of figures carry `described` as `alt` in a notebook's outputs.
 
-    nbconvert writes it into HTML. Does nothing outside a notebook. Call it when a figure exists:
-    the inline backend registers how figures are drawn when it makes the first one.
+    nbconvert writes it into HTML. `drawn_words` go beside it, as `words`. Does nothing outside a
+    notebook. Call it when a figure exists: the inline backend registers how figures are drawn when
+    it makes the first one.
     """
     if "IPython" not in sys.modules or not (shell := sys.modules["IPython"].get_ipython()):
         return
@@ -49,7 +67,7 @@ def describe_in_notebook() -> None:
 
 
 class WithDescription:
-    """A printer of figures that adds the alternative text to the metadata of what it prints."""
+    """A printer of figures that adds words to the metadata of what it prints."""
 
     def __init__(self, draw):
         self.draw = draw
@@ -57,20 +75,41 @@ class WithDescription:
     def __call__(self, figure: Figure):
         drawn = self.draw(figure)
         data, metadata = drawn if isinstance(drawn, tuple) else (drawn, {})
-        text = described(figure) if data else ""
-        return (data, metadata | {"alt": text}) if text else drawn
+        if not data:
+            return drawn
+        words = {"alt": described(figure), "words": drawn_words(figure)}
+        return data, metadata | {name: value for name, value in words.items() if value}
 
 
 def _of_panel(ax: Axes) -> str:
-    """The "title, y by x" of one panel, or the part of it that it has."""
-    title = _line(" ".join(filter(None, (ax.get_title(loc) for loc in ("left", "center")))))
+    """The "title, y from 1 to 2 by x from 3 to 4" of one panel, or the part of it that it has."""
+    titles = (ax.get_title(loc) for loc in ("left", "center", "right"))
+    title = _line(" ".join(filter(None, titles)))
     x, y = (_line(axis.get_label_text()) for axis in (ax.xaxis, ax.yaxis))
-    axes = f"{y} by {x}" if x and y else x or y
+    across, up = _extent(ax.xaxis, ax.dataLim.intervalx), _extent(ax.yaxis, ax.dataLim.intervaly)
+    x, y = f"{x}{across}" if x else "", f"{y}{up}" if y else ""
+    bare = across.strip() if title and not ax.images else ""
+    axes = f"{y} by {x}" if x and y else x or y or bare
     return ", ".join(filter(None, (title, axes)))
 
 
-def _label_of_bar(ax: Axes) -> str:
-    return ax.get_ylabel() or ax.get_xlabel()
+def _extent(axis: Axis, ends: Sequence[float]) -> str:
+    """From where to where an axis has data: " from 1 to 2"; empty where it has names or none."""
+    if isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter | NullFormatter):
+        return ""
+    return _from_to(*ends) if len(axis.get_ticklocs()) else ""
+
+
+def _of_bar(ax: Axes) -> str:
+    """The label of a colour bar and the ends of its scale; empty without a label."""
+    upright = ax.get_ylabel()
+    label, ends = _line(upright or ax.get_xlabel()), ax.get_ylim() if upright else ax.get_xlim()
+    return f"{label}{_from_to(*ends)}" if label else ""
+
+
+def _from_to(low: float, high: float) -> str:
+    # With four digits, the last is a small enough part of a number to differ between processors.
+    return f" from {low:.4g} to {high:.4g}" if isfinite(low) and isfinite(high) else ""
 
 
 def _line(text: str) -> str:

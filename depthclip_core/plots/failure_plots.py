@@ -38,7 +38,7 @@ def show_by_class(ax: Axes, table: pd.DataFrame, term: str, xlabel: str, title: 
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set(xlabel=xlabel, ylabel=LABELS[term], title=title)
     ax.grid(axis="y", color="0.92")
-    ax.legend(fontsize="small")
+    ax.legend()
 
 
 def show_classes(ax: Axes, table: pd.DataFrame, label: str, title: str = "") -> None:
@@ -119,4 +119,4 @@ def show_order(
     ax.set(
         xlabel=f"{METRICS[metric].title} ({better} is better)", ylabel="pairs in the wrong order"
     )
-    ax.legend(fontsize="small", loc="upper left")
+    ax.legend(loc="upper left")

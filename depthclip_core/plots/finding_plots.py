@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from depthclip_core.plots.style import name_rows
+from depthclip_core.plots.style import WIDTH, name_rows
 
 # Blue and orange differ for all readers, and so do their marks.
 MARKS = {
@@ -26,7 +26,7 @@ def evidence(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """
     tables = {name: table[table["mean"].notna()] for name, table in tables.items()}
     n_rows = max(len(table) for table in tables.values())
-    size = (2.4 + 3.3 * len(tables), 0.33 * n_rows + 1.5)
+    size = (WIDTH, 0.33 * n_rows + 1.5)
     figure, axes = plt.subplots(
         1, len(tables), sharey=True, sharex=True, squeeze=False, figsize=size
     )

@@ -15,7 +15,15 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from depthclip_core.plots.style import ANSWER_COLOURS, DEPTH_COLOURS, ERROR_COLOURS, Cell, Limits
+from depthclip_core.plots.style import (
+    ACROSS,
+    ANSWER_COLOURS,
+    DEPTH_COLOURS,
+    ERROR_COLOURS,
+    WIDTH,
+    Cell,
+    Limits,
+)
 from depthclip_core.settings import Window
 
 STACKED = 2.2  # width over height of photographs whose depth is shown below them, not beside
@@ -60,7 +68,7 @@ def show_contours(ax: Axes, depth: np.ndarray, levels: Sequence[float], limits: 
     lines = ax.contour(shown, inside, linewidths=1.3, **colours)
     lines.set_path_effects([withStroke(linewidth=2.6, foreground="white")])
     height, width = depth.shape
-    for label in ax.clabel(lines, fmt="%g m", fontsize=7.5, colors="black"):
+    for label in ax.clabel(lines, fmt="%g m", fontsize=9, colors="black"):
         label.set_path_effects([withStroke(linewidth=2, foreground="white")])
         x, y = label.get_position()
         if not (0.06 < x / width < 0.94 and 0.05 < y / height < 0.95):
@@ -111,10 +119,14 @@ def error_limit(*errors: np.ndarray) -> float:
 
 
 def word_maps(cells: np.ndarray, words: Sequence[str], label: str, title: str) -> Figure:
-    """A row of maps (K, h, w), one for each word, on one scale."""
-    figure, axes = plt.subplots(1, len(words), figsize=(1.55 * len(words), 2.0), squeeze=False)
+    """Maps (K, h, w), one for each word, four a row, on one scale."""
+    rows = -(-len(words) // ACROSS)
+    shape = {"figsize": (WIDTH, 1.75 * rows + 0.4), "squeeze": False}
+    figure, axes = plt.subplots(rows, min(ACROSS, len(words)), **shape)
     limits = (float(cells.min()), float(cells.max()))
-    for ax, answer, word in zip(axes[0], cells, words, strict=True):
+    for ax in axes.flat[len(words) :]:
+        ax.set_visible(False)
+    for ax, answer, word in zip(axes.flat, cells, words, strict=False):
         image = show_answers(ax, answer, limits, word)
     figure.colorbar(image, ax=axes, label=label, pad=0.01, shrink=0.8)
     figure.suptitle(title)
@@ -140,9 +152,9 @@ def pipeline(
     # The scale starts at the nearest depth: a prediction covers two metres, and should show them.
     near, far = min(q[0] for q in known), max(q[1] for q in known)
     limits = float(np.floor(near * 2) / 2), float(np.ceil(far * 2) / 2)
-    n_maps = 2 if truth is None else 3
-    figure = plt.figure(figsize=(3.35 * n_maps + 4.1, 3.2))
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1.05, 1.08, 1.1 * (n_maps - 1)])
+    figure = plt.figure(figsize=(WIDTH, 6.7))
+    above, below = figure.subfigures(2, 1)
+    left, middle = above.subfigures(1, 2)
     photo = left.subplots()
     show_photo(photo, rgb[window.slices], f"1  photograph, {grid[0]} × {grid[1]} cells")
     show_grid(photo, Window(0, window.shape[0], 0, window.shape[1]), grid)
@@ -150,7 +162,7 @@ def pipeline(
     for ax, answer, word, metres in zip(cells, weights, words, bins, strict=False):
         answers = show_answers(ax, answer, (0, 1), "")
         ax.set_anchor("W")  # leaves room for the word
-        beside = {"transform": ax.transAxes, "va": "center", "size": 7, "in_layout": False}
+        beside = {"transform": ax.transAxes, "va": "center", "in_layout": False}
         ax.text(1.08, 0.5, f"“{word}”\n= {metres:.2f} m", **beside)
     for ax in cells[len(words) :]:
         ax.set_visible(False)
@@ -158,11 +170,11 @@ def pipeline(
     bar = middle.colorbar(answers, ax=cells, location="bottom", label="bin weight", **low)
     bar.set_ticks([0, 0.5, 1])
     middle.suptitle("2  weight of each word, with its bin", x=0.02, ha="left", size=9.5)
-    axes = right.subplots(1, n_maps - 1, squeeze=False)[0]
+    axes = below.subplots(1, 1 if truth is None else 2, squeeze=False)[0]
     image = show_depth(axes[0], depth, limits, "3  depth: Σ weight × bin, upsampled")
     if truth is not None:
         show_depth(axes[1], truth, limits, "4  ground truth (grey: not measured)")
-    depth_bar(right, image, axes)
+    depth_bar(below, image, axes)
     figure.suptitle(title)
     return figure
 
@@ -211,7 +223,7 @@ def predictions_and_errors(
         return _predictions(maps, title)
     errors = {n: np.where((truth > 0) & (m > 0), m - truth, np.nan) for n, m in maps.items()}
     limits, limit = depth_limits(truth, *maps.values()), error_limit(*errors.values())
-    shape = {"figsize": (8.5, 2.6 * len(maps) + 0.4), "squeeze": False}
+    shape = {"figsize": (WIDTH, 2.6 * len(maps) + 0.4), "squeeze": False}
     figure, axes = plt.subplots(len(maps), 2, **shape)
     for (left, right), (name, depth) in zip(axes, maps.items(), strict=True):
         image = show_depth(left, depth, limits, name)
@@ -223,7 +235,7 @@ def predictions_and_errors(
 
 
 def _predictions(maps: Mapping[str, np.ndarray], title: str) -> Figure:
-    size = (4 * len(maps) + 0.8, 3.4)
+    size = (min(WIDTH, 4 * len(maps) + 0.8), 3.4)
     figure, axes = plt.subplots(1, len(maps), figsize=size, squeeze=False)
     for ax, (name, depth) in zip(axes[0], maps.items(), strict=True):
         image = show_depth(ax, depth, depth_limits(*maps.values()), name)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthclip_core.evaluation.metrics import METRICS
-from depthclip_core.plots.style import name_rows
+from depthclip_core.plots.style import WIDTH, name_rows
 
 HEIGHT = 0.3  # of a cloud, in rows, to either side of its middle
 
@@ -50,13 +50,13 @@ def name_marks(ax: Axes) -> None:
     """The legend of `show_clouds`, to the right of a panel."""
     ax.scatter([], [], s=9, color="C0", alpha=0.6, lw=0, label="one random draw")
     ax.plot([], [], color="black", lw=1.6, label="median of draws")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02))
 
 
 def clouds_figure(panels: Mapping[str, Mapping], label: str, title: str) -> Figure:
     """A panel of `show_clouds` under the other for each of its arguments by name, on one scale."""
     rows = [len(panel["clouds"]) for panel in panels.values()]
-    size, shared = (8.4, 0.42 * sum(rows) + 0.55 * len(rows) + 0.9), {"sharex": True}
+    size, shared = (WIDTH, 0.42 * sum(rows) + 0.55 * len(rows) + 0.9), {"sharex": True}
     figure, axes = plt.subplots(len(rows), 1, figsize=size, height_ratios=rows, **shared)
     for ax, (name, panel) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         show_clouds(ax, **panel, title=name)
@@ -70,10 +70,10 @@ def searches_figure(
     curves: Mapping[str, pd.DataFrame], lines: Mapping[str, Mapping[str, float]], title: str
 ) -> Figure:
     """`show_curves` of each metric, side by side. curves, lines: its arguments by metric."""
-    figure, axes = plt.subplots(1, len(curves), figsize=(4.5 * len(curves), 3.9), squeeze=False)
+    figure, axes = plt.subplots(1, len(curves), figsize=(WIDTH, 3.9), squeeze=False)
     for ax, (metric, table) in zip(axes[0], curves.items(), strict=True):
         show_curves(ax, table, lines[metric], axis_label(metric))
-    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
+    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1))
     figure.suptitle(title)
     return figure
 

@@ -25,7 +25,7 @@ def show_ranks(ax: Axes, scores: pd.DataFrame, metric: str, title: str = "") -> 
         for at, (place, score) in enumerate(zip(places, scores.loc[system], strict=True)):
             box = {"boxstyle": "round,pad=0.25", "fc": "white", "ec": style["color"], "lw": 1.2}
             text = "–" if np.isnan(score) else f"{score:.2f}"
-            where = {"ha": "center", "va": "center", "fontsize": 8, "zorder": 3}
+            where = {"ha": "center", "va": "center", "zorder": 3}
             if np.isfinite(place):
                 ax.text(at, place, text, bbox=box, **where)
     last = ranks.iloc[:, -1].fillna(len(ranks))
@@ -65,13 +65,12 @@ def show_shares(
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
-            fontsize=8,
         )
         at += step.share
     ax.plot(ends[1], len(table) + 1, "D", color="0.3", ms=6)
     steps = [f"{s.Index}: {s.before} → {s.after}" for s in table.itertuples()]
     name_rows(ax, ["before", *steps, "after"])
-    ax.locator_params(axis="x", nbins=6)
+    ax.locator_params(axis="x", nbins=4)
     room = 0.12 * (np.ptp(reached) or 0.1)
-    ax.set(xlim=(min(reached) - room, max(reached) + 2.2 * room))
+    ax.set(xlim=(min(reached) - room, max(reached) + 3.5 * room))
     ax.set(title=title, xlabel=label(metric))

@@ -15,6 +15,7 @@ from depthclip_core.plots.style import (
     ANSWER_COLOURS,
     DEPTH_COLOURS,
     MARKS,
+    WIDTH,
     Limits,
     heat_map,
     name_rows,
@@ -56,7 +57,7 @@ def types_and_changes(
     quantiles and counts: see `show_boxes`. bins: metres. changes: for each method a table as from
     `left_out_bins.left_out_changes`, a row per change and measure.
     """
-    size = (10.5, max(0.3 * len(quantiles), 0.34 * 2 * len(changes)) + 1.6)
+    size = (WIDTH, max(0.3 * len(quantiles), 0.34 * 2 * len(changes)) + 1.6)
     figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=[1.25, 1])
     show_boxes(left, quantiles, counts)
     for depth in bins:
@@ -69,7 +70,7 @@ def types_and_changes(
         for method, table in changes.items()
     }
     table = pd.DataFrame(rows).T
-    show_changes(right, table, "delta1", "Other bins, on rooms they were not fitted on")
+    show_changes(right, table, "delta1", "Other bins, on unseen rooms")
     figure.suptitle(title)
     return figure
 
@@ -82,7 +83,7 @@ def bin_tables(
     tables: scene types × words. doubtful: bools, where a number stands in brackets.
     """
     first = next(iter(tables.values()))
-    size = (0.85 * first.shape[1] + 2.8, len(tables) * (0.28 * len(first) + 0.7) + 0.9)
+    size = (min(WIDTH, 0.85 * first.shape[1] + 2.8), len(tables) * (0.28 * len(first) + 0.7) + 0.9)
     figure, axes = plt.subplots(len(tables), 1, figsize=size, sharex=True, squeeze=False)
     limits = depth_limits(*(table.to_numpy() for table in tables.values()))
     for ax, (name, table) in zip(axes[:, 0], tables.items(), strict=True):
@@ -174,7 +175,7 @@ def show_steps(ax: Axes, changes: pd.DataFrame, label: str, title: str = "") -> 
 def steps_figure(panels: Mapping[str, pd.DataFrame], label: str, title: str) -> Figure:
     """`show_steps` of each of its arguments by name, side by side on one scale."""
     n_rows = max(len(table) for table in panels.values()) / 2
-    size, shared = (9.6, 0.32 * n_rows + 1.6), {"sharex": True, "sharey": True, "squeeze": False}
+    size, shared = (WIDTH, 0.32 * n_rows + 1.6), {"sharex": True, "sharey": True, "squeeze": False}
     figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
     for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
         show_steps(ax, table, label, name)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from depthclip_core.evaluation.metrics import METRICS
 from depthclip_core.plots.null_plots import axis_label
-from depthclip_core.plots.style import MARKS, name_rows
+from depthclip_core.plots.style import MARKS, WIDTH, name_rows
 from depthclip_core.settings import PUBLISHED_METRICS
 
 NOT_JUDGED = "0.6"
@@ -65,7 +65,7 @@ def interval_panels(spread: pd.DataFrame, references: pd.DataFrame, title: str) 
     spread: rows (metric, name). references: rows metrics, a column for each line.
     """
     n = spread.index.get_level_values(1).nunique()
-    figure, axes = plt.subplots(2, 3, figsize=(11, 0.5 * n + 2), sharey=True)
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 0.5 * n + 2), sharey=True)
     for ax, metric in zip(axes.flat, PUBLISHED_METRICS, strict=True):
         show_intervals(ax, spread.loc[metric], references.loc[metric], label(metric))
     lines, names = axes[0, 0].get_legend_handles_labels()
@@ -93,7 +93,7 @@ def room_panels(rooms: pd.DataFrame, printed: pd.Series, title: str) -> Figure:
 
     rooms: six metrics, rows (reading, depth of the room in metres). printed: the six in print.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3))
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3))
     for ax, metric, end in zip(axes, ["delta1", "rmse"], [0.4, 6], strict=True):
         curves = rooms[metric].unstack("reading", sort=False).add_prefix("per ")
         show_rooms(ax, curves, printed[metric], symbol(metric), end)
@@ -125,7 +125,7 @@ def list_scores_figure(
 ) -> Figure:
     """`show_list_scores` of each of its arguments by name, side by side on one scale."""
     n_rows = max(len(table) for table in panels.values()) / 2
-    size, shared = (9.6, 0.34 * n_rows + 1.7), {"sharex": True, "sharey": True, "squeeze": False}
+    size, shared = (WIDTH, 0.34 * n_rows + 1.7), {"sharex": True, "sharey": True, "squeeze": False}
     figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
     for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
         show_list_scores(ax, table, reference, label)
@@ -145,7 +145,7 @@ def scores_by_scene(scores: pd.DataFrame, n_frames: pd.Series, metric: str, titl
     n_bins = scores.index.get_level_values("bins").nunique()
     columns = 3 if len(kinds) <= 9 else 4
     lines = -(-len(kinds) // columns)
-    size = (2.6 * columns + 1, (0.2 * n_bins + 0.5) * lines + 0.7)
+    size = (WIDTH, (0.2 * n_bins + 0.5) * lines + 0.7)
     shared = {"sharex": True, "sharey": True, "squeeze": False}
     figure, axes = plt.subplots(lines, columns, figsize=size, **shared)
     for ax, kind in zip(axes.flat, kinds, strict=False):
@@ -179,7 +179,7 @@ def show_against(ax: Axes, ledger: pd.DataFrame, title: str = "", scale: str = "
         style = {"fc": "none", "ec": "0.3", "marker": MARKERS[metric]}
         ax.scatter([], [], s=24, label=symbol(metric), **style)
     if len(both):
-        ax.legend(fontsize="small", handletextpad=0.2)
+        ax.legend(handletextpad=0.2)
     ax.set(xscale=scale, yscale=scale, xlim=ends, ylim=ends, aspect="equal", title=title)
     if scale == "log":  # ticks in plain numbers
         ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5) if ends[0] <= tick <= ends[1]]
@@ -193,7 +193,7 @@ def ours_against_printed(ledger: pd.DataFrame, title: str) -> Figure:
     """Three panels of `show_against`: deltas, errors (logarithmic), gains. Colours are verdicts."""
     gain = ledger["table"] == "gains"
     delta = ledger["metric"].map(lambda name: METRICS[name].higher_is_better)
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3.9))
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.6))
     show_against(axes[0], ledger[delta & ~gain], "deltas")
     show_against(axes[1], ledger[~delta & ~gain], "errors", "log")
     show_against(axes[2], ledger[gain], "gains")

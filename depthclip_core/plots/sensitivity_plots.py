@@ -77,7 +77,7 @@ def mark_values(ax: Axes, values: dict[str, float]) -> None:
     for name, value in values.items():
         ax.axvline(value, color="0.35", ls="--", lw=1)
         at = {"xy": (value, 1), "xycoords": ("data", "axes fraction"), "xytext": (3, -3)}
-        ax.annotate(name, **at, textcoords="offset points", va="top", size=8, color="0.25")
+        ax.annotate(name, **at, textcoords="offset points", va="top", color="0.25")
 
 
 def _axis(metric: str) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from depthclip_core.datasets.base import Frame
 from depthclip_core.errors import DepthClipError
 from depthclip_core.plots import map_plots
-from depthclip_core.plots.style import DEPTH_COLOURS
+from depthclip_core.plots.style import DEPTH_COLOURS, WIDTH
 
 SMOOTH = 9  # pixels of the median filter that keeps noise out of the lines of the truth
 
@@ -82,7 +82,7 @@ def depth_strip(strips: Sequence[Strip], title: str, *, errors: bool = False) ->
     """
     names, known = _names(strips), any(strip.known for strip in strips)
     errors = errors and known
-    heads = ["truth (grey: not measured)", *names] if known else list(names)
+    heads = ["truth (grey: unknown)", *names] if known else list(names)
     end = 1 + len(heads)  # of the columns of depth; those of errors follow
     heads += [f"error: {name}" for name in names] if errors else []
     shown = [[s.truth, *s.maps.values()] if known else list(s.maps.values()) for s in strips]
@@ -120,7 +120,7 @@ def contour_strip(strips: Sequence[Strip], levels: Sequence[float], title: str) 
     The truth's are of its filled depth, smoothed; nothing is drawn where it is unknown.
     """
     names = _names(strips)
-    figure, axes = _rows(len(strips), 1 + len(names), width=3.0)
+    figure, axes = _rows(len(strips), 1 + len(names), widest=3.0)
     limits = (0.0, float(np.ceil(max(levels))))
     for line, strip in zip(axes, strips, strict=True):
         filled = scipy.ndimage.median_filter(strip.filled, SMOOTH)
@@ -148,7 +148,8 @@ def _names(strips: Sequence[Strip]) -> list[str]:
     return names
 
 
-def _rows(n_rows: int, n_columns: int, width: float = 2.15) -> tuple[Figure, np.ndarray]:
-    """Axes for maps; width: of each map, inches."""
+def _rows(n_rows: int, n_columns: int, widest: float = 2.15) -> tuple[Figure, np.ndarray]:
+    """Axes for maps; widest: the width that a map has if all fit into the page, inches."""
+    width = min(widest, (WIDTH - 0.9) / n_columns)
     size = (width * n_columns + 0.9, (width * ASPECT + 0.2) * n_rows + 0.35)
     return plt.subplots(n_rows, n_columns, figsize=size, squeeze=False)

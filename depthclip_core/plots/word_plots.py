@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthclip_core.plots.map_plots import show_grid, show_photo
-from depthclip_core.plots.style import ANSWER_COLOURS, MARKS, Cell, Limits, heat_map, name_rows
+from depthclip_core.plots.style import (
+    ACROSS,
+    ANSWER_COLOURS,
+    MARKS,
+    WIDTH,
+    Cell,
+    Limits,
+    heat_map,
+    name_rows,
+)
 from depthclip_core.settings import Window
 
 Words, Metres, Cells = Sequence[str], Sequence[float], Sequence[Cell]
@@ -40,8 +49,8 @@ def semantic_bins(
     rgb: (H, W, 3), whole. weights: (K, h, w). ground_truths: metres, NaN where not known.
     """
     grid = weights.shape[1:]
-    figure = plt.figure(figsize=(11, 1.9 * len(marked) + 0.4))
-    left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
+    figure = plt.figure(figsize=(WIDTH, 1.7 * len(marked) + 0.4))
+    left, right = figure.subfigures(1, 2, width_ratios=[1.05, 1])
     photo = left.subplots()
     show_photo(photo, rgb, f"{grid[0]} × {grid[1]} cells, {len(marked)} of them marked")
     show_grid(photo, window, grid, marked)
@@ -56,7 +65,8 @@ def semantic_bins(
         predicted = show_weights(axes[1], weights[:, row, column], words, bins, f"C{i + 1}")
         known = "not known" if np.isnan(truth) else f"{truth:.2f} m"
         known = "" if np.isnan(ground_truths).all() else f", true {known}"
-        axes[1].set_title(f"predicted {predicted:.2f} m{known}")
+        # From the right: it is longer than the bars.
+        axes[1].set_title(f"predicted {predicted:.2f} m{known}", loc="right")
     figure.suptitle(title)
     return figure
 
@@ -64,20 +74,23 @@ def semantic_bins(
 def show_counts(ax: Axes, counts: pd.DataFrame) -> None:
     """Counts (words × depth intervals) as a heat map; colour is the share of the interval."""
     shares = counts / counts.sum().replace(0, np.nan)
-    heat_map(ax, shares, counts, (0, 1), ANSWER_COLOURS, "share of the depth's cells", size=7.5)
-    ax.set_xticklabels(ax.get_xticklabels(), rotation=0, size=8)
+    heat_map(ax, shares, counts, (0, 1), ANSWER_COLOURS, "share of the depth's cells")
+    ax.set_xticklabels(ax.get_xticklabels(), rotation=0)
 
 
 def response_panels(curves: pd.DataFrame, bins: Sequence[float], title: str) -> Figure:
-    """Mean weight of each word by true depth, a panel per word, with its interval and its bin.
+    """Mean weight of each word by true depth, four panels a row, with its interval and its bin.
 
     The axis of depth is logarithmic: most words share the first few metres. The dashed line is what
     all words alike have. curves: as `word_responses.response_curves` gives them.
     """
     words = list(dict.fromkeys(curves["word"]))
-    shape = {"figsize": (1.55 * len(words) + 0.6, 2.7), "squeeze": False}
-    figure, axes = plt.subplots(1, len(words), sharey=True, **shape)
-    for ax, word, metres in zip(axes[0], words, bins, strict=True):
+    rows = -(-len(words) // ACROSS)
+    shape = {"figsize": (WIDTH, 1.8 * rows + 0.9), "squeeze": False}
+    figure, axes = plt.subplots(rows, min(ACROSS, len(words)), sharey=True, **shape)
+    for ax in axes.flat[len(words) :]:
+        ax.remove()
+    for ax, word, metres in zip(axes.flat, words, bins, strict=False):
         curve = curves[curves["word"] == word]
         ax.axvline(metres, color="C1", lw=1.5, label="the word's bin")
         ax.axhline(1 / len(words), color="0.5", lw=0.8, ls="--", label="1 / number of words")
@@ -86,8 +99,11 @@ def response_panels(curves: pd.DataFrame, bins: Sequence[float], title: str) -> 
         ax.set(title=f"“{word}”", xscale="log", xlim=(0.6, 10))
         ax.set_xticks([1, 2, 5, 10], ["1", "2", "5", "10"])
         ax.set_xticks([], minor=True)
-    axes[0, 0].set(ylim=(0, 1), ylabel="bin weight")
-    axes[0, len(words) // 2].set_xlabel("true depth (m), logarithmic")
+    axes[0, 0].set(ylim=(0, 1))
+    for ax in axes[:, 0]:
+        ax.set_ylabel("bin weight")
+    for ax in axes.flat[max(0, len(words) - axes.shape[1]) : len(words)]:  # the lowest ones
+        ax.set_xlabel("true depth (m)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     figure.suptitle(title)
@@ -142,7 +158,7 @@ def show_orders(ax: Axes, table: pd.DataFrame, title: str) -> None:
 def orders_figure(panels: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """`show_orders` of each of its arguments by name, side by side with the lists' names once."""
     n_rows = max(len(table) for table in panels.values())
-    size, shared = (9.6, 0.34 * n_rows + 1.7), {"sharex": True, "sharey": True, "squeeze": False}
+    size, shared = (WIDTH, 0.34 * n_rows + 1.7), {"sharex": True, "sharey": True, "squeeze": False}
     figure, axes = plt.subplots(1, len(panels), figsize=size, **shared)
     for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
         show_orders(ax, table, name)
@@ -165,7 +181,7 @@ def show_positions(ax: Axes, positions: pd.DataFrame, title: str) -> None:
     ax.set_xticks(ranks)
     ax.set(xlabel="word, from near to far as listed", title=title)
     ax.set(ylabel="place from first (0) to last (1)", ylim=(-1, 2))
-    ax.legend(fontsize=7.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    ax.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
 def show_where(ax: Axes, table: pd.DataFrame, limits: Limits, title: str) -> None:
@@ -175,10 +191,10 @@ def show_where(ax: Axes, table: pd.DataFrame, limits: Limits, title: str) -> Non
     """
     ranks, share = np.arange(len(table)), table["cells"] / table["cells"].sum()
     ax.hlines(ranks, table["25 %"], table["75 %"], color="C0", lw=2, alpha=0.6)
-    ax.scatter(table["median"], ranks, s=8 + 160 * share, color="C0", zorder=3)
+    ax.scatter(table["median"], ranks, s=6 + 70 * share, color="C0", zorder=3)
     for rank in ranks[table["cells"] == 0]:
-        ax.text(limits[0], rank, " never wins", va="center", fontsize=7, color="0.4")
-    ax.set_yticks(ranks, table.index, fontsize=7.5)
+        ax.text(limits[0], rank, " never wins", va="center", color="0.4")
+    ax.set_yticks(ranks, table.index)
     ax.set(xlim=limits, ylim=(len(table) - 0.4, -0.6), title=title)
 
 
@@ -190,9 +206,8 @@ def where_figure(tables: Mapping[str, pd.DataFrame], depths: np.ndarray, title: 
     known = depths[np.isfinite(depths)]
     limits = (0, float(np.ceil(np.quantile(known, 0.98))) if known.size else 10.0)
     lines = -(-len(tables) // 3)
-    figure, axes = plt.subplots(
-        lines, 3, figsize=(10.5, 2.1 * lines + 0.5), sharex=True, squeeze=False
-    )
+    shape = {"figsize": (WIDTH, 2.1 * lines + 0.5), "squeeze": False}
+    figure, axes = plt.subplots(lines, 3, sharex=True, **shape)
     for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
         show_where(ax, table, limits, name)
     for ax in axes.flat[len(tables) :]:

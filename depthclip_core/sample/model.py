@@ -8,10 +8,11 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import write_whole
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "sample.json"  # open_clip names the model after the file
@@ -51,6 +52,4 @@ def save_weights(model: torch.nn.Module, read_rows: Tensor, path: Path) -> None:
     }
     state[EMBEDDING] = state[EMBEDDING][read_rows].contiguous()
     state[READ_ROWS] = read_rows
-    part = path.with_suffix(".part")
-    save_file(state, part)
-    part.replace(path)
+    write_whole(path, save(state))

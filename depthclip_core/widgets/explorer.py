@@ -1,5 +1,6 @@
 """The base of all explorers: controls beside a picture, metrics, and error messages."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -65,6 +66,12 @@ class Explorer(Acting):
         self._on(self.frame, self._redraw)
         self._on(self.picker.previous, partial(self._step, -1))
         self._on(self.picker.next, partial(self._step, 1))
+
+    def _repr_mimebundle_(self, **options) -> tuple[dict, dict]:
+        """The widget for pages with a kernel; for others its picture, with the text it shows."""
+        data = super()._repr_mimebundle_(**options)
+        data["image/png"] = b64encode(self.picture.png()).decode()
+        return data, {"image/png": {"alt": self.image.alt}}
 
     def _sources(self) -> list[Widget]:
         """Controls that choose what is shown."""

@@ -99,11 +99,18 @@ class Picture:
 
         It is made eight times as fast as a PNG file, half as large, and looks the same.
         """
+        return self._file("JPEG", quality=95, subsampling=0)
+
+    def png(self) -> bytes:
+        """The current picture as a PNG file, for pages that keep it."""
+        return self._file("PNG")
+
+    def _file(self, kind: str, **options) -> bytes:
         with self._style():
             self._draw()
         file, size = BytesIO(), self._canvas.get_width_height()
         pixels = Image.frombuffer("RGBA", size, self._canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
-        pixels.convert("RGB").save(file, "JPEG", quality=95, subsampling=0)
+        pixels.convert("RGB").save(file, kind, **options)
         return file.getvalue()
 
     def _draw(self) -> None:

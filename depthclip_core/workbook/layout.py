@@ -1,12 +1,11 @@
 """How a notebook's HTML is laid out in the report: headings, pictures, tables, contents."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
-FIGURE = re.compile(r"'\w[\w.-]*\.(png|pdf|svg)'")  # the name of a saved figure, as a result
 HEADING = re.compile(r"^#+ (.+?)\s*#*$", re.MULTILINE)
 NO_TEXT = "No description has been provided for this image"  # nbconvert's
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
@@ -16,21 +15,18 @@ def with_descriptions(notebook: NotebookNode) -> NotebookNode:
     """The same notebook, where every picture among its outputs has an alternative text.
 
     Figures describe themselves (`plots.descriptions`). One that does not, such as that of an older
-    run, gets the heading above it and the name that it was saved under.
+    run, gets the heading above it.
     """
     heading = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading = next(reversed(HEADING.findall(cell.source)), heading)
-        outputs = cell.get("outputs", [])
-        texts = [output.get("data", {}).get("text/plain", "") for output in outputs]
-        names = [text[1:].rpartition(".")[0] for text in texts if FIGURE.fullmatch(text)]
-        for output in outputs:
+        for output in cell.get("outputs", []):
             for kind in set(PICTURES) & set(output.get("data", {})):
                 known = output.setdefault("metadata", {}).setdefault(kind, {})
                 # Notebooks may keep anything there.
                 if isinstance(known, dict) and not known.get("alt"):
-                    known["alt"] = _figure_called(heading, names)
+                    known["alt"] = _figure_below(heading)
     return notebook
 
 
@@ -61,7 +57,6 @@ def sections(html: str) -> Iterator[tuple[str, str]]:
         yield heading["id"], heading.get_text(" ", strip=True)
 
 
-def _figure_called(heading: str, names: Sequence[str]) -> str:
-    """Words for a picture that has none: "Figure 02_results_intervals: The answer"."""
-    plain = re.sub(r"[`*_$]", "", heading)
-    return ": ".join(filter(None, (" ".join(["Figure", *names[:1]]), plain)))
+def _figure_below(heading: str) -> str:
+    """Words for a picture that has none: "Figure: The answer"."""
+    return ": ".join(filter(None, ("Figure", re.sub(r"[`*_$]", "", heading))))

@@ -13,11 +13,13 @@ from typing import Any, Literal, Optional, Union, get_args, get_origin
 
 from nbformat import NotebookNode
 
-from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.errors import DepthClipError, first_line, unknown_name
 
 TAG = "parameters"
 INJECTED = "injected-parameters"
 NAMED = {type_.__name__: type_ for type_ in (str, int, float, bool, list, dict)}
+# What values of a wrong kind raise: numbers beyond floats, and lists in lists without end, as well.
+UNFIT = (TypeError, ValueError, OverflowError, RecursionError)
 NAMED |= {"Any": Any, "Optional": Optional, "Union": Union, "Literal": Literal, "Sequence": list}
 
 
@@ -49,10 +51,11 @@ class Parameter:
         """Parse several values of this parameter, separated by commas or as a JSON list."""
         if text.lstrip().startswith("["):
             try:
-                return [self.from_value(value) for value in json.loads(text)]
-            except json.JSONDecodeError as error:
-                why = f"{text!r} is not valid JSON: {error}"
+                values = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                why = f"{text!r} is not valid JSON: {first_line(error)}"
                 raise DepthClipError(f"values of {self.name!r}: {why}") from None
+            return [self.from_value(value) for value in values]
         parts = [part.strip() for part in text.split(",")]
         if _is_list(self.kind) and not set(parts) <= set(_choices(self.kind)):
             raise DepthClipError(
@@ -66,7 +69,7 @@ class Parameter:
             raise DepthClipError(
                 f"parameter {self.name!r} has the type {self.declared}, which cannot be set here"
             )
-        with suppress(TypeError, ValueError):
+        with suppress(*UNFIT):
             return read(value, self.kind)
         if (choices := _choices(self.kind)) and isinstance(value, str) and "," not in value:
             raise unknown_name(f"value of parameter {self.name!r}:", value, choices)
@@ -206,7 +209,7 @@ def _read(text: str, kind: Any) -> Any:
         return text.lower() == "true"
     if origin is int and re.fullmatch(r"[+-]?[0-9]+", text):
         return int(text)
-    if origin is float and "_" not in text:
+    if origin is float and "_" not in text and text.isascii():
         return _accept(float(text), float)
     if origin is NoneType and text in ("None", "null"):
         return None
@@ -216,7 +219,7 @@ def _read(text: str, kind: Any) -> Any:
 def _first(read: Callable, value: object, kinds: Iterable[Any]) -> Any:
     """Read the value as the first of these kinds that it is."""
     for kind in kinds:
-        with suppress(TypeError, ValueError):
+        with suppress(*UNFIT):
             return read(value, kind)
     raise ValueError(f"{value!r} is none of {kinds}")
 

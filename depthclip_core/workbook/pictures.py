@@ -21,9 +21,14 @@ class SmallPictures(Preprocessor):
 
 
 def small(png: bytes) -> bytes:
-    """The same picture on white with 256 colours; the given bytes if they are fewer."""
+    """The same picture on white with 256 colours; the given bytes if they are fewer.
+
+    The colours are spread over all that occur, not chosen by how often they do: a colour bar is a
+    small part of a picture, and must keep its own.
+    """
     picture = Image.open(BytesIO(png)).convert("RGBA")
     opaque = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     file = BytesIO()
-    opaque.quantize(COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    spread = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
+    opaque.quantize(COLOURS, **spread).save(file, "PNG", optimize=True)
     return min(png, file.getvalue(), key=len)

@@ -3,9 +3,12 @@
 import hashlib
 import itertools
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,9 +17,13 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbformat import NotebookNode
 
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
+from depthclip_core.files import user_path
 from depthclip_core.workbook.parameters import Parameter, declared_parameters
+from depthclip_core.workbook.records import check_own, shown_path
 
+MOST_RUNS = 10_000  # of one plan
 LONGEST_LABEL = 60  # characters of a value in a file name
+LONGEST_NAME = 120  # of all of them; some file systems take no name of 144 bytes
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,19 @@ def plan(
     kernel: str | None = None,
     text: bool = False,
     types: Mapping[str, object] = MappingProxyType({}),
+    check: Callable[[Mapping[str, object]], None] = lambda values: None,
 ) -> list[Plan]:
     """The runs of notebooks, in order, one for every combination of values in the grid.
 
     Files, kernels, names and types are checked; `DepthClipError` says what is wrong.
 
-    out: where each run will write NAME.ipynb and NAME.json. kernel: used instead of the notebooks'
+    out: where each run will write NAME.ipynb and NAME.json. NAME is the notebook's, with the values
+    of the grid and of parameters that differ from their defaults: what one run has written, no run
+    with other parameters overwrites. kernel: used instead of the notebooks'
     own. text: the values are text, to be parsed as the declared types; those of the grid are
     separated by commas or a JSON list. types: types that annotations of parameters may name, beside
-    Python's own.
+    Python's own. check: raises `DepthClipError` for values that do not suit one another; it is
+    given all parameters of a run.
     """
     paths = [Path(p) for p in ([notebooks] if isinstance(notebooks, str | Path) else notebooks)]
     if not paths:
@@ -56,6 +67,7 @@ def plan(
     if both := [name for name in parameters if name in grid]:
         raise DepthClipError(f"{both[0]!r} is both a parameter and in the grid: give it once")
     plans: dict[Path, Plan] = {}
+    folder = user_path(out).absolute()
     how = "from_text" if text else "from_value"
     for path in paths:
         content = read_notebook(path)
@@ -63,9 +75,14 @@ def plan(
         known = declared_parameters(content, path.name, types)
         given = {name: _value(path, known, name, value, how) for name, value in parameters.items()}
         axes = [_axis(path, known, name, values, text) for name, values in grid.items()]
+        if (n_runs := len(plans) + math.prod(map(len, axes))) > MOST_RUNS:
+            few = f"at most {MOST_RUNS:,} are planned at once"
+            raise DepthClipError(f"the grid makes {n_runs:,} runs, and {few}: split it")
         for combination in itertools.product(*axes):
             chosen = dict(zip(grid, combination, strict=True))
-            output = Path(out).absolute() / f"{_output_name(path, chosen)}.ipynb"
+            changed = {n: v for n, v in given.items() if v != known[n].default}
+            named = {name: changed[name] for name in known if name in changed} | chosen
+            output = folder / f"{_output_name(path, named)}.ipynb"
             if output in plans:
                 raise DepthClipError(
                     f"runs of {plans[output].notebook} and {path} would both write {output.name}: "
@@ -73,28 +90,44 @@ def plan(
                 )
             if output.exists() and any(output.samefile(other) for other in paths):
                 raise DepthClipError(f"{path} would be overwritten: choose another output folder")
-            _check_own(output)
             values = given | chosen
             complete = {name: p.default for name, p in known.items()} | values
+            _check_values(path, check, complete)
+            check_own(output, path, complete)
             plans[output] = Plan(path, content, output, kernel_name, values, complete)
     return list(plans.values())
 
 
-def record_path(output: Path) -> Path:
-    """The record of the run that wrote this notebook."""
-    return output.with_suffix(".json")
-
-
-def _check_own(output: Path) -> None:
-    """`DepthClipError` if a run would overwrite a file that no run has written."""
-    record = record_path(output)
+def _check_values(path: Path, check: Callable, values: Mapping[str, object]) -> None:
+    """Check the parameters of a run together; errors name the notebook."""
     try:
-        own = {"notebook", "sha256", "outcome"} <= json.loads(record.read_bytes()).keys()
-    except (OSError, ValueError, AttributeError):
-        own = False
-    for path in (output, record):
-        if path.exists() and not own:
-            raise DepthClipError(f"{path} was not written by a run: choose another folder")
+        check(values)
+    except DepthClipError as error:
+        raise DepthClipError(f"{path.name}: {error}") from None
+
+
+def prepared(plan: Plan, started: datetime) -> NotebookNode:
+    """The notebook to run: parameters written into it, no outputs, metadata as papermill's."""
+    from papermill.parameterize import parameterize_notebook  # takes half a second to import
+
+    notebook = nbformat.v4.upgrade(deepcopy(plan.content))
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["papermill"] = {
+        "input_path": shown_path(plan.notebook),
+        "output_path": shown_path(plan.output),
+        "parameters": {},
+        "start_time": started.isoformat(),
+    }
+    if plan.given:
+        for cell in notebook.cells:
+            cell.metadata.setdefault("tags", [])  # papermill looks for them in every cell
+        kernel = {"kernel_name": plan.kernel, "language": "python"}
+        notebook = parameterize_notebook(notebook, plan.given, **kernel)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cell.metadata["papermill"] = {"status": "pending"}
+    return notebook
 
 
 def read_notebook(path: Path) -> NotebookNode:
@@ -145,7 +178,11 @@ def _output_name(path: Path, chosen: Mapping[str, object]) -> str:
         if label != full:
             label += "-" * bool(label) + hashlib.sha256(full.encode()).hexdigest()[:6]
         labels.append(f"{name}={label}")
-    return "--".join(labels)
+    whole = "--".join(labels)
+    if len(whole.encode()) > LONGEST_NAME and chosen:
+        kept = whole.encode()[: LONGEST_NAME - 14].decode("utf-8", "ignore")
+        whole = f"{kept}--{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+    return whole
 
 
 def _checked_kernel(path: Path, notebook: NotebookNode, asked: str | None) -> str:

@@ -17,6 +17,28 @@ class Prose(str):
         return as_markup(self)
 
 
+class Folded:
+    """A table that a page shows under a line of words: a click on the words opens it."""
+
+    def __init__(self, table: pd.DataFrame, words: str):
+        self.table, self.words = table, words
+
+    def __repr__(self) -> str:
+        return f"{self.words}\n{self.table}"
+
+    def _repr_html_(self) -> str:
+        line = f"<summary>{as_markup(self.words)}</summary>"
+        return f"<details>{line}{self.table.to_html(max_rows=None)}</details>"
+
+
+def folded(table: pd.DataFrame, name: str, none: str) -> Folded | Prose:
+    """A long table, folded under its number of rows and their name; without rows, only `none`.
+
+    name: "judged numbers" for "150 judged numbers".
+    """
+    return Folded(table, printable(f"{len(table)} {name}")) if len(table) else says(none)
+
+
 def says(*sentences: str) -> Prose:
     """Join sentences to a paragraph, the last value of a cell; empty ones are left out.
 

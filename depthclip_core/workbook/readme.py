@@ -1,16 +1,18 @@
-"""The table of results in the README, from what a notebook has saved.
+"""The table of results and the pictures in the README, from what the notebooks have saved.
 
-`python -m depthclip_core.workbook.readme README.md notebooks/02_results.ipynb` renews it.
+`python -m depthclip_core.workbook.readme README.md notebooks` renews them.
 """
 
+import re
 import sys
+from base64 import b64decode
 from collections.abc import Iterable
 from pathlib import Path
 
 from bs4 import BeautifulSoup
 
 from depthclip_core.errors import DepthClipError
-from depthclip_core.files import replacing
+from depthclip_core.files import write_whole
 from depthclip_core.text import as_markup
 from depthclip_core.workbook.plans import read_notebook
 
@@ -26,8 +28,38 @@ ROWS = (
 )
 COLUMNS = {"δ1": "δ1 ↑", "rel": "rel ↓", "rmse (m)": "rmse (m) ↓"}
 LIMITS = ("low", "high")  # of the interval of δ1, in another table
+PICTURE = re.compile(r"!\[[^]]*\]\((figures/[\w-]+\.png)\)")
 
 Rows = dict[str, dict[str, str]]  # by row, by column
+
+
+def renew(document: str | Path, notebooks: str | Path) -> None:
+    """Write the table into a README, and its pictures into the folder figures/ beside it.
+
+    Raises `DepthClipError` where the notebooks in that folder have not saved one of them.
+    """
+    page = Path(document)
+    pictures = {
+        page.parent / link: saved_picture(notebooks, Path(link).stem)
+        for link in PICTURE.findall(page.read_text("utf-8"))
+    }
+    write_between(page, MARKS, results_table(Path(notebooks) / "02_results.ipynb"))
+    for path, picture in pictures.items():
+        write_whole(path, picture)
+
+
+def saved_picture(notebooks: str | Path, figure: str) -> bytes:
+    """The PNG file that a notebook shows where it saves a figure, such as "00_pipeline_bars"."""
+    for path in sorted(Path(notebooks).glob("*.ipynb")):
+        name = figure.removeprefix(f"{path.stem}_")
+        if name == figure:  # of another notebook
+            continue
+        call = f'"{path.stem}", "{name}"'
+        for cell in read_notebook(path).cells:
+            for output in cell.get("outputs", []) if call in cell.source else []:
+                if "image/png" in output.get("data", {}):
+                    return b64decode(output["data"]["image/png"])
+    raise DepthClipError(f"no notebook in {notebooks} shows {figure}: run `make refresh`")
 
 
 def results_table(notebook: str | Path) -> str:
@@ -64,8 +96,7 @@ def write_between(path: str | Path, marks: tuple[str, str], text: str) -> None:
     _, end, after = rest.partition(marks[1])
     if not end:
         raise DepthClipError(f"{document} has no marks {marks[0]} and {marks[1]} for the table")
-    with replacing(document) as part:
-        part.write_text(f"{before}{start}\n{text}\n{end}{after}", "utf-8")
+    write_whole(document, f"{before}{start}\n{text}\n{end}{after}")
 
 
 def _rows(table: BeautifulSoup) -> Rows:
@@ -91,4 +122,4 @@ def _with(
 
 
 if __name__ == "__main__":
-    write_between(sys.argv[1], MARKS, results_table(sys.argv[2]))
+    renew(*sys.argv[1:])

@@ -1,9 +1,9 @@
 """The prose, tables and figures of all notebooks in one HTML file that loads nothing."""
 
-import json
+import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime
 from html import escape
@@ -19,15 +19,17 @@ from nbformat import NotebookNode
 
 from depthclip_core.checkout import commit
 from depthclip_core.errors import DepthClipError, first_line
-from depthclip_core.files import replacing
+from depthclip_core.files import claimed, is_temporary, read_json, together, user_path
 from depthclip_core.text import as_markup
-from depthclip_core.workbook.layout import FIGURE, laid_out, sections, with_descriptions
+from depthclip_core.workbook.layout import laid_out, sections, with_descriptions
 from depthclip_core.workbook.parameters import values_of_run
 from depthclip_core.workbook.plans import read_notebook
+from depthclip_core.workbook.privacy import clean_notebook, clean_values
+from depthclip_core.workbook.records import notebook_text
 from depthclip_core.workbook.runs import error_inside
 from depthclip_core.workbook.sanitise import sanitised, sanitised_inline
+from depthclip_core.workbook.static import without_widgets
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
 GENERATOR = '<meta name="generator" content="depthclip report">'  # as in report.html
 
 
@@ -53,22 +55,43 @@ def make_report(
     if twice := [name for name in names if names.count(name) > 1]:
         raise DepthClipError(f"two notebooks are named {twice[0]}: report them separately")
     chapters = [chapter(path, names, shown) for path in paths]
-    folder, index = Path(out), Path(out) / "index.html"
-    ours = index.is_file() and GENERATOR in index.read_text("utf-8", "replace")
-    if not ours and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    folder = user_path(out)
+    index = folder / "index.html"
+    if not _may_write(folder):
         raise DepthClipError(f"{folder} holds files other than a report: choose another folder")
-    (folder / "notebooks").mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        if path.resolve() != (copy := folder / "notebooks" / path.name).resolve():
-            with replacing(copy) as part:
-                shutil.copyfile(path, part)
     environment = Environment(autoescape=True, loader=PackageLoader(__package__, ""))
     page = environment.get_template("report.html").render(
         title=title, note=note, date=datetime.now().date(), commit=commit(), chapters=chapters
     )
-    with replacing(index) as part:
-        part.write_text(page, "utf-8")
+    with claimed(index), together() as write:
+        write(index, page)  # first: it is what tells a report from other files
+        for path in paths:
+            if path.resolve() != (copy := folder / "notebooks" / path.name).resolve():
+                write(copy, _shared_copy(path))
     return index
+
+
+def _may_write(folder: Path) -> bool:
+    """Whether a folder is a report, or holds nothing but what a killed process left of one."""
+    index = folder / "index.html"
+    if os.path.lexists(folder) and not folder.is_dir():
+        return False
+    if not os.path.lexists(index):
+        return all(map(_left_by_us, folder.rglob("*")))
+    with suppress(OSError):
+        return GENERATOR in index.read_text("utf-8", "replace")
+    return False
+
+
+def _left_by_us(path: Path) -> bool:
+    return is_temporary(path) or (path.name == "notebooks" and path.is_dir())
+
+
+def _shared_copy(path: Path) -> bytes | str:
+    """A notebook as it is shared: as it is, or without what says where it ran."""
+    notebook = read_notebook(path)
+    cleaned = clean_notebook(deepcopy(notebook))
+    return path.read_bytes() if cleaned == notebook else notebook_text(cleaned)
 
 
 def chapter(path: Path, names: Sequence[str], shown: Sequence[str]) -> dict[str, object]:
@@ -77,7 +100,8 @@ def chapter(path: Path, names: Sequence[str], shown: Sequence[str]) -> dict[str,
     Returns its name; as safe HTML its title, question, about, error (or None) and body; and its
     sections, pairs of id and title, as plain text.
     """
-    notebook = read_notebook(path)
+    ran = read_notebook(path)
+    notebook = clean_notebook(deepcopy(ran))
     if not any(cell.get("execution_count") for cell in notebook.cells):
         raise DepthClipError(f"{path} has not been run: `depthclip run {path}`")
     prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
@@ -85,7 +109,7 @@ def chapter(path: Path, names: Sequence[str], shown: Sequence[str]) -> dict[str,
     after = prose[title.end() if title else 0 :]
     question = re.search(r"\S.*?(?=\n\s*\n|\Z)", after, re.DOTALL)
     error = error_inside(notebook)
-    content = sanitised(body(path, notebook), path.stem, names)
+    content = sanitised(body(path, notebook, source_folder(path, ran)), path.stem, names)
     return {
         "name": path.stem,
         "title": sanitised_inline(rendered(title[1] if title else as_markup(path.stem))),
@@ -101,8 +125,10 @@ def about(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
     """The parameters of these names; when and on what the notebook ran, if a record says so."""
     beside = path.with_suffix(".json")
     try:
-        record = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
-    except ValueError:
+        record = clean_values(read_json(beside)) if beside.is_file() else {}
+        if not isinstance(record, dict):
+            raise ValueError
+    except (OSError, ValueError):
         raise DepthClipError(f"{beside} is not a record of a run: run {path.name} again") from None
     values = values_of_run(notebook)
     shown = [f"{name} {values[name]}" for name in names if values.get(name) not in (None, "")]
@@ -113,11 +139,14 @@ def about(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
     return ", ".join(shown)
 
 
-def body(path: Path, notebook: NotebookNode) -> str:
-    """The prose and outputs of a notebook as HTML, with its pictures, not yet sanitised."""
+def body(path: Path, notebook: NotebookNode, folder: Path) -> str:
+    """The prose and outputs of a notebook as HTML, with its pictures, not yet sanitised.
+
+    folder: where files of pictures may lie.
+    """
     exporter = OfflineExporter(template_name="basic", exclude_input=True, embed_images=True)
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    resources = {"metadata": {"path": str(source_folder(path, notebook))}}
+    resources = {"metadata": {"path": str(folder)}}
     try:
         html, _ = exporter.from_notebook_node(readable(notebook), resources)
     except (OSError, InvalidNotebook) as error:
@@ -135,16 +164,11 @@ def source_folder(path: Path, notebook: NotebookNode) -> Path:
 
 def readable(notebook: NotebookNode) -> NotebookNode:
     """A copy without what only a running notebook can show, and with formulae as Markdown."""
-    copy = with_descriptions(deepcopy(notebook))
-    copy.metadata.pop("widgets", None)
+    copy = with_descriptions(without_widgets(deepcopy(notebook)))
     for cell in copy.cells:
-        for output in list(cell.get("outputs", [])):
+        for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if FIGURE.fullmatch(data.get("text/plain", "")):  # the figure is shown itself
-                cell.outputs.remove(output)
-            elif WIDGET in data:
-                output.data = {"text/markdown": "*A control: it works in the notebook.*"}
-            elif "text/latex" in data and "text/html" not in data:
+            if "text/latex" in data and "text/html" not in data:
                 output.data = {"text/markdown": data["text/latex"]}
     return copy
 

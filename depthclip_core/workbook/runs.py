@@ -6,8 +6,6 @@ that timed out or a kernel that died as "completed".
 """
 
 import ast
-import hashlib
-import json
 import logging
 import os
 import threading
@@ -15,22 +13,26 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import nbformat
-import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
 from depthclip_core.cores import usable_cores
-from depthclip_core.errors import DepthClipError, first_line
-from depthclip_core.files import replacing
-from depthclip_core.workbook.plans import Plan, record_path
+from depthclip_core.errors import DepthClipError
+from depthclip_core.files import CannotWrite, claimed, user_path, write_whole
+from depthclip_core.text import printable
+from depthclip_core.workbook import kernels
+from depthclip_core.workbook.plans import Plan, prepared
+from depthclip_core.workbook.records import notebook_text, record_path, save_run
+from depthclip_core.workbook.static import without_widgets
+
+LONGEST = 10**6  # seconds that a cell may take: eleven days; waiting takes no number beyond 2**31
 
 SILENT = logging.Logger("notebooks")  # what matters is reported as the outcome of a run
 SILENT.addHandler(logging.NullHandler())
@@ -86,23 +88,24 @@ def run(
     """Run notebooks as planned, several at once; `DepthClipError` if nothing can start.
 
     A run that fails raises nothing: look at its outcome. Kernels start in the current folder, as
-    papermill's do.
+    papermill's do. While a run goes on, no other process can write its results. If this one is
+    interrupted, kernels and whatever they have started end before the exception goes on.
 
     workers: how many run at once; by default half the cores. timeout: seconds that a cell may take.
-    figures: the folder for all figures; by default `figures`/RUN beside the results. progress: show
+    figures: the folder for all figures; by default `figures`/RUN beside the results;
+    a run with parameters in its name gets a folder in it. progress: show
     a bar, and a line for each finished run. about: goes into every record as it is. facts: Python
     expressions; once a kernel can evaluate one without an error, the record keeps its value.
     """
     workers = max(1, usable_cores() // 2) if workers is None else workers
     if workers < 1:
         raise DepthClipError(f"workers must be at least 1, got {workers}")
-    if timeout is not None and timeout <= 0:
-        raise DepthClipError(f"the timeout of a cell must be positive, got {timeout}")
-    out = plans[0].output.parent
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DepthClipError(f"cannot write to {out}: {first_line(error)}") from None
+    if timeout is not None and not 0 < timeout <= LONGEST:
+        limits = f"more than 0 and at most {LONGEST:,} seconds"
+        raise DepthClipError(f"the timeout of a cell is {limits}, got {timeout:g}")
+    for plan in plans:
+        with claimed(plan.output):  # what cannot be written is said before anything starts
+            pass
     workers = min(workers, len(plans))
     environment = dict(os.environ)
     if workers > 1:  # otherwise every kernel would use every core
@@ -111,10 +114,13 @@ def run(
     stop = threading.Event()
 
     def start(watch: Progress) -> NotebookRun:
-        output = watch.plan.output
-        folder = figures or output.parent / "figures" / output.stem
-        variables = {**environment, "DEPTHCLIP_FIGURES": str(Path(folder).absolute())}
-        ended = _run_one(watch, stop, timeout, variables, about or {}, facts or {})
+        folder = _figures_folder(watch.plan, figures)
+        variables = {**environment, "DEPTHCLIP_FIGURES": str(folder.absolute())}
+        try:
+            with claimed(watch.plan.output):
+                ended = _run_one(watch, stop, timeout, variables, about or {}, facts or {})
+        except CannotWrite as error:
+            ended = NotebookRun(watch.plan, "failed", 0.0, None, None, printable(error))
         watch.number = watch.total
         return ended
 
@@ -131,18 +137,20 @@ def run(
                 done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in done if progress else ():
                     bar.write(str(future.result()))
-                running = [f"{w.plan.output.stem} [{w.number}]" for w in watched if w.client]
+                running = [
+                    f"{printable(w.plan.output.stem)} [{w.number}]" for w in watched if w.client
+                ]
                 bar.set_description_str(f"{len(plans) - len(waiting)}/{len(plans)} runs", False)
                 bar.set_postfix_str("; ".join(running), False)
                 bar.n = sum(watch.number for watch in watched)
                 bar.refresh()
-        except KeyboardInterrupt:
+        except BaseException:
             stop.set()
             for future in futures:
                 future.cancel()
             while wait(futures, timeout=0.2).not_done:
                 for watch in watched:
-                    _kill_kernel(watch.client)
+                    kernels.kill(kernels.process_of(watch.client))
             raise
     return [future.result() for future in futures]
 
@@ -171,9 +179,11 @@ def _run_one(
     plan = watch.plan
     part = plan.output.with_name(f".{plan.output.name}.part")
     started, clock = datetime.now().astimezone(), time.perf_counter()
-    notebook, known = _prepared(plan, started), {}
+    notebook, known, kernel = prepared(plan, started), {}, None
 
     def begin(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal kernel
+        kernel = kernels.process_of(client)
         if stop.is_set():
             raise CancelledError
         watch.number, watch.cell = watch.number + 1, cell
@@ -182,7 +192,7 @@ def _run_one(
     async def finish(cell: NotebookNode, cell_index: int, execute_reply: Mapping) -> None:
         ok = execute_reply["content"]["status"] == "ok"
         cell.metadata.papermill["status"] = "completed" if ok else "failed"
-        nbformat.write(notebook, part)
+        write_whole(part, notebook_text(notebook))
         unknown = {name: facts[name] for name in facts if name not in known}
         if ok and unknown:
             known.update(await _evaluated(client, unknown))
@@ -200,7 +210,10 @@ def _run_one(
     try:
         client.execute(env=environment)
     except Exception as failure:
-        at, error = watch.cell, "interrupted" if stop.is_set() else _reason(failure, timeout)
+        at = watch.cell
+        if at and isinstance(failure, CannotWrite):
+            at.outputs.clear()  # what did not fit
+        error = "interrupted" if stop.is_set() else _reason(failure, timeout)
         for shown in ([at] if at else _code_cells(notebook))[:1]:
             shown.metadata.papermill["status"] = "failed"
             if not any(output.output_type == "error" for output in shown.outputs):
@@ -210,64 +223,42 @@ def _run_one(
         if found := error_inside(notebook):
             at, error = found
             error = error if at else f"in a widget: {error}"
+    if not error:  # one in a widget is known from the widget's state alone
+        without_widgets(notebook)
     watch.client = None
+    kernels.kill_group(kernel)
     seconds = round(time.perf_counter() - clock, 3)
     notebook.metadata.papermill |= {
         "end_time": datetime.now().astimezone().isoformat(),
         "duration": seconds,
         "exception": bool(error),
     }
-    nbformat.write(notebook, part)
-    part.replace(plan.output)
     outcome = "ok" if not error else "interrupted" if stop.is_set() else "failed"
     failed = {"cell": None, "source": None, "error": error}
     if at:
         failed |= {"cell": at.execution_count or watch.number, "source": first_statement(at.source)}
     how = {"seconds": seconds, "outcome": outcome, "failed": failed if error else None}
-    record(plan, started, how | {name: known.get(name) for name in facts} | dict(about))
+    known = {name: known.get(name) for name in facts}
+    _save(part, plan, notebook, started, how | known | dict(about))
     return NotebookRun(plan, outcome, seconds, **failed)
 
 
-def record(plan: Plan, started: datetime, ended: Mapping[str, object]) -> None:
-    """Write NAME.json beside the notebook of a run: what ran, where, and how it ended.
-
-    ended: what the run itself found out: seconds, outcome, `failed` (cell, source and error, or
-    None), and whatever else belongs into the record.
-    """
-    content = {
-        "notebook": str(plan.notebook),
-        "sha256": hashlib.sha256(nbformat.writes(plan.content).encode()).hexdigest(),
-        "parameters": plan.parameters,
-        "kernel": plan.kernel,
-        "started": started.isoformat(timespec="seconds"),
-        **ended,
-    }
-    with replacing(record_path(plan.output)) as part:
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+def _save(part: Path, *what: object) -> None:
+    """Save a run, and remove its temporary copy, first if a full disk needs its space."""
+    try:
+        save_run(*what)
+    except CannotWrite:
+        part.unlink(missing_ok=True)
+        save_run(*what)
+    part.unlink(missing_ok=True)
 
 
-def _prepared(plan: Plan, started: datetime) -> NotebookNode:
-    """The notebook to run: parameters written into it, no outputs, metadata as papermill's."""
-    from papermill.parameterize import parameterize_notebook  # takes half a second to import
-
-    notebook = nbformat.v4.upgrade(deepcopy(plan.content))
-    notebook.metadata.pop("widgets", None)
-    notebook.metadata["papermill"] = {
-        "input_path": str(plan.notebook.absolute()),
-        "output_path": str(plan.output),
-        "parameters": {},
-        "start_time": started.isoformat(),
-    }
-    if plan.given:
-        for cell in notebook.cells:
-            cell.metadata.setdefault("tags", [])  # papermill looks for them in every cell
-        kernel = {"kernel_name": plan.kernel, "language": "python"}
-        notebook = parameterize_notebook(notebook, plan.given, **kernel)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            cell.metadata["papermill"] = {"status": "pending"}
-    return notebook
+def _figures_folder(plan: Plan, figures: str | Path | None) -> Path:
+    """Where the figures of a run go: no other run's are there."""
+    if figures is None:
+        return plan.output.parent / "figures" / plan.output.stem
+    folder = user_path(figures)
+    return folder if plan.output.stem == plan.notebook.stem else folder / plan.output.stem
 
 
 async def _evaluated(client: NotebookClient, expressions: Mapping[str, str]) -> dict[str, object]:
@@ -289,18 +280,9 @@ def _reason(failure: Exception, timeout: float | None) -> str:
             return f"the cell took more than {timeout:g} s"
         case DeadKernelError():
             return "the kernel died"
+        case CannotWrite():
+            return printable(failure)
     return _error_line(type(failure).__name__, failure)
-
-
-def _kill_kernel(client: NotebookClient | None) -> None:
-    """Kill a kernel and its children; do nothing if it has not started or has ended."""
-    pid = getattr(getattr(getattr(client, "km", None), "provisioner", None), "pid", None)
-    if pid is None:
-        return
-    with suppress(psutil.NoSuchProcess):
-        kernel = psutil.Process(pid)
-        for process in [*kernel.children(recursive=True), kernel]:
-            process.kill()
 
 
 def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -320,4 +302,4 @@ def first_statement(source: str) -> str:
 
 
 def _first_line(message: object) -> str:
-    return next(iter(str(message).strip().splitlines()), "")
+    return printable(next(iter(str(message).strip().splitlines()), ""))

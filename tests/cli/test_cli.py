@@ -157,3 +157,71 @@ def test_version_names_the_commit_where_it_is_known(monkeypatch):
 def test_command_starts_without_torch():
     code = "import sys, depthclip_core.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_cannot_be_printed_is_one_line():
+    code = "from depthclip_core.cli.main import main; main()"
+    with open("/dev/full", "w") as full:
+        said = subprocess.run(
+            [sys.executable, "-c", code, "--version"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert said.returncode == 1
+    assert said.stderr == "depthclip: cannot write the output: No space left on device\n"
+
+
+def test_terminal_without_all_characters_shows_question_marks(tmp_path):
+    said = depthclip("store", "list", "--folder", str(tmp_path / "…"), PYTHONIOENCODING="latin-1")
+    assert said.returncode == 0 and said.stderr == ""
+    assert said.stdout.endswith("/?\n")
+
+
+def test_errors_show_no_control_characters(tmp_path):
+    said = depthclip("report", str(tmp_path / "\x1b[31m.ipynb"))
+    assert said.returncode == 1 and said.stderr.isprintable() is False  # for its line break
+    assert said.stderr.rstrip("\n").isprintable() and "no notebook" in said.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_signals_end_commands_with_their_number(name):
+    code = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "for name in ('SIGHUP', 'SIGQUIT'): signal.signal(getattr(signal, name), signal.SIG_DFL)\n"
+        "from depthclip_core.cli import main\n"
+        "@main.app.command('wait')\n"
+        "def wait():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), getattr(signal, sys.argv[2])); time.sleep(60)\n"
+        "    finally:\n"
+        "        os.kill(os.getpid(), getattr(signal, sys.argv[2])); print('cleaned up')\n"
+        "sys.argv = ['depthclip', 'wait', *sys.argv[1:]]\n"
+        "main.app.registered_commands[-1].context_settings = {'ignore_unknown_options': True,"
+        " 'allow_extra_args': True}\n"
+        "main.main()\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, name], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 128 + getattr(signal, name), said.stderr
+    assert said.stdout == "cleaned up\n" and said.stderr == "depthclip: interrupted\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ignored_signals_stay_ignored():
+    code = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from depthclip_core.cli.signals import raised_signals\n"
+        "with raised_signals() as came:\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "print(came)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert said.stdout == "[]\n", said.stderr

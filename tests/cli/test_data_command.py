@@ -136,7 +136,7 @@ def test_wrong_folder_is_told_what_each_kind_misses(tmp_path):
         ([".", "--data", "nyu"], "no data set of kind 'nyu': no nyu_depth_v2_labeled.mat"),
         ([".", "--data", "sample"], "no data set of kind 'sample': .* no data folder"),
         ([".", "--out", "sheet.pdf"], "the contact sheet is a .png file, not 'sheet.pdf'"),
-        (["color", "--out", "none/sheet.png"], "cannot write none/sheet.png: No such file"),
+        (["color", "--out", "bad.toml/sheet.png"], "sheet.png: bad.toml is a file: choose"),
         (["bad.toml"], "cannot read the description bad.toml"),
         (["divisor.toml", "--data", "pairs"], "'pairs': divisor is stored units per metre"),
         (["sizes.toml"], "a_rgb.png has 4 x 5 pixels but its depth 2 x 3"),

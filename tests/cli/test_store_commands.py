@@ -1,5 +1,6 @@
 """The commands `depthclip store list`, `verify` and `prune`."""
 
+import json
 import os
 import re
 import subprocess
@@ -333,3 +334,81 @@ def test_store_of_the_data_folder_is_the_default(tmp_path, vectors):
     answer = depthclip("store", "list", DEPTHCLIP_DATA=str(tmp_path), DEPTHCLIP_STORE="")
     assert answer.returncode == 0 and answer.stderr == ""
     assert answer.stdout.splitlines()[-1].endswith(f"in {tmp_path / 'store'}")
+
+
+# --- what others have put into the store --------------------------------------------------------
+
+
+def tampered(array, **changes):
+    about = json.loads((array.folder / "array.json").read_text())
+    (array.folder / "array.json").write_text(json.dumps(about | changes))
+
+
+def test_names_cannot_colour_the_terminal_or_move_its_cursor(call, store):
+    settings = VECTORS | {"data": {"title": "a\x1b[31mred\x1b[2J\r\u202eb"}, "head": "\x9b31m"}
+    array = store.array(settings, 1)
+    array.write(0, np.zeros((1, 2), np.float32))
+    other = store.array(SIMILARITIES, 1)
+    other.write(0, np.zeros((1, 2), np.float32))
+    tampered(other, format="\x1b[31m")
+    for command in ("list", "verify", "prune"):
+        lines = "\n".join(call(command)[1])
+        assert array.key in lines or command == "prune"
+        assert "it has format" in lines
+        assert all(character.isprintable() or character == "\n" for character in lines)
+
+
+@pytest.mark.parametrize("count", [10**9, 10**18, 10**400])
+def test_count_that_was_tampered_with_does_not_hang(call, vectors, count):
+    tampered(vectors, n_frames=count)
+    for command in ("list", "verify"):
+        assert len(call(command)[1]) >= 1
+    assert vectors.path(0).exists()
+    assert call("prune", "--all")[0] == 0 and not vectors.folder.exists()
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"null", b"\xff"])
+def test_damaged_descriptions_are_broken(call, vectors, content):
+    (vectors.folder / "array.json").write_bytes(content)
+    assert any("is broken: its array.json does not" in line for line in call("list")[1])
+
+
+def test_pipes_in_the_store_are_not_waited_for(call, vectors):
+    vectors.path(0).unlink()
+    os.mkfifo(vectors.path(0))
+    code, lines = call("verify")
+    assert code == 1 and "1 damaged chunk (0)" in lines[0]
+    (vectors.folder / "array.json").unlink()
+    os.mkfifo(vectors.folder / "array.json")
+    assert "its array.json cannot be read: it is not a file" in "\n".join(call("list")[1])
+
+
+def test_prune_follows_no_link_out_of_the_store(call, store, vectors, tmp_path):
+    outside = tmp_path / "outside" / vectors.key
+    outside.parent.mkdir()
+    vectors.folder.rename(outside)
+    vectors.folder.symlink_to(outside)
+    kept = {path.name: path.read_bytes() for path in outside.iterdir()}
+    assert f"{vectors.key} is broken: it is a link to another folder" in call("list")[1]
+    code, lines = call("prune", "--all", "--damaged")
+    assert code == 0 and len(lines) == 2
+    assert not os.path.lexists(vectors.folder)
+    assert {path.name: path.read_bytes() for path in outside.iterdir()} == kept
+
+
+def test_prune_removes_a_link_among_chunks_and_not_its_target(call, vectors, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"x" * 10_000)
+    vectors.path(1).symlink_to(mine)
+    before = vectors.size
+    vectors.path(1).unlink()
+    assert before - vectors.size < 1000, "what a link leads to is not counted"
+    vectors.path(1).symlink_to(mine)
+    (vectors.folder.parent / f"{vectors.key}.lock").unlink(missing_ok=True)
+    assert call("prune", "--all")[0] == 0
+    assert not vectors.folder.exists() and mine.stat().st_size == 10_000
+
+
+def test_absurd_times_are_shown_as_unknown(call, vectors, monkeypatch):
+    monkeypatch.setattr(type(vectors), "last_used", property(lambda _: 1e18))
+    assert call("list")[1][1].endswith("-")

@@ -5,6 +5,7 @@ import os
 import re
 import tarfile
 import warnings
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -187,13 +188,32 @@ def prefixed(prefix):
         {"a._orig_mod.weight": STATE["a.weight"], "a._orig_mod.bias": STATE["a.bias"]},
         {"state_dict": STATE, "args": argparse.Namespace(lr=1, out=Path("runs"))},
         {"state_dict": STATE, "best": np.float64(0.3), "curve": np.arange(3), "step": np.int64(1)},
+        {"net": STATE, "epoch": 3},
+        {"model": {"network": {"state_dict": prefixed("model.")}}},
+        {"model": STATE, "model_ema": {name: 0 * tensor for name, tensor in STATE.items()}},
+        {"optimizer": {"state": {0: {"step": torch.ones(())}}}, "weights": STATE, 3: "odd"},
     ],
 )
-def test_state_dict_is_found_in_any_wrapper(checkpoint, tmp_path):
-    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_state_dict_is_found_in_any_wrapper(checkpoint, zipped, tmp_path):
+    options = {"_use_new_zipfile_serialization": zipped}
+    torch.save(checkpoint, tmp_path / "checkpoint.pt", **options)
     state = read_state_dict(tmp_path / "checkpoint.pt")
     assert set(state) == set(STATE)
     assert all(torch.equal(state[name], STATE[name]) for name in STATE)
+
+
+def test_several_state_dicts_are_named(tmp_path):
+    torch.save({"student": STATE, "teacher": STATE}, tmp_path / "two.pt")
+    with pytest.raises(dc.DepthClipError, match=r"2 state dicts \(student, teacher\): save one"):
+        read_state_dict(tmp_path / "two.pt")
+
+
+def test_archive_that_unpacks_to_more_than_its_size_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data.pkl", bytes(10**6))
+    with pytest.raises(dc.DepthClipError, match="its parts unpack to 1,000,000 bytes"):
+        read_state_dict(tmp_path / "bomb.pt")
 
 
 def test_content_decides_the_format_of_a_file(tmp_path):

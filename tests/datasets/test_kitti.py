@@ -197,7 +197,7 @@ def test_bad_files_raise_one_clear_line(change, says, own):
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("calib_cam_to_cam.txt", None, "no readable calib_cam_to_cam.txt in"),
+        ("calib_cam_to_cam.txt", None, "no calibration of KITTI's date at .*calib_cam_to_cam.txt"),
         ("calib_velo_to_cam.txt", "R: 1 2 3\nT: 0 0 0", "has no R of 9 numbers"),
         ("calib_cam_to_cam.txt", "R_rect_00: 1 0 0 0 1 0 0 0 1", "has no P_rect_02"),
     ],
@@ -213,7 +213,7 @@ def test_bad_calibrations_raise_one_clear_line(name, text, says, tmp_path):
 
 def test_bad_scans_raise_one_clear_line(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"12345")
-    for name, says in (("a.bin", "truncated or no scan"), ("b.bin", "cannot read the scan")):
+    for name, says in (("a.bin", "truncated or no scan"), ("b.bin", "no scan at")):
         with pytest.raises(dc.DepthClipError, match=says):
             read_scan(tmp_path / name)
 

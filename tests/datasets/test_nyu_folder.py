@@ -191,7 +191,7 @@ def test_bad_files_raise_one_clear_line(change, says, official):
         ("bathroom/rgb_00001.jpg", "line 1: wanted an RGB file, a depth file or None"),
         ("a/b.jpg a/b.png 518", "b.jpg is not called rgb_NNNNN.jpg"),
         ("a/rgb_00001.jpg a/sync_depth_00001.png", "2 of 2 files are missing"),
-        ("\udcff", "cannot read the list of frames"),
+        ("\udcff", "the list of frames .* is not UTF-8"),
     ],
 )
 def test_bad_lists_raise_one_clear_line(text, says, official):

@@ -122,7 +122,7 @@ def test_bad_options_raise_one_clear_line(options, says, sun):
         (lambda f: savemat(f / "allsplit.mat", {"a": 1}), "has no alltest"),
         (
             lambda f: savemat(f / "allsplit.mat", {"alltest": np.array([["/a/b"]], object)}),
-            "names '/a/b', which has no SUNRGBD/",
+            "names '/a/b', not a folder in SUNRGBD/",
         ),
         (
             lambda f: Image.new("I;16", (5, 4)).save(f / NAMES[1] / "depth/frame.png"),

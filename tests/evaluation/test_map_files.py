@@ -296,7 +296,7 @@ def _bad(folder):
         ("text.zip", ["a"], "cannot read .*text.zip: File is not a zip file"),
         ("text.npz", ["a"], "cannot read .*text.npz"),
         ("text.npy", ["a"], "cannot read .*text.npy"),
-        ("text.h5", ["a"], "cannot read .*text.h5 as HDF5"),
+        ("text.h5", ["a"], "text.h5 is no HDF5 file"),
         ("text.bin", ["a"], "text.bin is no file of depth maps"),
         ("none", ["a"], "no saved predictions at"),
         ("names.npz", NAMES, "3 depth maps and 2 names"),

@@ -3,12 +3,22 @@
 import ast
 import json
 import re
+from base64 import b64decode, b64encode
+from io import BytesIO
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
+
+from depthclip_core.workbook.pictures import small
+from depthclip_core.workbook.static import WIDGET
 
 LONGEST_CELL = 8  # lines
 LARGEST_FILE = 1_500_000  # bytes
+# Pixels across a picture: with 110 to an inch, text of 9 points is 12 pixels high on a page of 848.
+WIDEST_PICTURE = 848 * (9 * 110 / 72) / 12
 PARAMETER = re.compile(r"^[a-z]\w*: [\w\[\], |.]+ = .+  # \S.*$")
 # /one/two after a space, a quote or a bracket; or C:\one.
 ABSOLUTE_PATH = re.compile(r"""(?:^|[\s"'(=\[])(?:/[\w.@-]+){2,}|\b[A-Z]:\\\w""", re.MULTILINE)
@@ -91,6 +101,17 @@ def test_outputs_contain_no_absolute_path(code):
             assert not found, f"code cell {number} shows {found.group().strip()}"
 
 
+def test_outputs_need_no_kernel(notebook, code):
+    assert "widgets" not in nbformat.read(notebook, as_version=4).metadata, "make refresh"
+    kinds = {kind for cell in code for output in cell.outputs for kind in output.get("data", {})}
+    assert WIDGET not in kinds, "a page without a kernel shows an error there: make refresh"
+
+
+def test_no_file_name_is_shown_above_a_figure(code):
+    shown = [o.get("data", {}).get("text/plain", "") for cell in code for o in cell.outputs]
+    assert [text for text in shown if re.fullmatch(r"""['"].*\.(png|pdf|svg)['"]""", text)] == []
+
+
 @pytest.mark.parametrize("text", ["saved in /a/b.png", "PosixPath('/a/b')", "(/a/b)", r"C:\a"])
 def test_absolute_paths_are_found(text):
     assert ABSOLUTE_PATH.search(text)
@@ -160,3 +181,71 @@ def test_outputs_compare_as_nbval_compares_them(comparison):
     assert not comparison.Output("0.5000") != comparison.Output("0.5004")
     assert comparison.Output("0.5000") != comparison.Output("0.6000")
     assert comparison.Output("0.5") != 0.5
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def shown(words="depth (m)", colour="C0", scale=1.0, colours="viridis", width=5.0):
+    """The output of a cell that draws a map and a line, saved as `make refresh` saves it."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(width, 2.5), dpi=110)
+    left.imshow(np.add.outer(np.arange(40.0), np.arange(60.0)), cmap=colours)
+    right.plot(np.arange(9), scale * np.sqrt(np.arange(9)), color=colour)
+    right.set(ylim=(0, 4), ylabel=words)
+    file = BytesIO()
+    figure.savefig(file)
+    plt.close(figure)
+    data = {"image/png": b64encode(small(file.getvalue())).decode()}
+    about = {"image/png": {"alt": words, "words": [words]}}
+    return nbformat.v4.new_output("display_data", data=data, metadata=about)
+
+
+def test_pictures_of_the_same_agree(comparison):
+    assert comparison.picture_fault([shown()], [shown()]) == ""
+    assert comparison.picture_fault([shown()], [shown(scale=1 + 1e-4)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"words": "depth (cm)"}, "words"),
+        ({"colours": "cividis"}, "other colours"),
+        ({"colour": "C2"}, "other colours"),
+        ({"scale": 1.05}, "other colours"),
+        ({"width": 5.2}, "rows and columns"),
+    ],
+)
+def test_pictures_of_something_else_are_found(comparison, changed, fault):
+    assert fault in comparison.picture_fault([shown()], [shown(**changed)])
+
+
+def test_missing_pictures_are_found(comparison):
+    assert comparison.picture_fault([shown()], []) == "0 pictures instead of 1"
+
+
+def test_an_edge_may_be_drawn_a_pixel_further(comparison):
+    pixels = np.full((64, 64), 255, np.uint8)
+    pixels[:, 31:] = 0
+    outputs = []
+    for moved in (0, 1):
+        file = BytesIO()
+        Image.fromarray(np.roll(pixels, moved, axis=1)[:, 2:-2]).save(file, "PNG")
+        data = {"image/png": b64encode(file.getvalue()).decode()}
+        outputs.append([nbformat.v4.new_output("display_data", data=data)])
+    assert comparison.picture_fault(*outputs) == ""
+
+
+def test_every_saved_picture_tells_its_words(cells):
+    for number, cell in enumerate(cells):
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                about = output.metadata.get("image/png", {})
+                assert about.get("alt"), f"the picture of cell {number} has no words: make refresh"
+
+
+def test_pictures_are_not_too_wide_for_their_text(cells):
+    for number, cell in enumerate(cells):
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                picture = Image.open(BytesIO(b64decode(output.data["image/png"])))
+                assert picture.width <= WIDEST_PICTURE, f"the picture of cell {number}"

@@ -28,7 +28,7 @@ def curves():
 
 
 def titles(figure):
-    return [ax.get_title(loc) for ax in figure.axes for loc in ("left", "center")]
+    return [ax.get_title(loc) for ax in figure.axes for loc in ("left", "right")]
 
 
 def annotations(ax):

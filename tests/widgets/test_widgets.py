@@ -1,3 +1,4 @@
+from base64 import b64decode
 from dataclasses import replace
 from io import BytesIO
 
@@ -62,6 +63,17 @@ def cells(few, similarities):
 @pytest.fixture
 def bins(few, similarities):
     return widgets.BinExplorer(few, similarities, "original")
+
+
+def test_pages_without_a_kernel_show_the_picture_and_its_text(bins):
+    data, metadata = bins._repr_mimebundle_()
+    shown = [Image.open(BytesIO(file)) for file in (b64decode(data["image/png"]), bins.image.value)]
+    assert [picture.format for picture in shown] == ["PNG", "JPEG"]
+    near = np.abs(np.subtract(*(np.asarray(picture, dtype=float) for picture in shown)))
+    assert near.mean() < 2
+    assert metadata["image/png"]["alt"] == bins.image.alt
+    assert data["text/plain"] == "BinExplorer: run this cell to use it."
+    assert "application/vnd.jupyter.widget-view+json" in data
 
 
 @pytest.fixture(scope="module")

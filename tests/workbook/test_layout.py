@@ -37,18 +37,17 @@ def test_sections_are_those_below_the_title():
     assert list(sections(html)) == [("One-part", "One part"), ("Two", "Two")]
 
 
-def figure(metadata, *texts):
-    shown = [nbformat.v4.new_output("execute_result", data={"text/plain": text}) for text in texts]
+def figure(metadata):
     drawn = nbformat.v4.new_output("display_data", data={"image/png": "a"}, metadata=metadata)
-    return nbformat.v4.new_code_cell("plot()", outputs=[*shown, drawn])
+    return nbformat.v4.new_code_cell("plot()", outputs=[drawn])
 
 
 @pytest.mark.parametrize(
     ("cell", "alt"),
     [
-        (figure({"image/png": {"alt": "Depth by word"}}, "'02_a_b.png'"), "Depth by word"),
-        (figure({}, "'02_a_b.png'"), "Figure 02_a_b: The value head"),
-        (figure({"image/png": {"width": 5}}, "12"), "Figure: The value head"),
+        (figure({"image/png": {"alt": "Depth by word"}}), "Depth by word"),
+        (figure({}), "Figure: The value head"),
+        (figure({"image/png": {"width": 5}}), "Figure: The value head"),
     ],
 )
 def test_figures_say_what_they_show(cell, alt):

@@ -36,6 +36,14 @@ def test_photographs_shrink_and_keep_their_colours():
     assert np.abs(pixels_of(less) - whole).mean() < 5
 
 
+def test_rare_colours_stay_what_they_are():
+    """A colour bar beside a photograph: a hundredth of the picture, and colours of its own."""
+    whole = noisy(np.random.default_rng(0), (300, 400))
+    whole[:, 390:394] = np.linspace([70, 0, 80], [250, 230, 30], 300)[:, None]
+    changed = np.abs(pixels_of(small(png(whole))) - whole).max(-1)
+    assert changed[:, 390:394].max() < 24
+
+
 def test_pictures_of_few_colours_do_not_change():
     few = np.random.default_rng(0).integers(0, 4, (30, 40, 1)).repeat(3, -1).astype(np.uint8) * 60
     np.testing.assert_array_equal(pixels_of(small(png(few))), few)

@@ -33,7 +33,7 @@ def names(plans):
 def test_plan_lists_all_parameters(notebook, tmp_path):
     (only,) = plan(notebook(), {"x": 2}, {}, tmp_path / "out")
     assert only.given == {"x": 2} and only.parameters == {"x": 2, "word": "w"}
-    assert only.output == tmp_path / "out" / "a.ipynb" and only.kernel == "python3"
+    assert only.output == tmp_path / "out" / "a--x=2.ipynb" and only.kernel == "python3"
     assert not (tmp_path / "out").exists()
 
 
@@ -129,3 +129,98 @@ def test_files_not_written_by_a_run_are_kept(notebook, tmp_path):
     record = {"notebook": "a.ipynb", "sha256": "", "outcome": "ok"}
     (out / "a.json").write_text(json.dumps(record))
     assert plan(notebook(), {}, {}, out)  # those of an earlier run may be overwritten
+
+
+def test_grid_of_a_million_runs_is_refused_at_once(notebook, tmp_path):
+    path = notebook(parameters="x: int = 1\ny: int = 1")
+    thousand = ",".join(map(str, range(1000)))
+    with pytest.raises(DepthClipError, match="the grid makes 1,000,000 runs, and at most 10,000"):
+        plan(path, {}, {"x": thousand, "y": thousand}, tmp_path, text=True)
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, f"[{'9' * 5000}]", "[1e999]", "9" * 5000])
+def test_text_beyond_numbers_and_nesting_is_one_line(notebook, tmp_path, text):
+    path = notebook(parameters="x: list[float] = [1.0]\ny: float = 1.0")
+    for values in ({"x": text}, {"y": text}):
+        with pytest.raises(DepthClipError, match="parameter '[xy]' is ") as caught:
+            plan(path, values, {}, tmp_path, text=True)
+        assert len(str(caught.value)) < 1000
+    with pytest.raises(DepthClipError, match="parameter|values of 'x'"):
+        plan(path, {}, {"x": text}, tmp_path, text=True)
+
+
+def test_values_are_checked_together(notebook, tmp_path):
+    def check(values):
+        if values["x"] == 3:
+            raise DepthClipError("x must not be 3")
+
+    with pytest.raises(DepthClipError, match=r"a\.ipynb: x must not be 3"):
+        plan(notebook(), {}, {"x": [1, 3]}, tmp_path, check=check)
+
+
+def made_by(plan, **changes):
+    """Leave what a run of this plan leaves: a record, and a notebook with what was set."""
+    plan.output.parent.mkdir(exist_ok=True)
+    record = {"notebook": plan.notebook.name, "sha256": "", "outcome": "ok"} | changes
+    plan.output.with_suffix(".json").write_text(json.dumps(record))
+    notebook = nbformat.v4.new_notebook(metadata={"papermill": {"parameters": plan.given}})
+    nbformat.write(notebook, plan.output)
+
+
+def test_results_are_named_by_what_differs_from_the_defaults(notebook, tmp_path):
+    path, out = notebook(), tmp_path / "out"
+    for given, name in [
+        ({}, "a"),
+        ({"x": 1, "word": "w"}, "a"),
+        ({"word": "v", "x": 2}, "a--x=2--word=v"),
+        ({"x": 2, "word": "v"}, "a--x=2--word=v"),
+    ]:
+        assert names(plan(path, given, {}, out)) == [f"{name}.ipynb"]
+    assert names(plan(path, {"x": 2}, {"word": ["w"]}, out)) == ["a--x=2--word=w.ipynb"]
+
+
+def test_long_names_are_cut_and_stay_apart(notebook, tmp_path):
+    declared = "\n".join(f'name_{i}: str = ""' for i in range(9))
+    values = {f"name_{i}": "é" * 40 + "x" * 40 for i in range(8)}
+    path, out = notebook(parameters=declared), tmp_path / "out"
+    made = [plan(path, {**values, "name_8": last}, {}, out)[0].output for last in "ab"]
+    assert made[0] != made[1]
+    assert all(len(output.name.encode()) < 130 for output in made)
+
+
+def test_the_same_run_again_renews_its_results(notebook, tmp_path):
+    for given in ({}, {"x": 1}, {"x": 2}):
+        (only,) = plan(notebook(), given, {}, tmp_path / "out")
+        made_by(only)
+        assert plan(notebook(), given, {}, tmp_path / "out")
+
+
+def test_results_of_another_notebook_are_kept(notebook, tmp_path):
+    (only,) = plan(notebook(), {}, {}, tmp_path / "out")
+    made_by(only, notebook="elsewhere/a.ipynb")
+    with pytest.raises(DepthClipError, match="was made from elsewhere/a.ipynb: choose another"):
+        plan(notebook(), {}, {}, tmp_path / "out")
+    made_by(only, notebook=f"…/{tmp_path.name}/a.ipynb")
+    assert plan(notebook(), {}, {}, tmp_path / "out")
+
+
+def test_results_of_other_parameters_are_kept_whatever_their_name(notebook, tmp_path):
+    (only,) = plan(notebook(), {}, {}, tmp_path / "out")
+    only.given["word"] = "other"  # as versions wrote that did not put it into the name
+    made_by(only)
+    with pytest.raises(DepthClipError, match="was made with word 'other', not 'w': choose"):
+        plan(notebook(), {}, {}, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", "{}", "\xff"])
+def test_damaged_records_are_not_taken_for_a_run(notebook, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.json").write_text(content)
+    with pytest.raises(DepthClipError, match="a.json was not written by a run"):
+        plan(notebook(), {}, {}, tmp_path / "out")
+
+
+def test_home_is_meant_by_a_tilde(notebook, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (only,) = plan(notebook(), {}, {}, "~/out")
+    assert only.output == tmp_path / "home" / "out" / "a.ipynb"

@@ -1,8 +1,10 @@
+import pandas as pd
 from bs4 import BeautifulSoup
 from IPython.core.formatters import DisplayFormatter
 from nbconvert.filters import markdown2html_mistune
 
-from depthclip_core.workbook.prose import listed, says
+from depthclip_core.workbook.prose import folded, listed, says
+from depthclip_core.workbook.sanitise import sanitised
 
 
 def test_says_joins_sentences_to_a_paragraph():
@@ -28,3 +30,17 @@ def test_listed_joins_names():
     assert listed(["a"]) == "a"
     assert listed(["a", 2]) == "a and 2"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_long_table_is_folded_and_whole():
+    table = pd.DataFrame({"<b>": range(100)})
+    html = sanitised(folded(table, "rows of <i>", "none")._repr_html_(), "a")
+    soup = BeautifulSoup(html, "html.parser")
+    assert soup.details.summary.get_text() == "100 rows of <i>"
+    assert len(soup.details.table.tbody.find_all("tr")) == 100
+    assert soup.b is None and not soup.details.has_attr("open")
+    assert repr(folded(table, "rows", "none")).startswith("100 rows\n")
+
+
+def test_table_without_rows_is_a_sentence():
+    assert folded(pd.DataFrame({"a": []}), "rows", "None is judged.") == "None is judged."

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from depthclip_core.workbook.prose import folded
 from depthclip_core.workbook.report import make_report
 
 pytestmark = pytest.mark.slow
@@ -42,8 +43,10 @@ def report(tmp_path_factory):
     table = pd.DataFrame([[0.123456] * 14] * 40, columns=[f"a metric {n}" for n in range(14)])
     file = BytesIO()
     Image.new("RGB", (2000, 400), "teal").save(file, "PNG")
+    long = folded(table, "rows", "none")._repr_html_()
     shown = [
         nbformat.v4.new_output("display_data", data={"text/html": table.to_html()}),
+        nbformat.v4.new_output("display_data", data={"text/html": long}),
         nbformat.v4.new_output(
             "display_data", data={"image/png": b64encode(file.getvalue()).decode()}
         ),
@@ -103,4 +106,17 @@ def test_nothing_is_cut_on_paper(browser, report):
     page.goto(report)
     assert too_wide(page, "math") == []
     assert not page.locator("nav.beside").is_visible()
+    page.close()
+
+
+def test_folded_table_is_opened_by_a_click_and_printed_whole(browser, report):
+    page = browser.new_page(viewport={"width": PAPER, "height": 1000})
+    page.goto(report)
+    table = page.locator("section details table").first
+    assert not table.is_visible()
+    page.emulate_media(media="print")
+    assert table.is_visible() and table.bounding_box()["height"] > 300
+    page.emulate_media(media="screen")
+    page.locator("section details summary").first.click()
+    assert table.is_visible()
     page.close()

@@ -1,16 +1,21 @@
+import errno
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
 
+from depthclip_core import files
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import CannotWrite, claimed
 from depthclip_core.workbook import runs
 from depthclip_core.workbook.plans import plan
 
@@ -18,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAGS = ["parameters", "injected-parameters"]
 FACTS = {"place": "'<' + device + '>'", "never": "unknown"}
 DECLARED = "x: int = 1  # x = 1 is usual\nname: str | None = None\ndevice: str = 'cpu'"
+NAMED = "good--name=a-b-" + hashlib.sha256(b"a = {b}").hexdigest()[:6]
 NOTEBOOKS = {
     "good": ["import os", "print(x, name, os.environ['DEPTHCLIP_FIGURES'])"],
     "error": ["y = 2", "z = y\nraise ValueError('first\\nsecond')", "3"],
@@ -32,11 +38,12 @@ NOTEBOOKS = {
 }
 
 
-def write(folder, name, declared=DECLARED):
+def write(folder, name, declared=DECLARED, first=""):
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     content = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
     parameters = nbformat.v4.new_code_cell(declared, metadata={"tags": ["parameters"]})
-    cells = [nbformat.v4.new_code_cell(source) for source in NOTEBOOKS[name]]
+    sources = [*filter(None, [first]), *NOTEBOOKS[name]]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
     content.cells = [nbformat.v4.new_markdown_cell("# Title\n\nWhat?"), parameters, *cells]
     path = folder / f"{name}.ipynb"
     nbformat.write(content, path)
@@ -65,12 +72,12 @@ def record(run):
 
 @pytest.mark.slow
 def test_each_run_leaves_a_notebook_and_a_record(ended):
-    assert list(ended) == [*list(NOTEBOOKS)[1:], "good--x=2", "good--x=3"]
+    assert list(ended) == [*list(NOTEBOOKS)[1:], f"{NAMED}--x=2", f"{NAMED}--x=3"]
     for name, run in ended.items():
         assert run.output.is_file() and run.record == run.output.with_suffix(".json")
         content = record(run)
         assert content["outcome"] == run.outcome == ("ok" if "good" in name else "failed")
-        assert Path(content["notebook"]) == run.plan.notebook
+        assert content["notebook"] == f"…/{run.plan.notebook.name}"
         assert content["parameters"] == run.plan.parameters
         assert content["seconds"] == run.seconds > 0
         assert content["commit"] == "abc" and content["kernel"] == "python3"
@@ -85,7 +92,8 @@ def test_notebooks_carry_the_metadata_of_papermill(ended):
         about = notebook.metadata.papermill
         given = {"name": "a = {b}", "x": run.plan.parameters["x"]} if "good" in name else {}
         assert about.parameters == given and about.exception == (run.outcome != "ok")
-        assert about.input_path == str(run.plan.notebook) and about.output_path == str(run.output)
+        assert about.input_path == f"…/{run.plan.notebook.name}"
+        assert about.output_path == f"…/{run.output.name}"
         assert about.duration == run.seconds and about.start_time < about.end_time
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         statuses = [cell.metadata.papermill.status for cell in cells]
@@ -100,13 +108,13 @@ def test_notebooks_carry_the_metadata_of_papermill(ended):
 @pytest.mark.slow
 def test_parameters_reach_the_kernel(ended):
     for x in (2, 3):
-        run = ended[f"good--x={x}"]
+        run = ended[f"{NAMED}--x={x}"]
         assert run.plan.parameters == {"x": x, "name": "a = {b}", "device": "cpu"}
         (output,) = nbformat.read(run.output, as_version=4).cells[-1].outputs
-        figures = run.output.parent / "figures" / run.output.stem
-        assert output.text == f"{x} a = {{b}} {figures}\n"
+        place, figures = output.text.removesuffix("\n").split(" …/")
+        assert place == f"{x} a = {{b}}" and figures.endswith(f"/figures/{run.output.stem}")
         assert (run.cell, run.source, run.error, record(run)["failed"]) == (None,) * 4
-        assert str(run) == f"ok      good--x={x}, {run.seconds:.1f} s"
+        assert str(run) == f"ok      {NAMED}--x={x}, {run.seconds:.1f} s"
 
 
 @pytest.mark.slow
@@ -134,11 +142,16 @@ def test_failed_run_names_cell_and_reason(ended, name, cell, source, error):
 
 def test_invalid_options_start_nothing(tmp_path):
     path, out = write(tmp_path, "good"), tmp_path / "out"
-    for settings in ({"workers": 0}, {"timeout": 0}, {"parameters": {"y": 1}}):
+    for settings in (
+        {"workers": 0},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"parameters": {"y": 1}},
+    ):
         with pytest.raises(DepthClipError):
             run(path, out=out, **settings)
     assert not out.exists()
-    with pytest.raises(DepthClipError, match=r"cannot write to .*good\.ipynb"):
+    with pytest.raises(DepthClipError, match=r"cannot write .*good\.ipynb is a file: choose"):
         run(path, out=path)
 
 
@@ -153,44 +166,59 @@ def test_error_inside_finds_errors_in_cells_and_widgets():
     assert runs.error_inside(notebook) == (notebook.cells[0], "E: a")
 
 
+STARTS_OTHERS = """
+import os, subprocess
+child = subprocess.Popen(["sleep", "600"])
+with open(os.environ["BEGUN"] + str(x), "w") as file:
+    print(os.getpid(), child.pid, file=file)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_ends_kernels_and_is_recorded(tmp_path, number):
-    begun = tmp_path / "begun"
-    slow = write(tmp_path, "slow", f"x: int = 1\nopen({str(begun)!r}, 'w').close()")
+@pytest.mark.parametrize(
+    ("name", "workers"), [("SIGINT", 2), ("SIGTERM", 1), ("SIGHUP", 1), ("SIGQUIT", 2)]
+)
+def test_signal_ends_kernels_and_is_recorded(tmp_path, name, workers):
+    begun, number = tmp_path / "begun", getattr(signal, name)
+    slow = write(tmp_path, "slow", first=STARTS_OTHERS)
     # Background jobs of a shell ignore SIGINT, and so may the process that runs this test.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    code += "signal.signal(signal.SIGHUP, signal.SIG_DFL);"
+    code += "signal.signal(signal.SIGQUIT, signal.SIG_DFL);"
     code += "from depthclip_core.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "run", str(slow), "-g", "x", "1,2", "--workers", "1"]
+    command = [sys.executable, "-c", code, "run", str(slow), "-g", "x", "1,2"]
     process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "out")],
+        [*command, "--workers", str(workers), "--out", str(tmp_path / "out")],
         cwd=ROOT,
+        env=os.environ | {"BEGUN": str(begun)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    going = [tmp_path / f"begun{x}" for x in range(1, workers + 1)]
+    outputs = [f"slow--x={x}.ipynb" for x in range(1, workers + 1)]
+    parts = [tmp_path / "out" / f".{output}.part" for output in outputs]
     try:
-        wait_for(begun.exists, process)
-        time.sleep(0.5)  # the next cell runs
-        assert [path.name for path in (tmp_path / "out").iterdir()] == [".slow--x=1.ipynb.part"]
-        kernels = psutil.Process(process.pid).children(recursive=True)
-        assert kernels
+        wait_for(lambda: all(path.exists() for path in [*going, *parts]), process)
+        started = [int(pid) for path in going for pid in path.read_text().split()]
+        processes = [psutil.Process(pid) for pid in started]
         process.send_signal(number)
+        time.sleep(0.3)
+        process.send_signal(number)  # the cleaning up goes on
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130 and "interrupted" in said and "Traceback" not in said
-    assert not any(kernel.is_running() for kernel in kernels)
-    content = json.loads((tmp_path / "out" / "slow--x=1.json").read_text())
-    assert content["outcome"] == "interrupted"
-    assert content["failed"]["error"] == "interrupted"
-    (error,) = nbformat.read(tmp_path / "out" / "slow--x=1.ipynb", as_version=4).cells[-2].outputs
-    assert error.evalue == "interrupted"
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "slow--x=1.ipynb",
-        "slow--x=1.json",
-    ]
+    assert process.returncode == 128 + number and "Traceback" not in said
+    assert said.count("interrupted") == 1
+    assert not [one for one in processes if one.is_running()]
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == sorted([*outputs, *(output[:-5] + "json" for output in outputs)])
+    for output in outputs:
+        content = json.loads((tmp_path / "out" / output).with_suffix(".json").read_text())
+        assert content["outcome"] == content["failed"]["error"] == "interrupted"
+        cells = nbformat.read(tmp_path / "out" / output, as_version=4).cells
+        assert [o.evalue for cell in cells for o in cell.get("outputs", [])] == ["interrupted"]
 
 
 def wait_for(condition, process, seconds=90):
@@ -207,7 +235,10 @@ def test_figures_option_sets_one_folder_for_all_runs(tmp_path):
         write(tmp_path, "good"), out=tmp_path / "out", figures=tmp_path / "drawn", workers=1
     )
     shown = nbformat.read(made.output, as_version=4).cells[-1].outputs[0].text
-    assert shown.split()[-1] == str(tmp_path / "drawn")
+    assert shown.split()[-1] == "…/drawn"
+    assert runs._figures_folder(made.plan, tmp_path / "drawn") == tmp_path / "drawn"
+    (named,) = plan(made.plan.notebook, {"x": 2}, {}, tmp_path / "out")
+    assert runs._figures_folder(named, tmp_path / "drawn") == tmp_path / "drawn" / "good--x=2"
 
 
 def test_first_statement_skips_comments():
@@ -228,3 +259,54 @@ def test_outputs_of_an_earlier_run_are_dropped(tmp_path):
     assert ran.cells[-1].outputs == [] and ran.cells[-1].execution_count is None
     assert "widgets" not in ran.metadata
     assert nbformat.read(path, as_version=4) == content
+
+
+@pytest.mark.slow
+def test_results_that_another_process_writes_are_kept(tmp_path):
+    planned = plan(write(tmp_path, "good"), {}, {"x": [1, 2]}, tmp_path / "out")
+    with claimed(planned[0].output):
+        with pytest.raises(DepthClipError, match="x=1.ipynb is being written by another process"):
+            runs.run(planned, workers=1)
+    assert not (tmp_path / "out").exists()
+    planned = plan(write(tmp_path, "good"), {}, {"x": [1]}, tmp_path / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        # Another process begins between the check and the start.
+        taken = iter([False, True])
+        patch.setattr(runs, "claimed", lambda path: taken_by(path, taken))
+        (made,) = runs.run(planned, workers=1)
+    assert made.outcome == "failed" and "another process" in made.error
+    assert not (tmp_path / "out").exists()
+
+
+@contextmanager
+def taken_by(path, taken):
+    if next(taken):
+        raise CannotWrite(f"{path} is being written by another process")
+    yield
+
+
+@pytest.mark.slow
+def test_full_disk_leaves_the_run_as_far_as_it_got(tmp_path, monkeypatch):
+    """Notebooks above a size do not fit; the record and the cells before do."""
+    path = write(tmp_path, "good", first="print('x' * 20_000)")
+    real = files._write
+
+    def limited(part, content):
+        if len(content) > 10_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(part, content)
+
+    monkeypatch.setattr(files, "_write", limited)
+    (made,) = run(path, out=tmp_path / "out", workers=1)
+    assert made.outcome == "failed" and made.cell == 2
+    assert "No space left on device: free some space" in made.error
+    shown = "cannot write …/.good.ipynb.part: No space left on device"
+    assert record(made)["failed"]["error"].startswith(shown)
+    cells = nbformat.read(made.output, as_version=4).cells
+    (only,) = [o.evalue for cell in cells for o in cell.get("outputs", [])]
+    assert only.startswith(shown)
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    monkeypatch.setattr(files, "_write", lambda *_: limited("", " " * 20_000))
+    (made,) = run(path, out=tmp_path / "none", workers=1)
+    assert made.outcome == "failed" and "No space left" in made.error
+    assert not (tmp_path / "none").exists()

@@ -28,6 +28,7 @@ from depthclip_core.clip.encoders import MEAN, STD
 from depthclip_core.clip.library import load_open_clip
 from depthclip_core.clip.towers import resnet_cells
 from depthclip_core.cores import usable_cores
+from depthclip_core.files import write_whole
 from depthclip_core.sample import model as sample_model
 from depthclip_core.sample.world import DATA, captions
 from depthclip_core.sample.world.render import render_view
@@ -221,7 +222,7 @@ def write_card(recipe: Recipe, weights: Path, n_read: int, seconds: float) -> No
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
         read=n_read,
     )
-    weights.with_suffix(".md").write_text(card, encoding="utf-8")
+    write_whole(weights.with_suffix(".md"), card)
 
 
 def main(weights: Path) -> None:
@@ -229,7 +230,6 @@ def main(weights: Path) -> None:
     for path in (weights, weights.with_suffix(".md")):
         if path.exists():
             sys.exit(f"{path} exists: move it away, or give another OUT=")
-    weights.parent.mkdir(parents=True, exist_ok=True)
     recipe, start = Recipe(), time.perf_counter()
     model, read = train(paint_world(recipe), recipe)
     sample_model.save_weights(model, read, weights)

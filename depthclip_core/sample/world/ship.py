@@ -23,6 +23,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from depthclip_core.cores import usable_cores
+from depthclip_core.errors import DepthClipError
+from depthclip_core.files import content_of, write_whole
 from depthclip_core.sample import ABOUT, COLUMNS, LABEL_NAMES, TABLE, member
 from depthclip_core.sample.world import DATA
 from depthclip_core.sample.world.render import View, room_views
@@ -62,31 +64,28 @@ def rooms() -> tuple[PlannedRoom, ...]:
 def render_sample(path: Path, planned: Sequence[PlannedRoom] | None = None) -> Path:
     """Render rooms, by default all of the sample's, into a new ZIP file.
 
-    Raises `FileExistsError` if the path exists.
+    Raises `DepthClipError` if the path exists or cannot be written.
     """
+    if os.path.lexists(path):
+        raise DepthClipError(f"{path} exists: move it away, or give another OUT=")
     planned = rooms() if planned is None else planned
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows: list[list] = []
-    with open(path, "xb") as file:  # "x": never overwrites
-        try:
-            with (
-                ZipFile(file, "w", ZIP_STORED) as archive,
-                ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool,
-            ):
-                rendered = zip(planned, pool.map(_render, planned), strict=True)
-                for room, views in tqdm(rendered, "rendering", len(planned), unit="room"):
-                    for pictures in views:
-                        name = f"{len(rows) + 1:04d}"
-                        rows.append([name, room.split, room.scene, room.name, len(rows) + 1])
-                        for kind, content in pictures.items():
-                            _write(archive, member(kind, name), content)
-                _write(archive, TABLE, _table(rows))
-                _write(archive, ABOUT, DATA["texts"]["readme"].encode())
-                _write(archive, LABEL_NAMES, "\n".join(OBJECT_NAMES).encode() + b"\n")
-        except BaseException:
-            path.unlink()
-            raise
-    return path
+    packed = io.BytesIO()
+    with (
+        ZipFile(packed, "w", ZIP_STORED) as archive,
+        ProcessPoolExecutor(usable_cores(), mp_context=get_context("spawn")) as pool,
+    ):
+        rendered = zip(planned, pool.map(_render, planned), strict=True)
+        for room, views in tqdm(rendered, "rendering", len(planned), unit="room"):
+            for pictures in views:
+                name = f"{len(rows) + 1:04d}"
+                rows.append([name, room.split, room.scene, room.name, len(rows) + 1])
+                for kind, content in pictures.items():
+                    _write(archive, member(kind, name), content)
+        _write(archive, TABLE, _table(rows))
+        _write(archive, ABOUT, DATA["texts"]["readme"].encode())
+        _write(archive, LABEL_NAMES, "\n".join(OBJECT_NAMES).encode() + b"\n")
+    return write_whole(path, packed.getbuffer(), overwrite=False)
 
 
 def encoded(view: View) -> dict[str, bytes]:
@@ -102,9 +101,7 @@ def _render(room: PlannedRoom) -> list[dict[str, bytes]]:
 
 
 def _picture(pixels: np.ndarray, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)
-    return file.getvalue()
+    return content_of(Image.fromarray(pixels).save, kind, **options)
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -125,7 +122,7 @@ def _write(archive: ZipFile, name: str, content: bytes) -> None:
 if __name__ == "__main__":
     try:
         made = render_sample(Path(sys.argv[1]))
-    except FileExistsError:
-        sys.exit(f"{sys.argv[1]} exists: move it away, or give another OUT=")
+    except DepthClipError as error:
+        sys.exit(str(error))
     digest = hashlib.sha256(made.read_bytes()).hexdigest()
     print(f"{made}, {os.path.getsize(made) / 1e6:.1f} MB, sha256 {digest}")
