@@ -110,7 +110,7 @@ def test_notebook_runs_and_its_explorer_is_used(lab, chromium, keep_screen, name
         try:
             errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
             assert errors.all_inner_texts() == []
-            # That of photographs has no such picture: test_photo_explorer.py uses it.
+            # That of photographs has no such picture: test_own_photographs.py uses it.
             for place in range(page.locator(".depthclip-explorer:has(.depthclip-picture)").count()):
                 use(shown(page, place))
                 keep_screen(page, str(place))

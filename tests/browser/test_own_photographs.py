@@ -113,7 +113,7 @@ def explorer(page, keep_screen):
     if "room.png" not in shown.box.get_by_label("photograph", exact=True).inner_text():
         shown.upload(("room.png", picture((960, 1280))))
     shown.box.get_by_label("photograph", exact=True).select_option(label="room.png")
-    shown.box.get_by_role("button", name="reset").click()
+    shown.box.get_by_role("button", name="reset", exact=True).click()
     shown.shows("room.png")
     shown.settle()
     yield shown
@@ -255,8 +255,7 @@ def test_points_are_drawn_here_and_not_saved(explorer, lab, traffic):
     canvas.wait_for(timeout=SOON)
     told = explorer.box.locator(".depthclip-cloud").get_attribute("aria-label")
     assert told.startswith("cloud of 30000 points")
-    explorer.page.keyboard.press("Control+s")
-    explorer.page.wait_for_timeout(3000)
+    explorer.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     address = f"{lab}/api/contents/{NAME}?token={jupyter.TOKEN}"
     with urllib.request.urlopen(address) as answer:
         saved = json.load(answer)["content"]
