@@ -1,5 +1,6 @@
 """Show text from data, such as names of scenes and photographs, so that it is never markup."""
 
+import codecs
 import re
 import unicodedata
 
@@ -9,6 +10,9 @@ JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # some scripts need 
 MARKUP = re.compile(
     r"[\\`*_{}\[\]<>&$|~#^@]|^[-+](?=\s|-|$)|^\d{1,9}[.)](?=\s|$)|:(?=//)|(?<=www)\.", re.IGNORECASE
 )
+codecs.lookup(
+    "utf-16-le"
+)  # loaded now: an error must be shown where no file can be opened any more
 FORMULA = re.compile(r"&#(36|92);")  # dollar sign, backslash
 
 

@@ -1,7 +1,6 @@
 """Depth maps as points in space, for a camera of which only the field of view is known."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from math import atan, degrees, radians, tan
 
 import numpy as np
@@ -56,17 +55,18 @@ def depth_points(
 
 
 def ply_file(points: np.ndarray, colours: np.ndarray, comments: Sequence[str] = ()) -> bytes:
-    """A binary PLY file of points (N, 3) in metres with RGB (N, 3) uint8. comments: of one line."""
-    from plyfile import PlyData, PlyElement  # rarely used
+    """A binary PLY file of points (N, 3) in metres with RGB (N, 3) uint8. comments: of one line.
 
+    Written by hand: plyfile is under the GPL, and trimesh takes no comments.
+    """
     kinds = [(name, "<f4") for name in "xyz"] + [(n, "u1") for n in ("red", "green", "blue")]
     vertices = np.empty(len(points), kinds)
     for place, name in enumerate("xyz"):
         vertices[name] = points[:, place]
     for place, name in enumerate(("red", "green", "blue")):
         vertices[name] = colours[:, place]
-    notes = [" ".join(note.encode("ascii", "replace").decode().split()) for note in comments]
-    file = BytesIO()
-    element = PlyElement.describe(vertices, "vertex")
-    PlyData([element], byte_order="<", comments=notes).write(file)
-    return file.getvalue()
+    header = ["ply", "format binary_little_endian 1.0"]
+    header += [f"comment {' '.join(comment.split())}" for comment in comments]
+    header += [f"element vertex {len(points)}"]
+    header += [f"property {'float' if kind == '<f4' else 'uchar'} {name}" for name, kind in kinds]
+    return "\n".join([*header, "end_header\n"]).encode("ascii", "replace") + vertices.tobytes()

@@ -150,7 +150,9 @@ def body(path: Path, notebook: NotebookNode, folder: Path) -> str:
     try:
         html, _ = exporter.from_notebook_node(readable(notebook), resources)
     except (OSError, InvalidNotebook) as error:
-        raise DepthClipError(f"{path}: cannot embed a picture: {first_line(error)}") from None
+        which = f" {error.filename}" if getattr(error, "filename", None) else ""
+        fault = f"{path}: cannot embed a picture{which}: {first_line(error)}"
+        raise DepthClipError(fault) from None
     return laid_out(html)
 
 
