@@ -227,7 +227,7 @@ class CellPicture(GridPicture):
         self._parts[before].remove(self._scale)
         self._parts[part].append(self._scale)
         self._stale |= {before, part}
-        box = self._scale.get_position()
+        box = self._scale.get_position(original=True)  # without what its pointed end takes off
         self._scale.set_position((left / self.width, box.y0, box.width, box.height))
 
     def set_depth(self, depth: np.ndarray) -> None:
