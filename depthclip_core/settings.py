@@ -148,8 +148,9 @@ def logit_factor(temperature: float, logit_scale: float = LOGIT_SCALE) -> float:
         factor = math.inf
     low, high = FACTOR_LIMITS
     if not low <= factor <= high:
-        limits = f"logit_scale / temperature must lie between {low:g} and {high:g}"
-        raise DepthClipError(f"{limits}, got {logit_scale} / {temperature}")
+        limits = f"logit_scale / temperature lies between {low:g} and {high:g}"
+        got = f"{temperature} with logit_scale {logit_scale}"
+        raise DepthClipError(f"temperature must be positive and finite, got {got}: {limits}")
     return factor
 
 

@@ -82,8 +82,11 @@ def main() -> None:
     """Answer requests, a line each, until there are no more. Results are the only output."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an import prints is no answer
+    from tqdm import tqdm
+
     from fuzz.cases import CASES
 
+    tqdm.monitor_interval = 0  # its thread could not be forked
     for line in sys.stdin:
         name, number, seed, base = json.loads(line)
         importlib.import_module(f"fuzz.{name.partition('.')[0]}")

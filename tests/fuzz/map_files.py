@@ -247,7 +247,7 @@ def cut_off(folder, random):
     return tries(path)
 
 
-@case("either", times=150)
+@case("either", times=90)
 def flipped_bytes(folder, random):
     path = save(metres(random), folder, chosen(random, KINDS))
     file = _file_of(path, random)
