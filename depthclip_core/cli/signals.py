@@ -44,6 +44,7 @@ def raised_signals() -> Iterator[list[int]]:
     try:
         yield came
     finally:
-        # The process is about to end after a signal: another one must not change its exit status.
-        for number, handler in () if came else before.items():
-            signal.signal(number, handler)
+        for number, handler in before.items():
+            # About to end after a signal, the process keeps its exit status whatever else comes.
+            # Python itself, as it ends, takes every handler but this one away.
+            signal.signal(number, signal.SIG_IGN if came else handler)

@@ -15,6 +15,7 @@ rng = np.random.default_rng(0)
 
 def drawn(temperature, n=20_000, n_scenes=4):
     """Similarities, and true types drawn with exactly the probabilities that they mean."""
+    rng = np.random.default_rng(0)
     similarities = rng.normal(0.2, 0.03, (n, n_scenes))
     shares = sp.probabilities(similarities, temperature)
     truth = (shares.cumsum(1) > rng.random((n, 1))).argmax(1)

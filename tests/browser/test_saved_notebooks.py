@@ -8,8 +8,8 @@ from io import BytesIO
 import nbformat
 import pandas as pd
 import pytest
-from conftest import BROWSER, TOKEN
 from ipywidgets import IntSlider
+from lab import BROWSER, TOKEN
 from PIL import Image
 
 from depthclip_core.workbook.static import LINE, without_widgets

@@ -122,7 +122,7 @@ def test_non_finite_input_raises(method, value):
     similarities[1, 1, 2, 0, 3] = value
     with pytest.raises(DepthClipError, match="similarities of frame 1 hold NaN"):
         fit_bins(random_ground_truths(), similarities, method)
-    with pytest.raises(DepthClipError, match="temperature .* must be positive and finite"):
+    with pytest.raises(DepthClipError, match="temperature must be positive and finite"):
         fit_bins(random_ground_truths(), random_similarities(), method, temperature=abs(value))
     ground_truths = random_ground_truths()
     ground_truths[2, 100, 100] = value

@@ -197,7 +197,7 @@ def test_path_without_predictions_raises(tmp_path):
     with pytest.raises(DepthClipError, match="no depth maps"):
         open_predictions(tmp_path, NAMES)
     (tmp_path / "a.h5").write_bytes(b"nothing")
-    with pytest.raises(DepthClipError, match="as HDF5"):
+    with pytest.raises(DepthClipError, match="a.h5 is no HDF5 file"):
         open_predictions(tmp_path / "a.h5", NAMES)
     with pytest.raises(DepthClipError, match="unknown cover of the saved maps 'frames'"):
         open_predictions(tmp_path, NAMES, covers="frames")

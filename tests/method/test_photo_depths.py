@@ -150,7 +150,7 @@ def test_setting_knows_published_names():
         ({"prompts": "orignal"}, "unknown prompts"),
         ({"bins": [1, 2]}, "2 depths but there are 7 words"),
         ({"head": "vale"}, "unknown head"),
-        ({"temperature": 0}, "temperature .* must be positive"),
+        ({"temperature": 0}, "temperature must be positive"),
     ],
 )
 def test_bad_settings_are_refused(arguments, message):

@@ -66,8 +66,8 @@ def test_failed_figure_leaves_the_old_one(tmp_path, monkeypatch):
     png = tmp_path / "a_b.png"
     before = png.read_bytes()
 
-    def fail(path, **options):
-        path.write_bytes(b"half")
+    def fail(file, **options):
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(figure, "savefig", fail)

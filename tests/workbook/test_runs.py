@@ -211,7 +211,8 @@ def test_signal_ends_kernels_and_is_recorded(tmp_path, name, workers):
         process.kill()
     assert process.returncode == 128 + number and "Traceback" not in said
     assert said.count("interrupted") == 1
-    assert not [one for one in processes if one.is_running()]
+    # One that nobody has waited for yet is dead.
+    assert not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     left = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert left == sorted([*outputs, *(output[:-5] + "json" for output in outputs)])
     for output in outputs:

@@ -12,6 +12,7 @@ from PIL import Image
 from depthclip_core import sample
 from depthclip_core.datasets import open_dataset
 from depthclip_core.datasets.sample import SampleFrames
+from depthclip_core.errors import DepthClipError
 from depthclip_core.sample.world import ship
 from depthclip_core.sample.world.render import room_views
 from depthclip_core.sample.world.scene import OBJECT_NAMES
@@ -59,7 +60,7 @@ def test_rendering_twice_gives_equal_files(rendered, tmp_path):
 def test_render_sample_never_overwrites(tmp_path):
     path = tmp_path / "mine.zip"
     path.write_bytes(b"mine")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(DepthClipError, match="mine.zip exists: move it away"):
         ship.render_sample(path, ROOMS)
     assert path.read_bytes() == b"mine"
 
