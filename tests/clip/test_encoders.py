@@ -203,6 +203,12 @@ def test_state_dict_is_found_in_any_wrapper(checkpoint, zipped, tmp_path):
     assert all(torch.equal(state[name], STATE[name]) for name in STATE)
 
 
+def test_text_that_claims_a_terabyte_is_one_clear_line(tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"\x80\x02\x8d" + (2**40).to_bytes(8, "little") + b"x")
+    with pytest.raises(dc.DepthClipError, match="cannot read weights from .*: it is damaged"):
+        read_state_dict(tmp_path / "a.pt")
+
+
 def test_several_state_dicts_are_named(tmp_path):
     torch.save({"student": STATE, "teacher": STATE}, tmp_path / "two.pt")
     with pytest.raises(dc.DepthClipError, match=r"2 state dicts \(student, teacher\): save one"):

@@ -53,7 +53,7 @@ PREFIXES = ("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.
 WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "ema", "net", "network")
 
 
-@case("right", times=30)
+@case("right", times=20)
 def wrapped(folder, random):
     prefix = str(random.choice(PREFIXES))
     state = {prefix + name: tensor for name, tensor in STATE.items()}
@@ -306,14 +306,14 @@ def _content(random: np.random.Generator) -> bytes:
     return buffer.getvalue()
 
 
-@case("either", times=60)
+@case("either", times=40)
 def cut_off(folder, random):
     content = _content(random)
     end = random.integers(0, len(content)) if random.integers(2) else random.integers(0, 3000)
     return refuses(written(folder / "w.pt", content[:end]))
 
 
-@case("either", times=60)
+@case("either", times=45)
 def flipped_bytes(folder, random):
     content = bytearray(_content(random))
     # Headers are small, and damage to them says most.
