@@ -93,9 +93,10 @@ def test_every_head_gives_the_cpus_vectors(rgb, frames, head):
 @pytest.mark.slow
 def test_half_precision_moves_no_metric_far():
     """fp16 must keep to the rule that makes it a GPU's default; bf16 is only offered."""
-    limits = {"fp32": 0.0005, "fp16": 0.002, "bf16": 0.02}
+    limits = {"fp16": 0.002, "bf16": 0.006}  # an H200 was at 0.0002 and 0.0028
     for row in passes.precision_drift(torch.device("cuda")):
-        assert row["largest_drift"] <= limits[row["precision"]], row
+        if row["precision"] in limits:  # fp32 is what the others are compared with
+            assert 0 < row["largest_drift"] <= limits[row["precision"]], row
 
 
 @on_gpu
