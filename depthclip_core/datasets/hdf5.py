@@ -97,10 +97,9 @@ def told(label: str) -> Iterator[None]:
 class StoredArray:
     """A numeric array of an HDF5 file; what is read of it is stored there, or an error.
 
-    shape, dtype: as in the file. label: names it in errors. Raises `DepthClipError` for arrays that
-    refer to other files, have chunks too large to unpack or filters that are not read, or hold
-    anything but numbers.
-    kinds: NumPy's letters of the types that are wanted.
+    shape, dtype: as in the file. label: names it in errors. kinds: NumPy's letters of the wanted
+    types. Raises `DepthClipError` for arrays that refer to other files, have chunks too large
+    to unpack or filters that are not read, or hold anything but numbers.
     """
 
     def __init__(self, data: h5py.Dataset, label: str, kinds: str = "fiu"):
