@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from depthclip_core.cli.lines import say
-from depthclip_core.encoding.locks import InUse, alone
+from depthclip_core.encoding.locks import InUse, hold_whole
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError, unknown_name
 
@@ -103,12 +103,12 @@ def prune(
         elif unused_days is not None and time.time() - array.last_used >= unused_days * 86400:
             why = f"last used {day(array.last_used)}"
         try:
-            with alone(array):
+            with hold_whole(array):
                 for what, size in pruned(array, why, damaged, dry_run):
                     say(f"{removes} {what}, {size_text(size)}")
                     n_removed, freed = n_removed + 1, freed + size
-        except InUse:
-            say(f"kept {title(array)}: another process uses it")
+        except InUse as error:
+            say(f"kept {title(array)}: {error}")
         except DepthClipError as error:
             say(f"kept {title(array)}: {error}", err=True)
             failed = True

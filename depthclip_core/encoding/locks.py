@@ -86,7 +86,7 @@ def share(
 
 
 @contextmanager
-def held(
+def hold(
     array: StoredArray, chunk: int, *, progress: bool = False, patience: float = PATIENCE
 ) -> Iterator[None]:
     """Hold one chunk, whether it is there or not; waits for another holder as `share` does."""
@@ -105,15 +105,21 @@ def held(
 
 
 @contextmanager
-def alone(array: StoredArray) -> Iterator[None]:
-    """Hold a whole array; `InUse` if another process holds it or one of its chunks."""
+def hold_whole(array: StoredArray) -> Iterator[None]:
+    """Hold a whole array; `InUse` if another process holds it or one of its chunks.
+
+    On a file system without locks, an array that was written to lately counts as held.
+    """
     with ExitStack() as stack:
 
         def take_or_raise(path: Path) -> None:
             lock = _taken(array, path)
             if lock is None:
-                raise InUse(f"another process uses {array.folder}")
+                raise InUse("another process uses it")
             stack.enter_context(lock)
+            if not lock.real and time.time() - _changed([array])[0] / 1e9 < PATIENCE:
+                recent = f"it was written to in the last {PATIENCE / 60:.0f} minutes"
+                raise InUse(f"{recent}, and without locks nobody knows whether it still is")
 
         take_or_raise(_path(array))
         # Only now: whoever claims a chunk from here on sees the lock of the whole array.

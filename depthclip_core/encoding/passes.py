@@ -23,7 +23,7 @@ from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.datasets.prefetch import read_ahead, reading_threads
-from depthclip_core.encoding.locks import Claim, held, share
+from depthclip_core.encoding.locks import Claim, hold, share
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.encoding.vectors import store_for, text_vectors
 from depthclip_core.errors import DepthClipError
@@ -205,7 +205,7 @@ def _read(job: EncodingJob, array: StoredArray, chunk: int, progress: bool) -> n
             if attempt == ATTEMPTS:
                 raise
             warnings.warn(f"{fault}; it is computed again", stacklevel=2)
-        with held(array, chunk, progress=progress), suppress(AbsentChunk):
+        with hold(array, chunk, progress=progress), suppress(AbsentChunk):
             try:
                 array.check(chunk)  # another process may have repaired it before we got the lock
             except DamagedChunk:

@@ -225,13 +225,13 @@ class StoredArray:
         return [path for path in entries(self.folder) if _TEMPORARY_NAME.fullmatch(path.name)]
 
     def discard_temporaries(self) -> None:
-        """Remove the temporaries; hold the array `alone`, so that none is being written."""
+        """Remove the temporaries; call it within `hold_whole`, so that none is being written."""
         with writing(self.folder):
             for path in self.temporaries():
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove the whole array; hold it `alone`.
+        """Remove the whole array; call it within `hold_whole`.
 
         Of a link, only the link itself. Raises `DepthClipError` and removes nothing if the folder
         holds anybody else's files.
