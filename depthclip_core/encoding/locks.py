@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Timer
 
-from depthclip_core.encoding.store import StoredArray, entries, writing
+from depthclip_core.encoding.folders import names, writing
+from depthclip_core.encoding.store import StoredArray
 from depthclip_core.errors import DepthClipError
 from depthclip_core.file_locks import Lock, take
 
@@ -123,9 +124,9 @@ def hold_whole(array: StoredArray) -> Iterator[None]:
 
         take_or_raise(_path(array))
         # Only now: whoever claims a chunk from here on sees the lock of the whole array.
-        for path in entries(array.folder.parent):
-            if path.name.startswith(f"{array.key}-") and path.suffix == ".lock":
-                take_or_raise(path)
+        for name in names(array.folder.parent):
+            if name.startswith(f"{array.key}-") and name.endswith(".lock"):
+                take_or_raise(array.folder.with_name(name))
         yield
 
 
