@@ -45,9 +45,10 @@ class Noise(Dataset):
 def encode_at_once(folder, *workers, timeout=300):
     """Have each worker encode `Noise` into the store of a folder, all at the same time.
 
-    workers: dicts of `heads`; `kill_after`, seconds after which it is killed; `errno`, what file
-    locks answer. Returns for each the (head, chunk) that it wrote, None if it was killed, and
-    the warnings it gave.
+    workers: dicts of `heads`; `kill_at`, a number of chunks in the store after which it is killed,
+    and seconds; `errno`, what file locks answer. If none is killed, none encodes before all have
+    claimed chunks. Returns for each the (head, chunk) that it wrote and the warnings it gave; None
+    if it was killed.
     """
     run = subprocess.run(
         [sys.executable, __file__, str(folder), json.dumps(workers)],
@@ -62,7 +63,7 @@ def encode_at_once(folder, *workers, timeout=300):
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def work(folder, worker, number, n_workers, encoder):
+def work(folder, worker, number, n_waited_for, encoder):
     """Encode, and return what was written and warned of."""
     if "errno" in worker:
 
@@ -78,7 +79,7 @@ def work(folder, worker, number, n_workers, encoder):
 
     def features_once_all_have_claimed(images):
         (folder / f"claimed.{number}").touch()
-        while len(list(folder.glob("claimed.*"))) < n_workers:
+        while len(list(folder.glob("claimed.*"))) < n_waited_for:
             time.sleep(0.01)
         return features(images)
 
@@ -94,30 +95,32 @@ def main(folder, workers):
     encoder.features(encoder.normalise(Noise()[0].rgb[None]))  # loads the network
     for claimed in folder.glob("claimed.*"):
         claimed.unlink()
-    children, killed = [], [worker.get("kill_after") for worker in workers]
+    n_waited_for = 0 if any("kill_at" in worker for worker in workers) else len(workers)
+    children = []
     for number, worker in enumerate(workers):
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                found = work(folder, worker, number, len(workers), encoder)
+                found = work(folder, worker, number, n_waited_for, encoder)
                 (folder / f"found.{number}").write_text(json.dumps(found))
                 code = 0
             except BaseException:
                 traceback.print_exc()
             os._exit(code)
         children.append(child)
-    while len(list(folder.glob("claimed.*"))) < len(workers):
-        time.sleep(0.01)
     found = []
-    for number, (child, after) in enumerate(zip(children, killed, strict=True)):
-        if after is not None:
-            time.sleep(after)
+    for number, (child, worker) in enumerate(zip(children, workers, strict=True)):
+        if "kill_at" in worker:
+            n_chunks, seconds = worker["kill_at"]
+            while len(list(folder.glob("store/*/chunk-*.h5"))) < n_chunks:
+                time.sleep(0.005)
+            time.sleep(seconds)
             os.kill(child, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert status == (0 if after is None else -signal.SIGKILL), f"ended with {status}"
+        assert status == (-signal.SIGKILL if "kill_at" in worker else 0), f"ended with {status}"
         path = folder / f"found.{number}"
-        found.append(json.loads(path.read_text()) if after is None else None)
+        found.append(None if "kill_at" in worker else json.loads(path.read_text()))
     print(json.dumps(found))
 
 
