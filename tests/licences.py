@@ -22,7 +22,7 @@ LONGEST = 40  # characters of a licence's name; what is longer is its text
 
 
 def table() -> str:
-    """One row for each package that pyproject.toml names, but for those of `render` and `dashboard`."""
+    """One row for each package of pyproject.toml but those of `render` and `dashboard`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     uses = {"use": project["dependencies"]}
     uses |= {name: project["optional-dependencies"][name] for name in ("cluster", "test", "dev")}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from depthclip_core import bench
-from depthclip_core.bench import machine
+from depthclip_core.bench import machine, save
 from depthclip_core.cluster.clients import connected
 from depthclip_core.cluster.tasks import completed
 from depthclip_core.cluster.work import blocks
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--disk", type=float, default=5e9, help="bytes a second of the file system")
     given = parser.parse_args()
     if given.measure:
-        print("stored", bench.save(measure(), rows_folder()))
+        print("stored", save(measure(), rows_folder()))
     row = next(iter(bench.load(rows_folder()).values()))
     table = markdown(row, networks(bench.load()), given.disk)
     write_between(given.document, MARKS, table)

@@ -24,8 +24,9 @@ class Work:
     """A pass over a data set: its frames, its encoder, and what the store keeps of them.
 
     dataset, split, data, encoder, weights: as in `open_run`. device, precision, compiled: as in
-    `load_encoder`, on each worker. heads, words, size, dtype: as in `encode`. store: its folder; None
-    is the user's own. Every worker must find data, weights file and store under the same paths.
+    `load_encoder`, on each worker. heads, words, size, dtype: as in `encode`. store: its folder;
+    None is the user's own. Every worker must find data, weights file and store under the same
+    paths.
     """
 
     dataset: str = "sample"
