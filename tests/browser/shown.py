@@ -60,16 +60,7 @@ class Shown:
             self.page.keyboard.press(key)
 
     def drag(self, name: str, to: float) -> None:
-        """Drag a linear slider's handle to a share of the slider's length."""
-        slider = self.slider(name)
-        box = slider.bounding_box()
-        low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
-        share = (float(slider.input_value()) - low) / (high - low)
-        middle = box["y"] + box["height"] / 2
-        self.page.mouse.move(box["x"] + 8 + (box["width"] - 16) * share, middle)
-        self.page.mouse.down()
-        self.page.mouse.move(box["x"] + box["width"] * to, middle, steps=12)
-        self.page.mouse.up()
+        drag(self.page, self.slider(name), to)
 
     def type(self, field, text: str) -> None:
         field.fill(text)
@@ -90,6 +81,18 @@ def shown(page, place: int) -> Shown:
     explorer = Shown(page, place)
     explorer.settle()
     return explorer
+
+
+def drag(page, slider, to: float) -> None:
+    """Drag a linear slider's handle to a share of the slider's length."""
+    box = slider.bounding_box()
+    low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
+    share = (float(slider.input_value()) - low) / (high - low)
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 8 + (box["width"] - 16) * share, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * to, middle, steps=12)
+    page.mouse.up()
 
 
 def contrast(*colours: str) -> float:

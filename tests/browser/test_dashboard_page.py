@@ -13,6 +13,7 @@ import nyu_files
 import psutil
 import pytest
 from PIL import Image
+from shown import drag
 
 from depthclip_core.settings import BINS
 
@@ -208,12 +209,7 @@ def test_cells_are_chosen_by_click_and_by_keyboard(dashboard):
 
 def test_dragged_bin_moves_the_depth_of_both_heads(dashboard):
     before = dashboard.heads()
-    box = dashboard.control("slider", "giant").bounding_box()
-    mouse, middle = dashboard.page.mouse, box["y"] + box["height"] / 2
-    mouse.move(box["x"] + 8 + (box["width"] - 16) * 0.9 / 9.9, middle)
-    mouse.down()
-    mouse.move(box["x"] + box["width"] * 0.6, middle, steps=8)
-    mouse.up()
+    drag(dashboard.page, dashboard.control("slider", "giant"), 0.6)
     dashboard.settle()
     metres = [float(text) for text in dashboard.bins]
     assert metres == sorted(set(metres)) and metres[0] > 4
