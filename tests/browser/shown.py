@@ -2,6 +2,17 @@
 
 import re
 
+from depthclip_core.widgets.pictures import DPI
+
+
+def letters(picture, text: int) -> float:
+    """How large a picture's smallest letters are on the page, in pixels.
+
+    text: size of the others in points. Numbers of colour bars are a point smaller.
+    """
+    width = picture.bounding_box()["width"]
+    return (text - 1) * DPI / 72 * width / picture.evaluate("image => image.naturalWidth")
+
 
 class Shown:
     """One of the page's explorers, by its place on the page; it is scrolled to the top.
@@ -13,6 +24,7 @@ class Shown:
     def __init__(self, page, place: int):
         self.page, self.box = page, page.locator(".depthclip-explorer").nth(place)
         self.picture = self.box.locator(".depthclip-picture img")
+        self.frame = self.box.locator(".depthclip-scroll")  # in which a wide picture scrolls
         self.box.evaluate("element => element.scrollIntoView()")
 
     def slider(self, name):

@@ -13,9 +13,10 @@ import nyu_files
 import psutil
 import pytest
 from PIL import Image
-from shown import drag
+from shown import drag, letters
 
 from depthclip_core.settings import BINS
+from depthclip_core.widgets.heads_picture import HeadsPicture
 
 pytest.importorskip("voila", reason="voila is not installed: make dashboard installs it")
 
@@ -178,6 +179,19 @@ def test_all_is_in_view_at_once(dashboard):
         box = shown.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= 800
     assert dashboard.picture.bounding_box()["width"] > 850
+
+
+@pytest.mark.parametrize("width", [700, 1280, 1600])
+def test_nothing_is_clipped_at_any_width(dashboard, keep_screen, width):
+    page = dashboard.page
+    try:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(500)
+        keep_screen(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert letters(dashboard.picture, HeadsPicture.text) >= 9
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def test_both_heads_are_shown_with_the_true_depth(dashboard):
