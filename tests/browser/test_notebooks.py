@@ -106,7 +106,7 @@ def test_notebook_runs_and_its_explorer_is_used(lab, chromium, keep_screen, name
     with jupyter.browse(chromium) as page:
         faults = []
         page.on("pageerror", lambda error: faults.append(str(error)))
-        jupyter.run_all(page, lab, name, seconds=400)
+        jupyter.run_all(page, lab, name)
         try:
             errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
             assert errors.all_inner_texts() == []
