@@ -35,6 +35,7 @@ def use_bins(explorer: Shown) -> None:
     assert explorer.metrics != before
     for name in ("class-dependent-1", "class-dependent-4", "original"):
         explorer.button(name).click()
+    explorer.settle()  # keys move a slider from where it is seen
     explorer.press(explorer.slider("unseen"), "ArrowRight", "ArrowRight", "ArrowLeft")
     explorer.type(explorer.number("giant, in m"), "0.5")
     explorer.settle()
