@@ -187,7 +187,7 @@ def test_nothing_is_clipped_at_any_width(dashboard, keep_screen, width):
     try:
         page.set_viewport_size({"width": width, "height": 800})
         page.wait_for_timeout(500)
-        keep_screen(page)
+        keep_screen(page, f"{width} wide")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert letters(dashboard.picture, HeadsPicture.text) >= 9
     finally:
