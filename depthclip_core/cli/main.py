@@ -15,6 +15,7 @@ from depthclip_core.cli.data import data_app
 from depthclip_core.cli.explain import explain
 from depthclip_core.cli.fetch import fetch_app
 from depthclip_core.cli.lines import say
+from depthclip_core.cli.passes import encode, sweep
 from depthclip_core.cli.predict import predict
 from depthclip_core.cli.score import score
 from depthclip_core.cli.signals import Interrupted, raised_signals
@@ -31,6 +32,8 @@ app = typer.Typer(
 app.command("predict")(predict)
 app.command("score")(score)
 app.command("explain")(explain)
+app.command("encode")(encode)
+app.command("sweep")(sweep)
 app.command("dashboard")(dashboard)
 app.add_typer(store_app, name="store", help="What network passes left on disk.")
 app.add_typer(fetch_app, name="fetch")
