@@ -119,7 +119,7 @@ def browse(chromium: str, **options):
             browser.close()
 
 
-def run_all(page, address: str, name: str, seconds: int = 400) -> None:
+def run_all(page, address: str, name: str, seconds: int = 600) -> None:
     """Open a notebook in JupyterLab, run all its cells, and wait until they have run.
 
     seconds: the longest that one cell may take, on a machine that may have other things to do.
