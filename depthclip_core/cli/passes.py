@@ -117,7 +117,8 @@ def sweep(
     """
     from depthclip_core.cluster import passes
     from depthclip_core.cluster.clients import connected
-    from depthclip_core.cluster.work import Question, Work
+    from depthclip_core.cluster.questions import Question
+    from depthclip_core.cluster.work import Work
     from depthclip_core.settings import TEMPERATURE, resolve_bins, resolve_prompts
 
     out = None if out is None else user_path(out)

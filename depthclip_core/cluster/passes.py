@@ -8,7 +8,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from depthclip_core.cluster.clients import required
-from depthclip_core.cluster.work import Bins, Question, Work, blocks
+from depthclip_core.cluster.questions import Bins, Question
+from depthclip_core.cluster.work import Work, blocks
 from depthclip_core.encoding.store import StoredArray
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.sweep import Sweep

@@ -1,27 +1,22 @@
 """What a network pass needs, by names and paths, so that each worker can open it for itself."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
-from torch import Tensor
 
 from depthclip_core.analysis.setup import open_frames
 from depthclip_core.clip.encoders import Encoder, load_encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.clip.weight_paths import given_path
+from depthclip_core.cluster.questions import Bins, Question
 from depthclip_core.cores import usable_cores
 from depthclip_core.datasets.base import Dataset
 from depthclip_core.encoding.passes import EncodingJob, collect_responses, encode_chunks
 from depthclip_core.encoding.store import Store, StoredArray
 from depthclip_core.errors import DepthClipError
-from depthclip_core.evaluation.protocols import protocol_for
-from depthclip_core.evaluation.sweep import LEVELS, Sweep, sweep
-from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE, resolve_prompts
-
-Bins = Mapping[str, Sequence[float]]  # partitions by name, metres
+from depthclip_core.evaluation.sweep import Sweep
+from depthclip_core.settings import resolve_prompts
 
 
 @dataclass(frozen=True)
@@ -101,30 +96,6 @@ class Work:
         found = collect_responses(frames, encoder, self.words, [head], **kept, progress=progress)
         scored = question.scores(frames, found[head], bins, usable_cores(), progress)
         return replace(scored, frames=frames.names, settings=question.settings(bins))
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a sweep asks of each partition: temperatures, names of protocols, and metrics."""
-
-    temperatures: Sequence[float] = (TEMPERATURE,)
-    protocols: Sequence[str] = ("released",)
-    metrics: Sequence[str] = PUBLISHED_METRICS
-
-    def scores(
-        self, frames: Dataset, similarities: Tensor, bins: Bins, threads: int, progress: bool
-    ) -> Sweep:
-        """The scores of some frames; a protocol is the one that suits their data set."""
-        own = [protocol_for(frames, protocol) for protocol in self.protocols]
-        named = {"metrics": self.metrics, "threads": threads, "progress": progress}
-        truths = frames.ground_truths()
-        return sweep(truths, similarities, bins, self.temperatures, own, **named)
-
-    def settings(self, bins: Bins) -> pd.MultiIndex:
-        """The names of all settings, in the order of their scores."""
-        return pd.MultiIndex.from_product(
-            [list(bins), self.temperatures, self.protocols], names=LEVELS
-        )
 
 
 def _whole(path: str | Path | None) -> str | None:

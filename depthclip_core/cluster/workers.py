@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from distributed import Worker, WorkerPlugin, get_worker
 
-from depthclip_core.cluster.work import Bins, Question, Work
+from depthclip_core.cluster.questions import Bins, Question
+from depthclip_core.cluster.work import Work
 from depthclip_core.encoding.passes import EncodingJob, encode_chunks
 from depthclip_core.encoding.store import StoredArray
 from depthclip_core.errors import DepthClipError
@@ -61,7 +62,7 @@ def make_chunks(name: str, keys: Sequence[str], chunks: Sequence[int]) -> int:
 def score_chunks(
     name: str, keys: Sequence[str], chunks: Sequence[int], bins: Bins, question: Question
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Score the frames of some chunks: their names, values (S, n, M) and counts of pixels (S, n)."""
+    """Score the frames of some chunks: their names, values (S, n, M), counts of pixels (S, n)."""
     job, (array,) = get_worker().plugins[name].opened(keys)
     start, stop = array.frames_of(chunks[0]).start, array.frames_of(chunks[-1]).stop
     frames = job.frames[start:stop]

@@ -33,7 +33,7 @@ def place(tmp_path, monkeypatch):
 
 def known_as_openais(path, monkeypatch):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    for module in (encoders, weight_files):
+    for module in (encoders, weight_files, weight_paths):
         monkeypatch.setattr(module, "openai_checksums", lambda: {"tiny-RN": digest})
 
 
