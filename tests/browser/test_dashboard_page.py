@@ -190,6 +190,9 @@ def test_nothing_is_clipped_at_any_width(dashboard, keep_screen, width):
         keep_screen(page, f"{width} wide")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert letters(dashboard.picture, HeadsPicture.text) >= 9
+        if width >= 1280:
+            table = page.locator("table.dataframe").bounding_box()
+            assert table["y"] + table["height"] <= 800
     finally:
         page.set_viewport_size({"width": 1280, "height": 800})
 
