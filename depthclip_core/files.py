@@ -8,28 +8,25 @@ import errno
 import hashlib
 import json
 import os
-import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from depthclip_core.errors import ELSEWHERE, CannotWrite, DepthClipError, cannot_write
+from depthclip_core.temporaries import temporary_beside
 
 CHECKSUMS = "depthclip-checksums.json"  # where a store remembers the checksums of files
 PATIENCE = 5.0  # seconds to wait for another process that writes notes
 LONGEST_JSON = 64 * 2**20  # bytes
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write into it
-KEPT_OF_NAME = 40  # characters in a temporary name, so that a name that fits never gets too long
 
-TEMPORARY_NAME = re.compile(r"\..+\.([0-9a-f]{8}\.tmp|lock)")
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 WITHOUT_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -57,12 +54,13 @@ def write_whole(path: str | Path, content: bytes | memoryview | str, *, overwrit
 
 @contextmanager
 def replacing(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
+    """Yield an empty temporary file beside `path`, and rename it to `path` if the block succeeds.
 
     For what has to be written to a path, such as a download; all else takes `write_whole`. A reader
     finds the old file or the new one, never half of one. Missing folders are made, and removed if
-    the block fails. A symbolic link at `path` is replaced, not followed. Nothing is forced to the
-    disk, so a power cut may lose the file.
+    the block fails; so are temporary files of `path` that killed processes have left. A symbolic
+    link at `path` is replaced, not followed. Nothing is forced to the disk, so a power cut may lose
+    the file.
 
     Raises `CannotWrite` where the block or the renaming cannot write; without `overwrite` also if
     `path` exists, even if it has come into being meanwhile.
@@ -174,11 +172,6 @@ def read_json(path: Path) -> object:
         raise ValueError(f"{path} is nested too deeply") from None
 
 
-def is_temporary(path: Path) -> bool:
-    """Whether a file is one that a process is writing, or has left when it was killed."""
-    return bool(TEMPORARY_NAME.fullmatch(path.name))
-
-
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
@@ -189,19 +182,17 @@ def _explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _part_of(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, whose folder exists; whatever is left there is removed."""
+    """An empty temporary file beside `path`, whose folder exists; what is left of it is removed."""
     made = _make_folders(path.parent)
-    part = path.with_name(f".{path.name[:KEPT_OF_NAME]}.{token_hex(4)}.tmp")
     try:
-        yield part
+        with temporary_beside(path) as part:
+            yield part
     finally:
-        with suppress(OSError):
-            part.unlink()
         _remove_empty(made)
 
 
 def _write(part: Path, content: bytes | memoryview | str) -> None:
-    with open(part, "xb") as file:
+    with open(part, "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
@@ -261,8 +252,6 @@ class Notes:
         with suppress(OSError, CannotWrite, NotImplementedError):
             _make_folders(self.path.parent)
             with FileLock(self.path.with_suffix(".lock"), timeout=PATIENCE):
-                for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-                    leftover.unlink()  # of a killed process, which held this lock
                 write_whole(self.path, json.dumps(self.read() | new, indent=1))
 
 

@@ -27,11 +27,11 @@ from depthclip_core.datasets import Frame, FrameList
 from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.saved_predictions import save_predictions
-from depthclip_core.files import is_temporary
 from depthclip_core.method.photo_depths import resolve_setting
 from depthclip_core.plots.style import save_figure
 from depthclip_core.rescoring.report import score_saved_maps
 from depthclip_core.saved_depths import plan_files, save_depths
+from depthclip_core.temporaries import is_temporary
 from depthclip_core.workbook import report as workbook_report
 from depthclip_core.workbook.plans import Plan
 from depthclip_core.workbook.records import save_run
