@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import stat
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +25,7 @@ from depthclip_core.temporaries import temporary_beside
 
 CHECKSUMS = "depthclip-checksums.json"  # where a store remembers the checksums of files
 PATIENCE = 5.0  # seconds to wait for another process that writes notes
+TICK = 20_000_000  # nanoseconds: two changes of a file within less may have one time
 LONGEST_JSON = 64 * 2**20  # bytes
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write into it
 
@@ -265,10 +267,10 @@ def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
         path = Path(os.path.abspath(Path(path).expanduser()))
         try:
             with open(path, "rb") as file:
-                before, entry = _state(file.fileno()), known.get(str(path))
+                before, entry = settled_state(file.fileno()), known.get(str(path))
                 if not _is_entry(entry) or entry[:-1] != before:
                     entry = [*before, hashlib.file_digest(file, "sha256").hexdigest()]
-                    if before == _state(file.fileno()):
+                    if before == settled_state(file.fileno(), wait=False):
                         new[str(path)] = entry
         except OSError as error:
             raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
@@ -278,8 +280,18 @@ def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
     return digests
 
 
-def _state(descriptor: int) -> list[int]:
-    about = os.fstat(descriptor)
+def settled_state(file: Path | int, *, wait: bool = True) -> list[int] | None:
+    """What tells a file, by path or descriptor, from what it is after a change; None if absent.
+
+    wait: let a moment pass after a change, so that the next one cannot have the same time.
+    """
+    try:
+        about = os.stat(file)
+        if wait and 0 <= time.time_ns() - about.st_ctime_ns < TICK:
+            time.sleep(TICK / 1e9)
+            about = os.stat(file)
+    except OSError:
+        return None
     # Two checkpoints of one model have one size, and copies keep the time of their content.
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 
