@@ -258,10 +258,11 @@ def limited(trial: Trial, random: np.random.Generator) -> Call:
 
 
 @contextmanager
-def small_disk(folder: Path, size: int):
+def small_disk(folder: Path, size: int, read_only: bool = False):
     """A file system of a few kB at a folder; None where it cannot be mounted."""
     folder.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    options = f"size={size}{',ro' if read_only else ''}"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     try:
         yield folder if mounted else None
