@@ -67,7 +67,7 @@ $(INSTALLED): requirements.lock pyproject.toml $(if $(findstring |$(CURDIR)|,|$(
 
 lock: ## pin the packages of pyproject.toml in requirements.lock (UPGRADE=--upgrade for newer pins)
 	$(VENV)
-	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra test --extra dev $(UPGRADE) \
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra test --extra dev --extra cluster $(UPGRADE) \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		pyproject.toml --output-file requirements.lock
 	@echo "requirements.lock: $$(grep -c == requirements.lock) pins"

@@ -10,7 +10,6 @@ import json
 import os
 import stat
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
@@ -18,9 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from depthclip_core.errors import ELSEWHERE, CannotWrite, DepthClipError, cannot_write
+from depthclip_core.file_locks import take
 from depthclip_core.temporaries import temporary_beside
 
 CHECKSUMS = "depthclip-checksums.json"  # where a store remembers the checksums of files
@@ -29,11 +27,7 @@ TICK = 20_000_000  # nanoseconds: two changes of a file within less may have one
 LONGEST_JSON = 64 * 2**20  # bytes
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write into it
 
-WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 WITHOUT_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-
-# Where a file system has no locks, filelock says so and uses files as locks, which suits us.
-warnings.filterwarnings("ignore", "flock not supported")
 
 
 def user_path(path: str | Path) -> Path:
@@ -119,25 +113,17 @@ def claimed(path: str | Path) -> Iterator[None]:
     On a file system without locks nothing is claimed. A claim ends with its process.
     """
     path = user_path(path)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    with _explained(path):
-        made = _make_folders(path.parent)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            fault = f"{path} is being written by another process"
-            raise CannotWrite(f"{fault}: wait until that ends, or {ELSEWHERE}") from None
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                _remove_empty(made)
-                raise
+    made = []
     try:
-        yield
+        with _explained(path):
+            made = _make_folders(path.parent)
+            lock = take(path.with_name(f".{path.name}.lock"))
+        if lock is None:
+            fault = f"{path} is being written by another process"
+            raise CannotWrite(f"{fault}: wait until that ends, or {ELSEWHERE}")
+        with lock:
+            yield
     finally:
-        if lock.is_locked:
-            with suppress(OSError):
-                os.unlink(lock.lock_file)  # held, so that nobody else has it
-            lock.release()
         _remove_empty(made)
 
 
@@ -250,10 +236,12 @@ class Notes:
         return known if isinstance(known, dict) else {}
 
     def add(self, new: dict[str, object]) -> None:
-        # A full or read-only disk, or one without locks.
-        with suppress(OSError, CannotWrite, NotImplementedError):
+        with suppress(OSError, CannotWrite):  # a full or read-only disk
             _make_folders(self.path.parent)
-            with FileLock(self.path.with_suffix(".lock"), timeout=PATIENCE):
+            lock = take(self.path.with_suffix(".lock"), wait=PATIENCE)
+            if lock is None:
+                return
+            with lock:
                 write_whole(self.path, json.dumps(self.read() | new, indent=1))
 
 

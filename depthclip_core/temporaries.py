@@ -56,12 +56,18 @@ def _locked_new(path: Path) -> tuple[Path, int]:
     """A new temporary file, and the descriptor that holds its lock."""
     for number in itertools.count(0 if fcntl else randbits(31)):
         part = _numbered(path, number)
+        descriptor = None
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            if _lock(descriptor) is not False and _is_at(os.fstat(descriptor), part):
+                return part, descriptor
         except FileExistsError:
             continue  # another process writes it
-        if _lock(descriptor) is not False and _is_at(os.fstat(descriptor), part):
-            return part, descriptor
+        except BaseException:  # a signal
+            if descriptor is not None:
+                os.close(descriptor)
+            _remove_abandoned(part)
+            raise
         os.close(descriptor)  # to another process it looked abandoned, before it was locked
 
 

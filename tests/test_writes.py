@@ -31,8 +31,8 @@ OF_MODULE = {
 SAVING = {"save", "savefig"}  # pictures and figures, to a path or into memory
 OPENING = {"open", "fdopen", "File", "ZipFile", "TarFile", "memmap", "open_memmap"}
 
-# What is printed goes nowhere once it cannot be written. The store removes its own chunks, and
-# makes the folder in which its locks lie. A run removes its own temporary copy. The sample's
+# What is printed goes nowhere once it cannot be written. The store removes its own chunks. A lock's
+# file is removed with it. A run removes its own temporary copy. The sample's
 # pictures are packed in memory. Data are opened for reading. A browser saves what is downloaded
 # from an explorer. A download grows in a hidden folder, from which it can go on.
 ALLOWED = {
@@ -46,7 +46,7 @@ ALLOWED = {
     ("fetching/transfer.py", "replace"),
     ("fetching/transfer.py", "unlink"),
     ("cli/main.py", "open"),
-    ("encoding/store.py", "mkdir"),
+    ("file_locks.py", "unlink"),
     ("encoding/store.py", "unlink"),
     ("encoding/store.py", "rmdir"),
     ("encoding/store.py", "File"),

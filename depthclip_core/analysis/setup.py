@@ -50,7 +50,7 @@ class Run:
         if "train" not in self.frames.splits:
             fault = f"{self.frames.title} has no split 'train' to fit bins and blind maps on"
             raise DepthClipError(f"{fault}: name its frames, as pairs do with the option train")
-        return _open(self.dataset, "train", self.data)
+        return open_frames(self.dataset, "train", self.data)
 
     @property
     def caption(self) -> str:
@@ -135,7 +135,7 @@ def open_run(
     depths = settings.resolve_bins(bins, len(words))
     settings.logit_factor(temperature)
     resolve_protocol(protocol)
-    frames = _open(dataset, split, data)
+    frames = open_frames(dataset, split, data)
     network = load_encoder(encoder, weights or None, device)
     words_name = settings.published_name(words, settings.PROMPTS)
     bins_name = settings.published_name(depths, settings.BINS)
@@ -143,6 +143,7 @@ def open_run(
     return Run(dataset, data or None, frames, network, head, *named, temperature, own, protocol)
 
 
-def _open(dataset: str, split: str, data: str | Path | None) -> Dataset:
+def open_frames(dataset: str, split: str, data: str | Path | None) -> Dataset:
+    """A data set, preprocessed as the released code does where it does so; see `open_dataset`."""
     preprocessing = dataset_class(dataset).published_preprocessing
     return open_dataset(dataset, split, data=data or None, released_preprocessing=preprocessing)

@@ -15,6 +15,8 @@ from depthclip_core.cli.data import data_app
 from depthclip_core.cli.explain import explain
 from depthclip_core.cli.fetch import fetch_app
 from depthclip_core.cli.lines import say
+from depthclip_core.cli.options import ClusterName
+from depthclip_core.cli.passes import encode, sweep
 from depthclip_core.cli.predict import predict
 from depthclip_core.cli.score import score
 from depthclip_core.cli.signals import Interrupted, raised_signals
@@ -31,6 +33,8 @@ app = typer.Typer(
 app.command("predict")(predict)
 app.command("score")(score)
 app.command("explain")(explain)
+app.command("encode")(encode)
+app.command("sweep")(sweep)
 app.command("dashboard")(dashboard)
 app.add_typer(store_app, name="store", help="What network passes left on disk.")
 app.add_typer(fetch_app, name="fetch")
@@ -164,6 +168,7 @@ def run_notebooks(
     figures: Annotated[
         Path | None, typer.Option(help="Folder for all figures.", show_default="OUT/figures/RUN")
     ] = None,
+    cluster: ClusterName = None,
 ) -> None:
     """Run notebooks, as papermill does, with parameters that are checked before anything runs.
 
@@ -172,16 +177,15 @@ def run_notebooks(
     """
     from depthclip_core.checkout import commit, versions
     from depthclip_core.choices import CHOICES, check_values
-    from depthclip_core.workbook import plans, runs  # seconds, only for this command
+    from depthclip_core.workbook import plans  # seconds, only for this command
 
     given, several = pairs(parameter), pairs(grid)
     about = {"commit": commit(), "versions": versions()}
     try:
         options = {"kernel": kernel, "types": CHOICES, "check": check_values}
         made = plans.plan(notebooks, given, several, out, text=True, **options)
-        ended = runs.run(
-            made, workers, timeout=timeout, figures=figures, progress=True, about=about, facts=FACTS
-        )
+        how = {"timeout": timeout, "figures": figures, "about": about, "facts": FACTS}
+        ended = _ran(made, workers, cluster, how | {"progress": True})
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; records of what ran are in {out}") from None
     failed = [run for run in ended if run.outcome != "ok"]
@@ -195,6 +199,23 @@ def run_notebooks(
                 say(f"    as far as it got: {shown}", err=True)
         raise typer.Exit(1)
     say(f"{count(len(ended), 'run')} in {out}, each with its record")
+
+
+def _ran(plans: Sequence, workers: int | None, cluster: str | None, how: dict) -> list:
+    """The runs of notebooks, in this process or on a cluster, once they have ended."""
+    if cluster is None:
+        from depthclip_core.workbook.runs import run
+
+        return run(plans, workers, **how)
+    if workers is not None:
+        raise DepthClipError("--workers and --cluster exclude each other: local:4 has 4 workers")
+    from depthclip_core.cluster.clients import connected, required
+
+    required("distributed")
+    from depthclip_core.cluster.notebooks import run
+
+    with connected(cluster) as client:
+        return run(client, plans, **how)
 
 
 @app.command("report")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from depthclip_core.cli.lines import say
+from depthclip_core.encoding.locks import InUse, alone
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError, unknown_name
 
@@ -29,10 +30,6 @@ DAMAGED_HINT = (
     "The next run that needs a damaged chunk computes it again; "
     "`depthclip store prune --damaged` removes it now."
 )
-
-
-class InUse(DepthClipError):
-    """Another process holds the array."""
 
 
 @store_app.command("list")
@@ -106,7 +103,7 @@ def prune(
         elif unused_days is not None and time.time() - array.last_used >= unused_days * 86400:
             why = f"last used {day(array.last_used)}"
         try:
-            with array.lock(waiting=give_up):
+            with alone(array):
                 for what, size in pruned(array, why, damaged, dry_run):
                     say(f"{removes} {what}, {size_text(size)}")
                     n_removed, freed = n_removed + 1, freed + size
@@ -142,10 +139,6 @@ def pruned(
         if not dry_run:
             remove()
         yield what, size
-
-
-def give_up() -> None:
-    raise InUse("another process uses the array")
 
 
 def chosen(store: Store, keys: Sequence[str]) -> list[StoredArray]:

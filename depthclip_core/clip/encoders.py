@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,20 +16,34 @@ from torch import Tensor
 from depthclip_core.clip import heads
 from depthclip_core.clip.configurations import (
     Configuration,
-    download_weights,
     fetched_weights,
     openai_checksums,
     pretrained_tags,
     read_configuration,
 )
-from depthclip_core.clip.library import create_model, get_tokenizer, quiet
+from depthclip_core.clip.library import create_model, get_tokenizer
 from depthclip_core.clip.sentences import (
     check_sentences,
     mean_over_templates,
     sentences_of,
     tokens_of,
 )
-from depthclip_core.clip.towers import PRECISIONS, Tower, check_compiler, heads_dtype, make_tower
+from depthclip_core.clip.towers import (
+    COMPUTATION_VERSION,
+    PRECISIONS,
+    Tower,
+    check_compiler,
+    heads_dtype,
+    make_tower,
+)
+from depthclip_core.clip.weight_paths import (
+    downloaded,
+    file_checksum,
+    fits,
+    mark,
+    notes,
+    weights_path,
+)
 from depthclip_core.clip.weights import (
     check_file,
     check_finite,
@@ -38,19 +52,14 @@ from depthclip_core.clip.weights import (
     tensor_checksum,
 )
 from depthclip_core.devices import card_precisions, device_name, has_bf16, resolve_device
-from depthclip_core.errors import DepthClipError, first_line, unknown_name
-from depthclip_core.files import CHECKSUMS, Notes, checksums
+from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.sample import model as sample_model
-from depthclip_core.settings import OBJECT, TEMPLATES, store_folder
+from depthclip_core.settings import OBJECT, TEMPLATES
 
 # ImageNet's, as released; CLIP's own differ by up to 0.05.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-
-# Raised when towers or heads compute something else than before: stored vectors then expire.
-COMPUTATION_VERSION = 2
 SENTENCES = 256  # encoded at once: as much memory as one NYU frame in the image tower
-WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
 
 
 class _once(cached_property):
@@ -245,24 +254,24 @@ def load_encoder(
     # OpenAI's towers use QuickGELU, which open_clip's plain configurations of them do not.
     configuration = read_configuration(name, quick_gelu="openai" in tags)
     options = {"device": device, "precision": precision, "compiled": compiled}
-    if path := _weights_path(weights, tags):
+    if path := weights_path(weights, tags):
         shown = str(weights)
         if shown in ("own", "random", *tags):  # a file of such a name is none of these
             shown = os.path.join(".", shown)
         check_file(path)
         path = path.absolute()  # the working folder may change before the network is built
-        from_openai = _checksum(path) in openai_checksums().values()
+        from_openai = file_checksum(path) in openai_checksums().values()
         return _from_file(path, configuration, shown, options | {"from_openai": from_openai})
     if weights:
         if weights not in tags:
             raise unknown_name(f"weights of {name}", weights, tags or ["a path to a state dict"])
         configuration = read_configuration(name, bool(tags[weights].get("quick_gelu")))
-        path = _downloaded(weights, tags[weights], configuration)
+        path = downloaded(weights, tags[weights], configuration)
         options["from_openai"] = weights == "openai"
         is_tag = path != fetched_weights(name)
         encoder = _from_file(path, configuration, weights, options, is_tag)
         if is_tag:
-            _notes().add({f"{name} {weights}": str(path)})
+            notes().add({f"{name} {weights}": str(path)})
         return encoder
     if name == "sample":
         check_file(sample_model.WEIGHTS)
@@ -272,7 +281,7 @@ def load_encoder(
             load_weights(model, sample_model.state_dict(), "sample", "this package")
             return model
 
-        checksum = partial(_checksum, sample_model.WEIGHTS)
+        checksum = partial(file_checksum, sample_model.WEIGHTS)
         return Encoder(build, configuration, "own", **options, checksum=checksum)
     warnings.warn(f"{name} has random weights: its depths mean nothing", stacklevel=2)
     build = partial(create_model, configuration, device)
@@ -286,7 +295,7 @@ def _from_file(
 
     weights: how the user named the file; is_tag: as a tag, so that open_clip knows its format.
     """
-    digest = _checksum(path)
+    digest = file_checksum(path)
 
     def build() -> torch.nn.Module:
         model = create_model(configuration, options["device"], str(path) if is_tag else None)
@@ -294,73 +303,15 @@ def _from_file(
             check_finite(model, f"open_clip's {weights!r} weights of {configuration.name}")
         else:
             load_weights(model, read_state_dict(path), configuration.name, weights)
-        if _checksum(path) != digest:
+        if file_checksum(path) != digest:
             raise DepthClipError(f"{path} has changed since its encoder was loaded: load it again")
         return model
 
     encoder = Encoder(build, configuration, weights, **options, checksum=lambda: digest)
-    if not _fits(digest, configuration):
+    if not fits(digest, configuration):
         encoder.built()
-        _notes().add({_mark(digest, configuration): True})
+        notes().add({mark(digest, configuration): True})
     return encoder
-
-
-def _downloaded(tag: str, entry: dict, configuration: Configuration) -> Path:
-    """The file of a tag, which open_clip downloads unless it is there. entry: open_clip's."""
-    path = Path(str(_notes().read().get(f"{configuration.name} {tag}", "")))
-    if path.is_file() and _fits(_checksum(path), configuration):
-        return path
-    fetched = fetched_weights(configuration.name) if tag == "openai" else None
-    if fetched and fetched.is_file() and _checksum(fetched) in openai_checksums().values():
-        return fetched
-    try:
-        with quiet():
-            return download_weights(entry)
-    except Exception as error:  # whatever the download or the hub raises
-        other = f"`depthclip fetch clip --model {configuration.name}`, or " if fetched else ""
-        raise DepthClipError(
-            f"cannot download the {tag!r} weights of {configuration.name} ({first_line(error)}): "
-            f"try {other}download them where there is a network, and give their path as weights"
-        ) from error
-
-
-def _fits(digest: str, configuration: Configuration) -> bool:
-    """Whether this store has seen that a file's weights fit the model."""
-    return _notes().read().get(_mark(digest, configuration)) is True
-
-
-def _mark(digest: str, configuration: Configuration) -> str:
-    return f"{digest} {configuration.name} {configuration.checksum} {COMPUTATION_VERSION}"
-
-
-def _checksum(path: Path) -> str:
-    return checksums([path], Notes(store_folder() / CHECKSUMS))[0]
-
-
-def _notes() -> Notes:
-    """Which weights files fit which models, and where open_clip keeps what it downloaded."""
-    return Notes(store_folder() / "depthclip-weights.json")
-
-
-def _weights_path(weights: str | Path | None, tags: Mapping[str, dict]) -> Path | None:
-    """The weights file that the user means, if any; a string is a tag first."""
-    if weights is not None and not isinstance(weights, str | Path):
-        raise DepthClipError(f"weights are a name or a path, not {weights!r}")
-    if not weights:
-        return None
-    if weights in tags:
-        if Path(weights).exists():
-            file = f"write '{os.path.join('.', weights)}' for the file"
-            says = f"weights {weights!r} are open_clip's, not the file of that name: {file}"
-            warnings.warn(says, stacklevel=3)
-        return None
-    try:
-        path = Path(weights).expanduser()
-        is_path = isinstance(weights, Path) or os.sep in weights or path.exists()
-    except (OSError, RuntimeError) as error:  # no such home; too long a name
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise DepthClipError(f"no weights file at {weights}: {reason}") from error
-    return path if is_path or path.suffix.lower() in WEIGHT_FILES else None
 
 
 def _resolve_precision(precision: str, device: torch.device) -> str:

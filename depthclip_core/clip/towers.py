@@ -18,6 +18,8 @@ from depthclip_core.clip.heads import Features, is_vit, resize_positions
 from depthclip_core.devices import exact_gpu
 from depthclip_core.errors import DepthClipError
 
+# Raised when towers or heads compute something else than before: stored vectors then expire.
+COMPUTATION_VERSION = 2
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

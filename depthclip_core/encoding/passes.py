@@ -7,12 +7,12 @@ apply to similarities and need no pass.
 
 import math
 import operator
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from threading import Timer
+from contextlib import suppress
+from functools import partial
+from itertools import tee
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
 from depthclip_core.datasets.base import Frame, as_dataset
 from depthclip_core.datasets.prefetch import read_ahead, reading_threads
+from depthclip_core.encoding.locks import Claim, held, share
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.encoding.vectors import store_for, text_vectors
 from depthclip_core.errors import DepthClipError
@@ -30,7 +31,6 @@ from depthclip_core.method.batches import default_batch_size, through_network
 from depthclip_core.method.pipeline import head_vectors, not_finite, project
 from depthclip_core.settings import OBJECT, TEMPLATES, network_window, resolve_prompts
 
-SILENCE = 60.0  # seconds of waiting before a run without progress bars says that it waits
 ATTEMPTS = 3  # to read a chunk that others keep damaging or removing
 
 
@@ -79,7 +79,7 @@ def encode(
 
     Without words it keeps each head's vectors, with words only their similarities. Memory does not
     grow with the data set: two chunks of 16 frames are held, and a few frames read ahead. A run
-    continues where an earlier one ended; a second process waits and finds the work done.
+    continues where an earlier one ended; several processes at once share the work.
     """
     words = None if words is None else resolve_prompts(words)
     job, heads = EncodingJob(frames, encoder, size, store or Store()), _distinct(heads, words)
@@ -161,13 +161,26 @@ def _complete(
     text = text_vectors(job.encoder, words, job.store) if others else None
     for head in others:
         array = job.similarities(head, words)
-        with _lock(array, progress):
-            for chunk in array.missing():
-                vectors = torch.from_numpy(_read(job, job.vectors(head), chunk, progress))
-                values = project(vectors.to(job.encoder.device), text).cpu().numpy()
-                if not np.isfinite(values.sum()):
-                    raise not_finite(job.encoder, f"a {head} similarity")
-                array.write(chunk, values, **job.provenance)
+        share(
+            [array],
+            array.missing(),
+            partial(_project, job, array, text, progress),
+            progress=progress,
+        )
+
+
+def _project(
+    job: EncodingJob, array: StoredArray, text: Tensor, progress: bool, claims: Iterator[Claim]
+) -> None:
+    """Compute claimed chunks of similarities from stored vectors, and write them."""
+    head = array.settings["head"]
+    for claim in claims:
+        vectors = torch.from_numpy(_read(job, job.vectors(head), claim.chunk, progress))
+        values = project(vectors.to(job.encoder.device), text).cpu().numpy()
+        if not np.isfinite(values.sum()):
+            raise not_finite(job.encoder, f"a {head} similarity")
+        array.write(claim.chunk, values, **job.provenance)
+        claim.let_go()
 
 
 def _read_all(job: EncodingJob, array: StoredArray, progress: bool) -> Tensor:
@@ -192,7 +205,7 @@ def _read(job: EncodingJob, array: StoredArray, chunk: int, progress: bool) -> n
             if attempt == ATTEMPTS:
                 raise
             warnings.warn(f"{fault}; it is computed again", stacklevel=2)
-        with _lock(array, progress), suppress(AbsentChunk):
+        with held(array, chunk, progress=progress), suppress(AbsentChunk):
             try:
                 array.check(chunk)  # another process may have repaired it before we got the lock
             except DamagedChunk:
@@ -209,44 +222,65 @@ def _read(job: EncodingJob, array: StoredArray, chunk: int, progress: bool) -> n
 
 
 def _encode(job: EncodingJob, arrays: Sequence[StoredArray], progress: bool) -> None:
-    """One pass over every chunk that an array lacks, for all arrays that lack it."""
-    arrays = [array for array in arrays if not array.complete]
-    with ExitStack() as stack:
-        for array in sorted(arrays, key=lambda array: array.key):  # one order, so no deadlock
-            stack.enter_context(_lock(array, progress))
-        missing = {array.key: set(array.missing()) for array in arrays}
-        chunks = sorted(set().union(*missing.values()))
-        if not chunks:
-            return
+    """One pass over every chunk that an array lacks, for all arrays that lack some."""
+    missing = {array.key: array.missing() for array in arrays}
+    arrays = [array for array in arrays if missing[array.key]]
+    encode_chunks(job, arrays, sorted(set().union(*missing.values())), progress)
 
-        def write(chunk: int, made: list[np.ndarray]) -> None:
-            for array, values in zip(arrays, made, strict=True):
-                if chunk in missing[array.key]:
-                    array.write(chunk, values, **job.provenance)
 
-        total = sum(len(arrays[0].frames_of(chunk)) for chunk in chunks)
-        writer = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="write"))
-        bar = tqdm(total=total, desc="encoding", unit="frame", disable=not progress)
-        stack.enter_context(bar)
-        writing = None  # one chunk is written while the next is computed
-        with torch.inference_mode():
-            for chunk, made in _encoded_chunks(job, arrays, chunks, bar):
-                if writing:
-                    writing.result()
-                writing = writer.submit(write, chunk, made)
-        writing.result()
+def encode_chunks(
+    job: EncodingJob, arrays: Sequence[StoredArray], chunks: Iterable[int], progress: bool
+) -> None:
+    """Make those of these chunks that an array lacks.
+
+    arrays: of the job, all of one kind. Processes that call this at the same time share the work:
+    each claims a few chunks ahead, and at the end waits for those that others hold.
+    """
+    chunks = [chunk for chunk in chunks if not all(array.has(chunk) for array in arrays)]
+    if not chunks:
+        return
+    total = sum(len(arrays[0].frames_of(chunk)) for chunk in chunks)
+    with tqdm(total=total, desc="encoding", unit="frame", disable=not progress) as bar:
+        share(
+            arrays,
+            chunks,
+            lambda claims: _make(job, arrays, claims, bar),
+            progress=progress,
+            found=lambda chunk: bar.update(len(arrays[0].frames_of(chunk))),
+        )
+
+
+def _make(
+    job: EncodingJob, arrays: Sequence[StoredArray], claims: Iterator[Claim], bar: tqdm
+) -> None:
+    """Compute claimed chunks, and write each while the next is computed."""
+
+    def write(claim: Claim, made: list[np.ndarray]) -> None:
+        for array, values in zip(arrays, made, strict=True):
+            if array in claim.arrays:
+                array.write(claim.chunk, values, **job.provenance)
+        claim.let_go()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, torch.inference_mode():
+        writing = None
+        for claim, made in _encoded_chunks(job, arrays, claims, bar):
+            if writing:
+                writing.result()
+            writing = writer.submit(write, claim, made)
+        if writing:
+            writing.result()
 
 
 def _encoded_chunks(
-    job: EncodingJob, arrays: Sequence[StoredArray], chunks: Sequence[int], bar: tqdm
-) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Each chunk with its values for each array, (n, 2, D or K, h, w) fp32."""
+    job: EncodingJob, arrays: Sequence[StoredArray], claims: Iterator[Claim], bar: tqdm
+) -> Iterator[tuple[Claim, list[np.ndarray]]]:
+    """Each claimed chunk with its values for each array, (n, 2, D or K, h, w) fp32."""
     heads = [array.settings["head"] for array in arrays]
     words = arrays[0].settings.get("words")  # the same for all arrays of a pass
     text = None if words is None else text_vectors(job.encoder, words, job.store)
 
-    def read(chunk: int) -> Tensor:
-        pixels = torch.from_numpy(job.frames.rgb_batch(arrays[0].frames_of(chunk)))
+    def read(claim: Claim) -> Tensor:
+        pixels = torch.from_numpy(job.frames.rgb_batch(arrays[0].frames_of(claim.chunk)))
         return pixels.pin_memory() if job.encoder.device.type == "cuda" else pixels
 
     def compute(pixels: Tensor) -> tuple[Tensor, ...]:
@@ -256,13 +290,14 @@ def _encoded_chunks(
         return *values, torch.stack([of_head.sum() for of_head in values])[None]
 
     batch = default_batch_size(job.size, job.encoder)
-    pictures = read_ahead(read, chunks, reading_threads(job.encoder.device.type))
+    claimed, noted = tee(claims)  # the second runs behind, as far as chunks are read ahead
+    pictures = read_ahead(read, claimed, reading_threads(job.encoder.device.type))
     made = through_network(pictures, job.encoder, batch, compute)
-    for chunk, (*values, sums) in zip(chunks, made, strict=True):
+    for (*values, sums), claim in zip(made, noted, strict=True):
         for head, total in zip(heads, sums.sum(0), strict=True):
             if not math.isfinite(total):
                 raise not_finite(job.encoder, f"a {head} vector or similarity")
-        yield chunk, values
+        yield claim, values
 
 
 def _distinct(heads: Sequence[str], words: Sequence[str] | None) -> list[str]:
@@ -279,20 +314,3 @@ def _checked_size(size: Sequence[int]) -> tuple[int, int]:
     except (TypeError, ValueError):
         raise DepthClipError(f"size is rows and columns in whole pixels, not {size!r}") from None
     return rows, columns
-
-
-@contextmanager
-def _lock(array: StoredArray, progress: bool) -> Iterator[None]:
-    """Hold the array's lock; say so if another process holds it, at once or when it takes long.
-
-    Notebook tests compare stderr, so runs without progress bars stay silent for a while.
-    """
-    says = "waiting: another process encodes the same frames"
-    alarm = Timer(0 if progress else SILENCE, print, [says], {"file": sys.stderr})
-    alarm.daemon = True
-    try:
-        with array.lock(alarm.start):
-            alarm.cancel()
-            yield
-    finally:
-        alarm.cancel()

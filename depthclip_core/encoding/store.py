@@ -1,12 +1,14 @@
-"""The store: arrays on disk, frame by frame in chunks that are never half-written."""
+"""The store: arrays on disk, frame by frame in chunks that are never half-written.
+
+Who writes a chunk holds its lock: see `locks`.
+"""
 
 import hashlib
 import json
 import math
 import os
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,7 +16,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from filelock import FileLock, Timeout
 
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import (
@@ -30,7 +31,6 @@ from depthclip_core.settings import store_folder
 
 CHUNK = 16  # frames: 340 MB for three heads of ViT-L/14
 FORMAT = 2  # part of every key, so that no format reads another's files
-PATIENCE = 1800.0  # seconds: the slowest network makes a chunk in less on the slowest CPU
 SEAL = 512  # bytes before HDF5's content, its "user block": they hold the checksum
 MOST_FRAMES = 10**12
 ABOUT = "array.json"
@@ -77,7 +77,7 @@ class Store:
 
         A link to a folder is broken too: what it leads to is not this store's to remove.
         """
-        folders = [entry for entry in _entries(self.folder) if _KEY.fullmatch(entry.name)]
+        folders = [entry for entry in entries(self.folder) if _KEY.fullmatch(entry.name)]
         found = [_on_disk(folder) for folder in folders if os.path.isdir(folder)]
         return sorted(found, key=lambda array: array.last_used, reverse=True)
 
@@ -121,9 +121,13 @@ class StoredArray:
 
     def present(self) -> list[int]:
         """The chunks with a file, in order; the files are not read."""
-        named = [_CHUNK_NAME.fullmatch(path.name) for path in _entries(self.folder)]
+        named = [_CHUNK_NAME.fullmatch(path.name) for path in entries(self.folder)]
         chunks = {int(found[1]) for found in named if found}
         return sorted(chunk for chunk in chunks if chunk < self.n_chunks)
+
+    def has(self, chunk: int) -> bool:
+        """Whether a chunk has a file; the others are not looked at."""
+        return os.path.lexists(self.path(chunk))
 
     def missing(self) -> list[int]:
         """The chunks without a file."""
@@ -138,7 +142,7 @@ class StoredArray:
     def size(self) -> int:
         """Bytes on disk; what links lead to is not counted."""
         size = 0
-        for path in [] if self.folder.is_symlink() else _entries(self.folder):
+        for path in [] if self.folder.is_symlink() else entries(self.folder):
             with suppress(FileNotFoundError):  # renamed or removed by another process
                 size += path.lstat().st_size
         return size
@@ -154,9 +158,9 @@ class StoredArray:
     def write(self, chunk: int, values: np.ndarray, **provenance: str) -> None:
         """Write one chunk, all of it or nothing: numbers (len(frames_of(chunk)), ...).
 
-        provenance: device, versions and the like, kept in the file but not in the key. Hold the
-        `lock` meanwhile. Raises `DepthClipError` for values of another length, and where the disk
-        is full or cannot be written.
+        provenance: device, versions and the like, kept in the file but not in the key. Raises
+        `DepthClipError` for values of another length, and where the disk is full or cannot be
+        written.
         """
         frames, values = self.frames_of(chunk), np.asarray(values, order="C")
         if values.dtype.kind not in "biufc":
@@ -164,7 +168,7 @@ class StoredArray:
         if values.shape[:1] != (len(frames),):
             size = f"has {len(frames)} frames, got values of shape {values.shape}"
             raise DepthClipError(f"chunk {chunk} of {self.folder} {size}")
-        with _writing(self.folder):
+        with writing(self.folder):
             try:
                 self._describe()
                 # Not forced to the disk: checksums find what a power cut leaves.
@@ -213,77 +217,39 @@ class StoredArray:
 
     def discard(self, chunk: int) -> None:
         """Remove a chunk if it exists."""
-        with _writing(self.folder):
+        with writing(self.folder):
             self.path(chunk).unlink(missing_ok=True)
 
     def temporaries(self) -> list[Path]:
         """Files under a temporary name: being written, or left by a killed run."""
-        return [path for path in _entries(self.folder) if _TEMPORARY_NAME.fullmatch(path.name)]
+        return [path for path in entries(self.folder) if _TEMPORARY_NAME.fullmatch(path.name)]
 
     def discard_temporaries(self) -> None:
-        """Remove the temporaries; hold the `lock`, so that none is being written."""
-        with _writing(self.folder):
+        """Remove the temporaries; hold the array `alone`, so that none is being written."""
+        with writing(self.folder):
             for path in self.temporaries():
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove the whole array; hold the `lock`.
+        """Remove the whole array; hold it `alone`.
 
         Of a link, only the link itself. Raises `DepthClipError` and removes nothing if the folder
         holds anybody else's files.
         """
         if self.folder.is_symlink():
-            with _writing(self.folder):
+            with writing(self.folder):
                 self.folder.unlink()
             return
-        files = _entries(self.folder)
+        files = entries(self.folder)
         if others := [path.name for path in files if not _OWN_NAME.fullmatch(path.name)]:
             fault = f"holds {others[0]}, which is not the store's"
             raise DepthClipError(f"{self.folder} {fault}: move it away")
         if files and not any(map(_signed, files)):
             raise DepthClipError(f"{self.folder} is not the store's: move it away")
-        with _writing(self.folder):
+        with writing(self.folder):
             for path in files:
                 path.unlink(missing_ok=True)
             self.folder.rmdir()
-
-    @contextmanager
-    def lock(
-        self, waiting: Callable[[], None] | None = None, patience: float = PATIENCE
-    ) -> Iterator[None]:
-        """Hold the array's lock, which one thread of one process holds at a time.
-
-        waiting: called once before waiting for another holder; raises to give up. patience: seconds
-        without a change in the array's folder after which waiting ends with a `DepthClipError`.
-        A lock ends with its process.
-        """
-        path = self.folder.with_name(f"{self.key}.lock")
-        lock = FileLock(path)
-
-        def acquire(timeout: float) -> bool:
-            with _writing(path.parent), suppress(Timeout):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                lock.acquire(timeout=timeout)
-            return lock.is_locked
-
-        if not acquire(0):
-            if waiting:
-                waiting()
-            seen, since = set(_entries(self.folder)), time.monotonic()
-            while not acquire(min(1.0, patience)):
-                if (now := set(_entries(self.folder))) != seen:
-                    seen, since = now, time.monotonic()
-                if time.monotonic() - since >= patience:
-                    fault = f"another process holds {path} and has written nothing for"
-                    advice = "end that process, or set DEPTHCLIP_STORE to another folder"
-                    raise DepthClipError(f"{fault} {patience:.0f} s: {advice}")
-        try:
-            yield
-        finally:
-            if not self.folder.exists():
-                with suppress(OSError):
-                    path.unlink()
-            lock.release()
 
     def _describe(self) -> None:
         about = {"format": FORMAT, "n_frames": self.n_frames, "settings": self.settings}
@@ -309,7 +275,7 @@ class StoredArray:
             os.utime(self.folder / ABOUT)
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries(folder: Path) -> list[Path]:
     """What lies in a folder; nothing if it does not exist."""
     try:
         return list(folder.iterdir())
@@ -377,7 +343,7 @@ def _on_disk(folder: Path) -> StoredArray:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, CannotWrite) as error:

@@ -11,6 +11,7 @@ from torch import Tensor
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.sentences import mean_over_templates, sentences_of
 from depthclip_core.datasets.base import Frame, FrameList, as_dataset
+from depthclip_core.encoding.locks import held
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import temporary_folder
@@ -88,8 +89,9 @@ def _kept(array: StoredArray, make: Callable[[], Tensor]) -> Tensor:
     vectors = make()
     if vectors.isfinite().all():
         values = vectors.cpu().numpy()
-        with suppress(DepthClipError), array.lock():  # without a place to keep them, made each time
+        with suppress(DepthClipError):  # without a place to keep them, made each time
             for chunk in range(array.n_chunks):
                 frames = array.frames_of(chunk)
-                array.write(chunk, values[frames.start : frames.stop])
+                with held(array, chunk):
+                    array.write(chunk, values[frames.start : frames.stop])
     return vectors

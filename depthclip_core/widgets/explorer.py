@@ -94,8 +94,10 @@ class Explorer(Acting):
     def _show(self, text: str) -> None:
         """Show the picture; the text says what is on it to those who do not see it."""
         label = self.picker.labels[self._shown]
-        self.image.alt = printable(f"{label}: photograph and depth maps; {text}")
-        self.image.value = self.picture.jpeg()
+        picture = self.picture.jpeg()
+        with self.image.hold_sync():  # one message
+            self.image.alt = printable(f"{label}: photograph and depth maps; {text}")
+            self.image.value = picture
 
     def _choose_scene(self) -> None:
         with self._at_once():

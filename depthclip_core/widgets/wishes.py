@@ -7,6 +7,7 @@ last, and leaves out what is stale by then.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
 from threading import RLock
 
 from ipywidgets import Widget
@@ -39,11 +40,28 @@ class Wishes(Widget):
 
     def _take(self, _, message: dict, __) -> None:
         with ONE_WISH:
-            self.taking = True
             try:
-                for place, wish in message["wishes"]:
-                    self._controls[place].take(wish)
+                with self._held():
+                    self._take_all(message["wishes"])
             finally:
-                self.taking = False
-                self.settle()
                 self.send({"page": message["page"], "answered": message["number"]})
+
+    def _take_all(self, wishes: list) -> None:
+        self.taking = True
+        try:
+            for place, wish in wishes:
+                self._controls[place].take(wish)
+        finally:
+            self.taking = False
+            self.settle()
+
+    @contextmanager
+    def _held(self):
+        """Send what changes of the controls at the end, a message for each.
+
+        The page would handle earlier ones while the kernel draws, and both would take longer.
+        """
+        with ExitStack() as held:
+            for control in self._controls:
+                held.enter_context(control.hold_sync())
+            yield

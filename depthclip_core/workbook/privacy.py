@@ -12,6 +12,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -74,10 +75,12 @@ def clean_values(value: object) -> object:
 
 
 def clean_notebook(notebook: NotebookNode) -> NotebookNode:
-    """Remove it from a notebook's outputs, parameters and metadata, in place; returns it.
+    """A copy of a notebook without it in outputs, parameters and metadata.
 
-    The author's own text and code stay as they are, and so do pictures.
+    The author's own text and code stay as they are, and so do pictures. The notebook itself does
+    too: it may still be running, with the paths that it was given.
     """
+    notebook = deepcopy(notebook)
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             for key in ("text", "ename", "evalue", "traceback", "metadata"):

@@ -91,7 +91,7 @@ def _left_by_us(path: Path) -> bool:
 def _shared_copy(path: Path) -> bytes | str:
     """A notebook as it is shared: as it is, or without what says where it ran."""
     notebook = read_notebook(path)
-    cleaned = clean_notebook(deepcopy(notebook))
+    cleaned = clean_notebook(notebook)
     return path.read_bytes() if cleaned == notebook else notebook_text(cleaned)
 
 
@@ -102,7 +102,7 @@ def chapter(path: Path, names: Sequence[str], shown: Sequence[str]) -> dict[str,
     sections, pairs of id and title, as plain text.
     """
     ran = read_notebook(path)
-    notebook = clean_notebook(deepcopy(ran))
+    notebook = clean_notebook(ran)
     if not any(cell.get("execution_count") for cell in notebook.cells):
         raise DepthClipError(f"{path} has not been run: `depthclip run {path}`")
     prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")

@@ -84,6 +84,7 @@ def run(
     progress: bool = False,
     about: Mapping[str, object] | None = None,
     facts: Mapping[str, str] | None = None,
+    stop: threading.Event | None = None,
 ) -> list[NotebookRun]:
     """Run notebooks as planned, several at once; `DepthClipError` if nothing can start.
 
@@ -96,6 +97,7 @@ def run(
     a run with parameters in its name gets a folder in it. progress: show
     a bar, and a line for each finished run. about: goes into every record as it is. facts: Python
     expressions; once a kernel can evaluate one without an error, the record keeps its value.
+    stop: set by another thread, it interrupts the runs, and `CancelledError` is raised.
     """
     workers = max(1, usable_cores() // 2) if workers is None else workers
     if workers < 1:
@@ -111,7 +113,7 @@ def run(
     if workers > 1:  # otherwise every kernel would use every core
         environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
     watched = [Progress(plan, len(_code_cells(plan.content)) + bool(plan.given)) for plan in plans]
-    stop = threading.Event()
+    asked, stop = stop or threading.Event(), threading.Event()
 
     def start(watch: Progress) -> NotebookRun:
         folder = _figures_folder(watch.plan, figures)
@@ -135,6 +137,8 @@ def run(
         try:
             while waiting:
                 done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                if asked.is_set():
+                    raise CancelledError
                 for future in done if progress else ():
                     bar.write(str(future.result()))
                 running = [

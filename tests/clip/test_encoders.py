@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save, save_file
 
 import depthclip_core as dc
-from depthclip_core.clip import encoders
+from depthclip_core.clip import encoders, weight_paths
 from depthclip_core.clip import weights as weight_files
 from depthclip_core.clip.configurations import openai_checksums, read_configuration
 from depthclip_core.clip.library import load_open_clip
@@ -53,7 +53,7 @@ def tags(monkeypatch, weights):
 
     known = {"openai": {"quick_gelu": True}, "plain": {}}
     monkeypatch.setattr(encoders, "pretrained_tags", lambda name: known)
-    monkeypatch.setattr(encoders, "download_weights", download)
+    monkeypatch.setattr(weight_paths, "download_weights", download)
     return downloads
 
 
@@ -245,7 +245,7 @@ def test_failed_download_says_what_to_do(tags, monkeypatch):
     def offline(entry):
         raise RuntimeError("no network\nand a long trace")
 
-    monkeypatch.setattr(encoders, "download_weights", offline)
+    monkeypatch.setattr(weight_paths, "download_weights", offline)
     with pytest.raises(
         dc.DepthClipError, match=r"cannot download .* \(no network\).*path"
     ) as caught:
@@ -448,7 +448,7 @@ def test_weights_that_are_not_finite_are_refused(value, model, tags, tmp_path, m
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state["visual.layer2.0.conv1.weight"].view(-1)[7] = value
     save_file(state, bad := tmp_path / "bad.safetensors")
-    monkeypatch.setattr(encoders, "download_weights", lambda entry: bad)
+    monkeypatch.setattr(weight_paths, "download_weights", lambda entry: bad)
     monkeypatch.setenv("DEPTHCLIP_STORE", str(tmp_path))
     says = r"are not finite: visual\.layer2\.0\.conv1\.weight"
     for _ in range(2):  # a failure is not remembered as a success

@@ -7,7 +7,7 @@ import tiny
 import torch
 
 import depthclip_core as dc
-from depthclip_core.clip import configurations, encoders
+from depthclip_core.clip import configurations, encoders, weight_paths
 from depthclip_core.clip import weights as weight_files
 from depthclip_core.clip.configurations import fetched_weights, openai_addresses, openai_checksums
 
@@ -24,7 +24,7 @@ def place(tmp_path, monkeypatch):
     address = f"https://127.0.0.1/{'0' * 64}/tiny.pt"
     monkeypatch.setattr(configurations, "openai_addresses", lambda: {"tiny-RN": address})
     monkeypatch.setattr(encoders, "pretrained_tags", lambda name: {"openai": {"quick_gelu": True}})
-    monkeypatch.setattr(encoders, "download_weights", offline)
+    monkeypatch.setattr(weight_paths, "download_weights", offline)
     monkeypatch.setenv("DEPTHCLIP_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("DEPTHCLIP_STORE", str(tmp_path / "store"))
     (tmp_path / "data" / "clip").mkdir(parents=True)
@@ -33,7 +33,7 @@ def place(tmp_path, monkeypatch):
 
 def known_as_openais(path, monkeypatch):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    for module in (encoders, weight_files):
+    for module in (encoders, weight_files, weight_paths):
         monkeypatch.setattr(module, "openai_checksums", lambda: {"tiny-RN": digest})
 
 

@@ -12,7 +12,7 @@ import tiny
 from safetensors.torch import save_file
 
 import depthclip_core as dc
-from depthclip_core.clip import encoders
+from depthclip_core.clip import encoders, weight_paths
 from depthclip_core.clip.library import light_imports
 
 pytestmark = pytest.mark.slow  # most tests here start processes
@@ -114,7 +114,7 @@ def test_tag_is_downloaded_once(store, weights, built, monkeypatch):
     downloads = []
     monkeypatch.setattr(encoders, "pretrained_tags", lambda name: {"openai": {"quick_gelu": True}})
     monkeypatch.setattr(
-        encoders, "download_weights", lambda entry: downloads.append(entry) or weights
+        weight_paths, "download_weights", lambda entry: downloads.append(entry) or weights
     )
     first, second = load("openai"), load("openai")
     assert len(downloads) == 1 and built == ["tiny-RN"]
@@ -122,7 +122,7 @@ def test_tag_is_downloaded_once(store, weights, built, monkeypatch):
     assert second.text_vectors(["far"]).equal(first.text_vectors(["far"]))
     moved = weights.rename(weights.with_name("moved.safetensors"))
     monkeypatch.setattr(
-        encoders, "download_weights", lambda entry: downloads.append(entry) or moved
+        weight_paths, "download_weights", lambda entry: downloads.append(entry) or moved
     )
     load("openai")
     assert len(downloads) == 2 and built == ["tiny-RN"] * 2

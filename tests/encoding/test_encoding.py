@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -245,14 +244,14 @@ def test_chunk_repaired_by_another_process_is_kept(encoder, store, monkeypatch):
     sound = path.read_bytes()
     path.write_bytes(sound[:-1])
     discarded = []
-    lock = StoredArray.lock
+    held = encoding.held
 
-    def lock_after_the_other(self, *args):
-        if self.key == array.key:
+    def hold_after_the_other(repaired, *args, **options):
+        if repaired.key == array.key:
             path.write_bytes(sound)
-        return lock(self, *args)
+        return held(repaired, *args, **options)
 
-    monkeypatch.setattr(StoredArray, "lock", lock_after_the_other)
+    monkeypatch.setattr(encoding, "held", hold_after_the_other)
     monkeypatch.setattr(StoredArray, "discard", lambda self, chunk: discarded.append(chunk))
     with pytest.warns(UserWarning, match="computed again"):
         assert torch.equal(collect(encoder, store)["value"], whole)
@@ -466,27 +465,3 @@ def test_bad_input_is_one_clear_line(encoder, store):
         with pytest.raises(dc.DepthClipError, match=says):
             collect(encoder, store, **options)
     assert not store.folder.exists() or store.arrays() == []
-
-
-@pytest.mark.parametrize(("progress", "says"), [(True, "waiting: another process"), (False, "")])
-def test_waiting_for_another_process_is_announced(tmp_path, capsys, progress, says):
-    array = Store(tmp_path).array({"a": 1}, 16)
-    held, release = threading.Event(), threading.Event()
-
-    def hold():
-        with array.lock():
-            held.set()
-            release.wait(30)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert held.wait(10)
-    threading.Timer(0.4, release.set).start()
-    with encoding._lock(array, progress):
-        holder.join()
-    assert capsys.readouterr().err.startswith(says) and (says or not capsys.readouterr().err)
-
-
-def test_long_wait_is_announced_without_progress(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(encoding, "SILENCE", 0.1)
-    test_waiting_for_another_process_is_announced(tmp_path, capsys, False, "waiting")

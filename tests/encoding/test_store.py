@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import h5py
@@ -272,8 +271,7 @@ def test_remove_spares_files_of_others(filled, tmp_path):
         filled.remove()
     assert filled.complete and np.array_equal(filled.read(0), chunk_of(filled, 0))
     (filled.folder / "notes.txt").unlink()
-    with filled.lock():
-        filled.remove()
+    filled.remove()
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [
         "0123456789abcdef",
         "my notes",
@@ -391,31 +389,8 @@ def test_killed_run_leaves_only_whole_chunks(tmp_path):
         for chunk in present:
             assert (array.read(chunk) == chunk).all()
         done = present
-    with array.lock():  # it ended with each of its processes
-        array.discard_temporaries()
+    array.discard_temporaries()
     assert all(path.suffix in (".json", ".h5") for path in array.folder.glob("*"))
-
-
-def test_run_killed_before_renaming_resumes(tmp_path):
-    script = """
-array = Store(sys.argv[1]).array({"a": 1}, 3 * CHUNK)
-with array.lock():
-    array.write(0, np.zeros(CHUNK))
-    os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
-    array.write(1, np.ones(CHUNK))
-"""
-    array = Store(tmp_path).array({"a": 1}, 3 * CHUNK)
-    assert python(script, tmp_path).wait() == -signal.SIGKILL
-    (leftover,) = array.temporaries()
-    assert leftover.stat().st_size > CHUNK * 8, "killed in the middle, as meant"
-    assert array.missing() == [1, 2]
-    with array.lock(waiting=lambda: pytest.fail("the lock outlived its process")):
-        for chunk in array.missing():
-            array.write(chunk, np.full(CHUNK, chunk))
-        assert array.temporaries() == [leftover]
-        array.discard_temporaries()
-    assert array.complete and array.temporaries() == []
-    assert [array.read(chunk)[0] for chunk in range(3)] == [0, 1, 2]
 
 
 def test_reader_never_sees_half_a_chunk(tmp_path):
@@ -445,93 +420,6 @@ for round in range(10_000):
     finally:
         process.kill()
         process.wait()
-
-
-def test_two_processes_do_the_work_once(tmp_path):
-    script = """
-array = Store(sys.argv[1]).array({"a": 1}, 5 * CHUNK)
-with array.lock(waiting=lambda: print("waits", flush=True)):
-    print("has it", flush=True)
-    for chunk in array.missing():
-        with open(sys.argv[2], "a") as log:
-            log.write(f"{chunk}\\n")
-        array.write(chunk, np.full(CHUNK, chunk))
-        sys.stdin.readline()
-for chunk in range(5):
-    assert (array.read(chunk) == chunk).all()
-print("done", flush=True)
-"""
-    log = tmp_path / "log"
-    first = python(script, tmp_path / "store", log, stdin=subprocess.PIPE)
-    assert first.stdout.readline() == "has it\n"
-    second = python(script, tmp_path / "store", log, stdin=subprocess.PIPE)
-    assert second.stdout.readline() == "waits\n"
-    first.stdin.write(5 * "go on\n")
-    first.stdin.close()
-    assert first.stdout.read() == "done\n"
-    assert second.stdout.read() == "has it\ndone\n"
-    assert first.wait() == second.wait() == 0
-    assert log.read_text().split() == ["0", "1", "2", "3", "4"]
-
-
-def test_waiting_can_be_given_up(array):
-    class Enough(Exception):
-        pass
-
-    def give_up():
-        raise Enough
-
-    waits, held, release = [], threading.Event(), threading.Event()
-
-    def hold():
-        with array.lock():
-            held.set()
-            release.wait(10)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert held.wait(10)
-    with pytest.raises(Enough), array.lock(waiting=give_up):
-        pytest.fail("two have it")
-
-    def wait():
-        waits.append(1)
-        release.set()
-
-    with array.lock(waiting=wait):
-        holder.join()
-    assert waits == [1]
-    assert list(array.folder.parent.iterdir()) == [], "a lock without an array leaves nothing"
-
-
-def test_waiting_for_an_idle_holder_ends(array):
-    """And goes on as long as it writes."""
-    held, release = threading.Event(), threading.Event()
-
-    def hold():
-        with array.lock():
-            for chunk in range(3):  # 0.6 s in which patience of 0.3 s does not run out
-                array.write(chunk, chunk_of(array, chunk))
-                held.set()
-                time.sleep(0.2)
-            release.wait(30)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert held.wait(10)
-    with pytest.raises(DepthClipError, match=r"written nothing for .*end that process") as caught:
-        with array.lock(patience=0.3):
-            pytest.fail("two have it")
-    assert "\n" not in str(caught.value) and f"{array.key}.lock" in str(caught.value)
-    release.set()
-    holder.join()
-    with array.lock(patience=0):
-        pass
-
-
-def test_errors_of_a_locked_block_pass_through(array):
-    with pytest.raises(FileNotFoundError, match="nowhere"), array.lock():
-        open("nowhere")
 
 
 # --- a full disk --------------------------------------------------------------------------------
@@ -584,8 +472,6 @@ def test_read_only_folder_is_one_clear_line(tmp_path):
         array = Store(tmp_path / "store").array(SETTINGS, 3)
         with pytest.raises(DepthClipError, match="DEPTHCLIP_DATA"):
             array.write(0, np.zeros(3))
-        with pytest.raises(DepthClipError, match="DEPTHCLIP_DATA"), array.lock():
-            pass
     finally:
         tmp_path.chmod(0o700)
 

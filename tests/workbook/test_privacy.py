@@ -138,7 +138,9 @@ def executed(here):
 
 
 def test_notebooks_keep_code_and_pictures_and_no_paths(here, executed):
+    before = nbformat.writes(executed)
     cleaned = clean_notebook(executed)
+    assert nbformat.writes(executed) == before  # it may still be running
     text = nbformat.writes(cleaned)
     assert here not in text and text.count("/home/jo") == 1
     assert cleaned.cells[0].source == "open('/home/jo/kept')"

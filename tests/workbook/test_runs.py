@@ -118,6 +118,21 @@ def test_parameters_reach_the_kernel(ended):
 
 
 @pytest.mark.slow
+def test_a_private_path_reaches_the_kernel_after_other_cells(tmp_path, monkeypatch):
+    """Results hide the path; the notebook that runs must not."""
+    monkeypatch.chdir(tmp_path)
+    notebook = write(tmp_path, "good")
+    content = nbformat.read(notebook, 4)
+    content.cells.insert(0, nbformat.v4.new_code_cell("'a cell before the parameters'"))
+    content.cells[-1].source = "print(name == '/'.join(['', 'scratch', 'nyu']))"
+    nbformat.write(content, notebook)
+    (ended,) = run(notebook, {"name": "/scratch/nyu"}, out=tmp_path / "out")
+    saved = nbformat.read(ended.output, 4)
+    assert saved.cells[-1].outputs[0].text == "True\n"
+    assert "/scratch" not in ended.output.read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "cell", "source", "error"),
     [

@@ -1,0 +1,1 @@
+"""Passes, sweeps and notebooks on many processes or machines, by dask.distributed."""

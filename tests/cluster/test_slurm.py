@@ -1,0 +1,82 @@
+"""Slurm's job scripts, from a .yaml file; nothing is submitted."""
+
+import pytest
+
+pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
+
+from depthclip_core.cluster.clients import connected
+from depthclip_core.cluster.slurm import described_cluster
+from depthclip_core.errors import DepthClipError
+
+FILE = """
+jobs: 3
+queue: gpu
+account: depth
+cores: 4
+processes: 1
+memory: 32GB
+walltime: "02:00:00"
+interface: lo
+job_extra_directives: ["--gres=gpu:1"]
+job_script_prologue: ["export DEPTHCLIP_STORE=/scratch/store"]
+"""
+
+
+@pytest.fixture
+def described(tmp_path):
+    def write(text: str):
+        path = tmp_path / "slurm.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_the_job_script_asks_for_what_the_file_says(described):
+    cluster, jobs = described_cluster(described(FILE))
+    with cluster:
+        script = cluster.job_script()
+    assert jobs == 3
+    lines = script.splitlines()
+    for line in ("-p gpu", "-A depth", "--cpus-per-task=4", "--mem=30G", "-t 02:00:00"):
+        assert f"#SBATCH {line}" in lines
+    assert "#SBATCH --gres=gpu:1" in lines
+    assert "export DEPTHCLIP_STORE=/scratch/store" in lines
+    (command,) = [line for line in lines if "distributed.cli.dask_worker" in line]
+    assert "--nthreads 4" in command or "--nthreads=4" in command
+
+
+def test_what_the_file_leaves_out_needs_no_settings_of_dask(described):
+    cluster, jobs = described_cluster(described("interface: lo\n"))
+    with cluster:
+        assert jobs == 1 and "#SBATCH -t 01:00:00" in cluster.job_script()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b\n", "must hold lines such as"),
+        ("", "must hold lines such as"),
+        ("1: 2\n", "must hold lines such as"),
+        ("jobs: [", "is not YAML"),
+        ("a: !!python/object/apply:os.getcwd []\n", "is not YAML"),
+        ("jobs: 0\n", "jobs is a whole number from 1, not 0"),
+        ("jobs: true\n", "jobs is a whole number from 1, not True"),
+        ("jobs: 2.5\n", "jobs is a whole number from 1, not 2.5"),
+        ("qeue: gpu\n", "unknown key in .*did you mean 'queue'"),
+        ("job_cls: os.system\n", "unknown key"),
+        ("memory: much\ninterface: lo\n", "describes no cluster"),
+        ("#" * 200_000, "more than 100,000 bytes"),
+    ],
+)
+def test_a_file_that_describes_no_cluster_is_said_in_one_line(described, text, said):
+    with pytest.raises(DepthClipError, match=said), connected(str(described(text))):
+        pass
+
+
+def test_a_missing_file_is_said_in_one_line(tmp_path):
+    with (
+        pytest.raises(DepthClipError, match="cannot read .*none.yaml"),
+        connected(str(tmp_path / "none.yaml")),
+    ):
+        pass
