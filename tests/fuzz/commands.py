@@ -380,7 +380,7 @@ def as_case(make: Callable[[Path, ExitStack], Command]) -> None:
                         trial.check_again()
                 for trouble in (two_at_once, limited, full):
                     trouble(trial, random)
-                    trial.check_again()
+                trial.check_again()
 
         return call
 
