@@ -121,7 +121,7 @@ class PhotoExplorer(Acting):
             self.setting = setting
             self._set_controls()
             return
-        reading = self._reader.read(photo.frame, setting)
+        reading = self._reader.read(photo.frame, setting, photo.size)
         new, self._shown = photo is not self._shown, photo
         self.setting, self.reading = setting, reading
         self._set_controls()
