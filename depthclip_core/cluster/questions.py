@@ -7,9 +7,10 @@ import pandas as pd
 from torch import Tensor
 
 from depthclip_core.datasets.base import Dataset
-from depthclip_core.evaluation.protocols import protocol_for
+from depthclip_core.evaluation.metrics import resolve_metric
+from depthclip_core.evaluation.protocols import protocol_for, resolve_protocol
 from depthclip_core.evaluation.sweep import LEVELS, Sweep, sweep
-from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE
+from depthclip_core.settings import PUBLISHED_METRICS, TEMPERATURE, logit_factor
 
 Bins = Mapping[str, Sequence[float]]  # partitions by name, metres
 
@@ -21,6 +22,15 @@ class Question:
     temperatures: Sequence[float] = (TEMPERATURE,)
     protocols: Sequence[str] = ("released",)
     metrics: Sequence[str] = PUBLISHED_METRICS
+
+    def __post_init__(self):
+        """`DepthClipError` for what no sweep answers, before anything is computed."""
+        for temperature in self.temperatures:
+            logit_factor(temperature)
+        for protocol in self.protocols:
+            resolve_protocol(protocol)
+        for metric in self.metrics:
+            resolve_metric(metric)
 
     def scores(
         self, frames: Dataset, similarities: Tensor, bins: Bins, threads: int, progress: bool

@@ -1,6 +1,7 @@
 """What the store's commands cost on many chunks; here on few, only that it is measured."""
 
-from depthclip_core.bench import many_chunks
+import many_chunks
+
 from depthclip_core.encoding.store import Store
 
 

@@ -1,4 +1,4 @@
-"""`python -m depthclip_core.bench.many_chunks [N]`: what the store's commands cost on N chunks.
+"""`python tests/bench/many_chunks.py [N]`: what the store's commands cost on N chunks.
 
 The chunks are whole, with one number a frame, so that what is measured is the cost of a file.
 """
