@@ -98,6 +98,8 @@ def _ended(why: str, status: int) -> int:
 
 def _flushed(status: int | None) -> int | None:
     """The status; 1 where what was printed cannot be written, such as on a full disk."""
+    if sys.stdout is None:  # closed by whoever started the command
+        return status
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -14,7 +14,7 @@ import torch
 
 from depthclip_core.cores import usable_cores
 from depthclip_core.errors import DepthClipError, first_line
-from depthclip_core.files import temporary_folder
+from depthclip_core.files import temporary_folder, user_path
 
 if TYPE_CHECKING:
     from distributed import Client, SpecCluster
@@ -47,7 +47,7 @@ def connected(where: str, announce: bool = True) -> Iterator["Client"]:
         elif Path(where).suffix in (".yaml", ".yml"):
             from depthclip_core.cluster.slurm import slurm_cluster
 
-            cluster = stack.enter_context(slurm_cluster(Path(where).expanduser()))
+            cluster = stack.enter_context(slurm_cluster(user_path(where)))
             client = stack.enter_context(distributed.Client(cluster))
         else:
             raise DepthClipError(f"{where!r} names no cluster: give {KINDS}")
@@ -122,7 +122,7 @@ def required(module: str) -> ModuleType:
 
 def _count_of(where: str) -> int:
     text = where.removeprefix("local:")
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_LOCAL):
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MOST_LOCAL:
         raise DepthClipError(f"{where!r}: N of local:N is a whole number from 1 to {MOST_LOCAL}")
     return int(text)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from depthclip_core.cluster.clients import required
+from depthclip_core.datasets.incoming import read_file
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 # What a job has unless the file says otherwise: no dask configuration of the user is needed.
 DEFAULTS = {"cores": 1, "processes": 1, "memory": "16GB", "walltime": "01:00:00"}
 LARGEST = 100_000  # bytes of a file
+COUNTS = {"jobs": 10_000, "cores": 10_000, "processes": 10_000}  # whole numbers, and their bounds
+# YAML reads 10:00:00 as the number 36000, which Slurm takes for minutes.
+TEXTS = {"walltime": '"10:00:00"', "memory": '"16GB"'}
 
 
 @contextmanager
@@ -26,8 +30,8 @@ def slurm_cluster(path: Path) -> Iterator["SLURMCluster"]:
     jobs: how many to submit. The other keys are those of dask-jobqueue's `SLURMCluster`, such as
     queue, account, cores, processes, memory, walltime, job_extra_directives (a list) and
     job_script_prologue (a list). Ask for one GPU a job, with processes: 1.
-    Raises `DepthClipError` for a file that cannot be read, an unknown key, and jobs that are no
-    whole number from 1.
+    Raises `DepthClipError` for a file that cannot be read, an unknown key, and a value that is no
+    such number or text.
     """
     cluster, jobs = described_cluster(path)
     with cluster:
@@ -38,10 +42,9 @@ def slurm_cluster(path: Path) -> Iterator["SLURMCluster"]:
 def described_cluster(path: Path) -> tuple["SLURMCluster", int]:
     """The cluster of a file, without jobs yet, and how many the file asks for."""
     dask_jobqueue = required("dask_jobqueue")
-    options = DEFAULTS | read_options(path)
-    jobs = options.pop("jobs", 1)
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise DepthClipError(f"{path}: jobs is a whole number from 1, not {jobs!r}")
+    options = {"jobs": 1} | DEFAULTS | read_options(path)
+    _check_values(path, options)
+    jobs = options.pop("jobs")
     known = known_options(dask_jobqueue)
     for name in options:
         if name not in known:
@@ -55,16 +58,32 @@ def described_cluster(path: Path) -> tuple["SLURMCluster", int]:
 def read_options(path: Path) -> dict[str, object]:
     """The keys and values of a .yaml file; no key of it names code to run here."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise DepthClipError(f"{path} has more than {LARGEST:,} bytes: it describes no cluster")
-        found = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise DepthClipError(f"cannot read {path}: {first_line(error)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        text = read_file(path, "description of a cluster", LARGEST).decode("utf-8-sig")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            # A few lines of them stand for billions of values.
+            raise DepthClipError(f"{path} has an alias (*name): write out the value instead")
+        found = yaml.safe_load(text)
+    except DepthClipError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DepthClipError(f"{path} is not YAML: {first_line(error)}") from None
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise DepthClipError(f"{path} must hold lines such as `jobs: 4` and `queue: gpu`")
     return found
+
+
+def _check_values(path: Path, options: dict[str, object]) -> None:
+    for name, most in COUNTS.items():
+        value = options[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            limits = f"a whole number from 1 to {most:,}"
+            raise DepthClipError(f"{path}: {name} is {limits}, not {value!r}")
+    if options["cores"] < options["processes"]:
+        counts = f"{options['cores']} cores for {options['processes']} processes"
+        raise DepthClipError(f"{path} has {counts}: each process needs a core of its own")
+    for name, example in TEXTS.items():
+        if not isinstance(options[name], str):
+            raise DepthClipError(f"{path}: write {name} in quotes, such as {name}: {example}")
 
 
 def known_options(dask_jobqueue) -> list[str]:

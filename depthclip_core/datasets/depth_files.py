@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from depthclip_core.datasets.exr import read_exr
+from depthclip_core.datasets.incoming import open_file
 from depthclip_core.datasets.options import number_option
 from depthclip_core.datasets.pictures import opened_picture, upright
 from depthclip_core.errors import DepthClipError, first_line
@@ -122,7 +123,7 @@ def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _npy(path: Path, source: Path | BinaryIO) -> np.ndarray:
-    with open(source, "rb") if isinstance(source, Path) else source as stream:
+    with open_file(source, "depth map") if isinstance(source, Path) else source as stream:
         shape, _, dtype = npy_header(stream)
         check_size(shape, path)
         start = stream.tell()
@@ -151,7 +152,7 @@ def _picture(path: Path, source: Path | BinaryIO) -> np.ndarray:
 
 
 def _npz(path: Path, source: Path | BinaryIO) -> np.ndarray:
-    opened = open(source, "rb") if isinstance(source, Path) else source
+    opened = open_file(source, "depth map") if isinstance(source, Path) else source
     with opened:  # NumPy leaves a damaged file open
         if not zipfile.is_zipfile(opened):
             raise DepthClipError(f"{path} is no .npz: its content is not that of an archive")

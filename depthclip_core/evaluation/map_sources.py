@@ -3,7 +3,6 @@
 Only names are read until a map is used, and nothing is unpacked to disk.
 """
 
-import io
 import math
 import zipfile
 from collections import deque
@@ -25,7 +24,9 @@ from depthclip_core.datasets.depth_files import (
     read_depth_file,
 )
 from depthclip_core.datasets.hdf5 import StoredArray, open_hdf5, told
+from depthclip_core.datasets.incoming import open_file
 from depthclip_core.errors import DepthClipError, first_line
+from depthclip_core.evaluation.map_names import names_in_hdf5, names_in_npy
 from depthclip_core.text import printable
 
 Reader = Callable[[], np.ndarray]  # of one map, (H, W) as stored
@@ -57,6 +58,7 @@ def find_maps(path: Path, nested: bool) -> Source:
             raise DepthClipError(f"no saved predictions at {path}: {known}")
         if path.is_dir():
             return _in_folder(path, nested)
+        open_file(path, "file of depth maps").close()  # NumPy and zipfile would wait for a pipe
         if suffix == ".npy":
             return _in_npy(path)
         if suffix in (".npz", ".zip"):
@@ -147,8 +149,7 @@ def _in_hdf5(path: Path, nested: bool) -> Source:
             return Source(in_order=[partial(_of_hdf5, stack, i) for i in range(len(stack))])
         return Source({name: partial(_map_in_hdf5, path, item) for name, item in datasets.items()})
     stacks = {name: item for name, item in datasets.items() if item.ndim in (3, 4)}
-    texts = StoredArray(datasets["names"], f"{path}, dataset names,", kinds="SO").read().ravel()
-    names = [n.decode() if isinstance(n, bytes) else str(n) for n in texts]
+    names = names_in_hdf5(datasets["names"], path)
     stack = _stored(path, _one_stack(path, stacks, names, len), stacked=True)
     return Source({name: partial(_of_hdf5, stack, i) for i, name in enumerate(names)})
 
@@ -230,13 +231,7 @@ def _content(archive: zipfile.ZipFile, path: Path, file: str) -> bytes:
 
 
 def _names(archive: zipfile.ZipFile, path: Path) -> list[str]:
-    content = _content(archive, path, "names.npy")
-    try:
-        names = np.load(io.BytesIO(content), allow_pickle=False)
-    except ValueError as error:
-        wanted = "save it as text, np.array(names, dtype=str)"
-        raise DepthClipError(f"{path}: cannot read `names`: {wanted}") from error
-    return [n.decode() if isinstance(n, bytes) else str(n) for n in names.ravel().tolist()]
+    return names_in_npy(_content(archive, path, "names.npy"), path)
 
 
 class PackedStack:

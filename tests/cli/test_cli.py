@@ -175,6 +175,13 @@ def test_output_that_cannot_be_printed_is_one_line():
     assert said.stderr == "depthclip: cannot write the output: No space left on device\n"
 
 
+def test_closed_output_is_no_fault():
+    command = [sys.executable, "-c", "from depthclip_core.cli.main import main; main()"]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command, "--version"]
+    said = subprocess.run(closed, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+
+
 def test_terminal_without_all_characters_shows_question_marks(tmp_path):
     said = depthclip("store", "list", "--folder", str(tmp_path / "…"), PYTHONIOENCODING="latin-1")
     assert said.returncode == 0 and said.stderr == ""

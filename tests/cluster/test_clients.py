@@ -24,6 +24,8 @@ from depthclip_core.errors import DepthClipError
         ("local:2.5", "from 1 to 256"),
         ("local:1000", "from 1 to 256"),
         ("local:²", "from 1 to 256"),
+        ("local:" + "9" * 5000, "from 1 to 256"),
+        ("a\0b.yaml", "cannot be a path"),
     ],
 )
 def test_what_names_no_cluster_is_said_in_one_line(where, said):

@@ -1,5 +1,7 @@
 """Slurm's job scripts, from a .yaml file; nothing is submitted."""
 
+import os
+
 import pytest
 
 pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
@@ -60,9 +62,17 @@ def test_what_the_file_leaves_out_needs_no_settings_of_dask(described):
         ("1: 2\n", "must hold lines such as"),
         ("jobs: [", "is not YAML"),
         ("a: !!python/object/apply:os.getcwd []\n", "is not YAML"),
-        ("jobs: 0\n", "jobs is a whole number from 1, not 0"),
-        ("jobs: true\n", "jobs is a whole number from 1, not True"),
-        ("jobs: 2.5\n", "jobs is a whole number from 1, not 2.5"),
+        ("a: " + "9" * 5000, "is not YAML"),
+        ("a: &a [x]\nqueue: [*a, *a]\n", "has an alias"),
+        ("jobs: 0\n", "jobs is a whole number from 1 to 10,000, not 0"),
+        ("jobs: true\n", "jobs is a whole number from 1 to 10,000, not True"),
+        ("jobs: 2.5\n", "jobs is a whole number from 1 to 10,000, not 2.5"),
+        ("jobs: 10001\n", "jobs is a whole number from 1 to 10,000, not 10001"),
+        ("cores: -1\n", "cores is a whole number from 1"),
+        ("processes: null\n", "processes is a whole number from 1"),
+        ("processes: 4\n", "has 1 cores for 4 processes"),
+        ("walltime: 10:00:00\n", 'write walltime in quotes, such as walltime: "10:00:00"'),
+        ("memory: 16\n", "write memory in quotes"),
         ("qeue: gpu\n", "unknown key in .*did you mean 'queue'"),
         ("job_cls: os.system\n", "unknown key"),
         ("memory: much\ninterface: lo\n", "describes no cluster"),
@@ -76,7 +86,16 @@ def test_a_file_that_describes_no_cluster_is_said_in_one_line(described, text, s
 
 def test_a_missing_file_is_said_in_one_line(tmp_path):
     with (
-        pytest.raises(DepthClipError, match="cannot read .*none.yaml"),
+        pytest.raises(DepthClipError, match="no description of a cluster at .*none.yaml"),
         connected(str(tmp_path / "none.yaml")),
+    ):
+        pass
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with (
+        pytest.raises(DepthClipError, match="is a pipe or a device"),
+        connected(str(tmp_path / "pipe.yaml")),
     ):
         pass

@@ -1,5 +1,7 @@
 """Depth files give what they store, or one clear line."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,6 +40,8 @@ def test_in_metres_marks_what_was_not_measured():
 
 
 def _bad(folder):
+    for suffix in ("npy", "npz"):
+        os.mkfifo(folder / f"pipe.{suffix}")
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(folder / "grey8.png")
     Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(folder / "colour.png")
     Image.fromarray(np.full((2, 3), 70_000, np.int32)).save(folder / "wide.tif")
@@ -62,6 +66,8 @@ def _bad(folder):
         ("bytes.npy", "holds uint8"),
         ("two.npz", "2 arrays \\(a, b\\)"),
         ("none.png", "no depth map at"),
+        ("pipe.npy", "is a pipe or a device, not a depth map"),
+        ("pipe.npz", "is a pipe or a device, not a depth map"),
         ("map.jpg", "not read from '.jpg'"),
     ],
 )

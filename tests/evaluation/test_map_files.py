@@ -1,5 +1,6 @@
 """Saved maps of every format give the same numbers; what is wrong with a file is one clear line."""
 
+import os
 import zipfile
 
 import h5py
@@ -276,6 +277,15 @@ def _bad(folder):
     np.savez(folder / "objects.npz", depth=METRES, names=np.array([{}], object))
     with h5py.File(folder / "scalar.h5", "w") as file:
         file["names"], file["depth"] = "a", METRES
+    with h5py.File(folder / "references.h5", "w") as file:
+        file["depth"] = METRES
+        file["names"] = np.array([file["depth"].ref] * 3, dtype=h5py.ref_dtype)
+    with h5py.File(folder / "long.h5", "w") as file:
+        file["depth"] = METRES
+        file.create_dataset("names", (3,), f"S{2**28}", chunks=(1,), compression="gzip")
+    np.savez_compressed(folder / "many.npz", depth=METRES, names=np.zeros(10**6 + 1, "U1"))
+    for suffix in ("npy", "npz", "zip"):
+        os.mkfifo(folder / f"pipe.{suffix}")
     with h5py.File(folder / "wide.h5", "w") as file:
         file.create_dataset("a", (10**6, 10**6), "f4", chunks=(64, 64))
     whole = zipped(folder / "whole").read_bytes()
@@ -302,7 +312,13 @@ def _bad(folder):
         ("names.npz", NAMES, "3 depth maps and 2 names"),
         ("objects.npz", NAMES, "cannot read `names`: save it as text"),
         ("wide.h5", ["a"], "claims 1000000 x 1000000 values"),
-        ("scalar.h5", ["a"], "cannot read .*scalar.h5"),
+        ("scalar.h5", ["a"], "scalar.h5, dataset names, holds object of shape .., not a list"),
+        ("references.h5", ["a"], "dataset names, holds object of shape .3,., not a list of texts"),
+        ("long.h5", ["a"], "dataset names, claims 3 names of 268,435,456 bytes"),
+        ("many.npz", ["a"], "names.npy, claims 1,000,001 names of 4 bytes"),
+        ("pipe.npy", ["pipe"], "pipe.npy is a pipe or a device, not a file of depth maps"),
+        ("pipe.npz", ["pipe"], "pipe.npz is a pipe or a device"),
+        ("pipe.zip", ["pipe"], "pipe.zip is a pipe or a device"),
         ("flipped.zip", NAMES, "a.npy, is damaged"),
     ],
 )
