@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from depthclip_core.errors import ELSEWHERE, CannotWrite, DepthClipError, cannot_write
 from depthclip_core.file_locks import take
+from depthclip_core.paths import user_path
 from depthclip_core.temporaries import temporary_beside
 
 CHECKSUMS = "depthclip-checksums.json"  # where a store remembers the checksums of files
@@ -28,17 +29,6 @@ LONGEST_JSON = 64 * 2**20  # bytes
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write into it
 
 WITHOUT_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-
-
-def user_path(path: str | Path) -> Path:
-    """The path with the user's home for `~`; `DepthClipError` for a user who does not exist."""
-    try:
-        expanded = Path(path).expanduser()
-    except RuntimeError:
-        raise DepthClipError(f"{path} starts with the home of an unknown user") from None
-    if "\0" in str(expanded):
-        raise DepthClipError(f"{str(expanded)!r} cannot be a path: it holds a null character")
-    return expanded
 
 
 def write_whole(path: str | Path, content: bytes | memoryview | str, *, overwrite=True) -> Path:
@@ -252,7 +242,7 @@ def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
     """
     known, new, digests = notes.read(), {}, []
     for path in paths:
-        path = Path(os.path.abspath(Path(path).expanduser()))
+        path = Path(os.path.abspath(user_path(path)))
         try:
             with open(path, "rb") as file:
                 before, entry = settled_state(file.fileno()), known.get(str(path))

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.paths import user_path
 
 PUBLISHED = tomllib.loads(
     resources.files("depthclip_core").joinpath("published.toml").read_text(encoding="utf-8")
@@ -202,4 +203,4 @@ def figures_folder() -> Path:
 
 def _folder(variable: str) -> Path | None:
     chosen = os.environ.get(variable)
-    return Path(chosen).expanduser() if chosen else None
+    return user_path(chosen) if chosen else None

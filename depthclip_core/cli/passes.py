@@ -23,7 +23,8 @@ from depthclip_core.cli.options import (
 )
 from depthclip_core.cli.store import count, size_text
 from depthclip_core.errors import DepthClipError, first_line
-from depthclip_core.files import read_json, user_path, write_whole
+from depthclip_core.files import read_json, write_whole
+from depthclip_core.paths import user_path
 
 Heads = Annotated[str, typer.Option(help="Heads with commas: released, value, attention.")]
 
@@ -155,7 +156,7 @@ def _partitions(path: Path | None) -> dict[str, list[float]]:
     """Partitions by name from a .json file."""
     if path is None:
         return {}
-    path = path.expanduser()
+    path = user_path(path)
     try:
         found = read_json(path)
     except (OSError, ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from depthclip_core.encoding.passes import EncodingJob, collect_responses, encod
 from depthclip_core.encoding.store import Store, StoredArray
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.sweep import Sweep
+from depthclip_core.paths import user_path
 from depthclip_core.settings import resolve_prompts
 
 
@@ -102,7 +103,7 @@ class Work:
 
 
 def _whole(path: str | Path | None) -> str | None:
-    return None if path in (None, "") else os.path.abspath(Path(path).expanduser())
+    return None if path in (None, "") else os.path.abspath(user_path(path))
 
 
 def blocks(chunks: Sequence[int], n_workers: int, most: int = 64) -> list[list[int]]:

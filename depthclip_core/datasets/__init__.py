@@ -17,6 +17,7 @@ from depthclip_core.datasets.base import (
 )
 from depthclip_core.datasets.incoming import read_text, reason
 from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.paths import user_path
 
 __all__ = [
     "REGISTRY",
@@ -89,7 +90,7 @@ def open_dataset(
     if not (data is None or isinstance(data, str | Path)):
         raise DepthClipError(f"data is a path, not {data!r}")
     if data is not None and Path(data).suffix == ".toml":
-        data, described = read_description(Path(data).expanduser())
+        data, described = read_description(user_path(data))
         options = described | options
     try:
         return kind.open(split, data, released_preprocessing, **options)
@@ -119,4 +120,4 @@ def read_description(path: Path) -> tuple[Path, dict[str, object]]:
     where = options.pop("path", ".")
     if not isinstance(where, str):
         raise DepthClipError(f"{path}: path must be text, not {where!r}")
-    return path.parent / Path(where).expanduser(), options
+    return path.parent / user_path(where), options

@@ -12,6 +12,7 @@ from depthclip_core.datasets.depth_files import in_metres, read_depth_file
 from depthclip_core.datasets.incoming import read_text
 from depthclip_core.datasets.photos import open_photo
 from depthclip_core.errors import DepthClipError
+from depthclip_core.paths import user_path
 from depthclip_core.settings import Window
 from depthclip_core.text import printable
 
@@ -133,7 +134,7 @@ def read_list(path: Path) -> list[tuple[str, str | None]]:
 
 def given_file(path: str | Path, folder: Path) -> Path:
     """A file that an option names: as it is, or in the data's folder if it lies there."""
-    path = Path(path).expanduser()
+    path = user_path(path)
     return path if path.exists() or not (folder / path).exists() else folder / path
 
 

@@ -22,6 +22,7 @@ from depthclip_core.datasets.file_frames import (
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.datasets.velodyne import project_scan, read_calibration, read_scan
 from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.paths import user_path
 from depthclip_core.settings import Window, data_folder
 from depthclip_core.text import printable
 
@@ -116,7 +117,7 @@ class KittiFrames(FileFrames):
 
     @classmethod
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
-        return cls(Path(data or data_folder() / "kitti").expanduser(), split, **options)
+        return cls(user_path(data or data_folder() / "kitti"), split, **options)
 
     def cut(self, shape: tuple[int, int]) -> Window | None:
         return bottom_centre(KB_SHAPE, shape) if self.frame_shape else None

@@ -21,6 +21,7 @@ from depthclip_core.datasets.known_files import KnownFiles
 from depthclip_core.datasets.mat5 import frame_indices, read_numbers
 from depthclip_core.datasets.nyu_mat import NyuMat
 from depthclip_core.errors import DepthClipError
+from depthclip_core.paths import user_path
 from depthclip_core.settings import MAX_DEPTH, RELEASED_WINDOW, Window, data_folder
 
 MAT_NAME, SPLITS_NAME = "nyu_depth_v2_labeled.mat", "splits.mat"
@@ -52,7 +53,7 @@ class Nyu(Dataset):
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> "Nyu":
         from depthclip_core.datasets.nyu_layouts import open_nyu  # it imports this module
 
-        place = Path(data or data_folder() / "nyu").expanduser()
+        place = user_path(data or data_folder() / "nyu")
         return open_nyu(place, split, released_preprocessing=released_preprocessing, **options)
 
     def is_labelled_set(self) -> bool:

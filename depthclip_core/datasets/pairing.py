@@ -20,6 +20,7 @@ from depthclip_core.text import printable
 DEPTH_SUFFIXES = tuple(READERS)
 MASK_SUFFIXES = (".npy", ".png")
 ANY_SUFFIX = ".*"
+MOST_STARS = 3  # in one name; with more, trying all that they can stand for takes minutes
 TOKENS = re.compile(r"\*\*/|\*|\?|[^*?]+")
 
 
@@ -60,8 +61,10 @@ def matched(pattern: str, files: Sequence[str], suffixes: Sequence[str]) -> dict
 
     `*` stands for any text without a slash, `**/` for any folders or none, `?` for one character.
     `.*` at the end of a pattern stands for any of the suffixes and tells no frames apart.
-    Raises `DepthClipError` where two files differ in nothing but `?` or the suffix.
+    Raises `DepthClipError` where two files differ in nothing but `?` or the suffix, and for a
+    pattern of too many stars.
     """
+    _check_stars(pattern)
     open_end = pattern.endswith(ANY_SUFFIX)
     parts = TOKENS.findall(pattern[: -len(ANY_SUFFIX)] if open_end else pattern)
     stands = {"**/": "((?:[^/]+/)*)", "*": "([^/]*)", "?": "[^/]"}
@@ -191,6 +194,13 @@ def table_rows(path: Path, pairs: Sequence[Pair]) -> dict[str, Mapping[str, str]
     if not found:
         raise DepthClipError(f"the table {path} has no rows")
     return found
+
+
+def _check_stars(pattern: str) -> None:
+    names = pattern.removesuffix(ANY_SUFFIX).replace("**/", "").split("/")
+    if max(name.count("*") for name in names) > MOST_STARS or pattern.count("**/") > MOST_STARS:
+        most = f"at most {MOST_STARS} stars in one name, and of **/, are tried"
+        raise DepthClipError(f"{pattern!r}: {most}: write out more of the names")
 
 
 def _stars(pattern: str) -> list[str]:

@@ -24,6 +24,7 @@ from depthclip_core.datasets.options import (
 from depthclip_core.datasets.pairing import by_name, by_time, table_rows
 from depthclip_core.datasets.photos import open_photo
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
+from depthclip_core.paths import user_path
 from depthclip_core.settings import MAX_DEPTH, Window, data_folder, network_window
 from depthclip_core.text import printable
 
@@ -95,7 +96,7 @@ class PairFrames(Dataset):
         licence: str = "yours",
         citation: str = "",
     ):
-        self.folder = Path(folder).expanduser()
+        self.folder = user_path(folder)
         self.divisor = number_option("divisor", divisor, "stored units per metre, such as 1000")
         self.depth_cap = number_option("depth_cap", depth_cap, "metres, such as 10")
         self.missing = numbers_option(
@@ -156,7 +157,7 @@ class PairFrames(Dataset):
     def guessed_options(cls, data: Path) -> dict[str, object]:
         from depthclip_core.datasets.guess import guessed_options
 
-        return guessed_options(data.expanduser())
+        return guessed_options(user_path(data))
 
     def other_names(self) -> list[list[str]]:
         return [[pair.rgb.as_posix() for pair in self.pairs]]

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place
 from depthclip_core.datasets.pictures import opened_picture, photos_in, upright, upright_shape
 from depthclip_core.errors import DepthClipError, first_line
+from depthclip_core.paths import user_path
 from depthclip_core.settings import data_folder
 
 LARGEST_16, LARGEST_32 = 2**16 - 1, 2**31 - 1  # of Pillow's integer modes
@@ -86,12 +87,12 @@ class PhotoFrames(Dataset):
         self, photos: Path | str | Sequence[Path | str], long_side: int | None = LONG_SIDE
     ):
         if isinstance(photos, str | Path):
-            folder = Path(photos).expanduser()
+            folder = user_path(photos)
             if not os.path.lexists(folder):
                 raise DepthClipError(f"no photo or folder of photos at {folder}")
             self.files = photos_in(folder) if os.path.isdir(folder) else [folder]
         else:
-            self.files = [Path(photo).expanduser() for photo in photos]
+            self.files = [user_path(photo) for photo in photos]
         self.long_side = long_side
 
     @classmethod

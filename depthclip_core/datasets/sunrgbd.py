@@ -15,6 +15,7 @@ from depthclip_core.datasets.incoming import read_file
 from depthclip_core.datasets.mat5 import read_texts
 from depthclip_core.datasets.photos import photo_shape
 from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.paths import user_path
 from depthclip_core.settings import Window, data_folder
 from depthclip_core.text import printable
 
@@ -107,7 +108,7 @@ class SunRgbdFrames(FileFrames):
 
     @classmethod
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
-        return cls(Path(data or data_folder() / "sunrgbd").expanduser(), split, **options)
+        return cls(user_path(data or data_folder() / "sunrgbd"), split, **options)
 
     def cut(self, shape: tuple[int, int]) -> Window | None:
         return centre(self.shape, shape) if self.shape else None

@@ -25,6 +25,7 @@ from depthclip_core.files import (
     read_json,
     write_whole,
 )
+from depthclip_core.paths import user_path
 from depthclip_core.settings import store_folder
 
 CHUNK = 16  # frames: 340 MB for three heads of ViT-L/14
@@ -52,7 +53,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path | None = None):
-        self.folder = Path(folder).expanduser() if folder else store_folder()
+        self.folder = user_path(folder) if folder else store_folder()
 
     def array(self, settings: Mapping[str, object], n_frames: int) -> "StoredArray":
         """The array for these settings, on disk or not, with n_frames along its first axis.

@@ -13,6 +13,7 @@ from depthclip_core.datasets.options import number_option
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.map_sources import Reader, find_maps
 from depthclip_core.evaluation.units import UNITS, check_metres
+from depthclip_core.paths import user_path
 from depthclip_core.text import printable
 
 MILLIMETRES = 1000.0  # stored units per metre; KITTI's PNG files have 256
@@ -98,7 +99,7 @@ def open_maps(
     Raises `DepthClipError` for missing or unknown names; and, when a map is read, for a damaged
     file, and a wrong dtype, shape or unit.
     """
-    path, names = Path(path).expanduser(), list(names)
+    path, names = user_path(path), list(names)
     if kind not in KINDS:
         raise unknown_name("kind of map", kind, KINDS)
     divisor = number_option("divisor", divisor, "stored units per metre, such as 1000")

@@ -14,6 +14,7 @@ from depthclip_core.errors import CannotWrite, DepthClipError
 from depthclip_core.fetching.sources import Source
 from depthclip_core.fetching.transfer import Transfer, disk_fault, shown
 from depthclip_core.file_locks import take
+from depthclip_core.paths import user_path
 from depthclip_core.settings import data_folder
 
 pooch.get_logger().setLevel(logging.ERROR)  # `fetch` says itself what it does
@@ -68,7 +69,7 @@ def fetch(
 
 def place(source: Source, folder: str | Path | None = None) -> Path:
     """The path that a source is fetched to."""
-    chosen = Path(folder).expanduser() if folder else data_folder() / source.folder
+    chosen = user_path(folder) if folder else data_folder() / source.folder
     return Path(os.path.abspath(chosen)) / source.file
 
 

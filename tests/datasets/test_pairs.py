@@ -11,7 +11,7 @@ from PIL import Image
 import depthclip_core as dc
 from depthclip_core.datasets.maps import nearest
 from depthclip_core.datasets.nyu import EIGEN_CROP
-from depthclip_core.datasets.pairing import by_time, natural
+from depthclip_core.datasets.pairing import by_time, matched, natural
 from depthclip_core.evaluation.protocols import protocol_for
 from depthclip_core.settings import Window
 
@@ -209,6 +209,12 @@ def test_files_without_one_partner_are_refused(folder, change, says):
     with pytest.raises(dc.DepthClipError, match=says) as caught:
         described(folder, PLAIN)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", ["*a*a*a*a.png", "**/**/**/**/a*.png"])
+def test_patterns_that_would_take_minutes_are_refused(pattern):
+    with pytest.raises(dc.DepthClipError, match="at most 3 stars in one name"):
+        matched(pattern, ["a" * 250 + "b"], (".png",))
 
 
 def test_files_without_partner_can_be_skipped(folder):
