@@ -20,7 +20,7 @@ from depthclip_core.cluster.work import blocks
 from depthclip_core.devices import resolve_device
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.files import temporary_folder
-from depthclip_core.text import as_markup
+from depthclip_core.text import as_markup, size_text
 from depthclip_core.workbook.readme import write_between
 
 MARKS = ("<!-- scale: depthclip_core.bench.scale -->", "<!-- end -->")
@@ -141,14 +141,6 @@ def duration(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.2g} {unit}" if seconds < 100 * length else "over 100 d"
     return f"{seconds:.2g} s"
-
-
-def size_text(size: float) -> str:
-    """Bytes in decimal units, two or three digits."""
-    for length, unit in ((1e12, "TB"), (1e9, "GB")):
-        if size >= length:
-            return f"{size / length:.3g} {unit}"
-    return f"{size / 1e6:.3g} MB"
 
 
 def main() -> None:
