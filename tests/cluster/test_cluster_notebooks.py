@@ -48,7 +48,7 @@ def test_each_run_leaves_what_it_leaves_without_a_cluster(client, tmp_path, capf
         assert record["parameters"] == {"x": x} and record["outcome"] == "ok"
         assert record["commit"] == "abc" and record["kind"] == "int"
     assert ended[3].error == "ZeroDivisionError: division by zero" and ended[3].cell == 2
-    assert "FAILED: bad: cell 2 (`1 / 0`): ZeroDivisionError" in capfd.readouterr().err
+    assert "FAILED: bad: cell 2 (`1 / 0`): ZeroDivisionError" in capfd.readouterr().out
 
 
 def test_an_interruption_ends_kernels_and_workers_and_is_recorded(tmp_path):
