@@ -191,6 +191,8 @@ def _valid_pixels(
 
 def checked_depth(what: str, array: object, shapes: set[tuple[int, int]]) -> np.ndarray:
     """The array as (B, H, W) metres of one of the shapes, finite and not negative."""
+    if isinstance(array, np.ma.MaskedArray):  # its mask would be lost, and what it hides scored
+        raise DepthClipError(f"{what} is a masked array, and masks are not read: give a plain one")
     array = np.asarray(array)
     if array.ndim != 3 or array.shape[1:] not in shapes:
         wanted = " or ".join(f"(B, {h}, {w})" for h, w in sorted(shapes))

@@ -126,7 +126,7 @@ def save_predictions(
     folder = user_path(folder)
     paths = []
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name or "\0" in name:
+        if not isinstance(name, str) or Path(name).name != name or "\0" in name or not name:
             raise DepthClipError(f"{name!r} is not a file name")
         paths.append(folder / f"{name}.npy")
         if paths.count(paths[-1]) > 1:

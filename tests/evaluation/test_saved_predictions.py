@@ -306,3 +306,10 @@ def test_own_predictions_score_the_same_from_files(tmp_path):
     rows = score_saved(frames, open_predictions(tmp_path, NAMES))
     expected = scoring.score(frames, similarities, bins)
     pd.testing.assert_frame_equal(rows[expected.columns], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["", ".", "a/b", "a\0", 1])
+def test_a_map_without_a_name_for_its_file_is_not_saved(tmp_path, name):
+    with pytest.raises(DepthClipError, match="is not a file name"):
+        save_predictions(tmp_path / "maps", [name], [np.ones((4, 4))])
+    assert not (tmp_path / "maps").exists()

@@ -66,3 +66,11 @@ def test_one_frame_of_another_unit_is_found():
     depth[1] *= 1000
     with pytest.raises(dc.DepthClipError, match="reaches 3000 m"):
         check_metres("depth", depth)
+
+
+@pytest.mark.parametrize("hidden", ["depth", "ground truth"])
+def test_masked_arrays_are_refused_as_their_masks_would_be_lost(hidden):
+    given = {"depth": DEPTH, "ground truth": TRUTH}
+    given[hidden] = np.ma.masked_array(given[hidden], True)
+    with pytest.raises(dc.DepthClipError, match=f"{hidden} is a masked array"):
+        dc.evaluate(*given.values())
