@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.data_names import name_and_path
 from depthclip_core.cli.lines import say
 from depthclip_core.datasets import REGISTRY, Dataset, dataset_class, open_dataset, read_description
 from depthclip_core.datasets.checks import (
@@ -56,8 +57,9 @@ def inspect_data(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option("--data", help="The kind of data set.", show_default="found out"),
+        typer.Option("--dataset", help="The kind of data set.", show_default="found out"),
     ] = None,
+    data: Annotated[Path | None, typer.Option("--data", hidden=True)] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of some frames, a .png.")
     ] = None,
@@ -68,8 +70,9 @@ def inspect_data(
 
     The exit status is 1 for what is not a data set.
     """
+    dataset, path = name_and_path(dataset, data, path)
     if path is None and dataset is None:
-        raise DepthClipError("give a path, or --data for a data set in its usual place")
+        raise DepthClipError("give a path, or --dataset for a data set in its usual place")
     out = None if out is None else user_path(out)
     if out is not None and out.suffix.lower() != ".png":
         raise DepthClipError(f"the contact sheet is a .png file, not {out.name!r}")

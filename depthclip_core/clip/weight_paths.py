@@ -16,9 +16,7 @@ from depthclip_core.clip.library import quiet
 from depthclip_core.clip.towers import COMPUTATION_VERSION
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import CHECKSUMS, Notes, checksums
-from depthclip_core.settings import store_folder
-
-WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
+from depthclip_core.settings import WEIGHT_FILES, store_folder
 
 
 def given_path(encoder: str, weights: str | Path | None) -> Path | None:

@@ -173,7 +173,7 @@ def _output_name(path: Path, chosen: Mapping[str, object]) -> str:
     """NOTEBOOK--name=value; a short hash stands in for what is not safe in a file name."""
     labels = [path.stem]
     for name, value in chosen.items():
-        full = value if isinstance(value, str) else json.dumps(value)
+        full = _as_text(value)
         label = re.sub(r"[^\w.+,-]+", "-", full, flags=re.ASCII).strip("-.")[:LONGEST_LABEL]
         if label != full:
             label += "-" * bool(label) + hashlib.sha256(full.encode()).hexdigest()[:6]
@@ -183,6 +183,13 @@ def _output_name(path: Path, chosen: Mapping[str, object]) -> str:
         kept = whole.encode()[: LONGEST_NAME - 14].decode("utf-8", "ignore")
         whole = f"{kept}--{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
     return whole
+
+
+def _as_text(value: object) -> str:
+    """A value as file names show it: "0.5,1,1.5" for a list of numbers, otherwise text or JSON."""
+    if isinstance(value, list) and value and all(type(item) in (int, float) for item in value):
+        return ",".join(repr(item).removesuffix(".0") for item in value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _checked_kernel(path: Path, notebook: NotebookNode, asked: str | None) -> str:

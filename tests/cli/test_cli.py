@@ -40,7 +40,7 @@ def notebook(tmp_path):
 def asked(monkeypatch):
     """The arguments that `depthclip run` passes to `plans.plan`; nothing is run."""
     calls = []
-    monkeypatch.setattr(plans, "plan", lambda *args, **options: calls.append((args, options)))
+    monkeypatch.setattr(plans, "plan", lambda *args, **options: calls.append((args, options)) or [])
     monkeypatch.setattr(runs, "run", lambda *_, **__: [])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     return calls
@@ -66,6 +66,14 @@ def test_run_accepts_pairs_in_both_forms(asked, notebook, arguments, parameters,
     ((given, options),) = asked
     assert given == ([notebook], parameters, grid, Path("results/runs"))
     assert options["text"] and options["kernel"] is None
+
+
+def test_random_weights_are_said_once_before_the_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "run", lambda *_, **__: [])
+    arguments = ["-p", "encoder", "RN50", "-g", "temperature", "0.1,1.0", "--out", str(tmp_path)]
+    answer = CliRunner().invoke(app, ["run", *arguments, str(ROOT / "notebooks/02_results.ipynb")])
+    assert answer.exit_code == 0, answer.output
+    assert answer.stderr.count("RN50 has random weights") == 1
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def folder(tmp_path):
 
 
 def test_sample_is_described():
-    status, out, _ = inspect("--data", "sample", "--frames", 4)
+    status, out, _ = inspect("--dataset", "sample", "--frames", 4)
     found = facts(out)
     assert status == 0 and found["data set"] == "sample" and found["frames"] == "160"
     assert found["splits"] == "test 64, train 96, all 160" and found["size"] == "480 x 640"
@@ -60,6 +60,11 @@ def test_sample_is_described():
     assert found["depth"].endswith("of 4 frames") and found["scale"] == "as in a room"
     assert found["scored"] == "rows 45:471, columns 41:601, up to 10 m"
     assert found["checks"] == "nothing found"
+
+
+def test_older_spelling_is_understood():
+    status, out, noted = inspect("--data", "sample", "--frames", 4)
+    assert status == 0 and facts(out)["data set"] == "sample" and "--dataset sample" in noted
 
 
 def test_guessed_pairs_come_with_their_description(folder):
@@ -130,15 +135,15 @@ def test_wrong_folder_is_told_what_each_kind_misses(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "give a path, or --data"),
+        ([], "give a path, or --dataset"),
         (["nowhere"], "nothing exists at nowhere"),
-        ([".", "--data", "nyuv2"], "unknown data set 'nyuv2'"),
-        ([".", "--data", "nyu"], "no data set of kind 'nyu': no nyu_depth_v2_labeled.mat"),
-        ([".", "--data", "sample"], "no data set of kind 'sample': .* no data folder"),
+        ([".", "--dataset", "nyuv2"], "unknown data set 'nyuv2'"),
+        ([".", "--dataset", "nyu"], "no data set of kind 'nyu': no nyu_depth_v2_labeled.mat"),
+        ([".", "--dataset", "sample"], "no data set of kind 'sample': .* no data folder"),
         ([".", "--out", "sheet.pdf"], "the contact sheet is a .png file, not 'sheet.pdf'"),
         (["color", "--out", "bad.toml/sheet.png"], "sheet.png: bad.toml is a file: choose"),
         (["bad.toml"], "cannot read the description bad.toml"),
-        (["divisor.toml", "--data", "pairs"], "'pairs': divisor is stored units per metre"),
+        (["divisor.toml", "--dataset", "pairs"], "'pairs': divisor is stored units per metre"),
         (["sizes.toml"], "a_rgb.png has 4 x 5 pixels but its depth 2 x 3"),
     ],
 )

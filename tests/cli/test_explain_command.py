@@ -46,7 +46,7 @@ def place(tmp_path_factory):
 def given(place):
     """The arguments that name the maps and the data."""
     (place / "pairs.toml").write_text('rgb = "rgb/*.png"\ndepth = "depth/*.png"\ndivisor = 1000\n')
-    return [place / "maps", "--data", "pairs", "--path", place / "pairs.toml", "--split", "all"]
+    return [place / "maps", "--dataset", "pairs", "--data", place / "pairs.toml", "--split", "all"]
 
 
 @pytest.fixture(scope="module")
