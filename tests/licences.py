@@ -22,10 +22,10 @@ LONGEST = 40  # characters of a licence's name; what is longer is its text
 
 
 def table() -> str:
-    """One row for each package that pyproject.toml names, but for those of the extra `render`."""
+    """One row for each package of pyproject.toml but those of `render` and `dashboard`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     uses = {"use": project["dependencies"]}
-    uses |= {name: project["optional-dependencies"][name] for name in ("test", "dev")}
+    uses |= {name: project["optional-dependencies"][name] for name in ("cluster", "test", "dev")}
     rows = [
         (linked(name, metadata.metadata(name)), licence(name), maintainers(name), use)
         for use, requirements in uses.items()

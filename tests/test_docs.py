@@ -109,7 +109,7 @@ def test_the_lines_of_the_readme_run(tmp_path):
 
 @pytest.mark.slow
 def test_the_lines_of_the_other_pages_run(tmp_path):
-    for name in ("method.md", "batch.md"):
+    for name in ("method.md", "batch.md", "cluster.md"):
         for number, code in enumerate(blocks(ROOT / "docs" / name, "python")):
             ran = run_code(code, tmp_path)
             assert ran.returncode == 0, (name, number, ran.stderr)

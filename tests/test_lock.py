@@ -64,7 +64,7 @@ def versions(pins: dict[str, Requirement]) -> dict[str, str]:
 @targets
 def test_every_requirement_has_one_pin(system, python):
     found, extras = locked(LOCK, system, python), PROJECT["optional-dependencies"]
-    asked = [*PROJECT["dependencies"], *extras["test"], *extras["dev"]]
+    asked = [*PROJECT["dependencies"], *extras["test"], *extras["dev"], *extras["cluster"]]
     missing = {canonicalize_name(Requirement(text).name) for text in asked} - found.keys()
     assert not missing, "make lock"
 

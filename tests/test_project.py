@@ -75,7 +75,7 @@ def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 def test_lock_satisfies_pyproject():
     extras = PROJECT["optional-dependencies"]
-    asked = [*PROJECT["dependencies"], *extras["test"], *extras["dev"]]
+    asked = [*PROJECT["dependencies"], *extras["test"], *extras["dev"], *extras["cluster"]]
     for requirement in map(Requirement, asked):
         locked = pins().get(canonicalize_name(requirement.name), [])
         assert locked, f"{requirement} is not in the lock: make lock"

@@ -28,10 +28,10 @@ OF_MODULE = {
 SAVING = {"save", "savefig"}  # pictures and figures, to a path or into memory
 OPENING = {"open", "fdopen", "File", "ZipFile", "TarFile", "memmap", "open_memmap"}
 
-# What is printed goes nowhere once it cannot be written. The store removes its own chunks, and
-# makes the folder in which its locks lie. A run removes its own temporary copy. The sample's
-# pictures are packed in memory. Data are opened for reading. A browser saves what is downloaded
-# from an explorer. A download grows in a hidden folder, from which it can go on.
+# What is printed goes nowhere once it cannot be written. Locks are removed by who holds them, and
+# the store's chunks by the store, which packs them in memory. A run removes its own temporary copy.
+# The sample's pictures are packed in memory. Data are opened for reading. A browser saves what is
+# downloaded from an explorer. A download grows in a hidden folder, from which it can go on.
 ALLOWED = {
     ("datasets/incoming.py", "open"),
     ("widgets/photo_explorer.py", "save"),
@@ -43,10 +43,10 @@ ALLOWED = {
     ("fetching/transfer.py", "replace"),
     ("fetching/transfer.py", "unlink"),
     ("cli/main.py", "open"),
-    ("encoding/store.py", "mkdir"),
+    ("file_locks.py", "unlink"),
+    ("encoding/chunk_files.py", "File"),
     ("encoding/store.py", "unlink"),
     ("encoding/store.py", "rmdir"),
-    ("encoding/store.py", "File"),
     ("workbook/runs.py", "unlink"),
     ("sample/world/ship.py", "ZipFile"),
 }

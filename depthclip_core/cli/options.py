@@ -40,3 +40,7 @@ ClusterName = Annotated[
 ]
 Words = Annotated[str, typer.Option("--words", help="Published words, or your own: near,far.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show results and errors only.")]
+StoredType = Annotated[
+    str,
+    typer.Option("--dtype", help="How numbers are stored: float32, or float16 in half the space."),
+]

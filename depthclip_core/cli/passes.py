@@ -16,6 +16,7 @@ from depthclip_core.cli.options import (
     PrecisionName,
     Quiet,
     SplitName,
+    StoredType,
     StoreFolder,
     WeightsName,
     Words,
@@ -45,6 +46,7 @@ def encode(
     precision: PrecisionName = "auto",
     compiled: Annotated[bool, typer.Option("--compiled", help="Let torch.compile help.")] = False,
     store: StoreFolder = None,
+    dtype: StoredType = "float32",
     cluster: ClusterName = None,
     quiet: Quiet = False,
 ) -> None:
@@ -61,6 +63,7 @@ def encode(
     words = None if words is None else resolve_prompts(words)
     heads = tuple(part.strip() for part in heads.split(","))
     how = {"store": store, "device": device, "precision": precision, "compiled": compiled}
+    how |= {"dtype": dtype}
     work = Work(dataset, split, data, encoder, weights, heads, words, **how).checked()
     if cluster is None:
         arrays = work.encode(not quiet)
@@ -107,6 +110,7 @@ def sweep(
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
     store: StoreFolder = None,
+    dtype: StoredType = "float32",
     cluster: ClusterName = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     quiet: Quiet = False,
@@ -131,7 +135,7 @@ def sweep(
     for name, metres in _partitions(partitions).items():
         named[name] = resolve_bins(metres, len(resolved))
     named = named or {"original": resolve_bins("original", len(resolved))}
-    where = {"store": store, "device": device, "precision": precision}
+    where = {"store": store, "device": device, "precision": precision, "dtype": dtype}
     work = Work(dataset, split, data, encoder, weights, (head,), resolved, **where)
     question = Question(tuple(temperature or [TEMPERATURE]), tuple(protocol or ["released"]))
     if cluster is None:

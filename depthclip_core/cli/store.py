@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from depthclip_core.cli.lines import say
-from depthclip_core.encoding.locks import InUse, alone
-from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
+from depthclip_core.encoding.locks import InUse, hold_whole
+from depthclip_core.encoding.store import CHUNK, AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError, unknown_name
 
 store_app = typer.Typer(no_args_is_help=True)
@@ -40,9 +40,11 @@ def list_arrays(folder: Folder = None) -> None:
     if not arrays:
         say(f"The store is empty: {store.folder}")
         return
-    for line in aligned([COLUMNS, *map(row, arrays)]):
+    found = [array.contents() for array in arrays]
+    rows = [row(array, *one) for array, one in zip(arrays, found, strict=True)]
+    for line in aligned([COLUMNS, *rows]):
         say(line)
-    total = size_text(sum(array.size for array in arrays))
+    total = size_text(sum(size for _, size in found))
     say(f"\n{count(len(arrays), 'array')}, {total}, in {store.folder}")
     broken = [f"{array.key} is broken: {array.broken}" for array in arrays if array.broken]
     for line in [*broken, BROKEN_HINT] if broken else []:
@@ -103,12 +105,12 @@ def prune(
         elif unused_days is not None and time.time() - array.last_used >= unused_days * 86400:
             why = f"last used {day(array.last_used)}"
         try:
-            with alone(array):
+            with hold_whole(array):
                 for what, size in pruned(array, why, damaged, dry_run):
                     say(f"{removes} {what}, {size_text(size)}")
                     n_removed, freed = n_removed + 1, freed + size
-        except InUse:
-            say(f"kept {title(array)}: another process uses it")
+        except InUse as error:
+            say(f"kept {title(array)}: {error}")
         except DepthClipError as error:
             say(f"kept {title(array)}: {error}", err=True)
             failed = True
@@ -166,13 +168,13 @@ def inspect(array: StoredArray) -> tuple[list[int], int]:
     return damaged, array.n_chunks - sound - len(damaged)
 
 
-def row(array: StoredArray) -> list[str]:
-    """An array's line in `list`, in the order of `COLUMNS`."""
-    described = describe(array)
-    total = array.n_frames
-    done = sum(len(array.frames_of(chunk)) for chunk in array.present())
-    frames = "-" if array.broken else f"{done}/{total}"
-    return [array.key, *described, frames, size_text(array.size), day(array.last_used)]
+def row(array: StoredArray, chunks: Sequence[int], size: int) -> list[str]:
+    """An array's line in `list`, in the order of `COLUMNS`; chunks: those on disk, in order."""
+    frames = "-"
+    if not array.broken:
+        last = [len(array.frames_of(chunk)) for chunk in chunks[-1:]]  # it may be shorter
+        frames = f"{CHUNK * (len(chunks) - len(last)) + sum(last)}/{array.n_frames}"
+    return [array.key, *describe(array), frames, size_text(size), day(array.last_used)]
 
 
 def describe(array: StoredArray) -> list[str]:

@@ -24,8 +24,9 @@ class Work:
     """A pass over a data set: its frames, its encoder, and what the store keeps of them.
 
     dataset, split, data, encoder, weights: as in `open_run`. device, precision, compiled: as in
-    `load_encoder`, on each worker. heads, words, size: as in `encode`. store: its folder; None is
-    the user's own. Every worker must find data, weights file and store under the same paths.
+    `load_encoder`, on each worker. heads, words, size, dtype: as in `encode`. store: its folder;
+    None is the user's own. Every worker must find data, weights file and store under the same
+    paths.
     """
 
     dataset: str = "sample"
@@ -40,6 +41,7 @@ class Work:
     device: str = "auto"
     precision: str = "auto"
     compiled: bool = False
+    dtype: str = "float32"
 
     def checked(self) -> "Work":
         """The same work with whole paths; `DepthClipError` for what needs no data to be refused.
@@ -73,7 +75,7 @@ class Work:
     def job(self) -> EncodingJob:
         """The pass itself, opened."""
         frames, encoder = self.open()
-        return EncodingJob(frames, encoder, self.size, Store(self.store))
+        return EncodingJob(frames, encoder, self.size, Store(self.store), self.dtype)
 
     def arrays(self, job: EncodingJob) -> list[StoredArray]:
         """What the pass fills: an array for each head."""
@@ -93,6 +95,7 @@ class Work:
         (head,) = self.heads
         frames, encoder = self.open()
         kept = {"keep": "similarities", "store": Store(self.store), "size": self.size}
+        kept |= {"dtype": self.dtype}
         found = collect_responses(frames, encoder, self.words, [head], **kept, progress=progress)
         scored = question.scores(frames, found[head], bins, usable_cores(), progress)
         return replace(scored, frames=frames.names, settings=question.settings(bins))

@@ -17,6 +17,7 @@ import numpy as np
 
 from depthclip_core.datasets.incoming import open_file, other_content, reason
 from depthclip_core.errors import DepthClipError
+from depthclip_core.file_locks import WITHOUT_LOCKS
 from depthclip_core.text import printable
 
 LARGEST_CHUNK = 2**28  # bytes, unpacked; HDF5 unpacks a chunk whole
@@ -24,7 +25,6 @@ LARGEST_LZF_CHUNK = 2**24  # LZF unpacks to at most about 90 times its size
 MOST_CHUNKS = 2**22
 TRUSTED_PACKED = 2**20  # bytes; gzip unpacks them to at most a gigabyte
 LONGEST_LABEL = 10_000  # characters of a text
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems such as Lustre or NFS
 LOCKED = (errno.EAGAIN, errno.EACCES)
 SHUFFLE, DEFLATE, FLETCHER32, LZF = (
     h5py.h5z.FILTER_SHUFFLE,
@@ -60,7 +60,7 @@ def _opened(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking="best-effort")
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if error.errno not in WITHOUT_LOCKS:
             raise
     return h5py.File(path, "r", locking=False)
 

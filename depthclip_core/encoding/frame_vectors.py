@@ -14,7 +14,7 @@ from torch import Tensor
 
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.datasets.base import Dataset
-from depthclip_core.encoding.passes import EncodingJob
+from depthclip_core.encoding.jobs import EncodingJob
 from depthclip_core.encoding.store import CHUNK, AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.pipeline import head_vectors, not_finite

@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Timer
 
-from depthclip_core.encoding.store import StoredArray, entries, writing
+from depthclip_core.encoding.folders import names, writing
+from depthclip_core.encoding.store import StoredArray
 from depthclip_core.errors import DepthClipError
 from depthclip_core.file_locks import Lock, take
 
@@ -86,7 +87,7 @@ def share(
 
 
 @contextmanager
-def held(
+def hold(
     array: StoredArray, chunk: int, *, progress: bool = False, patience: float = PATIENCE
 ) -> Iterator[None]:
     """Hold one chunk, whether it is there or not; waits for another holder as `share` does."""
@@ -105,21 +106,27 @@ def held(
 
 
 @contextmanager
-def alone(array: StoredArray) -> Iterator[None]:
-    """Hold a whole array; `InUse` if another process holds it or one of its chunks."""
+def hold_whole(array: StoredArray) -> Iterator[None]:
+    """Hold a whole array; `InUse` if another process holds it or one of its chunks.
+
+    On a file system without locks, an array that was written to lately counts as held.
+    """
     with ExitStack() as stack:
 
         def take_or_raise(path: Path) -> None:
             lock = _taken(array, path)
             if lock is None:
-                raise InUse(f"another process uses {array.folder}")
+                raise InUse("another process uses it")
             stack.enter_context(lock)
+            if not lock.real and time.time() - _changed([array])[0] / 1e9 < PATIENCE:
+                recent = f"it was written to in the last {PATIENCE / 60:.0f} minutes"
+                raise InUse(f"{recent}, and without locks nobody knows whether it still is")
 
         take_or_raise(_path(array))
         # Only now: whoever claims a chunk from here on sees the lock of the whole array.
-        for path in entries(array.folder.parent):
-            if path.name.startswith(f"{array.key}-") and path.suffix == ".lock":
-                take_or_raise(path)
+        for name in names(array.folder.parent):
+            if name.startswith(f"{array.key}-") and name.endswith(".lock"):
+                take_or_raise(array.folder.with_name(name))
         yield
 
 

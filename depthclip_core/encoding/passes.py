@@ -6,7 +6,6 @@ apply to similarities and need no pass.
 """
 
 import math
-import operator
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,15 +20,16 @@ from tqdm.auto import tqdm
 
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
-from depthclip_core.datasets.base import Frame, as_dataset
+from depthclip_core.datasets.base import Frame
 from depthclip_core.datasets.prefetch import read_ahead, reading_threads
-from depthclip_core.encoding.locks import Claim, held, share
+from depthclip_core.encoding.jobs import EncodingJob, read_fp32
+from depthclip_core.encoding.locks import Claim, hold, share
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.encoding.vectors import store_for, text_vectors
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.batches import default_batch_size, through_network
 from depthclip_core.method.pipeline import head_vectors, not_finite, project
-from depthclip_core.settings import OBJECT, TEMPLATES, network_window, resolve_prompts
+from depthclip_core.settings import resolve_prompts
 
 ATTEMPTS = 3  # to read a chunk that others keep damaging or removing
 
@@ -42,6 +42,7 @@ def collect_responses(
     *,
     size: tuple[int, int] | None = None,
     keep: str = "vectors",
+    dtype: str = "float32",
     store: Store | None = None,
     progress: bool = True,
 ) -> dict[str, Tensor]:
@@ -49,7 +50,8 @@ def collect_responses(
 
     frames: all of one size. words: K words, or a published name. size: rows and columns of the
     network's input; None: those of the window. keep: "vectors", so that other words need no network
-    pass later, or "similarities", of these words only, in a hundredth of the space.
+    pass later, or "similarities", of these words only, in a hundredth of the space. dtype: how they
+    are stored, as in `encode`.
     Returns for each head (N, 2, K, h, w) fp32 on the CPU, of image and mirror image: 12 kB a frame
     for seven words and 221 cells.
     Raises `DepthClipError` for no frames, frames of several sizes, unknown heads, an image smaller
@@ -60,7 +62,7 @@ def collect_responses(
     words = resolve_prompts(words)
     heads = _distinct(heads, words)
     with store_for(encoder, store) as opened:
-        job = EncodingJob(frames, encoder, size, opened)
+        job = EncodingJob(frames, encoder, size, opened, dtype)
         _complete(job, heads, words, keep, progress)
         return {head: _read_all(job, job.similarities(head, words), progress) for head in heads}
 
@@ -72,6 +74,7 @@ def encode(
     words: str | Sequence[str] | None = None,
     *,
     size: tuple[int, int] | None = None,
+    dtype: str = "float32",
     store: Store | None = None,
     progress: bool = True,
 ) -> None:
@@ -80,9 +83,14 @@ def encode(
     Without words it keeps each head's vectors, with words only their similarities. Memory does not
     grow with the data set: two chunks of 16 frames are held, and a few frames read ahead. A run
     continues where an earlier one ended; several processes at once share the work.
+
+    dtype: how numbers are stored, "float32" or "float16", in half the space and as arrays of their
+    own; they are read as fp32 (docs/speed.md has what it costs). Raises `DepthClipError` for a
+    number that float16 cannot hold.
     """
     words = None if words is None else resolve_prompts(words)
-    job, heads = EncodingJob(frames, encoder, size, store or Store()), _distinct(heads, words)
+    heads = _distinct(heads, words)
+    job = EncodingJob(frames, encoder, size, store or Store(), dtype)
     arrays = [job.similarities(h, words) if words else job.vectors(h) for h in heads]
     _encode(job, arrays, progress)
 
@@ -112,41 +120,6 @@ def direction_similarities(
                 raise DepthClipError(f"{fault}, and vectors of head {head!r} {vectors.shape[2]}")
             found.append(project(vectors, directions).cpu())
         return torch.cat(found)
-
-
-class EncodingJob:
-    """A data set and an encoder, and the arrays of a store that depend on the two."""
-
-    def __init__(
-        self, frames: Sequence[Frame], encoder: Encoder, size: tuple[int, int] | None, store: Store
-    ):
-        if not len(frames):
-            raise DepthClipError("there are no frames to encode")
-        self.frames, self.encoder, self.store = as_dataset(frames), encoder, store
-        window = network_window(self.frames.rgb_batch([0]).shape[1:3], self.frames.crop)
-        self.size = _checked_size(size or window.shape)
-        encoder.grid(*self.size)
-        self.origin = {
-            "data": self.frames.identity(store.checksums),
-            "encoder": encoder.identity,
-            "arithmetic": encoder.arithmetic,
-            "window": [window.top, window.bottom, window.left, window.right],
-            "size": list(self.size),
-        }
-        device, compiled = str(encoder.device), str(encoder.compiled)
-        self.provenance = {"device": device, "torch": torch.__version__, "compiled": compiled}
-
-    def vectors(self, head: str) -> StoredArray:
-        """(N, 2, D, h, w) fp32."""
-        return self._array(kind="vectors", head=head)
-
-    def similarities(self, head: str, words: Sequence[str]) -> StoredArray:
-        """(N, 2, K, h, w) fp32."""
-        sentences = {"words": list(words), "templates": list(TEMPLATES), "object": OBJECT}
-        return self._array(kind="similarities", head=head, **sentences)
-
-    def _array(self, **settings: object) -> StoredArray:
-        return self.store.array(settings | self.origin, len(self.frames))
 
 
 def _complete(
@@ -179,7 +152,7 @@ def _project(
         values = project(vectors.to(job.encoder.device), text).cpu().numpy()
         if not np.isfinite(values.sum()):
             raise not_finite(job.encoder, f"a {head} similarity")
-        array.write(claim.chunk, values, **job.provenance)
+        job.write(array, claim.chunk, values)
         claim.let_go()
 
 
@@ -199,13 +172,13 @@ def _read(job: EncodingJob, array: StoredArray, chunk: int, progress: bool) -> n
     """Read a chunk; warn and recompute if it is damaged or missing."""
     for attempt in range(ATTEMPTS + 1):
         try:
-            values = array.read(chunk)
+            values = read_fp32(array, chunk)
             break
         except (DamagedChunk, AbsentChunk) as fault:
             if attempt == ATTEMPTS:
                 raise
             warnings.warn(f"{fault}; it is computed again", stacklevel=2)
-        with held(array, chunk, progress=progress), suppress(AbsentChunk):
+        with hold(array, chunk, progress=progress), suppress(AbsentChunk):
             try:
                 array.check(chunk)  # another process may have repaired it before we got the lock
             except DamagedChunk:
@@ -258,7 +231,7 @@ def _make(
     def write(claim: Claim, made: list[np.ndarray]) -> None:
         for array, values in zip(arrays, made, strict=True):
             if array in claim.arrays:
-                array.write(claim.chunk, values, **job.provenance)
+                job.write(array, claim.chunk, values)
         claim.let_go()
 
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, torch.inference_mode():
@@ -306,11 +279,3 @@ def _distinct(heads: Sequence[str], words: Sequence[str] | None) -> list[str]:
     for head in heads:
         resolve_head(head, compared=words is not None)
     return list(dict.fromkeys(heads))
-
-
-def _checked_size(size: Sequence[int]) -> tuple[int, int]:
-    try:
-        rows, columns = (operator.index(side) for side in size)
-    except (TypeError, ValueError):
-        raise DepthClipError(f"size is rows and columns in whole pixels, not {size!r}") from None
-    return rows, columns

@@ -3,24 +3,22 @@
 Who writes a chunk holds its lock: see `locks`.
 """
 
-import hashlib
 import json
-import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from depthclip_core.encoding.chunk_files import is_chunk, packed, unpacked
+from depthclip_core.encoding.folders import names, said, sizes, writing
+from depthclip_core.encoding.keys import FORMAT, key_of, plain
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import (
     CHECKSUMS,
-    CannotWrite,
     Notes,
     checksums,
     open_file,
@@ -30,11 +28,8 @@ from depthclip_core.files import (
 from depthclip_core.settings import store_folder
 
 CHUNK = 16  # frames: 340 MB for three heads of ViT-L/14
-FORMAT = 2  # part of every key, so that no format reads another's files
-SEAL = 512  # bytes before HDF5's content, its "user block": they hold the checksum
 MOST_FRAMES = 10**12
 ABOUT = "array.json"
-SIGN = b"DepthCLIP store"  # the first bytes of every chunk
 _KEY = re.compile(r"[0-9a-f]{16}")
 _CHUNK_NAME = re.compile(r"chunk-(\d{5,18})\.h5")
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -67,17 +62,15 @@ class Store:
         """
         if isinstance(n_frames, bool) or not hasattr(n_frames, "__index__") or n_frames < 0:
             raise DepthClipError(f"n_frames must be a whole number from 0, got {n_frames!r}")
-        plain = _plain(settings, "settings")
-        canonical = json.dumps([FORMAT, CHUNK, plain], sort_keys=True, separators=(",", ":"))
-        key = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-        return StoredArray(self.folder / key, plain, int(n_frames))
+        kept = plain(settings, "settings")
+        return StoredArray(self.folder / key_of(kept, CHUNK), kept, int(n_frames))
 
     def arrays(self) -> list["StoredArray"]:
         """The arrays on disk, last used first; those that cannot be read are marked `broken`.
 
         A link to a folder is broken too: what it leads to is not this store's to remove.
         """
-        folders = [entry for entry in entries(self.folder) if _KEY.fullmatch(entry.name)]
+        folders = [self.folder / name for name in names(self.folder) if _KEY.fullmatch(name)]
         found = [_on_disk(folder) for folder in folders if os.path.isdir(folder)]
         return sorted(found, key=lambda array: array.last_used, reverse=True)
 
@@ -121,9 +114,7 @@ class StoredArray:
 
     def present(self) -> list[int]:
         """The chunks with a file, in order; the files are not read."""
-        named = [_CHUNK_NAME.fullmatch(path.name) for path in entries(self.folder)]
-        chunks = {int(found[1]) for found in named if found}
-        return sorted(chunk for chunk in chunks if chunk < self.n_chunks)
+        return self._chunks_of(names(self.folder))
 
     def has(self, chunk: int) -> bool:
         """Whether a chunk has a file; the others are not looked at."""
@@ -138,14 +129,18 @@ class StoredArray:
     def complete(self) -> bool:
         return len(self.present()) == self.n_chunks
 
+    def contents(self) -> tuple[list[int], int]:
+        """The chunks with a file, and the bytes on disk, from one look at the folder.
+
+        What links lead to is not counted.
+        """
+        found = {} if self.folder.is_symlink() else dict(sizes(self.folder))
+        return self._chunks_of(found), sum(found.values())
+
     @property
     def size(self) -> int:
-        """Bytes on disk; what links lead to is not counted."""
-        size = 0
-        for path in [] if self.folder.is_symlink() else entries(self.folder):
-            with suppress(FileNotFoundError):  # renamed or removed by another process
-                size += path.lstat().st_size
-        return size
+        """Bytes on disk, as in `contents`."""
+        return self.contents()[1]
 
     @property
     def last_used(self) -> float:
@@ -172,7 +167,8 @@ class StoredArray:
             try:
                 self._describe()
                 # Not forced to the disk: checksums find what a power cut leaves.
-                write_whole(self.path(chunk), self._packed(frames, values, provenance))
+                content = packed(values, self.key, frames.start, provenance)
+                write_whole(self.path(chunk), content)
             except BaseException:
                 with suppress(OSError):
                     self.folder.rmdir()  # only if empty: not even its description was written
@@ -193,27 +189,16 @@ class StoredArray:
         frames, path = self.frames_of(chunk), self.path(chunk)
         try:
             # One open file throughout, so that nobody can replace the chunk between the steps.
-            with open_file(path) as raw:
-                # Verified before HDF5 reads it, because HDF5 may hang on a damaged header.
-                seal = raw.read(SEAL)
-                if seal != _seal(hashlib.file_digest(raw, "sha256").hexdigest()):
-                    raise ValueError("its content does not match its checksum")
-                with h5py.File(raw, "r") as file:
-                    stored = file["values"]
-                    for name, value in {"key": self.key, "first": frames.start}.items():
-                        if stored.attrs[name] != value:
-                            raise ValueError(f"its {name} is {stored.attrs[name]}, not {value}")
-                    if len(stored) != len(frames):
-                        raise ValueError(f"it has {len(stored)} frames, not {len(frames)}")
-                    return stored[()]
+            with open_file(path) as file:
+                return unpacked(file, self.key, frames)
         except FileNotFoundError:
             raise AbsentChunk(f"{self.folder} has no {path.name}") from None
         except PermissionError as error:
-            raise DepthClipError(f"cannot read {path}: {_said(error)}") from error
+            raise DepthClipError(f"cannot read {path}: {said(error)}") from error
         except MemoryError:
             raise
         except Exception as error:  # h5py raises many kinds
-            raise DamagedChunk(f"{path} is damaged: {_said(error)}") from error
+            raise DamagedChunk(f"{path} is damaged: {said(error)}") from error
 
     def discard(self, chunk: int) -> None:
         """Remove a chunk if it exists."""
@@ -222,16 +207,17 @@ class StoredArray:
 
     def temporaries(self) -> list[Path]:
         """Files under a temporary name: being written, or left by a killed run."""
-        return [path for path in entries(self.folder) if _TEMPORARY_NAME.fullmatch(path.name)]
+        found = [name for name in names(self.folder) if _TEMPORARY_NAME.fullmatch(name)]
+        return [self.folder / name for name in found]
 
     def discard_temporaries(self) -> None:
-        """Remove the temporaries; hold the array `alone`, so that none is being written."""
+        """Remove the temporaries; call it within `hold_whole`, so that none is being written."""
         with writing(self.folder):
             for path in self.temporaries():
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove the whole array; hold it `alone`.
+        """Remove the whole array; call it within `hold_whole`.
 
         Of a link, only the link itself. Raises `DepthClipError` and removes nothing if the folder
         holds anybody else's files.
@@ -240,15 +226,15 @@ class StoredArray:
             with writing(self.folder):
                 self.folder.unlink()
             return
-        files = entries(self.folder)
-        if others := [path.name for path in files if not _OWN_NAME.fullmatch(path.name)]:
+        files = names(self.folder)
+        if others := [name for name in files if not _OWN_NAME.fullmatch(name)]:
             fault = f"holds {others[0]}, which is not the store's"
             raise DepthClipError(f"{self.folder} {fault}: move it away")
-        if files and not any(map(_signed, files)):
+        if files and not any(_signed(self.folder / name) for name in files):
             raise DepthClipError(f"{self.folder} is not the store's: move it away")
         with writing(self.folder):
-            for path in files:
-                path.unlink(missing_ok=True)
+            for name in files:
+                (self.folder / name).unlink(missing_ok=True)
             self.folder.rmdir()
 
     def _describe(self) -> None:
@@ -259,51 +245,14 @@ class StoredArray:
                 return
         write_whole(self.folder / ABOUT, content)
 
-    def _packed(self, frames: range, values: np.ndarray, provenance: Mapping) -> memoryview:
-        """A chunk as a sealed HDF5 file, in memory: HDF5 does not recover from a full disk."""
-        packed = BytesIO()
-        with h5py.File(packed, "w", userblock_size=SEAL) as file:
-            file.attrs.update({name: str(value) for name, value in provenance.items()})
-            stored = file.create_dataset("values", data=values)
-            stored.attrs["key"], stored.attrs["first"] = self.key, frames.start
-        content = packed.getbuffer()
-        content[:SEAL] = _seal(hashlib.sha256(content[SEAL:]).hexdigest())
-        return content
+    def _chunks_of(self, names: Iterable[str]) -> list[int]:
+        found = map(_CHUNK_NAME.fullmatch, names)
+        chunks = {int(one[1]) for one in found if one}
+        return sorted(chunk for chunk in chunks if chunk < self.n_chunks)
 
     def _mark_used(self) -> None:
         with suppress(OSError):
             os.utime(self.folder / ABOUT)
-
-
-def entries(folder: Path) -> list[Path]:
-    """What lies in a folder; nothing if it does not exist."""
-    try:
-        return list(folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise DepthClipError(f"cannot read the store folder {folder}: {_said(error)}") from error
-
-
-def _plain(value: object, where: str) -> object:
-    """The value as JSON keeps it; `DepthClipError` if JSON would change it."""
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {str(key): _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, bool) or value is None:
-        return value
-    for kind in (str, int, float):
-        if isinstance(value, kind) and value == value and value not in (math.inf, -math.inf):
-            return kind(value)
-    raise DepthClipError(
-        f"{where} is {value!r}: the settings of a stored array are text, finite numbers, bools, "
-        "None, and lists of them and mappings from text to them"
-    )
-
-
-def _seal(sha256: str) -> bytes:
-    return f"{SIGN.decode()}, sha256 of what follows {SEAL} bytes: {sha256}\n".encode().ljust(SEAL)
 
 
 def _signed(path: Path) -> bool:
@@ -315,8 +264,7 @@ def _signed(path: Path) -> bool:
     try:
         if path.name == ABOUT:
             return {"format", "n_frames", "settings"} <= read_json(path).keys()
-        with open_file(path) as file:
-            return file.read(len(SIGN)) == SIGN
+        return is_chunk(path)
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -336,24 +284,7 @@ def _on_disk(folder: Path) -> StoredArray:
                 return array
             why = f"its {ABOUT} describes another array, {array.key}"
     except OSError as error:
-        why = f"its {ABOUT} cannot be read: {_said(error)}"
+        why = f"its {ABOUT} cannot be read: {said(error)}"
     except (ValueError, KeyError, TypeError, RecursionError):
         why = f"its {ABOUT} does not describe an array"
     return StoredArray(folder, {}, 0, why)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, CannotWrite) as error:
-        fault = _said(error.__cause__ if isinstance(error, CannotWrite) else error)
-        raise DepthClipError(
-            f"cannot write to {folder}: {fault}: free space or allow writing there, "
-            "or set DEPTHCLIP_STORE to another folder"
-        ) from error
-
-
-def _said(error: Exception) -> str:
-    """An error's message on one line."""
-    return " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -11,7 +11,7 @@ from torch import Tensor
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.sentences import mean_over_templates, sentences_of
 from depthclip_core.datasets.base import Frame, FrameList, as_dataset
-from depthclip_core.encoding.locks import held
+from depthclip_core.encoding.locks import hold
 from depthclip_core.encoding.store import AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import temporary_folder
@@ -92,6 +92,6 @@ def _kept(array: StoredArray, make: Callable[[], Tensor]) -> Tensor:
         with suppress(DepthClipError):  # without a place to keep them, made each time
             for chunk in range(array.n_chunks):
                 frames = array.frames_of(chunk)
-                with held(array, chunk):
+                with hold(array, chunk):
                     array.write(chunk, values[frames.start : frames.stop])
     return vectors

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pooch
-from filelock import FileLock, Timeout
 
 from depthclip_core.errors import CannotWrite, DepthClipError
 from depthclip_core.fetching.sources import Source
 from depthclip_core.fetching.transfer import Transfer, disk_fault, shown
+from depthclip_core.file_locks import take
 from depthclip_core.settings import data_folder
 
 pooch.get_logger().setLevel(logging.ERROR)  # `fetch` says itself what it does
@@ -128,23 +128,17 @@ def workshop(target: Path) -> Iterator[Path]:
     """
     folder = target.with_name(f".{target.name}.download")
     folder.mkdir(exist_ok=True)
-    lock = FileLock(folder / "lock")
     try:
-        with suppress(NotImplementedError):  # a disk without locks: the checksum still protects
-            lock.acquire(timeout=0)
-        for leftover in folder.glob("tmp*"):  # pooch's own, of a killed process
-            leftover.unlink()
-        yield folder
-    except Timeout:
-        raise DepthClipError(
-            f"another process is downloading {target}: wait for it, or stop it"
-        ) from None
+        lock = take(folder / "lock")
+        if lock is None:
+            fault = f"another process is downloading {target}"
+            raise DepthClipError(f"{fault}: wait for it, or stop it")
+        with lock:
+            if lock.real:  # else the checksum still protects
+                for leftover in folder.glob("tmp*"):  # pooch's own, of a killed process
+                    leftover.unlink()
+            yield folder
     finally:
-        if lock.is_locked:
-            if not (folder / "part").exists():
-                with suppress(OSError):  # Windows removes it when it is released
-                    (folder / "lock").unlink()
-            lock.release()
         with suppress(OSError):  # not empty
             folder.rmdir()
 

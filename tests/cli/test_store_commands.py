@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from depthclip_core.cli.main import app
 from depthclip_core.cli.store import size_text
+from depthclip_core.encoding.locks import hold
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
 
@@ -283,7 +284,7 @@ def test_prune_keeps_arrays_in_use(call, store, vectors, similarities):
     held, release = threading.Event(), threading.Event()
 
     def run():
-        with held(vectors, 1):
+        with hold(vectors, 1):
             held.set()
             release.wait(10)
 

@@ -244,14 +244,14 @@ def test_chunk_repaired_by_another_process_is_kept(encoder, store, monkeypatch):
     sound = path.read_bytes()
     path.write_bytes(sound[:-1])
     discarded = []
-    held = encoding.held
+    hold = encoding.hold
 
     def hold_after_the_other(repaired, *args, **options):
         if repaired.key == array.key:
             path.write_bytes(sound)
-        return held(repaired, *args, **options)
+        return hold(repaired, *args, **options)
 
-    monkeypatch.setattr(encoding, "held", hold_after_the_other)
+    monkeypatch.setattr(encoding, "hold", hold_after_the_other)
     monkeypatch.setattr(StoredArray, "discard", lambda self, chunk: discarded.append(chunk))
     with pytest.warns(UserWarning, match="computed again"):
         assert torch.equal(collect(encoder, store)["value"], whole)

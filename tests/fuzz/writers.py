@@ -24,7 +24,7 @@ from depthclip_core.cli.data import write_sheet
 from depthclip_core.clip.encoders import load_encoder
 from depthclip_core.clip.library import load_open_clip
 from depthclip_core.datasets import Frame, FrameList
-from depthclip_core.encoding.locks import held
+from depthclip_core.encoding.locks import hold
 from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.saved_predictions import save_predictions
@@ -98,7 +98,7 @@ def store(_: Path) -> Write:
         array = Store(out).array({"kind": "trial"}, 40)
         for chunk in range(array.n_chunks):
             values = np.full((len(array.frames_of(chunk)), 5000), version, np.float32)
-            with held(array, chunk):
+            with hold(array, chunk):
                 array.write(chunk, values)
 
     return write
