@@ -99,7 +99,8 @@ def lines_of_search(found, top: int) -> list[str]:
         f"{total} {count(len(found.scores.names), 'frame')}, {found.n_classes} of them differ.",
         "",
         f"Reported: {', '.join(numbers)}. Matches first, the simplest on top, then the nearest;",
-        "misses are in units of the last digit:",
+        "misses are in units of the last digit, and alike is the number of compositions that give",
+        "the same scores on these maps:",
         "",
         *aligned(rows),
     ]

@@ -108,13 +108,19 @@ def score(
         say(f"written: {', '.join(map(str, files))}")
 
 
-def scores_text(found) -> str:
-    """The table of scores, a line per protocol."""
+def header(width: int) -> str:
+    """What the columns of protocols and metrics are called; width: of a metric's, in characters."""
     from depthclip_core.plots.score_plots import symbol
     from depthclip_core.settings import PUBLISHED_METRICS
 
-    heads = [f"{symbol(metric):>9}" for metric in PUBLISHED_METRICS]
-    lines = ["".join([f"{'protocol':<{NAME}}", *heads, f"{'coverage':>10}{'frames':>8}"])]
+    return "".join([f"{'protocol':<{NAME}}", *(f"{symbol(m):>{width}}" for m in PUBLISHED_METRICS)])
+
+
+def scores_text(found) -> str:
+    """The table of scores, a line per protocol."""
+    from depthclip_core.settings import PUBLISHED_METRICS
+
+    lines = [f"{header(9)}{'coverage':>10}{'frames':>8}"]
     for name, row in found.table().iterrows():
         numbers = [f"{row[metric]:>9.3f}" for metric in PUBLISHED_METRICS]
         counts = f"{100 * row['coverage']:>8.1f} %{row['frames']:>8.0f}"
@@ -132,4 +138,4 @@ def intervals_text(found) -> str:
             ends = bounds.xs(name).loc[list(PUBLISHED_METRICS), ["low", "high"]].to_numpy()
             shown = [f"{f'{low:.3f}–{high:.3f}':>14}" for low, high in ends]
             lines.append("".join([f"{name:<{NAME}}", *shown]))
-    return "\n".join(lines)
+    return "\n".join([header(14), *lines]) if lines else ""

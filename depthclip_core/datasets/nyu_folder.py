@@ -20,7 +20,7 @@ from depthclip_core.text import printable
 
 FOLDER_NAME = "official_splits"
 LISTS = "nyudepthv2_{}_files_with_gt.txt"  # as BTS calls them
-RGB = "rgb_*.*"
+RGB, DEPTH = "rgb_*.*", "sync_depth_?*.png"
 NUMBER = re.compile(r"rgb_(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 SEQUENCE = re.compile(r"(.+)_\d{4}[a-z]?")  # a raw sequence: bathroom_0004, kitchen_0028b
 
@@ -78,6 +78,11 @@ class NyuFolder(Nyu, FileFrames):
         path = raw.parent / "dense" / raw.name.replace("depth", "depth_dense")
         return self.read_depth(path) if path.is_file() else None
 
+    def depth_without_photograph(self) -> list[Path]:
+        """Depth files, relative to the folder, beside which there is no photograph of the number."""
+        depths = sorted(self.folder.rglob(DEPTH))
+        return [path.relative_to(self.folder) for path in depths if not _photographs(path)]
+
     def identity_settings(self) -> dict[str, object]:
         return {"prepared": "in the files"}
 
@@ -115,6 +120,12 @@ class NyuFolder(Nyu, FileFrames):
 def has_scenes(folder: Path) -> bool:
     """Whether the folder holds folders with frames."""
     return next(folder.glob(f"*/{RGB}"), None) is not None
+
+
+def _photographs(depth: Path) -> list[Path]:
+    """The photographs of a depth file, sync_depth_NNNNN.png or its filled one in dense/."""
+    scene = depth.parent.parent if depth.parent.name == "dense" else depth.parent
+    return list(scene.glob(f"rgb_{depth.stem.rpartition('_')[2]}.*"))
 
 
 def _first(folders: Sequence[Path], name: str) -> Path | None:

@@ -69,6 +69,7 @@ def test_protocol_is_found(given, printed):
     assert "these numbers" in lines[0] and "whole-median-scaled" in lines[0]
     assert re.match(r"\d+ compositions of switches tried on 3 frames, \d+ of them differ", lines[1])
     first = next(n for n, line in enumerate(lines) if line.startswith("protocol"))
+    assert lines[first].endswith("alike") and "alike is the number of" in out
     assert "matches" in lines[first + 1] and len(lines) == first + 4
 
 

@@ -60,7 +60,7 @@ def test_table_and_files_hold_the_same_scores(score, data, monkeypatch):
         assert line[1:5] == [f"{row[m]:.3f}" for m in ("delta1", "delta2", "delta3", "abs_rel")]
         assert line[-3:] == ["100.0", "%", "8"]
     assert table.loc["whole", "abs_rel"] == pytest.approx(0.1, abs=1e-4)
-    assert "no 95 % intervals: groups unknown, pooled over pixels" in said
+    assert "no 95 % intervals: rooms unknown, pooled over pixels" in said
     assert re.search(r"5 frames of largest error under whole:\n(  f\d  rel 0.100.*\n){5}", said)
     assert said.splitlines()[-1].startswith("written: ") and (out / "index.html").is_file()
     again = score_saved_maps(data / "maps", "pairs", data=described)
@@ -140,4 +140,6 @@ def test_maps_of_the_sample_have_intervals(score, tmp_path):
         np.save(tmp_path / f"{name}.npy", truth * np.float32(0.8))
     status, said, _ = score(tmp_path, "--dataset", "sample", "--protocol", "bts")
     assert status == 0 and "drawing the 32 groups again" in said
-    assert re.search(r"(?m)^bts +0\.\d{3}–0\.\d{3}", said.partition("95 %")[2])
+    _, columns, row = re.search(r"(95 % .*)\n(protocol .*)\n(bts .*)", said).groups()
+    assert re.match(r"bts +0\.\d{3}–0\.\d{3}", row) and len(row) == len(columns)
+    assert columns.split()[:5] == ["protocol", "δ1", "δ2", "δ3", "rel"]

@@ -187,6 +187,17 @@ def test_lists_of_numbers_are_named_as_they_are_typed(notebook, tmp_path):
     assert all("-" in names(made)[0].partition("words=")[2] for made in by_words)  # with its hash
 
 
+@pytest.mark.parametrize("asked", ["notebooks/00_pipelin.ipynb", "00_pipeline", "pipeline.ipynb"])
+def test_missing_notebook_is_compared_with_those_that_exist(tmp_path, monkeypatch, asked):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_pipeline.ipynb").write_text("")
+    with pytest.raises(DepthClipError, match="did you mean notebooks/00_pipeline.ipynb?"):
+        plan(asked, {}, {})
+    with pytest.raises(DepthClipError, match="no notebook else.ipynb$"):
+        plan("else.ipynb", {}, {})
+
+
 def test_long_names_are_cut_and_stay_apart(notebook, tmp_path):
     declared = "\n".join(f'name_{i}: str = ""' for i in range(9))
     values = {f"name_{i}": "é" * 40 + "x" * 40 for i in range(8)}
