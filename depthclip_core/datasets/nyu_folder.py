@@ -79,9 +79,11 @@ class NyuFolder(Nyu, FileFrames):
         return self.read_depth(path) if path.is_file() else None
 
     def depth_without_photograph(self) -> list[Path]:
-        """Depth files, relative to the folder, beside which there is no photograph of the number."""
+        """Depth files, relative to the folder, with no photograph of their scene and number."""
+        photos = {_scene_and_number(path) for path in self.folder.rglob(RGB)}
         depths = sorted(self.folder.rglob(DEPTH))
-        return [path.relative_to(self.folder) for path in depths if not _photographs(path)]
+        alone = [path for path in depths if _scene_and_number(path) not in photos]
+        return [path.relative_to(self.folder) for path in alone]
 
     def identity_settings(self) -> dict[str, object]:
         return {"prepared": "in the files"}
@@ -122,10 +124,10 @@ def has_scenes(folder: Path) -> bool:
     return next(folder.glob(f"*/{RGB}"), None) is not None
 
 
-def _photographs(depth: Path) -> list[Path]:
-    """The photographs of a depth file, sync_depth_NNNNN.png or its filled one in dense/."""
-    scene = depth.parent.parent if depth.parent.name == "dense" else depth.parent
-    return list(scene.glob(f"rgb_{depth.stem.rpartition('_')[2]}.*"))
+def _scene_and_number(path: Path) -> tuple[Path, str]:
+    """The folder of a scene, and the number of a file in it or of a filled depth in its dense/."""
+    scene = path.parent.parent if path.parent.name == "dense" else path.parent
+    return scene, path.stem.rpartition("_")[2]
 
 
 def _first(folders: Sequence[Path], name: str) -> Path | None:
