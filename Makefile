@@ -187,8 +187,8 @@ fuzz: $(INSTALLED) ## try damaged input of every kind in child processes (ROUNDS
 	@$(PYTEST) tests/fuzz --rounds=$(or $(ROUNDS),1) --seed=$(or $(SEED),0)
 
 # Its store is kept: a second run makes no network pass. Screenshots: results/browser/.
-browser: $(DASHBOARD) ## use all notebooks in JupyterLab, and the dashboard, as a person would (needs chromium)
-	@DEPTHCLIP_STORE="$(CURDIR)/results/browser/store" $(PYTEST) $(BY_FILE) -m browser tests
+browser: $(DASHBOARD) ## use all notebooks in JupyterLab, and the dashboard, as a person would (needs chromium; AGAIN=1: what failed)
+	@DEPTHCLIP_STORE="$(CURDIR)/results/browser/store" $(PYTEST) $(BY_FILE) -m browser $(if $(AGAIN),--lf) tests
 
 gpu: $(INSTALLED) ## test what needs a CUDA device, on this machine's
 	@OMP_NUM_THREADS= $(PY) -m pytest -m gpu tests

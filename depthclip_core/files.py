@@ -8,26 +8,25 @@ import errno
 import hashlib
 import json
 import os
-import re
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from depthclip_core.errors import ELSEWHERE, CannotWrite, DepthClipError, cannot_write
 from depthclip_core.file_locks import take
+from depthclip_core.temporaries import temporary_beside
 
 CHECKSUMS = "depthclip-checksums.json"  # where a store remembers the checksums of files
 PATIENCE = 5.0  # seconds to wait for another process that writes notes
+TICK = 20_000_000  # nanoseconds: two changes of a file within less may have one time
 LONGEST_JSON = 64 * 2**20  # bytes
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write into it
-KEPT_OF_NAME = 40  # characters in a temporary name, so that a name that fits never gets too long
 
-TEMPORARY_NAME = re.compile(r"\..+\.([0-9a-f]{8}\.tmp|lock)")
 WITHOUT_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
@@ -51,12 +50,13 @@ def write_whole(path: str | Path, content: bytes | memoryview | str, *, overwrit
 
 @contextmanager
 def replacing(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
+    """Yield an empty temporary file beside `path`, and rename it to `path` if the block succeeds.
 
     For what has to be written to a path, such as a download; all else takes `write_whole`. A reader
     finds the old file or the new one, never half of one. Missing folders are made, and removed if
-    the block fails. A symbolic link at `path` is replaced, not followed. Nothing is forced to the
-    disk, so a power cut may lose the file.
+    the block fails; so are temporary files of `path` that killed processes have left. A symbolic
+    link at `path` is replaced, not followed. Nothing is forced to the disk, so a power cut may lose
+    the file.
 
     Raises `CannotWrite` where the block or the renaming cannot write; without `overwrite` also if
     `path` exists, even if it has come into being meanwhile.
@@ -160,11 +160,6 @@ def read_json(path: Path) -> object:
         raise ValueError(f"{path} is nested too deeply") from None
 
 
-def is_temporary(path: Path) -> bool:
-    """Whether a file is one that a process is writing, or has left when it was killed."""
-    return bool(TEMPORARY_NAME.fullmatch(path.name))
-
-
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
@@ -175,19 +170,17 @@ def _explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _part_of(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, whose folder exists; whatever is left there is removed."""
+    """An empty temporary file beside `path`, whose folder exists; what is left of it is removed."""
     made = _make_folders(path.parent)
-    part = path.with_name(f".{path.name[:KEPT_OF_NAME]}.{token_hex(4)}.tmp")
     try:
-        yield part
+        with temporary_beside(path) as part:
+            yield part
     finally:
-        with suppress(OSError):
-            part.unlink()
         _remove_empty(made)
 
 
 def _write(part: Path, content: bytes | memoryview | str) -> None:
-    with open(part, "xb") as file:
+    with open(part, "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
@@ -249,9 +242,6 @@ class Notes:
             if lock is None:
                 return
             with lock:
-                if lock.real:
-                    for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-                        leftover.unlink()  # of a killed process, which held this lock
                 write_whole(self.path, json.dumps(self.read() | new, indent=1))
 
 
@@ -265,10 +255,10 @@ def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
         path = Path(os.path.abspath(Path(path).expanduser()))
         try:
             with open(path, "rb") as file:
-                before, entry = _state(file.fileno()), known.get(str(path))
+                before, entry = settled_state(file.fileno()), known.get(str(path))
                 if not _is_entry(entry) or entry[:-1] != before:
                     entry = [*before, hashlib.file_digest(file, "sha256").hexdigest()]
-                    if before == _state(file.fileno()):
+                    if before == settled_state(file.fileno(), wait=False):
                         new[str(path)] = entry
         except OSError as error:
             raise DepthClipError(f"cannot read {path}: {error.strerror or error}") from error
@@ -278,8 +268,18 @@ def checksums(paths: Sequence[Path], notes: Notes) -> list[str]:
     return digests
 
 
-def _state(descriptor: int) -> list[int]:
-    about = os.fstat(descriptor)
+def settled_state(file: Path | int, *, wait: bool = True) -> list[int] | None:
+    """What tells a file, by path or descriptor, from what it is after a change; None if absent.
+
+    wait: let a moment pass after a change, so that the next one cannot have the same time.
+    """
+    try:
+        about = os.stat(file)
+        if wait and 0 <= time.time_ns() - about.st_ctime_ns < TICK:
+            time.sleep(TICK / 1e9)
+            about = os.stat(file)
+    except OSError:
+        return None
     # Two checkpoints of one model have one size, and copies keep the time of their content.
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 

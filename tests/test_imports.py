@@ -27,7 +27,14 @@ def test_imports_go_one_way():
             "depthclip_core.widgets.explorers",
             {"open_clip", "torchvision", "timm", "scipy.stats", "seaborn", "numba", "sympy"},
         ),
-        ("depthclip_core.cli.main", {"torch", "open_clip", "matplotlib", "papermill"}),
+        (
+            "depthclip_core.widgets.dashboard",
+            {"open_clip", "torchvision", "scipy.optimize", "scipy.stats", "numba", "sympy"},
+        ),
+        (
+            "depthclip_core.cli.main",
+            {"torch", "open_clip", "matplotlib", "papermill", "distributed"},
+        ),
         ("depthclip_core.fetching.fetch", {"torch", "open_clip", "matplotlib"}),
         ("depthclip_core.encoding.passes", {"open_clip", "timm", "matplotlib", "scipy.stats"}),
         (

@@ -47,15 +47,18 @@ class PhotoReader:
         self._texts = cache(partial(text_vectors, encoder, store=store))
         self._frame, self._vectors = None, {}
 
-    def read(self, frame: Frame, setting: Setting) -> PhotoReading:
-        """The photograph in a setting.
+    def read(
+        self, frame: Frame, setting: Setting, own_size: tuple[int, int] | None = None
+    ) -> PhotoReading:
+        """The photograph in a setting. own_size: (H, W) before it was shrunk, for errors.
 
         Raises `DepthClipError` for a photograph smaller than a cell, words that cannot be encoded,
         and a network that yields no finite numbers.
         """
         text = self._texts(setting.words)
         if frame is not self._frame:
-            self._frame = None  # stays so if the next line fails
+            self._frame = None  # stays so if the next lines fail
+            self.encoder.grid(*frame.window.shape, own_size)
             self._vectors = head_vectors(frame.rgb[None], self.encoder, MAIN_HEADS, crop=frame.crop)
             self._frame = frame
         similarities = project(self._vectors[setting.head], text).cpu()
@@ -130,7 +133,7 @@ def read_photos(
     for i in range(min(most, len(frames))):
         try:
             photo = photo_of(frames, (first + i) % len(frames))
-            readings.append(reader.read(photo.frame, setting))
+            readings.append(reader.read(photo.frame, setting, photo.size))
             photos.append(photo)
         except DepthClipError as error:
             faults.append(str(error))

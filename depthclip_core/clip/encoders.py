@@ -143,11 +143,21 @@ class Encoder:
         heads = str(heads_dtype(self.precision, self.device))
         return {"mean": MEAN, "std": STD, "precision": self.precision, "heads": heads}
 
-    def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of cells for an image of that many pixels: 416 x 544 → (13, 17)."""
+    def grid(
+        self, height: int, width: int, own_size: tuple[int, int] | None = None
+    ) -> tuple[int, int]:
+        """Rows and columns of cells for an image of that many pixels: 416 x 544 → (13, 17).
+
+        own_size: (H, W) of the photograph that was shrunk to these pixels, for the error.
+        Raises `DepthClipError` for an image smaller than a cell.
+        """
         if min(height, width) < self.stride:
             cell = f"one cell of {self.name}, {self.stride} x {self.stride} pixels"
-            raise DepthClipError(f"an image of {height} x {width} pixels is smaller than {cell}")
+            image = f"an image of {height} x {width} pixels"
+            if own_size not in (None, (height, width)):
+                image = "a photograph of {} x {} pixels, ".format(*own_size)
+                image += f"shrunk to {height} x {width},"
+            raise DepthClipError(f"{image} is smaller than {cell}")
         return height // self.stride, width // self.stride
 
     def normalise(self, images: np.ndarray | Tensor) -> Tensor:

@@ -5,16 +5,18 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
+from depthclip_core.datasets.known_files import KnownFiles, changed
 from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError, first_line, unknown_name
 from depthclip_core.settings import Window, network_window
 
 Checksums = Callable[[Sequence[Path]], list[str]]  # sha256 of the files' contents
 Place = str | Path | None  # a folder or file of data; None for its usual place
+Read = TypeVar("Read")
 
 
 class FrameIndexError(DepthClipError, IndexError):
@@ -74,6 +76,7 @@ class Dataset(Sequence[Frame]):
     map_options: Mapping[str, object] = {}
     object_names: Sequence[str] = ()
     _closed = False
+    _known_files = KnownFiles()  # none, until `file_checksums` gives a data set its own
 
     @classmethod
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
@@ -128,10 +131,12 @@ class Dataset(Sequence[Frame]):
         if isinstance(position, slice):
             try:
                 return Subset(self, range(len(self))[position])
+            except DepthClipError:
+                raise
             except (TypeError, ValueError) as error:
                 raise DepthClipError(f"cannot slice {self.title}: {error}") from None
         if isinstance(position, str | bytes) or not np.ndim(position):
-            return self.read_frame(self._index(position))
+            return self._unchanged(self.read_frame, self._index(position))
         if np.asarray(position).dtype == bool:
             if len(position) != len(self):
                 raise DepthClipError(f"{len(position)} flags for {len(self)} frames")
@@ -140,7 +145,7 @@ class Dataset(Sequence[Frame]):
 
     def rgb(self, position: int) -> np.ndarray:
         """A frame's RGB, (H, W, 3) uint8: all that a network pass needs."""
-        return self.read_rgb(self._index(position))
+        return self._unchanged(self.read_rgb, self._index(position))
 
     def raw_depth(self, position: int) -> np.ndarray | None:
         """A frame's raw depth, (H, W) metres, holes 0: all that scoring needs."""
@@ -158,10 +163,15 @@ class Dataset(Sequence[Frame]):
         pictures = [self.rgb(position) for position in positions]
         for position, picture in zip(positions, pictures, strict=True):
             if picture.shape != pictures[0].shape:
-                size, usual = (" x ".join(map(str, p.shape[:2])) for p in (picture, pictures[0]))
+                size = self._size_in_words(position, picture)
+                usual = self._size_in_words(positions[0], pictures[0])
                 what = f"frame {position} has {size} pixels and others {usual}"
                 raise DepthClipError(f"{what}: frames encoded together must have one size")
         return np.stack(pictures)
+
+    def own_size(self, position: int) -> tuple[int, int] | None:
+        """(H, W) of the photograph that a frame was shrunk from; None where it was not."""
+        return None
 
     def ground_truth(self, position: int) -> np.ndarray:
         """What a frame is scored against: its raw depth; `DepthClipError` where it has none."""
@@ -197,8 +207,24 @@ class Dataset(Sequence[Frame]):
         """Names of all frames by which others save maps of them, such as those of their files."""
         return []
 
+    def rgb_files(self, index: int) -> Sequence[Path]:
+        """The files that a frame's RGB is read from; none where it is in memory."""
+        return ()
+
+    def file_checksums(self, files: Sequence[Path], checksums: Checksums) -> list[str]:
+        """Checksums of files, for `identity`: frames are read from them while they stay the same.
+
+        Later, a frame of which one of its `rgb_files` has changed is a `DepthClipError`.
+        """
+        if "_known_files" not in vars(self):
+            self._known_files = KnownFiles()
+        return self._known_files.checksums(files, checksums)
+
     def identity(self, checksums: Checksums) -> dict:
-        """What the RGB of these frames depends on: checksums of files, otherwise the pixels."""
+        """What the RGB of these frames depends on: checksums of files, otherwise the pixels.
+
+        Files are given to `file_checksums`.
+        """
         digest = hashlib.sha256()
         for position in range(len(self)):
             picture = np.ascontiguousarray(self.rgb(position))
@@ -223,6 +249,20 @@ class Dataset(Sequence[Frame]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _size_in_words(self, position: int, picture: np.ndarray) -> str:
+        own, size = self.own_size(position), " x ".join(map(str, picture.shape[:2]))
+        return "{} (shrunk from {} x {})".format(size, *own) if own else size
+
+    def _unchanged(self, read: Callable[[int], Read], index: int) -> Read:
+        """What `read` gives for a frame, of files as they were when `identity` was asked for."""
+        found, files = read(index), self.rgb_files(index)
+        if not self._known_files.unchanged(files):
+            self._known_files.check(files)
+            found = read(index)  # between the two comparisons, after the file was seen to be right
+            if not self._known_files.unchanged(files):
+                raise changed(files[0])
+        return found
 
     def _index(self, position: int) -> int:
         """A position counted from 0; negative ones count from the end."""
@@ -264,6 +304,9 @@ class Subset(Dataset):
 
     def ground_truth(self, position: int) -> np.ndarray:
         return self.whole.ground_truth(self.indices[self._index(position)])
+
+    def own_size(self, position: int) -> tuple[int, int] | None:
+        return self.whole.own_size(self.indices[self._index(position)])
 
     def each(self, fact: str) -> list:
         values = getattr(self.whole, f"{fact}s")

@@ -88,8 +88,11 @@ class FileFrames(Dataset):
     def other_names(self) -> list[list[str]]:
         return [[pair.rgb.as_posix() for pair in self.pairs]]
 
+    def rgb_files(self, index: int) -> Sequence[Path]:
+        return [self.pairs[index].rgb]
+
     def identity(self, checksums: Checksums) -> dict:
-        digests = checksums([pair.rgb for pair in self.pairs])
+        digests = self.file_checksums([pair.rgb for pair in self.pairs], checksums)
         files = hashlib.sha256("".join(digests).encode()).hexdigest()
         return {"title": self.title, "files": files} | self.identity_settings()
 

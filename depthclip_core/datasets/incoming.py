@@ -69,8 +69,9 @@ def other_content(head: bytes) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What another library says of a fault, on one short line."""
-    text = printable(" ".join(str(error).split())) or type(error).__name__
+    """What another library or the system says of a fault, on one short line."""
+    said = getattr(error, "strerror", None) or str(error)
+    text = printable(" ".join(said.split())) or type(error).__name__
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
 
 

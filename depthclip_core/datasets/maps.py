@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from depthclip_core.datasets.depth_files import check_one_picture, read_depth_file
+from depthclip_core.datasets.incoming import reason
 from depthclip_core.datasets.pictures import opened_picture, upright, upright_shape
 from depthclip_core.errors import DepthClipError
 
@@ -38,8 +39,7 @@ def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
     except DepthClipError:
         raise
     except Exception as error:  # Pillow and NumPy raise many kinds on a damaged file
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise DepthClipError(f"cannot read the mask {path}: {detail}") from error
+        raise DepthClipError(f"cannot read the mask {path}: {reason(error)}") from error
     if values.shape != shape:
         raise DepthClipError(f"the mask {path} is of shape {values.shape}, its depth {shape}")
     return (values != 0) & ~np.isnan(values)
@@ -57,5 +57,4 @@ def file_shape(path: Path) -> tuple[int, int]:
     except DepthClipError:
         raise
     except Exception as error:  # Pillow and NumPy raise many kinds on a damaged file
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise DepthClipError(f"cannot read {path}: {detail}") from error
+        raise DepthClipError(f"cannot read {path}: {reason(error)}") from error

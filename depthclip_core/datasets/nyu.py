@@ -5,6 +5,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from depthclip_core.crops import FIXED
 from depthclip_core.crops import NYU_SHAPE as FRAME_SHAPE
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place, checked_split
 from depthclip_core.datasets.handles import Handle
+from depthclip_core.datasets.known_files import KnownFiles
 from depthclip_core.datasets.mat5 import frame_indices, read_numbers
 from depthclip_core.datasets.nyu_mat import NyuMat
 from depthclip_core.errors import DepthClipError
@@ -84,6 +86,7 @@ class NyuFrames(Nyu):
         self.split = checked_split(split, SPLITS)
         self.mat, self.released_preprocessing = Path(mat), released_preprocessing
         self.title = f"NYU, {split}"
+        self._known_files = KnownFiles([self.mat])
         self._handle = Handle(open_mat, self.mat)
         self.n_in_file = self._file.n_frames
         splits = Path(splits or self.mat.with_name(SPLITS_NAME))
@@ -125,9 +128,13 @@ class NyuFrames(Nyu):
         """The names that labels count from 1; none where the file has no labels."""
         return [self._file.text("names", i) or "" for i in range(self._file.n_names)]
 
+    def rgb_files(self, index: int) -> Sequence[Path]:
+        return [self.mat]
+
     def identity(self, checksums: Checksums) -> dict:
         frames = hashlib.sha256(self.indices.astype(np.int64).tobytes()).hexdigest()[:16]
-        facts = {"title": self.title, "file": checksums([self.mat])[0], "frames": frames}
+        (file,) = self.file_checksums([self.mat], checksums)
+        facts = {"title": self.title, "file": file, "frames": frames}
         return facts | {"prepared": self.released_preprocessing}
 
     def is_labelled_set(self) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,7 @@ from depthclip_core.datasets.depth_files import in_metres, npy_header
 from depthclip_core.datasets.handles import Handle
 from depthclip_core.datasets.hdf5 import StoredArray, open_hdf5, own_dataset
 from depthclip_core.datasets.incoming import open_file, reason
+from depthclip_core.datasets.known_files import KnownFiles
 from depthclip_core.datasets.nyu import (
     FRAME_SHAPE,
     NYU_FRAMES,
@@ -89,6 +90,8 @@ class NyuArrays(_ArrayFrames):
         if place.is_dir() and not (place / RGB_NAME).is_file():
             place = place / ZIP_NAME
         self.place = place
+        self._rgb_file = place / RGB_NAME if place.is_dir() else place
+        self._known_files = KnownFiles([self._rgb_file])
         self._arrays = {name: Handle(_open_array, place, name) for name in (RGB_NAME, DEPTH_NAME)}
         shapes = [_shape_of(place, name) for name in (RGB_NAME, DEPTH_NAME)]
         n_frames = shapes[0][0][0] if shapes[0][0] else 0
@@ -114,9 +117,12 @@ class NyuArrays(_ArrayFrames):
     def is_labelled_set(self) -> bool:
         return len(self) == NYU_TEST
 
+    def rgb_files(self, index: int) -> Sequence[Path]:
+        return [self._rgb_file]
+
     def identity(self, checksums: Checksums) -> dict:
-        file = self.place / RGB_NAME if self.place.is_dir() else self.place
-        facts = {"title": self.title, "file": checksums([file])[0]}
+        (file,) = self.file_checksums([self._rgb_file], checksums)
+        facts = {"title": self.title, "file": file}
         return facts | {"prepared": self.released_preprocessing}
 
     def close(self) -> None:
@@ -161,8 +167,11 @@ class NyuHdf5(_ArrayFrames):
         found = [SEQUENCE.fullmatch(printable(path.parent.name)) for path in self.files]
         return [match and match[int(fact == "scene")] for match in found]
 
+    def rgb_files(self, index: int) -> Sequence[Path]:
+        return [self.folder / self.files[index]]
+
     def identity(self, checksums: Checksums) -> dict:
-        digests = checksums([self.folder / path for path in self.files])
+        digests = self.file_checksums([self.folder / path for path in self.files], checksums)
         files = hashlib.sha256("".join(digests).encode()).hexdigest()
         return {"title": self.title, "files": files, "prepared": self.released_preprocessing}
 

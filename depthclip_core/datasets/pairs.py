@@ -190,12 +190,20 @@ class PairFrames(Dataset):
         same = all(file_shape(getattr(pair, of)) == first for pair in self.pairs)
         return first if same else None
 
+    def rgb_files(self, index: int) -> Sequence[Path]:
+        return [getattr(self.pairs[index], kind) for kind in self._rgb_kinds]
+
     def identity(self, checksums: Checksums) -> dict:
         facts = {"title": self.title, "names": self.each("name"), "shape": self.shape}
-        kinds = ("rgb", "depth") if self.resize == "rgb-to-depth" else ("rgb",)
-        files = [getattr(pair, kind) for kind in kinds for pair in self.pairs]
-        digest = hashlib.sha256(" ".join(checksums(files)).encode()).hexdigest()
+        files = [getattr(pair, kind) for kind in self._rgb_kinds for pair in self.pairs]
+        digests = self.file_checksums(files, checksums)
+        digest = hashlib.sha256(" ".join(digests).encode()).hexdigest()
         return facts | {"resize": self.resize, "files": digest}
+
+    @property
+    def _rgb_kinds(self) -> tuple[str, ...]:
+        """The kinds of files that RGB depends on: of depth its size, where that decides."""
+        return ("rgb", "depth") if self.resize == "rgb-to-depth" else ("rgb",)
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """RGB and metres of a frame, of one size."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import atan, degrees, hypot
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -118,25 +118,34 @@ class PhotoFrames(Dataset):
         """The photograph at an index from 0 to len − 1, with what is known of its file."""
         return Photo.read(self.files[index], long_side=self.long_side)
 
+    def own_size(self, position: int) -> tuple[int, int] | None:
+        height, width = photo_shape(self.files[self._index(position)])
+        shrunk = self.long_side and max(height, width) > self.long_side
+        return (height, width) if shrunk else None
+
     def each(self, fact: str) -> list[str | None]:
         return [path.name if fact == "name" else None for path in self.files]
 
+    def rgb_files(self, index: int) -> Sequence[Path]:
+        return [self.files[index]]
+
     def identity(self, checksums: Checksums) -> dict:
-        files = checksums(self.files)
+        files = self.file_checksums(self.files, checksums)
         return {"title": self.title, "files": files, "long_side": self.long_side}
 
 
-def open_photo(path: Path, content: bytes | None = None) -> Image.Image:
+def open_photo(path: Path, content: bytes | BinaryIO | None = None) -> Image.Image:
     """A photograph as RGB, upright; `DepthClipError` for what is missing, damaged or no image.
 
-    content: what is in the file, where path is no more than its name.
+    content: what is in the file, or the file itself, open; then path is no more than its name.
     """
     return _opened(path, content)[0]
 
 
-def _opened(path: Path, content: bytes | None) -> tuple[Image.Image, float | None]:
+def _opened(path: Path, content: bytes | BinaryIO | None) -> tuple[Image.Image, float | None]:
     """A photograph as `open_photo` returns it, and the degrees that it sees across its width."""
-    with opened_picture(path, None if content is None else BytesIO(content)) as image:
+    source = BytesIO(content) if isinstance(content, bytes) else content
+    with opened_picture(path, source) as image:
         try:
             turned = upright(image)
             return to_rgb(turned), _field_of_view(image, turned.size)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from depthclip_core import sample
 from depthclip_core.datasets.base import Checksums, Dataset, Frame, Place, checked_split
+from depthclip_core.datasets.known_files import KnownFiles
 from depthclip_core.datasets.nyu import CONTENT, EIGEN_CROP, FRAME_SHAPE, SPLITS, preprocess_rgb
 from depthclip_core.errors import DepthClipError
 from depthclip_core.sample.sensor import measure
@@ -41,6 +42,7 @@ class SampleFrames(Dataset):
         self.split = checked_split(split, SPLITS)
         self.released_preprocessing, self.path = released_preprocessing, Path(path)
         self.title = f"sample, {split}"
+        self._known_files = KnownFiles([self.path])
         try:
             packed = self.path.read_bytes()
         except OSError:
@@ -98,7 +100,7 @@ class SampleFrames(Dataset):
         return [row["room" if fact == "group" else fact] for row in self._rows]
 
     def identity(self, checksums: Checksums) -> dict:
-        (file,) = checksums([self.path])
+        (file,) = self.file_checksums([self.path], checksums)
         return {"title": self.title, "file": file, "prepared": self.released_preprocessing}
 
     def __reduce__(self) -> tuple:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import differential_evolution
+import scipy  # its parts load when they are used
 from torch import Tensor
 
 from depthclip_core.datasets import Frame, as_dataset
@@ -96,7 +96,7 @@ def search(
     n_words = similarities.shape[2]
     random = np.sort(rng.uniform(*limits, (POPULATION - len(starts), n_words)), axis=1)
     options = {"maxiter": GENERATIONS, "mutation": (0.3, 0.9), "tol": 1e-4, "polish": False}
-    result = differential_evolution(
+    result = scipy.optimize.differential_evolution(
         lambda x: -sign * coarse(np.sort(x.T, axis=1)),
         [limits] * n_words,
         vectorized=True,

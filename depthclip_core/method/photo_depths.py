@@ -13,9 +13,12 @@ import torch
 from depthclip_core import settings
 from depthclip_core.clip.encoders import Encoder
 from depthclip_core.clip.heads import resolve_head
+from depthclip_core.datasets.incoming import open_file
+from depthclip_core.datasets.known_files import changed
 from depthclip_core.datasets.photos import LONG_SIDE, open_photo, shrink
 from depthclip_core.datasets.prefetch import read_ahead
 from depthclip_core.errors import DepthClipError
+from depthclip_core.files import settled_state
 from depthclip_core.method.batches import default_batch_size
 from depthclip_core.method.depth import upsample
 from depthclip_core.method.pipeline import predict_with_text
@@ -96,12 +99,17 @@ def predict_photos(
 
     def read(path: Path | str) -> _Read | DepthClipError:
         try:
-            photo = open_photo(Path(path))
+            with open_file(Path(path), "photo") as file:
+                before = settled_state(file.fileno())
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                file.seek(0)
+                photo = open_photo(Path(path), file)
+            if settled_state(Path(path), wait=False) != before:
+                raise changed(path)
             size = photo.height, photo.width
             rgb = np.array(shrink(photo, long_side))
-            encoder.grid(*rgb.shape[:2])  # too small for a cell
-            with open(path, "rb") as file:
-                return rgb, size, hashlib.file_digest(file, "sha256").hexdigest()
+            encoder.grid(*rgb.shape[:2], size)  # too small for a cell
+            return rgb, size, sha256
         except OSError as error:
             return DepthClipError(f"cannot read {path}: {error.strerror or error}")
         except DepthClipError as error:

@@ -66,7 +66,8 @@ def predict_depth(
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if batch_size is not None and not (whole and batch_size > 0):
         raise DepthClipError(f"batch_size must be a whole number from 1, got {batch_size!r}")
-    pixels, crop = _pixels(frames, crop)
+    pixels, crop, own_size = _pixels(frames, crop)
+    encoder.grid(*network_window(pixels.shape[1:3], crop).shape, own_size)
     return predict_with_text(
         pixels,
         encoder,
@@ -217,17 +218,21 @@ def _depth(
 
 def _pixels(
     frames: np.ndarray | Frame | Sequence[Frame], crop: Window | None
-) -> tuple[np.ndarray | Tensor, Window | None]:
-    """Frames as one array, and the crop: the given one, else their data set's."""
+) -> tuple[np.ndarray | Tensor, Window | None, tuple[int, int] | None]:
+    """Frames as one array, the crop, and the size that the first frame was shrunk from.
+
+    The crop is the given one, else that of their data set.
+    """
     several = [frames] if isinstance(frames, Frame) else frames
     if isinstance(several, Sequence):
         if not len(several):
             raise DepthClipError("there are no frames to predict depth for")
         if not isinstance(several[0], Frame):
-            return _checked(frames), crop
+            return _checked(frames), crop, None
         dataset = as_dataset(several)
-        return dataset.rgb_batch(range(len(dataset))), crop or dataset.crop
-    return _checked(frames), crop
+        pixels = dataset.rgb_batch(range(len(dataset)))
+        return pixels, crop or dataset.crop, dataset.own_size(0)
+    return _checked(frames), crop, None
 
 
 def _staged(frames: np.ndarray | Tensor, encoder: Encoder) -> Tensor:

@@ -28,7 +28,8 @@ class BinSliders(VBox):
         draw: Callable[[], None],
     ):
         super().__init__()
-        self._on, self._draw, self._held, self._labels = on, draw, False, None
+        self._on, self._draw, self._held = on, draw, False
+        self.words, self._limits = (), {}
         self.show(words, bins)
 
     @property
@@ -44,10 +45,10 @@ class BinSliders(VBox):
     def show(self, words: Sequence[str], bins: Sequence[float]) -> None:
         """Show words with their bins. Sliders of the same words and limits stay as they are."""
         limits = {"low": min(NEAREST, *bins), "high": max(FARTHEST, *bins)}
-        if (tuple(words), limits) == self._labels:
+        if (tuple(words), limits) == (self.words, self._limits):
             self.bins = bins
             return
-        self._labels, old = (tuple(words), limits), self.children
+        self.words, self._limits, old = tuple(words), limits, self.children
         shared = limits | {"step": STEP, "unit": "m"}
         self.sliders = [
             Slider(value=metres, label=printable(word), **shared)

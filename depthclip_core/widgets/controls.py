@@ -157,7 +157,8 @@ class Entry(Control):
 class ShownPicture(Control):
     """A picture that scales with the page, and tells where it was clicked.
 
-    value: a JPEG or PNG file of width × height pixels. alt: what the picture shows, read out when
+    value: a JPEG or PNG file of width × height pixels. least_width: pixels; where a page has less
+    room, the picture scrolls in a box of its own. alt: what the picture shows, read out when
     it changes. click: x and y in the picture's pixels from its upper left corner, and a count.
     """
 
@@ -166,6 +167,7 @@ class ShownPicture(Control):
     alt = traitlets.Unicode().tag(sync=True)
     width = traitlets.Int(1).tag(sync=True)
     height = traitlets.Int(1).tag(sync=True)
+    least_width = traitlets.Int(1).tag(sync=True)
     click = traitlets.List([0, 0, 0])
 
     def take(self, wish: tuple[float, float]) -> None:

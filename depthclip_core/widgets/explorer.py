@@ -50,7 +50,8 @@ class Explorer(Acting):
         names, scenes = self.frames.names, self.frames.scenes
         self.picker = FramePicker(names, scenes, at % len(names))
         self.scene, self.frame = self.picker.scene, self.picker.frame
-        self.image = ShownPicture(width=picture.width, height=picture.height)
+        size = {"width": picture.width, "height": picture.height}
+        self.image = ShownPicture(**size, least_width=picture.least_width)
         self.message.layout.min_height = "28px"
         self._shown = None
         left = VBox([*self._sources(), *controls])

@@ -19,8 +19,9 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.method.photo_depths import Setting, network_title, resolve_setting
 from depthclip_core.method.point_cloud import camera_angle
 from depthclip_core.settings import BINS, PROMPTS, TEMPERATURE
-from depthclip_core.text import as_markup, printable
+from depthclip_core.text import as_markup
 from depthclip_core.widgets.actions import Acting, fault_of
+from depthclip_core.widgets.bin_sliders import BinSliders
 from depthclip_core.widgets.controls import Choice, Entry, Slider
 from depthclip_core.widgets.depth_view import DepthView
 from depthclip_core.widgets.downloads import Downloads
@@ -29,7 +30,6 @@ from depthclip_core.widgets.photo_files import FILES, ShownPhoto
 from depthclip_core.widgets.photo_picker import PhotoPicker
 from depthclip_core.widgets.point_cloud import PointCloud
 
-NEAREST, FARTHEST, STEP = 0.1, 10.0, 0.05  # of the bins' sliders, metres
 START = "Upload a photograph, drop it on the button, or type its path."
 
 
@@ -64,7 +64,7 @@ class PhotoExplorer(Acting):
         self.view, self.downloads = DepthView(), Downloads()
         self.words_field = Entry(description="words")
         self.head = Choice([(name, name) for name in MAIN_HEADS], head, description="head")
-        self.sliders: list[Slider] = []
+        self.bin_sliders = BinSliders(self.setting.words, self.setting.bins, self._on, self._move)
         self.angle = Slider(low=5, high=150, step=1, digits=0, label="view angle", unit="°")
         self.angle_note, self.about = HTML(), HTML()
         self.size = Choice([("", False)], False, description="size of files")
@@ -91,8 +91,9 @@ class PhotoExplorer(Acting):
         self.word_buttons = self._row(words | {"reset": self._reset})
         saves = {label: partial(self._save, *made) for label, made in FILES.items()}
         self.save_buttons = self._row(saves | {"show or hide the points": self._toggle_cloud})
-        self.bins, self.bin_buttons, self.cloud = VBox(), VBox(), PointCloud()
-        left = VBox([self.picker, self.head, self.bins, self.angle, self.angle_note])
+        self.bin_buttons, self.cloud = VBox(), PointCloud()
+        self._offer_bins()
+        left = VBox([self.picker, self.head, self.bin_sliders, self.angle, self.angle_note])
         right = VBox(
             [self.message, self.view, self.about, self.size, self.save_buttons, self.downloads]
         )
@@ -120,7 +121,7 @@ class PhotoExplorer(Acting):
             self.setting = setting
             self._set_controls()
             return
-        reading = self._reader.read(photo.frame, setting)
+        reading = self._reader.read(photo.frame, setting, photo.size)
         new, self._shown = photo is not self._shown, photo
         self.setting, self.reading = setting, reading
         self._set_controls()
@@ -143,23 +144,18 @@ class PhotoExplorer(Acting):
         with self._held_back():
             self.words_field.value = ", ".join(setting.words)
             self.head.value = setting.head
-            if [slider.label for slider in self.sliders] != [*map(printable, setting.words)]:
-                self._make_sliders()
-            for slider, metres in zip(self.sliders, setting.bins, strict=True):
-                slider.value = metres
+            sliders, n_before = self.bin_sliders, len(self.bin_sliders.bins)
+            # A bin that is being moved still pushes the others, which return.
+            if (setting.words, setting.bins) != (sliders.words, sliders.bins):
+                sliders.show(setting.words, setting.bins)
+            if len(setting.bins) != n_before:
+                self._offer_bins()
 
-    def _make_sliders(self) -> None:
-        bins = self.setting.bins
-        ends = {"low": min(NEAREST, *bins), "high": max(FARTHEST, *bins)}
-        self.sliders = [
-            Slider(value=metres, label=printable(word), step=STEP, unit="m", **ends)
-            for word, metres in zip(self.setting.words, bins, strict=True)
-        ]
-        for slider in self.sliders:
-            self._on(slider, self._move)
-        fitting = {name: own for name, own in BINS.items() if len(own) == len(bins)}
+    def _offer_bins(self) -> None:
+        """A button for each published list of as many bins as there are words."""
+        n_words = len(self.setting.words)
+        fitting = {name: own for name, own in BINS.items() if len(own) == n_words}
         presets = {f"bins: {name}": partial(self._take, bins=own) for name, own in fitting.items()}
-        self.bins.children = self.sliders
         self.bin_buttons.children = [self._row(presets)] if presets else []
 
     def _set_camera(self) -> None:
@@ -192,7 +188,7 @@ class PhotoExplorer(Acting):
         self._show(self._first)
 
     def _move(self) -> None:
-        self._change(bins=[slider.value for slider in self.sliders])
+        self._change(bins=self.bin_sliders.bins)
 
     def _bins_for(self, n_words: int) -> tuple[float, ...]:
         """The bins, or, for another number of words, as many from the nearest to the farthest."""

@@ -45,7 +45,7 @@ class PhotoPicker(Acting):
         self.upload = Upload(
             self.take, self._refuse, label="upload photographs", kinds=",".join(SUFFIXES)
         )
-        hint = "of a photograph or a folder"
+        hint = "of a photo or a folder"
         self.path = Entry(description="or path", placeholder=hint)
         self.chosen = Choice([(NONE, None)], None, description="photograph")
         super().__init__([self.upload, self.path, self.chosen, self.message])

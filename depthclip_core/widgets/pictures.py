@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from io import BytesIO
+from math import ceil
 
 import matplotlib as mpl
 import numpy as np
@@ -31,6 +32,7 @@ ERROR_LIMIT = 2.0  # metres
 FARTHEST_PUBLISHED = max(max(bins) for bins in BINS.values())  # metres
 LONGEST_LABEL, LONGEST_TITLE = 15, 44  # characters
 TEXT = 13  # points: a page may show a picture at two thirds of its size
+SMALLEST = 9  # pixels of a page: letters of a picture are never shown smaller
 THIN = 4  # every fourth pixel is enough for a map's colour scale
 
 RC = mpl.rc_params_from_file(str(STYLE), use_default_template=False)
@@ -60,6 +62,12 @@ class Picture:
             self._scale = self._colour_bar(self._truth, truth_top, "depth (m)", "max")
         for image in (self._depth, self._truth):
             image.set_interpolation("nearest")  # smoothing takes longer than all the rest
+
+    @property
+    def least_width(self) -> int:
+        """The width in pixels below which a page must not scale the picture down, but scroll it."""
+        letters = (self.text - 1) * DPI / 72  # of the colour bars' numbers, the smallest ones
+        return ceil(self.width * SMALLEST / letters)
 
     def _style(self):
         sizes = dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), self.text)

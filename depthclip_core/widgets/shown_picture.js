@@ -1,4 +1,5 @@
-// A picture that scales with its column, reports clicks, and is read out when it changes.
+// A picture that scales with its column as far as its letters can be read, and else scrolls. It
+// reports clicks, and is read out when it changes.
 
 const PAUSE = 600; // milliseconds without a change after which a picture is read out
 
@@ -6,8 +7,18 @@ function render({ model, el }) {
   const [width, height] = [model.get("width"), model.get("height")];
   const picture = make("img", { width, height, draggable: false });
   const spoken = make("div", { className: "depthclip-spoken", attributes: { role: "status" } });
+  picture.style.minWidth = `${model.get("least_width")}px`;
+  const scroller = make("div", { className: "depthclip-scroll" }, picture);
   el.classList.add("depthclip-picture");
-  el.append(picture, spoken);
+  el.append(scroller, spoken);
+  // Arrow keys scroll the box: where there is something to scroll, it can have the focus.
+  const reachable = new ResizeObserver(() => {
+    const attributes = { tabindex: 0, role: "group", "aria-label": "picture, scrolls sideways" };
+    const scrolls = scroller.scrollWidth > scroller.clientWidth;
+    for (const [name, value] of Object.entries(attributes))
+      scrolls ? scroller.setAttribute(name, value) : scroller.removeAttribute(name);
+  });
+  reachable.observe(scroller);
 
   let address = "";
   const show = () => {
@@ -36,6 +47,7 @@ function render({ model, el }) {
   picture.alt = model.get("alt");
   return () => {
     wishes.stop();
+    reachable.disconnect();
     clearTimeout(timer);
     URL.revokeObjectURL(address);
     model.off("change:value", show);

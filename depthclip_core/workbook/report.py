@@ -19,7 +19,8 @@ from nbformat import NotebookNode
 
 from depthclip_core.checkout import commit
 from depthclip_core.errors import DepthClipError, first_line
-from depthclip_core.files import claimed, is_temporary, read_json, together, user_path
+from depthclip_core.files import claimed, read_json, together, user_path
+from depthclip_core.temporaries import is_temporary
 from depthclip_core.text import as_markup
 from depthclip_core.workbook.failures import error_inside
 from depthclip_core.workbook.layout import laid_out, sections, with_descriptions

@@ -29,12 +29,12 @@ BROWSER = (
 )
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 IDLE = ("#jp-main-statusbar >> text=/Python 3 .*Idle/", '.jp-NotebookPanel [data-status="idle"]')
-# Every code cell that says something has run, or one has failed.
-RAN = """() => {
+# How many code cells have yet to run; 0 also if one has failed.
+LEFT = """() => {
     const cells = [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")];
     const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
-    const run = (cell) => /\\[\\d+\\]/.test(cell.querySelector(".jp-InputPrompt").textContent);
-    return failed || (cells.length > 0 && cells.every(run));
+    const ran = (cell) => /\\[\\d+\\]/.test(cell.querySelector(".jp-InputPrompt").textContent);
+    return failed ? 0 : cells.filter((cell) => !ran(cell)).length;
 }"""
 
 
@@ -61,8 +61,17 @@ def serve(folder: Path):
             _wait_for(f"{address}/api/status?token={TOKEN}", server, log)
             yield address
         finally:
-            server.terminate()
-            server.wait(30)
+            _end(server)
+
+
+def _end(server: subprocess.Popen) -> None:
+    """End a server. One that is asked while it answers a page may wait for a thread for ever."""
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -110,16 +119,21 @@ def browse(chromium: str, **options):
             browser.close()
 
 
-def run_all(page, address: str, name: str, seconds: int = 100) -> None:
-    """Open a notebook in JupyterLab, run all its cells, and wait until they have run."""
+def run_all(page, address: str, name: str, seconds: int = 600) -> None:
+    """Open a notebook in JupyterLab, run all its cells, and wait until they have run.
+
+    seconds: the longest that one cell may take, on a machine that may have other things to do.
+    """
     page.goto(f"{address}/lab/tree/{name}?token={TOKEN}&reset", timeout=120_000)
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
     for idle in IDLE:
         page.wait_for_selector(idle)
     page.wait_for_timeout(2000)  # the kernel may be idle before the page can run cells
     page.click("text=Run >> nth=0")
     page.click("text=Run All Cells >> nth=0")
-    page.wait_for_function(RAN, timeout=seconds * 1000)
+    while left := page.evaluate(LEFT):
+        fewer = f"left => ({LEFT})() < left"
+        page.wait_for_function(fewer, arg=left, timeout=seconds * 1000)
     for idle in IDLE:
         page.wait_for_selector(idle)
 

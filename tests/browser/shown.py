@@ -2,6 +2,17 @@
 
 import re
 
+from depthclip_core.widgets.pictures import DPI
+
+
+def letters(picture, text: int) -> float:
+    """How large a picture's smallest letters are on the page, in pixels.
+
+    text: size of the others in points. Numbers of colour bars are a point smaller.
+    """
+    width = picture.bounding_box()["width"]
+    return (text - 1) * DPI / 72 * width / picture.evaluate("image => image.naturalWidth")
+
 
 class Shown:
     """One of the page's explorers, by its place on the page; it is scrolled to the top.
@@ -13,6 +24,7 @@ class Shown:
     def __init__(self, page, place: int):
         self.page, self.box = page, page.locator(".depthclip-explorer").nth(place)
         self.picture = self.box.locator(".depthclip-picture img")
+        self.frame = self.box.locator(".depthclip-scroll")  # in which a wide picture scrolls
         self.box.evaluate("element => element.scrollIntoView()")
 
     def slider(self, name):
@@ -60,16 +72,7 @@ class Shown:
             self.page.keyboard.press(key)
 
     def drag(self, name: str, to: float) -> None:
-        """Drag a linear slider's handle to a share of the slider's length."""
-        slider = self.slider(name)
-        box = slider.bounding_box()
-        low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
-        share = (float(slider.input_value()) - low) / (high - low)
-        middle = box["y"] + box["height"] / 2
-        self.page.mouse.move(box["x"] + 8 + (box["width"] - 16) * share, middle)
-        self.page.mouse.down()
-        self.page.mouse.move(box["x"] + box["width"] * to, middle, steps=12)
-        self.page.mouse.up()
+        drag(self.page, self.slider(name), to)
 
     def type(self, field, text: str) -> None:
         field.fill(text)
@@ -90,6 +93,18 @@ def shown(page, place: int) -> Shown:
     explorer = Shown(page, place)
     explorer.settle()
     return explorer
+
+
+def drag(page, slider, to: float) -> None:
+    """Drag a linear slider's handle to a share of the slider's length."""
+    box = slider.bounding_box()
+    low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
+    share = (float(slider.input_value()) - low) / (high - low)
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 8 + (box["width"] - 16) * share, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * to, middle, steps=12)
+    page.mouse.up()
 
 
 def contrast(*colours: str) -> float:

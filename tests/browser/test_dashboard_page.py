@@ -13,8 +13,10 @@ import nyu_files
 import psutil
 import pytest
 from PIL import Image
+from shown import drag, letters
 
 from depthclip_core.settings import BINS
+from depthclip_core.widgets.heads_picture import HeadsPicture
 
 pytest.importorskip("voila", reason="voila is not installed: make dashboard installs it")
 
@@ -179,6 +181,22 @@ def test_all_is_in_view_at_once(dashboard):
     assert dashboard.picture.bounding_box()["width"] > 850
 
 
+@pytest.mark.parametrize("width", [700, 1280, 1600])
+def test_nothing_is_clipped_at_any_width(dashboard, keep_screen, width):
+    page = dashboard.page
+    try:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(500)
+        keep_screen(page, f"{width} wide")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert letters(dashboard.picture, HeadsPicture.text) >= 9
+        if width >= 1280:
+            table = page.locator("table.dataframe").bounding_box()
+            assert table["y"] + table["height"] <= 800
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 800})
+
+
 def test_both_heads_are_shown_with_the_true_depth(dashboard):
     heads = dashboard.heads()
     assert len(set(heads)) == 2 and all(1 <= metres <= 3 for metres in heads)
@@ -208,12 +226,7 @@ def test_cells_are_chosen_by_click_and_by_keyboard(dashboard):
 
 def test_dragged_bin_moves_the_depth_of_both_heads(dashboard):
     before = dashboard.heads()
-    box = dashboard.control("slider", "giant").bounding_box()
-    mouse, middle = dashboard.page.mouse, box["y"] + box["height"] / 2
-    mouse.move(box["x"] + 8 + (box["width"] - 16) * 0.9 / 9.9, middle)
-    mouse.down()
-    mouse.move(box["x"] + box["width"] * 0.6, middle, steps=8)
-    mouse.up()
+    drag(dashboard.page, dashboard.control("slider", "giant"), 0.6)
     dashboard.settle()
     metres = [float(text) for text in dashboard.bins]
     assert metres == sorted(set(metres)) and metres[0] > 4

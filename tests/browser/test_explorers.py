@@ -2,7 +2,9 @@
 
 import pytest
 from lab import choose_theme
-from shown import contrast, shown
+from shown import contrast, letters, shown
+
+from depthclip_core.widgets.pictures import TEXT
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -162,12 +164,37 @@ def test_narrow_pages_stack_and_clip_nothing(notebook):
             notebook.set_viewport_size({"width": width, "height": 800})
             for place in (0, 1, 2):
                 explorer = shown(notebook, place)
-                whole, picture = explorer.box.bounding_box(), explorer.picture.bounding_box()
+                whole, picture = explorer.box.bounding_box(), explorer.frame.bounding_box()
                 assert picture["x"] + picture["width"] <= whole["x"] + whole["width"] + 1
                 last = explorer.box.get_by_role("slider").last.bounding_box()
                 assert last["y"] + last["height"] <= picture["y"]
                 clipped = explorer.box.evaluate("box => box.scrollWidth - box.clientWidth")
                 assert clipped <= 1, (width, place)
+    finally:
+        notebook.set_viewport_size({"width": 1280, "height": 800})
+
+
+@pytest.mark.parametrize("width", [700, 1280])
+def test_letters_of_pictures_can_be_read_beside_the_file_browser(notebook, width):
+    try:
+        notebook.set_viewport_size({"width": width, "height": 800})
+        for place in (0, 1, 2):
+            explorer = shown(notebook, place)
+            assert letters(explorer.picture, TEXT) >= 9
+            whole, frame = explorer.box.bounding_box(), explorer.frame.bounding_box()
+            assert frame["x"] + frame["width"] <= whole["x"] + whole["width"] + 1
+            hidden = explorer.frame.evaluate("e => e.scrollWidth - e.clientWidth")
+            assert (hidden > 0) == (width == 700)
+            if hidden:
+                box = explorer.box.get_by_role("group", name="picture, scrolls sideways")
+                explorer.press(box, *["ArrowRight"] * 20)
+                notebook.wait_for_function("e => e.scrollLeft > 100", arg=box.element_handle())
+                box.evaluate("e => (e.scrollLeft = 1e6)")
+                end = explorer.picture.bounding_box()
+                assert end["x"] + end["width"] <= frame["x"] + frame["width"] + 1
+                box.evaluate("e => (e.scrollLeft = 0)")
+            else:
+                assert explorer.frame.get_attribute("tabindex") is None
     finally:
         notebook.set_viewport_size({"width": 1280, "height": 800})
 

@@ -35,6 +35,7 @@ def use_bins(explorer: Shown) -> None:
     assert explorer.metrics != before
     for name in ("class-dependent-1", "class-dependent-4", "original"):
         explorer.button(name).click()
+    explorer.settle()  # keys move a slider from where it is seen
     explorer.press(explorer.slider("unseen"), "ArrowRight", "ArrowRight", "ArrowLeft")
     explorer.type(explorer.number("giant, in m"), "0.5")
     explorer.settle()
@@ -106,7 +107,7 @@ def test_notebook_runs_and_its_explorer_is_used(lab, chromium, keep_screen, name
     with jupyter.browse(chromium) as page:
         faults = []
         page.on("pageerror", lambda error: faults.append(str(error)))
-        jupyter.run_all(page, lab, name, seconds=400)
+        jupyter.run_all(page, lab, name)
         try:
             errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
             assert errors.all_inner_texts() == []

@@ -11,6 +11,9 @@ import lab as jupyter
 import numpy as np
 import pytest
 from PIL import Image
+from shown import drag
+
+from depthclip_core.settings import BINS
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -61,6 +64,20 @@ class Explorer:
         )
         self.page.wait_for_timeout(300)
 
+    def slider(self, word: str):
+        return self.box.get_by_role("slider", name=word, exact=True)
+
+    @property
+    def bins(self) -> list[float]:
+        """What the number fields of the bins say, metres."""
+        fields = self.box.get_by_role("spinbutton", name=re.compile(", in m$")).all()
+        return [float(field.input_value()) for field in fields]
+
+    def listed_bins(self) -> list[float]:
+        """The bins of the table, with which the depth is made."""
+        cells = self.box.locator("tbody td:nth-child(2)").all_inner_texts()
+        return [float(text) for text in cells]
+
     def at(self, cell, grid, place=1) -> tuple[float, float]:
         box = self.maps.nth(place).bounding_box()
         across, down = (cell[1] + 0.5) / grid[1], (cell[0] + 0.5) / grid[0]
@@ -99,7 +116,7 @@ def page(lab, chromium, traffic):
     with jupyter.browse(chromium) as page:
         page.on("request", lambda request: traffic["addresses"].append(request.url))
         page.on("websocket", lambda socket: socket.on("framesent", count))
-        jupyter.run_all(page, lab, NAME, seconds=300)
+        jupyter.run_all(page, lab, NAME)
         page.locator(".depthclip-cells img").nth(1).wait_for(timeout=SOON)
         yield page
     jupyter.end_kernels(lab)
@@ -184,26 +201,45 @@ def test_click_and_arrow_keys_pin_a_cell(explorer):
     )
 
 
-def test_dragged_bin_changes_depth_and_scale(explorer):
-    for word in WORDS.split(", "):  # all words mean 7 m: so does every cell
-        field = explorer.box.get_by_role("spinbutton", name=f"{word}, in m", exact=True)
-        field.fill("7")
-        field.press("Enter")
+def test_typed_bin_changes_depth_and_scale(explorer):
+    words = explorer.box.get_by_label("words", exact=True)
+    words.fill("room")  # all cells have the depth of the only word
+    words.press("Enter")
+    field = explorer.box.get_by_role("spinbutton", name="room, in m", exact=True)
+    field.fill("7")
+    field.press("Enter")
     explorer.settle()
-    assert explorer.reading(2)[1] == 7
+    assert explorer.reading(2)[1] == 7 and explorer.listed_bins() == [7]
+    assert explorer.slider("room").get_attribute("aria-valuetext") == "7.00 m"
     scale = explorer.box.locator(".depthclip-scale")
     assert scale.get_attribute("aria-label") == "colours: depth from 6.5 m, dark, to 7.5 m, bright"
-    slider = explorer.box.get_by_role("slider", name="unseen", exact=True)
-    box = slider.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    explorer.page.mouse.move(box["x"] + 8 + (box["width"] - 16) * 6.9 / 9.9, middle)
-    explorer.page.mouse.down()
-    explorer.page.mouse.move(box["x"] + box["width"], middle, steps=8)
-    explorer.page.mouse.up()
+
+
+def test_dragged_bin_pushes_others_which_return(explorer):
+    giant, others = explorer.slider("giant"), [*BINS["original"][1:]]
+    drag(explorer.page, giant, 0.6)
     explorer.settle()
-    assert slider.get_attribute("aria-valuetext") == "10.00 m"
-    last = explorer.box.locator("tbody tr").last.locator("td").all_inner_texts()
-    assert last[:2] == ["unseen", "10.00"]
+    pushed = explorer.bins
+    assert pushed[0] > 5 and pushed == sorted(set(pushed)) == explorer.listed_bins()
+    drag(explorer.page, giant, 0.05)
+    explorer.settle()
+    assert explorer.bins[0] < 1 and explorer.bins[1:] == others
+    assert explorer.listed_bins() == explorer.bins
+
+
+def test_keys_move_bins_which_push_others_and_return(explorer):
+    explorer.slider("unseen").focus()
+    explorer.page.keyboard.press("Home")
+    explorer.settle()
+    metres = explorer.bins  # the others need room below it
+    assert metres == pytest.approx([0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4])
+    explorer.page.keyboard.press("End")
+    explorer.settle()
+    assert explorer.bins == [*BINS["original"][:-1], 10]
+    for _ in range(5):
+        explorer.page.keyboard.press("ArrowLeft")
+    explorer.settle()
+    assert explorer.bins[-1] == 9.75 and explorer.listed_bins() == explorer.bins
 
 
 def test_words_are_edited_and_mistakes_named(explorer):
@@ -282,6 +318,7 @@ def test_nothing_is_clipped(explorer, keep_screen, theme, width):
         for part in (*explorer.maps.all(), explorer.box.locator("table").first):
             box = part.bounding_box()
             assert box["x"] + box["width"] <= whole["x"] + whole["width"] + 1
+            assert box["width"] >= 200  # a narrow page shows one picture above the other
     finally:
         page.set_viewport_size({"width": 1280, "height": 800})
         jupyter.choose_theme(page, THEMES[0])

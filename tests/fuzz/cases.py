@@ -22,6 +22,7 @@ class Case:
     or "either". says: what an error must contain, a regular expression. warns: which warnings are
     meant, likewise. times: trials with different random numbers. seconds: of processor time
     that the call may take. starts_programs: whether the call may start other processes.
+    local_network: whether it may serve and fetch on this machine.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Case:
     times: int
     seconds: float
     starts_programs: bool
+    local_network: bool
 
 
 def case(
@@ -42,6 +44,7 @@ def case(
     times: int = 1,
     seconds: float = 10.0,
     starts_programs: bool = False,
+    local_network: bool = False,
 ) -> Callable[[Prepare], Prepare]:
     """Register a function as the `prepare` of a case."""
     assert expect in OUTCOMES, expect
@@ -49,7 +52,8 @@ def case(
     def register(prepare: Prepare) -> Prepare:
         name = f"{prepare.__module__.rpartition('.')[2]}.{prepare.__name__}"
         assert name not in CASES, name
-        CASES[name] = Case(name, prepare, expect, says, warns, times, seconds, starts_programs)
+        may = starts_programs, local_network
+        CASES[name] = Case(name, prepare, expect, says, warns, times, seconds, *may)
         return prepare
 
     return register

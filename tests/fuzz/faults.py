@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from depthclip_core.errors import DepthClipError
@@ -15,7 +16,7 @@ from fuzz.cases import case
 FAULTS: dict[str, str] = {}  # for each case, what its result must say
 
 
-def fault(says: str, expect: str = "either"):
+def fault(says: str, expect: str = "either", **options: bool):
     """Register a function that takes no arguments as a case that must be found faulty."""
 
     def register(call):
@@ -23,7 +24,7 @@ def fault(says: str, expect: str = "either"):
             return call
 
         prepare.__name__, prepare.__module__ = call.__name__, call.__module__
-        case(expect, seconds=1)(prepare)
+        case(expect, seconds=1, **options)(prepare)
         FAULTS[call.__name__] = says
         return call
 
@@ -93,6 +94,13 @@ def process_left():
 @fault("socket.connect")
 def network():
     socket.create_connection(("127.0.0.1", 9))
+
+
+@fault("socket.connect", local_network=True)
+def network_beyond_this_machine():
+    with socket.socket() as opened, suppress(OSError):
+        opened.setblocking(False)
+        opened.connect(("192.0.2.1", 9))  # an address of nobody
 
 
 @fault("pickle.find_class")

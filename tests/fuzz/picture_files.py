@@ -68,6 +68,16 @@ def reads_depth(path: Path, right: bool = False) -> Call:
     return call
 
 
+def directories(content: bytes) -> list[tuple[int, int]]:
+    """Where each directory of a little-endian TIFF starts, and where it names the next one."""
+    (at,), found = struct.unpack_from("<I", content, 4), []
+    while at:
+        (entries,) = struct.unpack_from("<H", content, at)
+        found.append((at, at + 2 + 12 * entries))
+        (at,) = struct.unpack_from("<I", content, found[-1][1])
+    return found
+
+
 def chunk(kind: bytes, content: bytes) -> bytes:
     checksum = zlib.crc32(kind + content)
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
@@ -151,6 +161,34 @@ def several_pictures(folder, random):
     options |= {"quality": 100, "subsampling": 0} if suffix == "jpg" else {}
     content = encoded(kind, save_all=True, append_images=others, **options)
     return reads(written(folder / f"a.{suffix}", content), 60 if suffix == "gif" else 4)
+
+
+@case("right", times=6)
+def directories_of_a_tiff_in_a_circle(folder: Path, random: np.random.Generator) -> Call:
+    """The last directory leads back to one before, or to itself; the first picture is right."""
+    pages = int(random.integers(1, 5))
+    others = [Image.fromarray(SMOOTH[::-1])] * (pages - 1)
+    content = bytearray(encoded("TIFF", save_all=True, append_images=others))
+    found = directories(content)
+    struct.pack_into("<I", content, found[-1][1], found[int(random.integers(pages))][0])
+    (folder / "many").mkdir()
+    written(folder / "many" / "a.tif", content)
+    path = folder / "many" if random.integers(2) else folder / "many" / "a.tif"
+    frames = dc.open_dataset("photos", data=path, long_side=None)
+    return lambda: np.testing.assert_array_equal(frames[0].rgb, SMOOTH)
+
+
+@case("either", times=6, says="holds several pictures: save the map alone")
+def depth_in_a_tiff_of_many_directories(folder: Path, random: np.random.Generator) -> Call:
+    """In a circle, or thousands of them: to count them would take minutes."""
+    content = bytearray(encoded("TIFF", LEVELS))
+    (start, link), after = directories(content)[0], len(content)
+    copies = int(random.choice([0, 1, 2, 30_000]))
+    struct.pack_into("<I", content, link, after if copies else start)
+    size = link + 4 - start
+    for copy in range(copies):
+        content += content[start:link] + struct.pack("<I", after + size * ((copy + 1) % copies))
+    return reads_depth(written(folder / "a.tif", content), right=True)
 
 
 @case("right", times=10)

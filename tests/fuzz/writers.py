@@ -28,11 +28,11 @@ from depthclip_core.encoding.locks import hold
 from depthclip_core.encoding.store import Store
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.saved_predictions import save_predictions
-from depthclip_core.files import is_temporary
 from depthclip_core.method.photo_depths import resolve_setting
 from depthclip_core.plots.style import save_figure
 from depthclip_core.rescoring.report import score_saved_maps
 from depthclip_core.saved_depths import plan_files, save_depths
+from depthclip_core.temporaries import is_temporary
 from depthclip_core.workbook import report as workbook_report
 from depthclip_core.workbook.plans import Plan
 from depthclip_core.workbook.records import save_run
@@ -259,10 +259,11 @@ def limited(trial: Trial, random: np.random.Generator) -> Call:
 
 
 @contextmanager
-def small_disk(folder: Path, size: int):
+def small_disk(folder: Path, size: int, read_only: bool = False):
     """A file system of a few kB at a folder; None where it cannot be mounted."""
     folder.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    options = f"size={size}{',ro' if read_only else ''}"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     try:
         yield folder if mounted else None

@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 
 import depthclip_core as dc
+from depthclip_core.analysis.own_photo import read_photos
+from depthclip_core.errors import DepthClipError
 from depthclip_core.method import pipeline
 from depthclip_core.method.depth import upsample
 from depthclip_core.method.photo_depths import (
@@ -101,6 +103,29 @@ def test_photo_without_room_for_a_cell_is_an_error_of_its_own(photos, encoder, t
     thin, ok = predict_photos([tmp_path / "thin.png", photos[0]], encoder, resolve_setting())
     assert str(thin).startswith(f"{tmp_path / 'thin.png'}: an image of 100 x 31 pixels is smaller")
     assert ok.depth.shape == (64, 96)
+
+
+def test_photo_that_is_too_small_once_shrunk_is_named_by_its_own_size(encoder, tmp_path):
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (3000, 40)).save(wide)
+    fault = "a photograph of 40 x 3000 pixels, shrunk to 9 x 640, is smaller than one cell"
+    (found,) = predict_photos([wide], encoder, resolve_setting())
+    assert str(found).startswith(f"{wide}: {fault}")
+    frames = dc.open_dataset("photos", data=wide)
+    with pytest.raises(DepthClipError, match=fault):
+        dc.predict_depth(frames, encoder, prompts="original", bins="original", head="value")
+    with pytest.raises(DepthClipError, match=fault):
+        read_photos(frames, encoder, resolve_setting())
+    assert frames.own_size(0) == (40, 3000) == frames[:].own_size(0)
+
+
+def test_photos_of_several_sizes_are_named_by_their_own_sizes(encoder, tmp_path):
+    Image.new("RGB", (3000, 40)).save(tmp_path / "a.png")
+    Image.new("RGB", (600, 500)).save(tmp_path / "b.png")
+    frames = dc.open_dataset("photos", data=tmp_path)
+    fault = r"frame 1 has 500 x 600 pixels and others 9 x 640 \(shrunk from 40 x 3000\): frames"
+    with pytest.raises(DepthClipError, match=fault):
+        dc.predict_depth(frames, encoder, prompts="original", bins="original", head="value")
 
 
 def test_reading_stops_with_the_reader(photos, encoder):

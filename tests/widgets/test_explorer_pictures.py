@@ -6,6 +6,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from depthclip_core.settings import BINS, PROMPTS
+from depthclip_core.widgets.heads_picture import HeadsPicture
 from depthclip_core.widgets.pictures import BARS, DPI, BinPicture, CellPicture
 
 
@@ -26,14 +27,22 @@ def test_cell_mark_is_seen_on_every_colour(colour):
 
 
 def test_no_text_is_cut_or_small():
-    """At two thirds of its size, where JupyterLab is 1,280 pixels wide, letters have 9 pixels."""
-    shape = (416, 544)
+    """As small as a page may show it, letters have 9 pixels."""
+    shape, names = (416, 544), ["DepthCLIP", "DepthCLIP + value head"]
     cells, bins = CellPicture(shape, (13, 17)), BinPicture(shape)
-    cells.set_words([*PROMPTS["original"][1:], "m" * 40], [*BINS["original"][1:], 10.0])
-    cells.set_cell(12, 16, np.ones(7) / 7, "row 12, column 16: predicted 10.00 m, true 10.00 m")
+    heads = HeadsPicture(shape, (13, 17), names)
+    weights, depth = np.ones(7) / 7, np.full(shape, 9.9)
+    for picture in (cells, bins, heads):
+        picture.set_frame(np.zeros((*shape, 3), np.uint8), depth, "a" * 80)
+    for picture in (cells, heads):
+        picture.set_words([*PROMPTS["original"][1:], "m" * 40], [*BINS["original"][1:], 10.0])
     for picture in (cells, bins):
-        picture.set_frame(np.zeros((*shape, 3), np.uint8), np.full(shape, 9.9), "a" * 80)
-        picture.set_depth(np.full(shape, 9.9))
+        picture.set_depth(depth)
+    cells.set_cell(12, 16, weights, "row 12, column 16: predicted 10.00 m, true 10.00 m")
+    heads.set_cell((12, 16), dict.fromkeys(names, weights), dict.fromkeys(names, 10.0))
+    heads.set_depths(dict.fromkeys(names, depth), [10.0])
+    heads.set_true_depth(10.0)
+    for picture in (cells, bins, heads):
         picture.jpeg()
         for text in picture.figure.findobj(Text):
             if not text.get_visible() or not text.get_text():
@@ -41,4 +50,4 @@ def test_no_text_is_cut_or_small():
             box = text.get_window_extent()  # with room for descenders
             assert box.x0 >= 0 and box.x1 <= picture.width + 1, text
             assert box.y0 >= -3 and box.y1 <= picture.height + 1, text
-            assert text.get_fontsize() * DPI / 72 * 533 / picture.width >= 8.9, text
+            assert text.get_fontsize() * DPI / 72 * picture.least_width / picture.width >= 9, text

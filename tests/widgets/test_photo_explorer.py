@@ -73,17 +73,39 @@ def test_colours_of_the_map_are_those_of_its_scale(explorer):
 
 
 def test_slider_changes_one_bin(explorer):
-    wish((explorer.sliders[2], 7.5))
+    wish((explorer.bin_sliders.sliders[2], 7.5))
     assert explorer.setting.bins == (1, 2, 7.5) and explorer.view.bins == [1, 2, 7.5]
     np.testing.assert_allclose(explorer.reading.depth, depth_of(explorer), atol=1e-5)
+
+
+def test_moved_bin_pushes_others_which_return(explorer):
+    wish((explorer.bin_sliders.sliders[0], 3.0))
+    assert explorer.setting.bins == pytest.approx((3, 3.05, 4))
+    assert explorer.view.bins == [*explorer.setting.bins]
+    wish((explorer.bin_sliders.sliders[0], 9.9))
+    assert explorer.setting.bins == pytest.approx((9.9, 9.95, 10))
+    wish((explorer.bin_sliders.sliders[0], 0.5))
+    assert explorer.setting.bins == (0.5, 2, 4)
+    np.testing.assert_allclose(explorer.reading.depth, depth_of(explorer), atol=1e-5)
+
+
+def test_presets_keep_their_buttons(explorer):
+    """A button that is replaced would lose the focus."""
+    wish((button(explorer.word_buttons, "words: prompt-2"), 1))
+    (row,) = explorer.bin_buttons.children
+    wish((button(row, "bins: class-dependent-2"), 1))
+    wish((button(explorer.word_buttons, "words: prompt-1"), 1))
+    assert explorer.bin_buttons.children == (row,)
+    wish((explorer.words_field, "close, far"))
+    assert explorer.bin_buttons.children != (row,)
 
 
 def test_other_words_get_as_many_bins(explorer):
     wish((explorer.words_field, "close, far"))
     assert explorer.setting.words == ("close", "far") and explorer.setting.bins == (1, 4)
-    assert [slider.label for slider in explorer.sliders] == ["close", "far"]
+    assert [slider.label for slider in explorer.bin_sliders.sliders] == ["close", "far"]
     np.testing.assert_allclose(explorer.reading.depth, depth_of(explorer), atol=1e-5)
-    wish((explorer.sliders[1], 3.0))  # the new sliders are in the queue too
+    wish((explorer.bin_sliders.sliders[1], 3.0))  # the new sliders are in the queue too
     assert explorer.setting.bins == (1, 3)
 
 
@@ -98,11 +120,11 @@ def test_wrong_words_are_named_and_change_nothing(explorer):
 
 def test_presets_and_head(explorer):
     wish((button(explorer.word_buttons, "words: prompt-2"), 1))
-    assert explorer.setting.words == PROMPTS["prompt-2"] and len(explorer.sliders) == 7
+    assert explorer.setting.words == PROMPTS["prompt-2"] and len(explorer.bin_sliders.sliders) == 7
     (row,) = explorer.bin_buttons.children
     wish((button(row, "bins: class-dependent-2"), 1))
     assert explorer.setting.bins == BINS["class-dependent-2"]
-    assert [s.value for s in explorer.sliders] == [*BINS["class-dependent-2"]]
+    assert [s.value for s in explorer.bin_sliders.sliders] == [*BINS["class-dependent-2"]]
     wish((explorer.head, [0, "released"]))
     assert explorer.setting.head == "released" and "released head" in explorer.about.value
     np.testing.assert_allclose(explorer.reading.depth, depth_of(explorer), atol=1e-5)
@@ -110,7 +132,7 @@ def test_presets_and_head(explorer):
 
 def test_pinned_cell_stays_unless_the_grid_changes(explorer, tmp_path):
     explorer.view.pinned = [1, 2]
-    wish((explorer.sliders[0], 0.5))
+    wish((explorer.bin_sliders.sliders[0], 0.5))
     assert explorer.view.pinned == [1, 2]
     Image.new("RGB", (320, 200)).save(tmp_path / "small.png")
     wish((explorer.picker.path, str(tmp_path / "small.png")))
@@ -188,7 +210,7 @@ def test_points_are_drawn_when_asked_for(explorer):
     (view,) = explorer.cloud.children
     points = np.frombuffer(view.points, "<f4").reshape(-1, 3)
     assert len(points) == 30_000 == len(view.colours) // 3
-    wish((explorer.sliders[2], 9.0))
+    wish((explorer.bin_sliders.sliders[2], 9.0))
     moved = np.frombuffer(view.points, "<f4").reshape(-1, 3)
     assert -moved[:, 2].min() > -points[:, 2].min()
     wish((toggle, 1))
