@@ -94,9 +94,7 @@ def inspect_data(
     opened = opened_whole(name, path, guessed)
     pairs = sample_pairs(opened, frames)
     lines = [*facts(name, path, opened, guessed), *depth_facts(opened, pairs)]
-    lines += (
-        description(path, guessed) if guessed else [labelled("open it", how_to_open(name, path))]
-    )
+    lines += description(path, guessed) if guessed else [how_to_open(name, path)]
     if out is not None:
         write_sheet(opened, out, overwrite=force)
         lines.append(labelled("written", str(out)))

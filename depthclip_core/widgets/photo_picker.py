@@ -18,6 +18,7 @@ from depthclip_core.widgets.uploads import Upload
 
 Reader = Callable[[], Photo]
 NONE = "none yet"
+FIELD = "240px"  # of a row, which breaks where a page is narrow
 
 
 class PhotoPicker(Acting):
@@ -48,7 +49,10 @@ class PhotoPicker(Acting):
         hint = "of a photo or a folder"
         self.path = Entry(description="or path", placeholder=hint)
         self.chosen = Choice([(NONE, None)], None, description="photograph")
-        super().__init__([self.upload, self.path, self.chosen, self.message])
+        for field in (self.path, self.chosen):
+            field.layout = {"flex": f"1 1 {FIELD}", "min_width": "0"}
+        row = {"flex_flow": "row wrap", "align_items": "center"}
+        super().__init__([self.upload, self.path, self.chosen, self.message], layout=row)
         self.add_class("depthclip-photos")
         if len(found := self._found(photos)):
             self._add(found, at)

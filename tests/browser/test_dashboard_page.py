@@ -281,7 +281,7 @@ def test_frames_of_a_scene_and_bins_for_it(dashboard):
         == "classroom"
     )
     page.get_by_label("scene type", exact=True).select_option("bathroom")
-    dashboard.press("bins for it")
+    dashboard.press("use the best bins of this type")
     note = page.get_by_text(re.compile(r"bathroom: .* bins have the best δ1"))
     note.wait_for(timeout=120_000)
     name = re.search(r"bathroom: (\S+) bins", note.inner_text())[1]
