@@ -280,11 +280,9 @@ class Dashboard(Explorer):
 
     def _score(self) -> None:
         """Show the metrics of what is shown, if they are not shown already."""
-        if not self._scores_are_old:
-            return
-        if self._raw_depth is None:
+        if self._scores_are_old and self._raw_depth is None:
             self.metrics_table.value = ""
-        else:
+        elif self._scores_are_old:
             words, *setting = self._current
             self.metrics_table.show(self._first_scores(self._shown), self._scores(words, *setting))
         self._scores_are_old = False
@@ -296,10 +294,7 @@ class Dashboard(Explorer):
 
 
 def open_dashboard(**options: object) -> Widget:
-    """The dashboard of a run, or one line that says why there is none.
-
-    options: as of `open_run`.
-    """
+    """The dashboard of a run, options as of `open_run`, or one line that says why there is none."""
     try:
         return Dashboard(open_run(**options))
     except DepthClipError as error:
