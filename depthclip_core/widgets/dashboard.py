@@ -84,7 +84,6 @@ class Dashboard(Explorer):
         self._on(self.image, self._clicked, "click")
 
     def _sources(self) -> list[Widget]:
-        # The button is in sight before anybody finds photographs in the list.
         return [self.source, self.photos.upload, self.photos.message, self.picker, self.photos]
 
     def _word_controls(self) -> Box:
