@@ -14,7 +14,7 @@ from depthclip_core.clip.configurations import (
 )
 from depthclip_core.clip.library import quiet
 from depthclip_core.clip.towers import COMPUTATION_VERSION
-from depthclip_core.errors import DepthClipError, first_line
+from depthclip_core.errors import DepthClipError, Notice, first_line
 from depthclip_core.files import CHECKSUMS, Notes, checksums
 from depthclip_core.settings import WEIGHT_FILES, store_folder
 
@@ -34,7 +34,7 @@ def weights_path(weights: str | Path | None, tags: Mapping[str, dict]) -> Path |
         if Path(weights).exists():
             file = f"write '{os.path.join('.', weights)}' for the file"
             says = f"weights {weights!r} are open_clip's, not the file of that name: {file}"
-            warnings.warn(says, stacklevel=3)
+            warnings.warn(says, Notice, stacklevel=3)
         return None
     try:
         path = Path(weights).expanduser()
