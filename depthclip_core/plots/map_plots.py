@@ -26,6 +26,8 @@ from depthclip_core.plots.style import (
 )
 from depthclip_core.settings import Window
 
+STACKED = 2.2  # width over height of photographs whose depth is shown below them, not beside
+
 
 def show_photo(ax: Axes, rgb: np.ndarray, title: str = "") -> AxesImage:
     """A photograph (H, W, 3), without ticks."""

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthclip_core.plots.map_plots import (
+    STACKED,
     depth_bar,
     middle_limits,
     show_depth,
@@ -17,7 +18,6 @@ from depthclip_core.plots.map_plots import (
 )
 from depthclip_core.plots.style import MADE_BY, STYLE, drawable
 
-STACKED = 2.2  # width over height of photographs whose depth is shown below them, not beside
 LINE = 0.17  # inches of a line of notes, at 9 points
 LINESPACING = 1.2
 NOTE_CHARACTERS = 12  # of notes, an inch
