@@ -17,10 +17,10 @@ import pytest
 from typer.testing import CliRunner
 
 from depthclip_core.cli.main import app
-from depthclip_core.cli.store import size_text
 from depthclip_core.encoding.locks import hold
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
+from depthclip_core.text import size_text
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = {
