@@ -60,7 +60,7 @@ def test_table_and_files_hold_the_same_scores(score, data, monkeypatch):
         assert line[1:5] == [f"{row[m]:.3f}" for m in ("delta1", "delta2", "delta3", "abs_rel")]
         assert line[-3:] == ["100.0", "%", "8"]
     assert table.loc["whole", "abs_rel"] == pytest.approx(0.1, abs=1e-4)
-    assert "no 95 % intervals: rooms unknown, pooled over pixels" in said
+    assert "no 95 % intervals: pooled over pixels, rooms unknown" in said
     assert re.search(r"5 frames of largest error under whole:\n(  f\d  rel 0.100.*\n){5}", said)
     assert said.splitlines()[-1].startswith("written: ") and (out / "index.html").is_file()
     again = score_saved_maps(data / "maps", "pairs", data=described)
