@@ -107,7 +107,7 @@ def test_failed_run_is_reported_and_shown_in_a_report(notebook, tmp_path):
     out = tmp_path / "out"
     answer = depthclip("run", str(notebook), "-g", "x", "0,1", "--workers", "2", "--out", str(out))
     assert answer.returncode == 1
-    assert re.search(r"^ok +a--x=1, ", answer.stdout, re.MULTILINE)
+    assert re.search(r"^[12] of 2: ok +a--x=1, ", answer.stdout, re.MULTILINE)
     failure = "FAILED: a--x=0: cell 3 (`1 // x`): ZeroDivisionError"
     assert failure in answer.stdout and failure in answer.stderr
     assert "1 of 2 runs failed" in answer.stderr and "Traceback" not in answer.stderr
