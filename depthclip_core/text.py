@@ -47,3 +47,14 @@ def _printable(character: str) -> str:
         case "Cf" if character not in JOINERS:
             return REPLACED
     return character
+
+
+def size_text(size: float) -> str:
+    """Bytes in decimal units: 1234567 → "1.2 MB"."""
+    if size < 1000:
+        return f"{size:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.95 or unit == "TB":
+            break
+    return f"{size:.1f} {unit}"

@@ -1,6 +1,7 @@
 """Files are written whole or not at all; notes and checksums of files only save time."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from depthclip_core.errors import DepthClipError
+from depthclip_core.file_locks import WITHOUT_LOCKS
 from depthclip_core.files import (
     CannotWrite,
     Notes,
@@ -310,17 +312,25 @@ def test_claim_ends_with_its_process(tmp_path):
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_claim_is_none_where_there_are_no_locks(tmp_path, monkeypatch, number):
-    import fcntl
-
+@pytest.mark.parametrize("number", sorted(WITHOUT_LOCKS))
+def test_work_goes_on_where_there_are_no_locks(tmp_path, monkeypatch, number):
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with claimed(tmp_path / "a"):
-        write_whole(tmp_path / "a", "x")
+    being_written = tmp_path / ".notes.json.0123abcd.tmp"
+    being_written.touch()
+    with pytest.warns(UserWarning, match="is on a file system without locks: ") as warned:
+        with claimed(tmp_path / "a"):
+            write_whole(tmp_path / "a", "x")
+        with claimed(tmp_path / "a"):  # nobody knows that it is claimed
+            Notes(tmp_path / "notes.json").add({"a": 1})
+    (warning,) = warned
+    assert str(warning.message).startswith(f"{tmp_path} ") and "\n" not in str(warning.message)
     assert (tmp_path / "a").read_text() == "x"
+    assert Notes(tmp_path / "notes.json").read() == {"a": 1}
+    assert being_written.exists(), "it may be another process that writes it"
+    assert left_in(tmp_path) == [being_written.name, "a", "notes.json"]
 
 
 def test_no_temporary_folder_is_one_line(monkeypatch):

@@ -16,11 +16,11 @@ from depthclip_core import bench
 from depthclip_core.bench import machine, save
 from depthclip_core.cluster.clients import connected
 from depthclip_core.cluster.tasks import completed
-from depthclip_core.cluster.work import blocks
+from depthclip_core.cluster.work import MOST_CHUNKS, blocks
 from depthclip_core.devices import resolve_device
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.files import temporary_folder
-from depthclip_core.text import as_markup
+from depthclip_core.text import as_markup, size_text
 from depthclip_core.workbook.readme import write_between
 
 MARKS = ("<!-- scale: depthclip_core.bench.scale -->", "<!-- end -->")
@@ -132,7 +132,20 @@ def markdown(row: Mapping, seconds: Mapping[str, float], disk: float) -> str:
     workers = [f"{n:,} worker{'s' if n > 1 else ''}" for n in WORKERS]
     columns = ["frames", "a worker", "kept of a head", "on disk", *workers]
     table = [columns, ["---"] * len(columns), *lines(row, seconds, disk)]
-    return "\n".join(f"| {' | '.join(map(as_markup, line))} |" for line in table)
+    shown = [f"| {' | '.join(map(as_markup, line))} |" for line in table]
+    return "\n".join([*shown, "", *overheads(row, seconds)])
+
+
+def overheads(row: Mapping, seconds: Mapping[str, float]) -> Iterator[str]:
+    """What the scheduler adds to a task of one chunk and of a full block, a line for each kind."""
+    yield f"Measured on {as_markup(row['machine']['device'])}, {row['machine']['date']}:"
+    yield f"a task costs the scheduler {1000 * row['task_s']:.1f} ms; one process writes"
+    yield f"{size_text(row['write_bytes_s'])} a second into a store, and reads"
+    yield f"{size_text(row['read_bytes_s'])}. The scheduler adds to a task"
+    for place, (worker, frame) in enumerate(seconds.items()):
+        one, full = (100 * row["task_s"] / (n * CHUNK * frame) for n in (1, MOST_CHUNKS))
+        end = "." if place + 1 == len(seconds) else ","
+        yield f"{one:.2g} % (one chunk) to {full:.1g} % (a full block) on {as_markup(worker)}{end}"
 
 
 def duration(seconds: float) -> str:
@@ -141,14 +154,6 @@ def duration(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.2g} {unit}" if seconds < 100 * length else "over 100 d"
     return f"{seconds:.2g} s"
-
-
-def size_text(size: float) -> str:
-    """Bytes in decimal units, two or three digits."""
-    for length, unit in ((1e12, "TB"), (1e9, "GB")):
-        if size >= length:
-            return f"{size / length:.3g} {unit}"
-    return f"{size / 1e6:.3g} MB"
 
 
 def main() -> None:

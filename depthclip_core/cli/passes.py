@@ -21,9 +21,10 @@ from depthclip_core.cli.options import (
     WeightsName,
     Words,
 )
-from depthclip_core.cli.store import count, size_text
+from depthclip_core.cli.store import count
 from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import read_json, user_path, write_whole
+from depthclip_core.text import size_text
 
 Heads = Annotated[str, typer.Option(help="Heads with commas: released, value, attention.")]
 

@@ -13,6 +13,7 @@ from depthclip_core.cli.lines import say
 from depthclip_core.encoding.locks import InUse, hold_whole
 from depthclip_core.encoding.store import CHUNK, AbsentChunk, DamagedChunk, Store, StoredArray
 from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.text import size_text
 
 store_app = typer.Typer(no_args_is_help=True)
 
@@ -210,17 +211,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     ]
     for cells in rows:
         yield "  ".join(map(format, cells, formats)).rstrip()
-
-
-def size_text(size: float) -> str:
-    """Bytes in decimal units: 1234567 → "1.2 MB"."""
-    if size < 1000:
-        return f"{size:.0f} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 999.95 or unit == "TB":
-            break
-    return f"{size:.1f} {unit}"
 
 
 def count(n: int, thing: str) -> str:

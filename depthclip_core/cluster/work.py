@@ -18,6 +18,8 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.sweep import Sweep
 from depthclip_core.settings import resolve_prompts
 
+MOST_CHUNKS = 64  # of a task
+
 
 @dataclass(frozen=True)
 class Work:
@@ -105,7 +107,7 @@ def _whole(path: str | Path | None) -> str | None:
     return None if path in (None, "") else os.path.abspath(Path(path).expanduser())
 
 
-def blocks(chunks: Sequence[int], n_workers: int, most: int = 64) -> list[list[int]]:
+def blocks(chunks: Sequence[int], n_workers: int, most: int = MOST_CHUNKS) -> list[list[int]]:
     """Chunks in the blocks that tasks take: enough for all workers, and few for the scheduler.
 
     A task of one chunk may take a GPU ten milliseconds, and the scheduler one; a worker that is

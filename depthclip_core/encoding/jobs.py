@@ -38,7 +38,7 @@ class EncodingJob:
         self.frames, self.encoder, self.store = as_dataset(frames), encoder, store
         window = network_window(self.frames.rgb_batch([0]).shape[1:3], self.frames.crop)
         self.size = _checked_size(size or window.shape)
-        encoder.grid(*self.size)
+        encoder.grid(*self.size, None if size else self.frames.own_size(0))
         self.origin = {
             "data": self.frames.identity(store.checksums),
             "encoder": encoder.identity,
@@ -46,9 +46,7 @@ class EncodingJob:
             "window": [window.top, window.bottom, window.left, window.right],
             "size": list(self.size),
         }
-        if (
-            dtype != "float32"
-        ):  # arrays of fp32 keep the keys that they had before there was a choice
+        if dtype != "float32":  # arrays of fp32 keep the keys of when there was no choice
             self.origin["dtype"] = dtype
         self.dtype = np.dtype(dtype)
         device, compiled = str(encoder.device), str(encoder.compiled)

@@ -52,9 +52,11 @@ def test_the_fastest_measured_machines_are_taken():
 def test_the_page_shows_a_line_for_each_question(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("\n".join(["before", *scale.MARKS, "after"]))
-    row = {"task_s": 1e-3, "write_bytes_s": 4e8}
+    row = {"task_s": 1e-3, "write_bytes_s": 4e8, "read_bytes_s": 8e8}
+    row["machine"] = {"device": "A", "date": "2026-02-03"}
     write_between(page, scale.MARKS, scale.markdown(row, {"A, fp32": 0.5}, 5e9))
     lines = page.read_text().splitlines()
     assert lines[0] == "before" and lines[-1] == "after"
-    assert len(lines) == 4 + 2 + len(scale.FRAMES) * len(scale.KEPT)
+    assert len([line for line in lines if line.startswith("| ")]) == 2 + 2 * len(scale.KEPT)
+    assert "% (one chunk) to 0.0002 % (a full block) on A, fp32." in page.read_text()
     assert "6.9 h (network)" in page.read_text()  # 50,000 frames of 0.5 s

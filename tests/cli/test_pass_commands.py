@@ -51,6 +51,14 @@ def test_encode_with_words_keeps_similarities_alone(given, tmp_path):
     assert kinds["similarities"]["words"] == ["near", "far"] and "vectors" not in kinds
 
 
+def test_a_photograph_too_narrow_for_a_cell_is_named_by_its_own_size(tmp_path):
+    folder = tmp_path / "narrow"
+    folder.mkdir()
+    Image.new("RGB", (3000, 40)).save(folder / "a.png")
+    with pytest.raises(DepthClipError, match="a photograph of 40 x 3000 pixels, shrunk to 9 x 640"):
+        call("encode", "photos", "--data", folder, "--store", tmp_path / "store", "--quiet")
+
+
 SAMPLE = ["sweep", "--device", "cpu", "--quiet"]
 
 

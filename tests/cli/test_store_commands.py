@@ -1,5 +1,7 @@
 """The commands `depthclip store list`, `verify` and `prune`."""
 
+import errno
+import fcntl
 import json
 import os
 import re
@@ -15,10 +17,10 @@ import pytest
 from typer.testing import CliRunner
 
 from depthclip_core.cli.main import app
-from depthclip_core.cli.store import size_text
 from depthclip_core.encoding.locks import hold
 from depthclip_core.encoding.store import CHUNK, Store
 from depthclip_core.errors import DepthClipError
+from depthclip_core.text import size_text
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = {
@@ -153,6 +155,23 @@ def test_list_shows_arrays_of_any_settings(call, store, settings):
     assert code == 0 and len(lines) == 4
     assert "3/3" in lines[1]
     assert call("verify")[0] == 0
+
+
+def test_list_looks_at_each_array_once(call, store, vectors, similarities, monkeypatch):
+    """With 100,000 chunks, each further look at the folder or a file takes a second."""
+    listed, looked_up = [], []
+
+    def noted(function, paths):
+        return lambda path, **options: paths.append(Path(path)) or function(path, **options)
+
+    monkeypatch.setattr(os, "scandir", noted(os.scandir, listed))
+    monkeypatch.setattr(os, "listdir", noted(os.listdir, listed))
+    monkeypatch.setattr(os, "stat", noted(os.stat, looked_up))
+    monkeypatch.setattr(os, "lstat", noted(os.lstat, looked_up))
+    assert call("list")[0] == 0
+    assert looked_up and not [path for path in looked_up if path.suffix == ".h5"]
+    for folder in (store.folder, vectors.folder, similarities.folder):
+        assert listed.count(folder) == 1
 
 
 def test_list_explains_broken_arrays(call, vectors, similarities):
@@ -301,6 +320,23 @@ def test_prune_keeps_arrays_in_use(call, store, vectors, similarities):
     assert lines[0].endswith("]: another process uses it")
     assert lines[1].startswith(f"removed {similarities.key}")
     assert call("prune", "--all")[0] == 0 and files(store) == set()
+
+
+def test_prune_without_file_locks_keeps_what_was_written_to_lately(
+    call, vectors, similarities, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    an_hour_ago = time.time() - 3600
+    os.utime(similarities.folder, (an_hour_ago, an_hour_ago))
+    with pytest.warns(UserWarning, match="on a file system without locks") as warned:
+        code, lines = call("prune", "--all")
+    assert len(warned) == 1, "once for the store"
+    assert code == 0 and vectors.folder.exists() and not similarities.folder.exists()
+    assert lines[0].startswith(f"kept {vectors.key} [")
+    assert "it was written to in the last 30 minutes, and without locks" in lines[0]
 
 
 def test_prune_continues_after_an_array_it_cannot_remove(call, vectors, similarities):

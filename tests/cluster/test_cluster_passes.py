@@ -177,8 +177,7 @@ def test_a_sweep_by_workers_is_bit_equal(client, tmp_path):
         ({"words": None}, "a sweep needs words, and one head"),
         ({"heads": ("value", "released")}, "a sweep needs words, and one head"),
         ({"heads": ("values",)}, "unknown head 'values'"),
-        ({"heads": ()}, "heads is a list of names"),
-        ({"heads": "value"}, "heads is a list of names"),
+        ({"heads": ()}, "a sweep needs words, and one head"),
         ({"encoder": "RN50"}, "RN50 without weights has random ones"),
         ({"words": ("near", "")}, "non-empty words"),
         ({"dataset": "nyx"}, "unknown data set 'nyx'"),
@@ -189,6 +188,12 @@ def test_work_that_cannot_be_done_is_one_line(client, work, given, said):
     wrong = replace(work, **({"words": ("near", "far")} | given))
     with pytest.raises(DepthClipError, match=said):
         passes.sweep(client, wrong, {"a": (1.0, 2.0)}, Question(), progress=False)
+
+
+@pytest.mark.parametrize("heads", ["value", ()])
+def test_heads_are_a_list(heads):
+    with pytest.raises(DepthClipError, match=r"heads is a list of names such as \['value'\]"):
+        Work(heads=heads).checked()
 
 
 def test_paths_are_whole_wherever_workers_are(monkeypatch, tmp_path):
