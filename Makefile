@@ -76,7 +76,7 @@ lock: ## pin the packages of pyproject.toml in requirements.lock (UPGRADE=--upgr
 
 run: ran ## run the notebooks that are not up to date, WORKERS=2 at a time, into results/notebooks/
 	@echo
-	@echo "Open these notebooks, now with their results:"
+	@echo "Open these notebooks, now with their results (make lab, folder results/notebooks):"
 	@for notebook in $(RESULTS); do echo "  $$notebook"; done
 	@echo "Their figures: results/figures/"
 
@@ -111,7 +111,7 @@ nyu-given: FORCE
 		exit 1; }
 
 lab: $(INSTALLED) ## open JupyterLab on the notebooks (LAB='--no-browser --port=9999' adds options)
-	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
+	@$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/000_start_here.ipynb \
 		--MultiKernelManager.default_kernel_name=python3 $(LAB)
 
 DASHBOARD := .venv/.dashboard

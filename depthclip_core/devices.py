@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from depthclip_core.cores import usable_cores
-from depthclip_core.errors import DepthClipError, first_line
+from depthclip_core.errors import DepthClipError, Notice, first_line
 
 # Linux's names for bf16 in vector and matrix instructions: AVX-512 and AMX on x86-64, NEON on ARM.
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
@@ -50,7 +50,7 @@ def _best_device() -> torch.device:
             fault = str(error)
     if fault:
         fault = first_line(RuntimeError(fault))
-        warnings.warn(f"no GPU is used, the processor computes: {fault}", stacklevel=4)
+        warnings.warn(f"no GPU is used, the processor computes: {fault}", Notice, stacklevel=4)
     return torch.device("cpu")
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +22,7 @@ ADVICE = {
 }
 
 LONGEST = 800  # characters of a message
+PYTHONS_OWN = warnings.formatwarning
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in what Python calls an object without a name
 
 
@@ -40,6 +42,21 @@ class DepthClipError(ValueError):
 
 class CannotWrite(DepthClipError):
     """A file cannot be written; the message says which, why, and what to do."""
+
+
+class Notice(UserWarning):
+    """A warning of this package, whose message says all: where it was raised does not matter."""
+
+
+def show_notices_plainly() -> None:
+    """From now on Python shows a `Notice` as one line, "note: …"; other warnings as before."""
+    warnings.formatwarning = _format_warning
+
+
+def _format_warning(message, category, filename, lineno, line=None) -> str:
+    if issubclass(category, Notice):
+        return printable(f"note: {message}") + "\n"
+    return PYTHONS_OWN(message, category, filename, lineno, line)
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> DepthClipError:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from depthclip_core.errors import Notice
+
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _folders_without: set[Path] = set()
 
@@ -82,5 +84,6 @@ def _go_without(folder: Path, path: Path) -> None:
         warnings.warn(
             f"{folder} is on a file system without locks: "
             "processes that use it at the same time may do the same work twice",
+            Notice,
             stacklevel=3,
         )

@@ -173,7 +173,7 @@ def _draw(
     file: BinaryIO, plan: PlannedFiles, found: "PhotoDepth", encoder: "Encoder", setting: "Setting"
 ) -> None:
     """The photograph beside its depth, as PNG."""
-    from depthclip_core.method.photo_depths import setting_title
+    from depthclip_core.method.photo_depths import picture_notes, setting_title
     from depthclip_core.plots.photo_plots import write_photo_and_depth
 
     # At full size, a picture needs no more pixels than the network saw.
@@ -181,8 +181,9 @@ def _draw(
         np.linspace(0, given - 1, shown).round().astype(int)
         for given, shown in zip(found.depth.shape, found.rgb.shape, strict=False)
     )
-    title = setting_title(encoder, setting)
-    write_photo_and_depth(file, found.rgb, found.depth[np.ix_(*kept)], title, plan.photo.name)
+    title, notes = setting_title(encoder, setting), picture_notes(encoder, setting)
+    depth = found.depth[np.ix_(*kept)]
+    write_photo_and_depth(file, found.rgb, depth, title, plan.photo.name, notes)
 
 
 def _facts(

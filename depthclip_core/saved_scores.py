@@ -127,6 +127,7 @@ def html_page(found: SavedScores) -> str:
     protocols = [
         {
             "name": name,
+            "title": NAMED[name].title,
             "options": "; ".join(changed(one)) or "all as above",
             "source": NAMED[name].source,
         }
@@ -153,7 +154,7 @@ def html_page(found: SavedScores) -> str:
 def _cells(row: pd.Series, bounds: pd.DataFrame):
     for metric in PUBLISHED_METRICS:
         low, high = bounds.loc[metric, ["low", "high"]]
-        interval = "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+        interval = "" if pd.isna(low) else f"{low:.3f}–{high:.3f}"
         yield {"value": f"{row[metric]:.3f}", "interval": interval}
     yield {"value": f"{100 * row['coverage']:.1f} %"}
     yield {"value": f"{row['frames']:.0f}"}

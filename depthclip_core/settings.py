@@ -21,6 +21,7 @@ BINS = MappingProxyType({name: tuple(bins) for name, bins in PUBLISHED["bins"].i
 TEMPLATES: tuple[str, ...] = tuple(PUBLISHED["templates"])
 OBJECT: str = PUBLISHED["object"]
 PUBLISHED_METRICS: tuple[str, ...] = tuple(PUBLISHED["results"]["metrics"])
+WEIGHT_FILES = frozenset({".safetensors", ".pt", ".pth", ".bin"})  # endings of their names
 LOGIT_SCALE = 100.0
 TEMPERATURE = 0.1
 MAX_DEPTH = 10.0  # metres: NYU's far limit

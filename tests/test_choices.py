@@ -76,3 +76,39 @@ def test_values_that_a_notebook_would_refuse_are_said_before(values, says):
     with pytest.raises(DepthClipError, match=says):
         choices.check_values(values)
     choices.check_values({"prompts": "original", "bins": "original", "temperature": 0.1, "seed": 0})
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"weights": "clip/RN5.pt"}, "weights: no weights file at clip/RN5.pt"),
+        ({"weights": "RN5.PT"}, "weights: no weights file at RN5.PT"),
+        ({"data": "nowhere"}, "data: no file or folder of data at nowhere"),
+        ({"data": "~nobody-of-this-name/data"}, "data: cannot read ~nobody"),
+        ({"data": "x" * 5000}, "data: cannot read xx.*name too long"),
+        ({"predictions": "maps.zip"}, "no saved predictions at maps.zip"),
+        ({"mirrored": "maps"}, "no saved predictions of mirror images at maps"),
+    ],
+)
+def test_files_that_are_missing_are_said_before(values, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DepthClipError, match=says) as caught:
+        choices.check_values(values)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_exist_and_tags_pass(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "RN50.pt").write_text("")
+    for name in choices.FILES:
+        choices.check_values({name: str(tmp_path / "RN50.pt")})
+        choices.check_values({name: ""})
+    choices.check_values({"weights": "openai", "data": ".", "predictions": None})
+
+
+def test_random_weights_are_said_before():
+    (line,) = choices.remarks({"encoder": "RN50", "weights": ""})
+    assert line.startswith("RN50 has random weights") and line.endswith("-p weights openai")
+    for known in ({"encoder": "RN50", "weights": "openai"}, {"encoder": "sample", "weights": ""}):
+        assert not choices.remarks(known)
+    assert not choices.remarks({"encoder": "RN50"}) and not choices.remarks({})

@@ -1,8 +1,10 @@
 """An error is one printable line, whatever it quotes."""
 
+import warnings
+
 import numpy as np
 
-from depthclip_core.errors import DepthClipError, first_line
+from depthclip_core.errors import DepthClipError, Notice, first_line, show_notices_plainly
 
 
 def test_quoted_values_do_not_break_the_line():
@@ -23,3 +25,15 @@ def test_error_of_the_system_is_told_without_number_and_path():
         open("/no/such/file")
     except OSError as error:
         assert first_line(error) == "No such file or directory"
+
+
+def test_notices_are_one_line_and_other_warnings_as_python_shows_them(monkeypatch):
+    pythons = warnings.formatwarning
+    monkeypatch.setattr(warnings, "formatwarning", pythons)  # what is set is taken back
+    show_notices_plainly()
+    show_notices_plainly()
+    where = ("a.py", 3, "code()")
+    shown = warnings.formatwarning(Notice("RN50 has\x1b random weights"), Notice, *where)
+    assert shown == "note: RN50 has  random weights\n"
+    other = UserWarning("theirs")
+    assert warnings.formatwarning(other, UserWarning, *where) == pythons(other, UserWarning, *where)

@@ -11,7 +11,8 @@ from PIL import Image
 import depthclip_core as dc
 from depthclip_core import saved_depths
 from depthclip_core.evaluation.saved_predictions import open_predictions
-from depthclip_core.method.photo_depths import resolve_setting
+from depthclip_core.method.photo_depths import picture_notes, resolve_setting
+from depthclip_core.plots import photo_plots
 from depthclip_core.saved_depths import KINDS, plan_files, png_levels, save_depths
 
 pytestmark = pytest.mark.usefixtures("own_store")
@@ -191,6 +192,14 @@ def test_picture_shows_names_verbatim_and_leaves_the_style_alone(tmp_path, encod
     with Image.open(planned[0].files["pictures"]) as picture:
         assert picture.format == "PNG" and picture.width > picture.height > 200
     assert dict(plt.rcParams) == before and plt.get_fignums() == open_before
+
+
+def test_picture_carries_its_note(tmp_path, encoder, monkeypatch):
+    written = []
+    monkeypatch.setattr(photo_plots, "write_photo_and_depth", lambda *given: written.append(given))
+    planned = plan_files(photo(tmp_path / "a.png"), tmp_path / "out")
+    list(save_depths(planned, encoder, resolve_setting()))
+    assert written[0][5] == picture_notes(encoder, resolve_setting())
 
 
 def test_failed_photo_is_yielded_with_its_error(tmp_path, encoder, undrawn):

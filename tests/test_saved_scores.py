@@ -15,6 +15,7 @@ from PIL import Image
 from depthclip_core import files, saved_scores
 from depthclip_core.datasets import Frame, FrameList
 from depthclip_core.errors import DepthClipError
+from depthclip_core.evaluation.compositions import NAMED
 from depthclip_core.evaluation.saved_predictions import save_predictions
 from depthclip_core.rescoring.report import score_saved_maps
 from depthclip_core.saved_scores import (
@@ -84,7 +85,9 @@ def test_page_shows_the_table_its_figure_and_the_worst_frames(found, page):
     for value in found.table()["abs_rel"]:
         assert f"<td>{value:.3f}" in page
     low, high = found.intervals().loc[("whole", "rmse"), ["low", "high"]]
-    assert f"<small>{low:.3f} to {high:.3f}</small>" in page
+    assert f"<small>{low:.3f}–{high:.3f}</small>" in page
+    title = f"<b>whole-median-scaled</b>, {NAMED['whole-median-scaled'].title}: align median"
+    assert "at the end of this page" in page and title in page
     pictures = re.findall(r"base64,([^\"]+)", page)
     assert len(pictures) == 1 + 5
     for picture in pictures:

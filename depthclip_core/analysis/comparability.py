@@ -35,4 +35,8 @@ def not_comparable(
     if head != "released":
         reasons.append(f"the head is {head!r}, not 'released'")
     pairs = ((name, value, PAPER_SETTINGS[name]) for name, value in settings.items())
-    return reasons + [f"the {n} is {ours!r}, not {own!r}" for n, ours, own in pairs if ours != own]
+    return reasons + [
+        f"the {name} {'are' if name.endswith('s') else 'is'} {ours!r}, not {own!r}"
+        for name, ours, own in pairs
+        if ours != own
+    ]

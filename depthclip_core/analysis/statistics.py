@@ -22,7 +22,7 @@ DRAWS, LEVEL = 2000, 0.95
 # With five groups the smallest two-sided p of a sign test is 2 / 2⁵ > 0.05.
 FEWEST_GROUPS = 6
 METHODS = ("bca", "percentile")
-TOO_FEW, UNKNOWN = "too few groups", "groups unknown"  # why there is no interval
+TOO_FEW, UNKNOWN = "too few groups", "rooms unknown"  # why there is no interval
 
 
 def intervals(
@@ -70,7 +70,7 @@ def compare(
     """`intervals` of the rows minus a reference's on the same images, and a verdict per metric.
 
     verdict: "better" or "worse" than the reference if the interval excludes zero, "no telling" if
-    it does not, "too few groups" or "groups unknown" if there is none.
+    it does not, "too few groups" or "rooms unknown" if there is none.
     """
     table = intervals(rows - reference, groups, seed=seed)
     signs = [METRICS[metric].sign for metric in table.index]

@@ -39,7 +39,8 @@ class Systems:
 
     def __init__(self, run: Run, saved: Mapping[str, pd.DataFrame] | None = None) -> None:
         self.run, self.frames, self.saved = run, run.frames, dict(saved or {})
-        self.given = f"{run.bins_name} bins"
+        metres = ", ".join(f"{depth:g}" for depth in run.bins)
+        self.given = f"{run.bins_name} bins" if run.bins_name != "given" else f"bins {metres} m"
 
     def name(self, head: str, kind: str) -> str:
         """What a head with the run's bins (`given`) or FITTED is called."""

@@ -1,6 +1,7 @@
 """The command `depthclip data inspect`: what a folder of data is, and whether it is sound."""
 
 import os
+import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,8 +10,16 @@ from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.data_names import name_and_path
 from depthclip_core.cli.lines import say
-from depthclip_core.datasets import REGISTRY, Dataset, dataset_class, open_dataset, read_description
+from depthclip_core.datasets import (
+    REGISTRY,
+    Dataset,
+    dataset_class,
+    described_place,
+    open_dataset,
+    read_description,
+)
 from depthclip_core.datasets.checks import (
     DIVISORS,
     ROOM,
@@ -56,8 +65,9 @@ def inspect_data(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option("--data", help="The kind of data set.", show_default="found out"),
+        typer.Option("--dataset", help="The kind of data set.", show_default="found out"),
     ] = None,
+    data: Annotated[Path | None, typer.Option("--data", hidden=True)] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of some frames, a .png.")
     ] = None,
@@ -68,8 +78,9 @@ def inspect_data(
 
     The exit status is 1 for what is not a data set.
     """
+    dataset, path = name_and_path(dataset, data, path)
     if path is None and dataset is None:
-        raise DepthClipError("give a path, or --data for a data set in its usual place")
+        raise DepthClipError("give a path, or --dataset for a data set in its usual place")
     out = None if out is None else user_path(out)
     if out is not None and out.suffix.lower() != ".png":
         raise DepthClipError(f"the contact sheet is a .png file, not {out.name!r}")
@@ -77,12 +88,13 @@ def inspect_data(
         raise DepthClipError(f"{out} exists: choose another file, or pass --force")
     if path is not None and not path.expanduser().exists():
         raise DepthClipError(f"nothing exists at {path}")
+    if path is not None and dataset in (None, "pairs"):
+        path = Path(described_place(path))
     name, guessed = found_kind(path, dataset)
     opened = opened_whole(name, path, guessed)
     pairs = sample_pairs(opened, frames)
     lines = [*facts(name, path, opened, guessed), *depth_facts(opened, pairs)]
-    if guessed:
-        lines += description(path, guessed)
+    lines += description(path, guessed) if guessed else [how_to_open(name, path)]
     if out is not None:
         write_sheet(opened, out, overwrite=force)
         lines.append(labelled("written", str(out)))
@@ -201,6 +213,11 @@ def depth_facts(opened: Dataset, pairs: Sequence[Pair]) -> Iterator[str]:
     )
     registered = getattr(opened, "registered", True)
     found = check_pairs(pairs, divisor=divisor, depth_cap=opened.depth_cap, registered=registered)
+    alone = opened.depth_without_photograph()
+    if alone:
+        what = "depth map has" if len(alone) == 1 else "depth maps have"
+        line = f"{len(alone)} {what} no photograph, such as {alone[0]}"
+        found.append(Finding("pairs", "note", line))
     for finding in found or [Finding("checks", "checks", "nothing found")]:
         line = finding.line if finding.name == "checks" else f"{finding.name}: {finding.line}"
         yield labelled(finding.severity, line)
@@ -226,6 +243,18 @@ def description(path: Path, options: dict[str, object]) -> list[str]:
     first = f"Compare these lines with what you know of the data, and save them as {where}:"
     last = f'Then open it with dc.open_dataset("pairs", data="{where}").'
     return ["", printable(first), as_toml(options), printable(last)]
+
+
+def how_to_open(name: str, path: Path | None) -> str:
+    """The line that says how to open a data set: in notebooks or, for photographs, in Python.
+
+    It is not wrapped, so that it can be copied.
+    """
+    if REGISTRY[name].has_depth:
+        how = f"-p dataset {name}" + ("" if path is None else f" -p data {shlex.quote(str(path))}")
+    else:
+        how = f"dc.open_dataset({name!r}" + (")" if path is None else f", data={str(path)!r})")
+    return f"{'open it':<{INDENT}}{printable(how)}"
 
 
 def write_sheet(opened: Dataset, out: Path, *, overwrite: bool = False) -> None:

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.data_names import DatasetOption, OlderPath, required_name
 from depthclip_core.cli.lines import say
+from depthclip_core.cli.options import DataPath, SplitName
 from depthclip_core.cli.store import aligned, count
 
 
@@ -13,11 +15,10 @@ def explain(
     predictions: Annotated[
         Path, typer.Argument(help="A folder of maps, or one .h5, .npz, .npy or .zip file of them.")
     ],
-    data: Annotated[str, typer.Option(help="The data set: nyu, kitti, sunrgbd, pairs or sample.")],
-    path: Annotated[
-        Path | None, typer.Option(help="Where the data set lies.", show_default="its usual place")
-    ] = None,
-    split: Annotated[str, typer.Option(help="The split that was scored.")] = "test",
+    dataset: DatasetOption = None,
+    data: DataPath = None,
+    path: OlderPath = None,
+    split: SplitName = "test",
     reported: Annotated[str, typer.Option(help="Numbers as printed: delta1=0.895,rmse=0.364")] = "",
     fix: Annotated[
         list[str] | None,
@@ -47,6 +48,7 @@ def explain(
     """
     from depthclip_core.rescoring.explain import read_switches
 
+    name, where = required_name(dataset, data, path)
     fixed = read_switches(fix or [])
 
     from tqdm import tqdm
@@ -55,7 +57,7 @@ def explain(
     from depthclip_core.rescoring.plausible import fit_notes
     from depthclip_core.rescoring.report import maps_of
 
-    frames = why.open_whole(data, split, path)
+    frames = why.open_whole(name, split, where)
     kind = "disparity" if disparity else "depth"
     how = {"divisor": divisor, "kind": kind, "missing": missing or ()}
     maps = maps_of(frames, predictions, **how)
@@ -97,7 +99,8 @@ def lines_of_search(found, top: int) -> list[str]:
         f"{total} {count(len(found.scores.names), 'frame')}, {found.n_classes} of them differ.",
         "",
         f"Reported: {', '.join(numbers)}. Matches first, the simplest on top, then the nearest;",
-        "misses are in units of the last digit:",
+        "misses are in units of the last digit, and alike is the number of compositions that give",
+        "the same scores on these maps:",
         "",
         *aligned(rows),
     ]

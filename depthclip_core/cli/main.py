@@ -178,7 +178,7 @@ def run_notebooks(
     ended. The exit status is 1 if any run failed.
     """
     from depthclip_core.checkout import commit, versions
-    from depthclip_core.choices import CHOICES, check_values
+    from depthclip_core.choices import CHOICES, check_values, remarks
     from depthclip_core.workbook import plans  # seconds, only for this command
 
     given, several = pairs(parameter), pairs(grid)
@@ -186,6 +186,8 @@ def run_notebooks(
     try:
         options = {"kernel": kernel, "types": CHOICES, "check": check_values}
         made = plans.plan(notebooks, given, several, out, text=True, **options)
+        for line in dict.fromkeys(line for one in made for line in remarks(one.parameters)):
+            say(f"note: {line}", err=True)
         how = {"timeout": timeout, "figures": figures, "about": about, "facts": FACTS}
         ended = _ran(made, workers, cluster, how | {"progress": True})
     except KeyboardInterrupt:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from depthclip_core.cli.data_names import DatasetOption, OlderPath, required_name
 from depthclip_core.cli.lines import say
+from depthclip_core.cli.options import DataPath, SplitName
 from depthclip_core.cli.store import count
 from depthclip_core.errors import DepthClipError
 from depthclip_core.text import printable
@@ -19,17 +21,10 @@ def score(
         Path,
         typer.Argument(help="A folder of maps, or one .h5, .npz, .npy or .zip file of them."),
     ],
-    dataset: Annotated[
-        str, typer.Option("--data", help="The data set: nyu, kitti, sunrgbd, pairs or sample.")
-    ],
-    path: Annotated[
-        Path | None,
-        typer.Option(
-            help="Its folder, its file, or a .toml that describes it.",
-            show_default="the data set's usual place",
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(help="test, train or all.")] = "test",
+    dataset: DatasetOption = None,
+    data: DataPath = None,
+    path: OlderPath = None,
+    split: SplitName = "test",
     protocol: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,6 +60,8 @@ def score(
     Maps are NAME.npy, .npz, .exr or .tif in metres, or 16-bit NAME.png, one for each frame, in a
     folder or a .zip; or an HDF5 file or .npz by name.
     """
+    name, where = required_name(dataset, data, path)
+
     import matplotlib
     from tqdm import tqdm
 
@@ -83,9 +80,9 @@ def score(
 
     found = score_saved_maps(
         predictions,
-        dataset,
+        name,
         split,
-        data=path,
+        data=where,
         protocols=protocol or (),
         divisor=divisor,
         kind="disparity" if disparity else "depth",
@@ -111,13 +108,19 @@ def score(
         say(f"written: {', '.join(map(str, files))}")
 
 
-def scores_text(found) -> str:
-    """The table of scores, a line per protocol."""
+def header(width: int) -> str:
+    """What the columns of protocols and metrics are called; width: of a metric's, in characters."""
     from depthclip_core.plots.score_plots import symbol
     from depthclip_core.settings import PUBLISHED_METRICS
 
-    heads = [f"{symbol(metric):>9}" for metric in PUBLISHED_METRICS]
-    lines = ["".join([f"{'protocol':<{NAME}}", *heads, f"{'coverage':>10}{'frames':>8}"])]
+    return "".join([f"{'protocol':<{NAME}}", *(f"{symbol(m):>{width}}" for m in PUBLISHED_METRICS)])
+
+
+def scores_text(found) -> str:
+    """The table of scores, a line per protocol."""
+    from depthclip_core.settings import PUBLISHED_METRICS
+
+    lines = [f"{header(9)}{'coverage':>10}{'frames':>8}"]
     for name, row in found.table().iterrows():
         numbers = [f"{row[metric]:>9.3f}" for metric in PUBLISHED_METRICS]
         counts = f"{100 * row['coverage']:>8.1f} %{row['frames']:>8.0f}"
@@ -135,4 +138,4 @@ def intervals_text(found) -> str:
             ends = bounds.xs(name).loc[list(PUBLISHED_METRICS), ["low", "high"]].to_numpy()
             shown = [f"{f'{low:.3f}–{high:.3f}':>14}" for low, high in ends]
             lines.append("".join([f"{name:<{NAME}}", *shown]))
-    return "\n".join(lines)
+    return "\n".join([header(14), *lines]) if lines else ""

@@ -52,7 +52,7 @@ from depthclip_core.clip.weights import (
     tensor_checksum,
 )
 from depthclip_core.devices import card_precisions, device_name, has_bf16, resolve_device
-from depthclip_core.errors import DepthClipError, unknown_name
+from depthclip_core.errors import DepthClipError, Notice, unknown_name
 from depthclip_core.sample import model as sample_model
 from depthclip_core.settings import OBJECT, TEMPLATES
 
@@ -283,7 +283,7 @@ def load_encoder(
 
         checksum = partial(file_checksum, sample_model.WEIGHTS)
         return Encoder(build, configuration, "own", **options, checksum=checksum)
-    warnings.warn(f"{name} has random weights: its depths mean nothing", stacklevel=2)
+    warnings.warn(f"{name} has random weights: its depths mean nothing", Notice, stacklevel=2)
     build = partial(create_model, configuration, device)
     return Encoder(build, configuration, "random", **options).built()
 
@@ -324,5 +324,5 @@ def _resolve_precision(precision: str, device: torch.device) -> str:
         raise DepthClipError(f"{device_name(device)} does not compute in {precision}: use {fast}")
     if precision == "bf16" and device.type == "cpu" and not has_bf16():
         says = "this processor has no bf16 instructions: precision bf16 is slower here than fp32"
-        warnings.warn(says, stacklevel=3)
+        warnings.warn(says, Notice, stacklevel=3)
     return precision

@@ -14,11 +14,9 @@ from depthclip_core.clip.configurations import (
 )
 from depthclip_core.clip.library import quiet
 from depthclip_core.clip.towers import COMPUTATION_VERSION
-from depthclip_core.errors import DepthClipError, first_line
+from depthclip_core.errors import DepthClipError, Notice, first_line
 from depthclip_core.files import CHECKSUMS, Notes, checksums
-from depthclip_core.settings import store_folder
-
-WEIGHT_FILES = {".safetensors", ".pt", ".pth", ".bin"}
+from depthclip_core.settings import WEIGHT_FILES, store_folder
 
 
 def given_path(encoder: str, weights: str | Path | None) -> Path | None:
@@ -36,7 +34,7 @@ def weights_path(weights: str | Path | None, tags: Mapping[str, dict]) -> Path |
         if Path(weights).exists():
             file = f"write '{os.path.join('.', weights)}' for the file"
             says = f"weights {weights!r} are open_clip's, not the file of that name: {file}"
-            warnings.warn(says, stacklevel=3)
+            warnings.warn(says, Notice, stacklevel=3)
         return None
     try:
         path = Path(weights).expanduser()

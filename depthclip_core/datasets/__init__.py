@@ -1,5 +1,6 @@
 """Data sets, frame by frame. Each kind has a file here and a line in `REGISTRY`."""
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from depthclip_core.datasets.base import (
 from depthclip_core.datasets.incoming import read_text, reason
 from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.paths import user_path
+from depthclip_core.settings import data_folder
 
 __all__ = [
     "REGISTRY",
@@ -78,7 +80,8 @@ def open_dataset(
     "sunrgbd": SUN RGB-D; data is the folder SUNRGBD/ or what holds it, otherwise sunrgbd/ in the
         data folder. options: sensor, shape, depth and others, see `SunRgbdFrames`.
     "pairs": your own RGB-D; data is a folder, otherwise pairs/ in the data folder. options: the
-        patterns of the files, the divisor and more, see `PairFrames`.
+        patterns of the files, the divisor and more, see `PairFrames`; without options, those in the
+        folder's pairs.toml.
     "photos": photographs without depth; data is a folder or a file; otherwise photos/ in the data
         folder. options: long_side, see `PhotoFrames`.
     Any `data` may also be a .toml file, see `read_description`.
@@ -89,6 +92,8 @@ def open_dataset(
     kind = dataset_class(dataset)
     if not (data is None or isinstance(data, str | Path)):
         raise DepthClipError(f"data is a path, not {data!r}")
+    if dataset == "pairs" and not options:
+        data = described_place(data)
     if data is not None and Path(data).suffix == ".toml":
         data, described = read_description(user_path(data))
         options = described | options
@@ -104,6 +109,13 @@ def open_dataset(
             fault = f"cannot open {dataset!r} with the option {unknown[1]!r}"
             raise DepthClipError(f"{fault}: {kind.__name__} takes no such option") from None
         raise DepthClipError(f"cannot open {dataset!r} with {options}: {error}") from None
+
+
+def described_place(data: str | Path | None) -> str | Path | None:
+    """Where pairs lie, or the pairs.toml in that folder, if there is one."""
+    place = data_folder() / "pairs" if data is None else user_path(data)
+    described = place / "pairs.toml"
+    return described if os.path.isfile(described) else data
 
 
 def read_description(path: Path) -> tuple[Path, dict[str, object]]:

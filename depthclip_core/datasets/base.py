@@ -232,6 +232,10 @@ class Dataset(Sequence[Frame]):
             digest.update(picture)
         return {"title": self.title, "pixels": digest.hexdigest()}
 
+    def depth_without_photograph(self) -> list[Path]:
+        """Depth files that belong to no photograph, where the data set looks for such files."""
+        return []
+
     def unlike_published(self) -> list[str]:
         """Why the paper's numbers are not of these frames; empty where they are."""
         return ["the frames are not NYU Depth v2's"]

@@ -20,7 +20,7 @@ from depthclip_core.text import printable
 
 FOLDER_NAME = "official_splits"
 LISTS = "nyudepthv2_{}_files_with_gt.txt"  # as BTS calls them
-RGB = "rgb_*.*"
+RGB, DEPTH = "rgb_*.*", "sync_depth_?*.png"
 NUMBER = re.compile(r"rgb_(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 SEQUENCE = re.compile(r"(.+)_\d{4}[a-z]?")  # a raw sequence: bathroom_0004, kitchen_0028b
 
@@ -78,6 +78,13 @@ class NyuFolder(Nyu, FileFrames):
         path = raw.parent / "dense" / raw.name.replace("depth", "depth_dense")
         return self.read_depth(path) if path.is_file() else None
 
+    def depth_without_photograph(self) -> list[Path]:
+        """Depth files, relative to the folder, with no photograph of their scene and number."""
+        photos = {_scene_and_number(path) for path in self.folder.rglob(RGB)}
+        depths = sorted(self.folder.rglob(DEPTH))
+        alone = [path for path in depths if _scene_and_number(path) not in photos]
+        return [path.relative_to(self.folder) for path in alone]
+
     def identity_settings(self) -> dict[str, object]:
         return {"prepared": "in the files"}
 
@@ -115,6 +122,12 @@ class NyuFolder(Nyu, FileFrames):
 def has_scenes(folder: Path) -> bool:
     """Whether the folder holds folders with frames."""
     return next(folder.glob(f"*/{RGB}"), None) is not None
+
+
+def _scene_and_number(path: Path) -> tuple[Path, str]:
+    """The folder of a scene, and the number of a file in it or of a filled depth in its dense/."""
+    scene = path.parent.parent if path.parent.name == "dense" else path.parent
+    return scene, path.stem.rpartition("_")[2]
 
 
 def _first(folders: Sequence[Path], name: str) -> Path | None:

@@ -141,7 +141,7 @@ class PairFrames(Dataset):
     @classmethod
     def open(cls, split: str, data: Place, released_preprocessing: bool, **options) -> Self:
         if "divisor" not in options:
-            wanted = "pairs need a divisor, stored units per metre, as an option or in a .toml"
+            wanted = "pairs need a divisor, stored units per metre, as an option or in pairs.toml"
             raise DepthClipError(f"{wanted}: `depthclip data inspect FOLDER` proposes one")
         return cls(data or data_folder() / "pairs", split, **options)
 

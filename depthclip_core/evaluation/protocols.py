@@ -15,7 +15,7 @@ import numpy as np
 from depthclip_core.crops import NYU_SHAPE, crop_window
 from depthclip_core.datasets import Frame, as_dataset
 from depthclip_core.datasets.nyu import EIGEN_CROP
-from depthclip_core.errors import unknown_name
+from depthclip_core.errors import DepthClipError, unknown_name
 from depthclip_core.evaluation.compositions import NAMED, Composition
 from depthclip_core.settings import RELEASED_WINDOW, Window, network_window
 
@@ -115,9 +115,16 @@ PROTOCOLS = MappingProxyType({name: _as_protocol(NAMED[name].composition) for na
 
 
 def resolve_protocol(protocol: str | Protocol) -> Protocol:
-    """The protocol of that name, or the given one; `DepthClipError` for an unknown name."""
+    """The protocol of that name, or the given one; `DepthClipError` for an unknown name.
+
+    For one of the other names in compositions.toml, the error says what scores by it.
+    """
     if isinstance(protocol, Protocol):
         return protocol
+    if isinstance(protocol, str) and protocol in NAMED.keys() - PROTOCOLS.keys():
+        here = f"scored here are {', '.join(PROTOCOLS)}"
+        where = "`depthclip score`, `depthclip explain` and `rescoring.report.score_saved_maps`"
+        raise DepthClipError(f"{where} know the protocol {protocol!r}; {here}")
     if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol]

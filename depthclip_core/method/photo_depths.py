@@ -149,6 +149,13 @@ def what_to_expect(encoder: Encoder, setting: Setting) -> str:
     return f"all depths lie within the bins, {near:g} to {far:g} m, however deep the scene is"
 
 
+def picture_notes(encoder: Encoder, setting: Setting) -> list[str]:
+    """What a picture of depth must say by itself: its bins, and what they mean."""
+    named = f"{setting.bins_name} bins" if setting.bins_name != "given" else "bins"
+    depths = ", ".join(f"{depth:g}" for depth in setting.bins)
+    return [f"{named}: {depths} m", what_to_expect(encoder, setting)]
+
+
 def network_title(encoder: Encoder) -> str:
     """The network in a title: its name and its weights."""
     if encoder.weights == "own":

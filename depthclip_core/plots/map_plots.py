@@ -179,38 +179,6 @@ def pipeline(
     return figure
 
 
-def photo_and_depth(rgb: np.ndarray, depth: np.ndarray, title: str, label: str) -> Figure:
-    """A photograph (H, W, 3) and its predicted depth (H, W) in metres, at one size.
-
-    They stand side by side, or one above the other if they are wide; see `middle_limits` for their
-    scale. label: what the photograph is called. Titles that are too
-    long for it lose their middle.
-    """
-    limits = middle_limits(depth)
-    aspect = rgb.shape[1] / rgb.shape[0]
-    width = min(3.6 * aspect**0.5, 9.0)
-    height = width / aspect
-    # Placed by hand, in inches: automatic layouts draw several times, and folders are large.
-    across, down = (0, height + 0.3) if aspect > STACKED else (width + 0.15, 0)
-    size = np.array([across + width + 0.95, down + height + 0.65])
-    figure = plt.figure(figsize=size, layout="none")
-
-    def place(left: float, bottom: float, width: float) -> Axes:
-        return figure.add_axes((*([left, bottom] / size), *([width, height] / size)))
-
-    show_photo(place(0.1, 0.1 + down, width), rgb, _shortened(label, width))
-    image = show_depth(place(0.1 + across, 0.1, width), depth, limits, "predicted depth")
-    below, beyond = depth.min() < limits[0], depth.max() > limits[1]
-    ends = {(True, True): "both", (True, False): "min", (False, True): "max"}
-    bar = {"extend": ends.get((bool(below), bool(beyond)), "neither"), "extendfrac": 0.03}
-    beside = place(0.1 + across + width + 0.1, 0.1, 0.13)
-    figure.colorbar(image, cax=beside, label="depth (m)", **bar)
-    figure.suptitle(
-        _shortened(title, across + width), x=0.1 / size[0], y=1 - 0.08 / size[1], ha="left"
-    )
-    return figure
-
-
 def predictions_and_errors(
     maps: Mapping[str, np.ndarray], truth: np.ndarray | None, title: str
 ) -> Figure:
@@ -280,13 +248,6 @@ def contact_sheet(
         depth_bar(figure, image, axes)
     figure.suptitle(title)
     return figure
-
-
-def _shortened(text: str, inches: float) -> str:
-    """The text without its middle, if it is too long for a title of that width."""
-    most = int(11 * inches)  # characters: of usual text in the style's font
-    half = (most - 1) // 2
-    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def _frameless(ax: Axes, image: AxesImage, title: str) -> AxesImage:

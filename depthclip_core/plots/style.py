@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.text import Text
 
-from depthclip_core.errors import DepthClipError
+from depthclip_core.errors import DepthClipError, show_notices_plainly
 from depthclip_core.files import content_of, write_whole
 from depthclip_core.plots.descriptions import describe_in_notebook
 from depthclip_core.settings import figures_folder
@@ -37,7 +37,7 @@ Cell = tuple[int, int]  # row and column
 
 
 def use_style() -> None:
-    """Take the workbook's style for all figures and tables of this process.
+    """Take the workbook's style for all figures, tables and warnings of this process.
 
     Text is shown verbatim, whatever a photograph or scene is called: `$` does not start a formula,
     and characters that the font lacks are drawn as squares.
@@ -46,6 +46,7 @@ def use_style() -> None:
     # All titles, labels, ticks and legends go through this, those of seaborn too.
     Text.set_text = _set_drawable_text
     pd.options.display.html.use_mathjax = False
+    show_notices_plainly()
 
 
 def drawable(text: str) -> str:

@@ -65,7 +65,7 @@ class SavedScores:
         """95 % bootstrap intervals of each protocol's metrics, by the frames' groups.
 
         Rows (protocol, metric); columns mean, low, high, images, groups and why, which says why
-        bounds are NaN: "too few groups", "groups unknown", or "pooled over pixels", where the mean
+        bounds are NaN: "too few groups", "rooms unknown", or "pooled over pixels", where the mean
         is not one over images. See `analysis.statistics.intervals`.
         """
         found = {}

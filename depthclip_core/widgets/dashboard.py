@@ -8,8 +8,6 @@ import pandas as pd
 from ipywidgets import HTML, Box, VBox, Widget
 from torch import Tensor
 
-from depthclip_core.analysis.comparability import run_caption
-from depthclip_core.analysis.own_photo import expectations
 from depthclip_core.analysis.setup import Run, open_run
 from depthclip_core.analysis.word_responses import checked_cell
 from depthclip_core.datasets.base import Frame
@@ -18,13 +16,13 @@ from depthclip_core.encoding.store import Store
 from depthclip_core.encoding.vectors import text_vectors
 from depthclip_core.errors import DepthClipError
 from depthclip_core.evaluation.pixels import cell_weights
-from depthclip_core.method.photo_depths import network_title, resolve_setting
 from depthclip_core.method.pipeline import depth_maps, project
 from depthclip_core.settings import BINS, PROMPTS, network_window
 from depthclip_core.text import as_markup, printable
 from depthclip_core.widgets.actions import as_alert, fault_of
 from depthclip_core.widgets.bin_sliders import BinSliders
 from depthclip_core.widgets.controls import Choice, Entry, Slider
+from depthclip_core.widgets.dashboard_texts import heading, photo_note
 from depthclip_core.widgets.explorer import Explorer
 from depthclip_core.widgets.fields import read_words
 from depthclip_core.widgets.heads_picture import HeadsPicture
@@ -64,6 +62,7 @@ class Dashboard(Explorer):
         self._new_picture(window, cell)
         self.source = Choice([(kind, kind) for kind in (FRAME, PHOTO)], FRAME, description="show")
         self.photos = PhotoPicker()
+        self.photos.children = [self.photos.path, self.photos.chosen]
         self.photos.layout.display = "none"
         self.bin_sliders = BinSliders(run.words, run.bins, self._on, self._redraw)
         limits = {"low": 0.01, "high": 10.0, "step": 0.1, "log": True}
@@ -72,20 +71,20 @@ class Dashboard(Explorer):
         self._started = False
         controls = [self.cell_sliders, self.bin_sliders, self.temperature]
         controls += [self._bin_buttons(), self.scene_bins]
-        title = HTML(f"<h1>DepthCLIP</h1> {as_markup(run_caption(run.frames, run.encoder))}")
-        around = {"above": [title, self._word_controls()], "below": [self.metrics_table, self.note]}
+        self.heading, below = HTML(heading(run)), [self.metrics_table, self.note]
+        around = {"above": [self.heading, self._word_controls()], "below": below}
         super().__init__(run.frames, self.picture, controls, at, "", **around)
         self.add_class("depthclip-dashboard")
         soon(lambda: self._safely(self._complete))
         self._on(self.source, self._switch)
-        self.photos.observe(lambda _: self._safely(self._redraw), "frame")
+        self.photos.observe(lambda _: self._safely(self._show_photo), "frame")
         self._on(self.scene_bins.kind, lambda: None)
         self._on(self.temperature, self._redraw)
         self._on(self.scene_bins.take, self._take_scene_bins)
         self._on(self.image, self._clicked, "click")
 
     def _sources(self) -> list[Widget]:
-        return [self.source, self.picker, self.photos]
+        return [self.source, self.photos.upload, self.photos.message, self.picker, self.photos]
 
     def _word_controls(self) -> Box:
         self.words_field = Entry(value=", ".join(self.words), description="words")
@@ -130,7 +129,19 @@ class Dashboard(Explorer):
         own = self.source.value == PHOTO
         self.picker.layout.display = "none" if own else ""
         self.photos.layout.display = "" if own else "none"
+        photo, empty = self.photos.frame, own and self.photos.frame is None
+        for part in (self.image, self.metrics_table, self.note):
+            part.layout.display = "none" if empty else ""
+        self.heading.value = heading(self.run, photo.name if own and photo else None)
+        if empty:
+            raise DepthClipError("Upload a photograph, or type its path.")
         self._redraw()
+
+    def _show_photo(self) -> None:
+        """Show the photo that was chosen, whatever was shown before."""
+        with self._held_back():
+            self.source.value = PHOTO
+        self._switch()
 
     def _edited(self) -> None:
         """Show the words that were typed; if they cannot be read, keep the last, and say why."""
@@ -235,15 +246,10 @@ class Dashboard(Explorer):
         view = self._window.slices
         self.truth = None if self._raw_depth is None else self._raw_depth[view]
         self.picture.set_frame(self._rgb[view], self.truth, self._label)
-        self.note.value = "" if photo is None else as_markup(self._expectation())
+        of_photo = self.run.encoder, self.words, self.bin_sliders.bins
+        self.note.value = "" if photo is None else photo_note(*of_photo)
         self._shown = chosen
         return True
-
-    def _expectation(self) -> str:
-        """Which network sees a photo, and what its depths can mean."""
-        encoder = self.run.encoder
-        setting = resolve_setting(self.words, self.bin_sliders.bins)
-        return f"Network: {network_title(encoder)}; {expectations(encoder, setting)}."
 
     def _similarities(self, words: tuple[str, ...]) -> dict[str, Tensor]:
         """Of the shown frame or photo with K words, by name of the head: (1, 2, K, h, w)."""
@@ -273,11 +279,9 @@ class Dashboard(Explorer):
 
     def _score(self) -> None:
         """Show the metrics of what is shown, if they are not shown already."""
-        if not self._scores_are_old:
-            return
-        if self._raw_depth is None:
+        if self._scores_are_old and self._raw_depth is None:
             self.metrics_table.value = ""
-        else:
+        elif self._scores_are_old:
             words, *setting = self._current
             self.metrics_table.show(self._first_scores(self._shown), self._scores(words, *setting))
         self._scores_are_old = False
@@ -289,10 +293,7 @@ class Dashboard(Explorer):
 
 
 def open_dashboard(**options: object) -> Widget:
-    """The dashboard of a run, or one line that says why there is none.
-
-    options: as of `open_run`.
-    """
+    """The dashboard of a run, options as of `open_run`, or one line that says why there is none."""
     try:
         return Dashboard(open_run(**options))
     except DepthClipError as error:

@@ -185,7 +185,7 @@ function render({ model, el }) {
     mark();
     if (!waiting) speak();
   };
-  const listeners = { "change:photo": showPhoto, "change:pinned": pinnedAt };
+  const listeners = { "change:photo change:name": showPhoto, "change:pinned": pinnedAt };
   for (const name of ["depth", "weights", "words", "bins"]) listeners[`change:${name}`] = showSoon;
   Object.entries(listeners).forEach(([change, listener]) => model.on(change, listener));
   showPhoto();

@@ -13,7 +13,8 @@ ALL = "all scenes"
 class FramePicker(VBox):
     """Controls that choose one of the frames; `frame.value` is its position.
 
-    names, scenes: of the frames; a scene may be None. at: position of the frame chosen first.
+    They are shown if there are several frames. names, scenes: of the frames; a scene may be None.
+    at: position of the frame chosen first.
     """
 
     def __init__(self, names: Sequence[str], scenes: Sequence[str | None], at: int):
@@ -31,7 +32,8 @@ class FramePicker(VBox):
         self.next = Button(description="next frame")
         steps = HBox([self.previous, self.next])
         steps.add_class("depthclip-buttons")
-        super().__init__([self.scene, self.find, self.frame, steps])
+        # With one frame, there is nothing to choose.
+        super().__init__([self.scene, self.find, self.frame, steps] if len(names) > 1 else [])
 
     def narrow(self) -> None:
         """List only frames of the chosen scene whose names contain the text to find.

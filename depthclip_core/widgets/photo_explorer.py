@@ -93,12 +93,14 @@ class PhotoExplorer(Acting):
         self.save_buttons = self._row(saves | {"show or hide the points": self._toggle_cloud})
         self.bin_buttons, self.cloud = VBox(), PointCloud()
         self._offer_bins()
-        left = VBox([self.picker, self.head, self.bin_sliders, self.angle, self.angle_note])
+        self.picker.layout.flex, self.head.layout.flex = "4 1 600px", "1 1 240px"
+        source = Box([self.picker, self.head], layout={"flex_flow": "row wrap"})
+        left = VBox([self.bin_sliders, self.angle, self.angle_note])
         right = VBox(
             [self.message, self.view, self.about, self.size, self.save_buttons, self.downloads]
         )
         panes = Box([left, right])
-        above = [self.words_field, self.word_buttons, self.bin_buttons]
+        above = [source, self.words_field, self.word_buttons, self.bin_buttons]
         super().__init__([*above, panes, self.cloud])
         parts = {self: "explorer", panes: "panes", left: "controls", right: "result"}
         parts |= {self.about: "note", self.angle_note: "note"}

@@ -17,7 +17,7 @@ from depthclip_core.datasets.depth_files import DEEPEST, png_levels
 from depthclip_core.datasets.photos import Photo
 from depthclip_core.errors import DepthClipError
 from depthclip_core.method.depth import upsample
-from depthclip_core.method.photo_depths import Setting, setting_title
+from depthclip_core.method.photo_depths import Setting, picture_notes, setting_title
 from depthclip_core.method.point_cloud import depth_points, ply_file
 from depthclip_core.plots.photo_plots import write_photo_and_depth
 
@@ -85,8 +85,9 @@ def figure_png(shown: ShownPhoto) -> bytes:
     """The photograph beside its depth with the scale; each of its pixels is drawn."""
     depth, file = shown.depth, BytesIO()
     rgb = shown.photo.full_rgb() if shown.own_size else shown.photo.frame.rgb
-    title, name = setting_title(shown.encoder, shown.setting), shown.photo.frame.name
-    write_photo_and_depth(file, rgb, depth, title, name, full_resolution=True)
+    made = shown.encoder, shown.setting
+    title, name, notes = setting_title(*made), shown.photo.frame.name, picture_notes(*made)
+    write_photo_and_depth(file, rgb, depth, title, name, notes, full_resolution=True)
     return file.getvalue()
 
 

@@ -18,6 +18,7 @@ from depthclip_core.widgets.uploads import Upload
 
 Reader = Callable[[], Photo]
 NONE = "none yet"
+FIELD = "240px"  # of a row, which breaks where a page is narrow
 
 
 class PhotoPicker(Acting):
@@ -42,13 +43,16 @@ class PhotoPicker(Acting):
         self.long_side = long_side
         self._readers: dict[str, tuple[str, Reader]] = {}  # label and reader by where it lies
         self._key = None
-        self.upload = Upload(
-            self.take, self._refuse, label="upload photographs", kinds=",".join(SUFFIXES)
-        )
+        self._refused: list[str] = []  # what is wrong with files that were uploaded together
+        shown = {"label": "upload photographs", "kinds": ",".join(SUFFIXES)}
+        self.upload = Upload(self.take, self._refuse, self._begin, **shown)
         hint = "of a photo or a folder"
         self.path = Entry(description="or path", placeholder=hint)
         self.chosen = Choice([(NONE, None)], None, description="photograph")
-        super().__init__([self.upload, self.path, self.chosen, self.message])
+        for field in (self.path, self.chosen):
+            field.layout = {"flex": f"1 1 {FIELD}", "min_width": "0"}
+        row = {"flex_flow": "row wrap", "align_items": "center"}
+        super().__init__([self.upload, self.path, self.chosen, self.message], layout=row)
         self.add_class("depthclip-photos")
         if len(found := self._found(photos)):
             self._add(found, at)
@@ -58,7 +62,7 @@ class PhotoPicker(Acting):
     def take(self, name: str, content: bytes) -> None:
         """Choose an uploaded photograph: the name and content of its file."""
         read = partial(Photo.read, Path(name), content, long_side=self.long_side)
-        self._safely(lambda: self._add({f"uploaded/{name}": (name, read)}))
+        self._safely(lambda: self._add_uploaded({f"uploaded/{name}": (name, read)}), else_keep=True)
 
     def open_path(self, path: str | Path) -> None:
         """Choose the photograph at a path, or the first in a folder; the others are listed.
@@ -116,5 +120,17 @@ class PhotoPicker(Acting):
             with self._held_back():
                 self.path.value = ""  # its photographs are listed now
 
+    def _add_uploaded(self, found: dict[str, tuple[str, Reader]]) -> None:
+        try:
+            self._add(found)
+        except DepthClipError as error:
+            self._refuse(error)
+
+    def _begin(self) -> None:
+        self._refused = []
+        self._say("")
+
     def _refuse(self, error: DepthClipError) -> None:
-        self._say(str(error))
+        """Name a file's fault, which stays while those uploaded with it are shown."""
+        self._refused.append(str(error))
+        self._say("; ".join(self._refused))

@@ -29,7 +29,7 @@ class SceneBins(HBox):
         kinds = sorted(set(run.frames.scenes) - {None, ""})
         options = [(printable(kind), kind) for kind in kinds] or [("none", None)]
         self.kind = Choice(options, options[0][1], description="scene type")
-        self.take = Button(description="bins for it")
+        self.take = Button(description="use the best bins of this type")
         self._means = lru_cache(8)(self._train_means)
         super().__init__([self.kind, self.take] if kinds else [])
         self.add_class("depthclip-buttons")

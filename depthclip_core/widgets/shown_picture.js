@@ -5,7 +5,8 @@ const PAUSE = 600; // milliseconds without a change after which a picture is rea
 
 function render({ model, el }) {
   const [width, height] = [model.get("width"), model.get("height")];
-  const picture = make("img", { width, height, draggable: false });
+  // A click gives it the focus, so that keys pressed after it do not go to JupyterLab.
+  const picture = make("img", { width, height, draggable: false, tabIndex: -1 });
   const spoken = make("div", { className: "depthclip-spoken", attributes: { role: "status" } });
   picture.style.minWidth = `${model.get("least_width")}px`;
   const scroller = make("div", { className: "depthclip-scroll" }, picture);

@@ -12,9 +12,10 @@ function render({ model, el }) {
   status.setAttribute("role", "status");
   el.append(label, status);
 
-  const send = async (file) => {
+  /** Send the file that is the nth, from 0, of those chosen together. */
+  const send = async (file, nth) => {
     const parts = Math.max(1, Math.ceil(file.size / PART));
-    const facts = { name: file.name, size: file.size, parts };
+    const facts = { name: file.name, size: file.size, parts, nth };
     if (file.size > model.get("most")) return model.send({ ...facts, part: 0 });
     status.textContent = `sending ${file.name} …`;
     for (let part = 0; part < parts; part++) {
@@ -23,9 +24,9 @@ function render({ model, el }) {
     }
   };
   const sendAll = async (files) => {
-    for (const file of files) {
+    for (const [nth, file] of files.entries()) {
       try {
-        await send(file);
+        await send(file, nth);
       } catch (error) {
         status.textContent = `cannot read ${file.name}: ${error.message}`;
       }

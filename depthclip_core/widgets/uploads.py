@@ -16,6 +16,7 @@ MOST_BYTES = 64 * 2**20  # of one file: cameras' JPEGs have a quarter of that
 class Upload(AnyWidget):
     """Sends files that a person chooses, or drops on it: `take(name, content)` gets each of them.
 
+    begin: called before the first of the files that were chosen together.
     refuse: gets the error for a file that is too large. A server's connection takes messages of 10
     MB at most, and is lost with larger ones, so that a file comes in parts. label: on the button.
     kinds: suffixes that the browser offers. most: bytes of the largest file.
@@ -31,15 +32,18 @@ class Upload(AnyWidget):
         self,
         take: Callable[[str, bytes], None],
         refuse: Callable[[DepthClipError], None],
+        begin: Callable[[], None] = lambda: None,
         **settings: object,
     ):
         super().__init__(**settings)
-        self._take, self._refuse = take, refuse
+        self._take, self._refuse, self._begin = take, refuse, begin
         self._parts: list[bytes] = []
         self.on_msg(self._receive)
 
     def _receive(self, _, content: dict, buffers: list) -> None:
         """Take a part of a file: its number, from 0, of how many, and the size of the whole."""
+        if content["nth"] == content["part"] == 0:
+            self._begin()
         # A browser says how a file is called; nothing is read or written under that name.
         name = printable(PurePath(str(content["name"])).name) or "photograph"
         if content["size"] > self.most:

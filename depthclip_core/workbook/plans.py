@@ -4,11 +4,13 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
@@ -133,11 +135,20 @@ def prepared(plan: Plan, started: datetime) -> NotebookNode:
 def read_notebook(path: Path) -> NotebookNode:
     """Read a notebook; `DepthClipError` if the file is missing or not a notebook."""
     if not path.is_file():
-        raise DepthClipError(f"no notebook {path}")
+        raise _missing(path)
     try:
         return nbformat.read(path, as_version=4)
     except Exception as error:  # nbformat raises whatever its parsers raise
         raise DepthClipError(f"{path} is not a notebook: {first_line(error)}") from None
+
+
+def _missing(path: Path) -> DepthClipError:
+    """The error for a notebook that is not there; it names one of a similar name."""
+    folders = filter(os.path.isdir, dict.fromkeys((path.parent, Path("notebooks"))))
+    known = {one.stem: one for folder in folders for one in sorted(folder.glob("*.ipynb"))}
+    near = get_close_matches(path.stem, known, n=1)
+    hint = f": did you mean {known[near[0]]}?" if near else ""
+    return DepthClipError(f"no notebook {path}{hint}")
 
 
 def _value(path: Path, declared: Mapping[str, Parameter], name: str, value: object, how: str):
@@ -173,7 +184,7 @@ def _output_name(path: Path, chosen: Mapping[str, object]) -> str:
     """NOTEBOOK--name=value; a short hash stands in for what is not safe in a file name."""
     labels = [path.stem]
     for name, value in chosen.items():
-        full = value if isinstance(value, str) else json.dumps(value)
+        full = _as_text(value)
         label = re.sub(r"[^\w.+,-]+", "-", full, flags=re.ASCII).strip("-.")[:LONGEST_LABEL]
         if label != full:
             label += "-" * bool(label) + hashlib.sha256(full.encode()).hexdigest()[:6]
@@ -183,6 +194,13 @@ def _output_name(path: Path, chosen: Mapping[str, object]) -> str:
         kept = whole.encode()[: LONGEST_NAME - 14].decode("utf-8", "ignore")
         whole = f"{kept}--{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
     return whole
+
+
+def _as_text(value: object) -> str:
+    """A value as file names show it: "0.5,1,1.5" for a list of numbers, otherwise text or JSON."""
+    if isinstance(value, list) and value and all(type(item) in (int, float) for item in value):
+        return ",".join(repr(item).removesuffix(".0") for item in value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _checked_kernel(path: Path, notebook: NotebookNode, asked: str | None) -> str:

@@ -22,12 +22,12 @@ from depthclip_core.errors import DepthClipError, first_line
 from depthclip_core.files import claimed, read_json, together, user_path
 from depthclip_core.temporaries import is_temporary
 from depthclip_core.text import as_markup
+from depthclip_core.workbook.failures import error_inside
 from depthclip_core.workbook.layout import laid_out, sections, with_descriptions
 from depthclip_core.workbook.parameters import values_of_run
 from depthclip_core.workbook.plans import read_notebook
 from depthclip_core.workbook.privacy import clean_notebook, clean_values
 from depthclip_core.workbook.records import notebook_text
-from depthclip_core.workbook.runs import error_inside
 from depthclip_core.workbook.sanitise import sanitised, sanitised_inline
 from depthclip_core.workbook.static import without_widgets
 
@@ -116,14 +116,21 @@ def chapter(path: Path, names: Sequence[str], shown: Sequence[str]) -> dict[str,
         "title": sanitised_inline(rendered(title[1] if title else as_markup(path.stem))),
         "question": sanitised_inline(rendered(question[0] if question else "")),
         "about": as_markup(about(path, notebook, shown)),
-        "error": as_markup(error[1]) if error else None,
+        "error": as_markup(_how_it_stopped(path, error[1])) if error else None,
         "body": content,
         "sections": list(sections(content)),
     }
 
 
-def about(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
-    """The parameters of these names; when and on what the notebook ran, if a record says so."""
+def _how_it_stopped(path: Path, error: str) -> str:
+    """What the page says of a notebook with an error."""
+    if _record(path).get("outcome") == "interrupted":
+        return "Interrupted before its end: run it again."
+    return f"Stopped with an error: {error}"
+
+
+def _record(path: Path) -> dict[str, object]:
+    """The record beside a notebook, without private paths; empty if there is none."""
     beside = path.with_suffix(".json")
     try:
         record = clean_values(read_json(beside)) if beside.is_file() else {}
@@ -131,6 +138,12 @@ def about(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
             raise ValueError
     except (OSError, ValueError):
         raise DepthClipError(f"{beside} is not a record of a run: run {path.name} again") from None
+    return record
+
+
+def about(path: Path, notebook: NotebookNode, names: Sequence[str]) -> str:
+    """The parameters of these names; when and on what the notebook ran, if a record says so."""
+    record = _record(path)
     values = values_of_run(notebook)
     shown = [f"{name} {values[name]}" for name in names if values.get(name) not in (None, "")]
     when = record.get("started") or notebook.metadata.get("papermill", {}).get("start_time")

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from tqdm.auto import tqdm
 
@@ -28,8 +27,9 @@ from depthclip_core.errors import DepthClipError
 from depthclip_core.files import CannotWrite, claimed, user_path, write_whole
 from depthclip_core.text import printable
 from depthclip_core.workbook import kernels
+from depthclip_core.workbook.failures import error_inside, failing_line, reason
 from depthclip_core.workbook.plans import Plan, prepared
-from depthclip_core.workbook.records import notebook_text, record_path, save_run
+from depthclip_core.workbook.records import notebook_text, record_path, save_run, shown_path
 from depthclip_core.workbook.static import without_widgets
 
 LONGEST = 10**6  # seconds that a cell may take: eleven days; waiting takes no number beyond 2**31
@@ -44,7 +44,7 @@ class NotebookRun:
 
     output: the executed notebook; record: the JSON file beside it. outcome: "ok", "failed" or
     "interrupted". cell: the number of the cell that failed, as its In [ ] shows it; source: the
-    first line of that cell; error: the first line of the error; None if nothing failed.
+    line of it that failed; error: the first line of the error; None if nothing failed.
     """
 
     plan: Plan
@@ -95,7 +95,8 @@ def run(
     workers: how many run at once; by default half the cores. timeout: seconds that a cell may take.
     figures: the folder for all figures; by default `figures`/RUN beside the results;
     a run with parameters in its name gets a folder in it. progress: show
-    a bar, and a line for each finished run. about: goes into every record as it is. facts: Python
+    a bar, what begins, and a line for each finished run; where it is the only one, not for one that
+    failed, which the caller reports. about: goes into every record as it is. facts: Python
     expressions; once a kernel can evaluate one without an error, the record keeps its value.
     stop: set by another thread, it interrupts the runs, and `CancelledError` is raised.
     """
@@ -132,15 +133,21 @@ def run(
         bar_format="{desc} {bar} {n_fmt}/{total_fmt} cells, {elapsed}{postfix}",
     )
     with bar, ThreadPoolExecutor(workers) as pool:
+        if progress and plans:
+            many = f"s, {workers} at a time," if len(plans) > 1 else ""
+            bar.write(f"running {len(plans)} notebook{many} into {_folders(plans)}")
         futures = [pool.submit(start, watch) for watch in watched]
-        waiting = set(futures)
+        waiting, n_ended = set(futures), 0
         try:
             while waiting:
                 done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 if asked.is_set():
                     raise CancelledError
                 for future in done if progress else ():
-                    bar.write(str(future.result()))
+                    n_ended += 1
+                    ended = future.result()
+                    if len(plans) > 1 or ended.outcome == "ok":
+                        bar.write(f"{n_ended} of {len(plans)}: {ended}")
                 running = [
                     f"{printable(w.plan.output.stem)} [{w.number}]" for w in watched if w.client
                 ]
@@ -157,18 +164,6 @@ def run(
                     kernels.kill(kernels.process_of(watch.client))
             raise
     return [future.result() for future in futures]
-
-
-def error_inside(notebook: NotebookNode) -> tuple[NotebookNode | None, str] | None:
-    """The first error in an executed notebook: its cell (None: in a widget) and its first line."""
-    widgets = notebook.metadata.get("widgets", {})
-    models = widgets.get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
-    shown = [(cell, o) for cell in notebook.cells for o in cell.get("outputs", [])]
-    shown += [(None, o) for m in models.values() for o in m.get("state", {}).get("outputs", [])]
-    for cell, output in shown:
-        if output["output_type"] == "error":
-            return cell, _error_line(output["ename"], output["evalue"])
-    return None
 
 
 def _run_one(
@@ -217,7 +212,7 @@ def _run_one(
         at = watch.cell
         if at and isinstance(failure, CannotWrite):
             at.outputs.clear()  # what did not fit
-        error = "interrupted" if stop.is_set() else _reason(failure, timeout)
+        error = "interrupted" if stop.is_set() else reason(failure, timeout)
         for shown in ([at] if at else _code_cells(notebook))[:1]:
             shown.metadata.papermill["status"] = "failed"
             if not any(output.output_type == "error" for output in shown.outputs):
@@ -240,7 +235,7 @@ def _run_one(
     outcome = "ok" if not error else "interrupted" if stop.is_set() else "failed"
     failed = {"cell": None, "source": None, "error": error}
     if at:
-        failed |= {"cell": at.execution_count or watch.number, "source": first_statement(at.source)}
+        failed |= {"cell": at.execution_count or watch.number, "source": failing_line(at)}
     how = {"seconds": seconds, "outcome": outcome, "failed": failed if error else None}
     known = {name: known.get(name) for name in facts}
     _save(part, plan, notebook, started, how | known | dict(about))
@@ -255,6 +250,11 @@ def _save(part: Path, *what: object) -> None:
         part.unlink(missing_ok=True)
         save_run(*what)
     part.unlink(missing_ok=True)
+
+
+def _folders(plans: Sequence[Plan]) -> str:
+    """The folders of the results."""
+    return " and ".join(dict.fromkeys(f"{shown_path(plan.output.parent)}/" for plan in plans))
 
 
 def _figures_folder(plan: Plan, figures: str | Path | None) -> Path:
@@ -276,34 +276,7 @@ async def _evaluated(client: NotebookClient, expressions: Mapping[str, str]) -> 
     return values
 
 
-def _reason(failure: Exception, timeout: float | None) -> str:
-    match failure:
-        case CellExecutionError():
-            return _error_line(failure.ename, failure.evalue)
-        case CellTimeoutError():
-            return f"the cell took more than {timeout:g} s"
-        case DeadKernelError():
-            return "the kernel died"
-        case CannotWrite():
-            return printable(failure)
-    return _error_line(type(failure).__name__, failure)
-
-
 def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     """The cells that nbclient runs."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     return [cell for cell in cells if "skip-execution" not in cell.metadata.get("tags", [])]
-
-
-def _error_line(name: str, message: object) -> str:
-    return ": ".join(filter(None, (name, _first_line(message))))
-
-
-def first_statement(source: str) -> str:
-    """The first line of a cell that is not a comment."""
-    lines = [line for line in source.splitlines() if not line.lstrip().startswith("#")]
-    return _first_line("\n".join(lines)) or _first_line(source)
-
-
-def _first_line(message: object) -> str:
-    return printable(next(iter(str(message).strip().splitlines()), ""))

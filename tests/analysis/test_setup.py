@@ -39,7 +39,7 @@ def test_open_run_accepts_any_words_and_bins(nyu_folder):
     assert (run.words, run.bins) == (("near", "far"), (1.0, 2.5))
     assert (run.words_name, run.bins_name) == ("given", "given")
     said = " ".join(run.not_comparable)
-    assert "the prompts is 'given'" in said and "the temperature is 0.2" in said
+    assert "the prompts are 'given'" in said and "the temperature is 0.2" in said
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,8 @@ def test_unknown_groups_have_no_interval_and_the_words_say_so():
     groups = ["a room", *[None] * (len(SKEWED) - 1)]
     table = compare(SKEWED + 1, SKEWED, groups)
     assert table["low"].isna().all() and (table["groups"] == 0).all()
-    assert set(table["verdict"]) == {"groups unknown"}
-    assert in_words(table.iloc[0]) == "1.000 (no interval: groups unknown)"
+    assert set(table["verdict"]) == {"rooms unknown"}
+    assert in_words(table.iloc[0]) == "1.000 (no interval: rooms unknown)"
     assert np.isnan(sign_flip_test(np.ones(3), [None] * 3))
 
 

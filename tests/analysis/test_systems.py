@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +23,11 @@ def run(nyu_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(run):
     return Systems(run)
+
+
+def test_own_bins_are_named_by_their_metres(run):
+    own = replace(run, bins=(0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 6.0), bins_name="given")
+    assert Systems(own).given == "bins 0.5, 1, 1.5, 2, 3, 4.5, 6 m"
 
 
 def test_each_head_has_the_runs_bins_and_fitted_ones(run, found):

@@ -281,7 +281,7 @@ def test_frames_of_a_scene_and_bins_for_it(dashboard):
         == "classroom"
     )
     page.get_by_label("scene type", exact=True).select_option("bathroom")
-    dashboard.press("bins for it")
+    dashboard.press("use the best bins of this type")
     note = page.get_by_text(re.compile(r"bathroom: .* bins have the best δ1"))
     note.wait_for(timeout=120_000)
     name = re.search(r"bathroom: (\S+) bins", note.inner_text())[1]
@@ -299,7 +299,6 @@ def test_own_photo_is_uploaded(dashboard, folder):
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 255, (200, 320, 3)).astype(np.uint8)
     Image.fromarray(rgb).save(folder / "my room.png")
-    page.get_by_label("show", exact=True).select_option("photo of your own")
     page.locator("input[type=file]").set_input_files(folder / "my room.png")
     dashboard.wait_for("my room.png: photograph")
     dashboard.settle()  # what follows the picture

@@ -220,6 +220,17 @@ def test_keys_stay_with_the_control_that_has_the_focus(bins):
     assert bins.box.bounding_box()["y"] == pytest.approx(top, abs=1)
 
 
+def test_keys_after_a_click_on_the_picture_change_no_cell_of_the_notebook(cells):
+    page, listed = cells.page, cells.page.locator(".jp-Notebook .jp-Cell")
+    before, clicked = listed.count(), (6, 6)
+    cells.click_cell(*clicked)
+    for key in ("d", "d", "a", "b", "x"):
+        page.keyboard.press(key)
+    cells.settle()
+    assert listed.count() == before
+    assert cells.cell() == clicked
+
+
 def test_found_frames_are_listed(cells):
     frame, find = cells.box.get_by_label("frame"), cells.box.get_by_label("find")
     every = frame.locator("option").all_inner_texts()

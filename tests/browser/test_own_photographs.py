@@ -176,6 +176,15 @@ def test_what_is_no_photograph_is_one_line(explorer, kind):
     explorer.alert.wait_for(state="detached", timeout=SOON)
 
 
+def test_file_that_cannot_be_read_is_named_beside_those_that_can(explorer):
+    content = picture((960, 1280))
+    explorer.upload(("notes.jpg", b"no picture"), ("hall.png", content))
+    explorer.shows("hall.png")
+    assert "cannot read notes.jpg" in explorer.alert.inner_text()
+    explorer.upload(("room.png", content))
+    explorer.alert.wait_for(state="detached", timeout=SOON)
+
+
 def test_pointer_reads_cells_without_the_kernel(explorer, traffic):
     before = traffic["messages"]
     for cell, place in [((0, 0), 1), ((14, 19), 0), ((7, 3), 1)]:

@@ -40,7 +40,7 @@ def notebook(tmp_path):
 def asked(monkeypatch):
     """The arguments that `depthclip run` passes to `plans.plan`; nothing is run."""
     calls = []
-    monkeypatch.setattr(plans, "plan", lambda *args, **options: calls.append((args, options)))
+    monkeypatch.setattr(plans, "plan", lambda *args, **options: calls.append((args, options)) or [])
     monkeypatch.setattr(runs, "run", lambda *_, **__: [])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     return calls
@@ -66,6 +66,14 @@ def test_run_accepts_pairs_in_both_forms(asked, notebook, arguments, parameters,
     ((given, options),) = asked
     assert given == ([notebook], parameters, grid, Path("results/runs"))
     assert options["text"] and options["kernel"] is None
+
+
+def test_random_weights_are_said_once_before_the_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "run", lambda *_, **__: [])
+    arguments = ["-p", "encoder", "RN50", "-g", "temperature", "0.1,1.0", "--out", str(tmp_path)]
+    answer = CliRunner().invoke(app, ["run", *arguments, str(ROOT / "notebooks/02_results.ipynb")])
+    assert answer.exit_code == 0, answer.output
+    assert answer.stderr.count("RN50 has random weights") == 1
 
 
 @pytest.mark.parametrize(
@@ -99,7 +107,7 @@ def test_failed_run_is_reported_and_shown_in_a_report(notebook, tmp_path):
     out = tmp_path / "out"
     answer = depthclip("run", str(notebook), "-g", "x", "0,1", "--workers", "2", "--out", str(out))
     assert answer.returncode == 1
-    assert re.search(r"^ok +a--x=1, ", answer.stdout, re.MULTILINE)
+    assert re.search(r"^[12] of 2: ok +a--x=1, ", answer.stdout, re.MULTILINE)
     failure = "FAILED: a--x=0: cell 3 (`1 // x`): ZeroDivisionError"
     assert failure in answer.stdout and failure in answer.stderr
     assert "1 of 2 runs failed" in answer.stderr and "Traceback" not in answer.stderr

@@ -52,14 +52,19 @@ def folder(tmp_path):
 
 
 def test_sample_is_described():
-    status, out, _ = inspect("--data", "sample", "--frames", 4)
+    status, out, _ = inspect("--dataset", "sample", "--frames", 4)
     found = facts(out)
     assert status == 0 and found["data set"] == "sample" and found["frames"] == "160"
     assert found["splits"] == "test 64, train 96, all 160" and found["size"] == "480 x 640"
     assert "bathroom 20" in found["scene types"] and found["groups"].startswith("64, up to 4")
     assert found["depth"].endswith("of 4 frames") and found["scale"] == "as in a room"
     assert found["scored"] == "rows 45:471, columns 41:601, up to 10 m"
-    assert found["checks"] == "nothing found"
+    assert found["checks"] == "nothing found" and found["open it"] == "-p dataset sample"
+
+
+def test_older_spelling_is_understood():
+    status, out, noted = inspect("--data", "sample", "--frames", 4)
+    assert status == 0 and facts(out)["data set"] == "sample" and "--dataset sample" in noted
 
 
 def test_guessed_pairs_come_with_their_description(folder):
@@ -73,8 +78,14 @@ def test_guessed_pairs_come_with_their_description(folder):
     (folder / "pairs.toml").write_text(described)
     frames = dc.open_dataset("pairs", data=folder / "pairs.toml")
     assert frames.names == ["0", "20", "40"]
-    status, out, _ = inspect(folder / "pairs.toml")
-    assert status == 0 and facts(out)["data set"] == "pairs" and "Compare" not in out
+    for path in (folder / "pairs.toml", folder):
+        status, out, _ = inspect(path)
+        assert status == 0 and facts(out)["data set"] == "pairs" and "Compare" not in out
+        assert facts(out)["open it"] == f"-p dataset pairs -p data {folder / 'pairs.toml'}"
+    assert dc.open_dataset("pairs", data=folder).names == ["0", "20", "40"]
+    # Options that are given say all: the description is not mixed with them.
+    with pytest.raises(dc.DepthClipError, match="give rgb and depth"):
+        dc.open_dataset("pairs", data=folder, divisor=5000)
 
 
 def test_wrong_description_is_warned_of(folder):
@@ -113,6 +124,7 @@ def test_photographs_are_recognised(folder):
     status, out, _ = inspect(folder / "color")
     assert status == 0 and facts(out)["data set"] == "photos" and facts(out)["depth"] == "none"
     assert facts(out)["frames"] == "3"
+    assert facts(out)["open it"] == f"dc.open_dataset('photos', data='{folder / 'color'}')"
 
 
 def test_wrong_folder_is_told_what_each_kind_misses(tmp_path):
@@ -130,15 +142,15 @@ def test_wrong_folder_is_told_what_each_kind_misses(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "give a path, or --data"),
+        ([], "give a path, or --dataset"),
         (["nowhere"], "nothing exists at nowhere"),
-        ([".", "--data", "nyuv2"], "unknown data set 'nyuv2'"),
-        ([".", "--data", "nyu"], "no data set of kind 'nyu': no nyu_depth_v2_labeled.mat"),
-        ([".", "--data", "sample"], "no data set of kind 'sample': .* no data folder"),
+        ([".", "--dataset", "nyuv2"], "unknown data set 'nyuv2'"),
+        ([".", "--dataset", "nyu"], "no data set of kind 'nyu': no nyu_depth_v2_labeled.mat"),
+        ([".", "--dataset", "sample"], "no data set of kind 'sample': .* no data folder"),
         ([".", "--out", "sheet.pdf"], "the contact sheet is a .png file, not 'sheet.pdf'"),
         (["color", "--out", "bad.toml/sheet.png"], "sheet.png: bad.toml is a file: choose"),
         (["bad.toml"], "cannot read the description bad.toml"),
-        (["divisor.toml", "--data", "pairs"], "'pairs': divisor is stored units per metre"),
+        (["divisor.toml", "--dataset", "pairs"], "'pairs': divisor is stored units per metre"),
         (["sizes.toml"], "a_rgb.png has 4 x 5 pixels but its depth 2 x 3"),
     ],
 )
@@ -187,3 +199,18 @@ def test_nyu_without_one_of_its_files_is_no_pairs(tmp_path):
     with pytest.raises(dc.DepthClipError, match="of kind 'nyu': 1 of 6 files are missing") as said:
         inspect(tmp_path)
     assert "sync_depth_00004.png" in str(said.value)
+
+
+def test_depth_without_a_photograph_is_named(tmp_path):
+    folder = tmp_path / "official_splits" / "test" / "kitchen"
+    folder.mkdir(parents=True)
+    for number in (3, 4, 5):
+        Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(folder / f"rgb_{number:05d}.jpg")
+        levels = np.full((480, 640), 2000, np.uint16)
+        Image.fromarray(levels).save(folder / f"sync_depth_{number:05d}.png")
+    assert "no photograph" not in inspect(tmp_path)[1]
+    (folder / "rgb_00004.jpg").unlink()
+    status, out, _ = inspect(tmp_path)
+    assert status == 0 and facts(out)["frames"] == "2"
+    assert "1 depth map has no photograph, such as test/kitchen/sync_depth_00004.png" in out
+    assert facts(out)["open it"] == f"-p dataset nyu -p data {tmp_path}"

@@ -46,7 +46,7 @@ def place(tmp_path_factory):
 def given(place):
     """The arguments that name the maps and the data."""
     (place / "pairs.toml").write_text('rgb = "rgb/*.png"\ndepth = "depth/*.png"\ndivisor = 1000\n')
-    return [place / "maps", "--data", "pairs", "--path", place / "pairs.toml", "--split", "all"]
+    return [place / "maps", "--dataset", "pairs", "--data", place / "pairs.toml", "--split", "all"]
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,7 @@ def test_protocol_is_found(given, printed):
     assert "these numbers" in lines[0] and "whole-median-scaled" in lines[0]
     assert re.match(r"\d+ compositions of switches tried on 3 frames, \d+ of them differ", lines[1])
     first = next(n for n, line in enumerate(lines) if line.startswith("protocol"))
+    assert lines[first].endswith("alike") and "alike is the number of" in out
     assert "matches" in lines[first + 1] and len(lines) == first + 4
 
 

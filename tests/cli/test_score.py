@@ -51,7 +51,8 @@ def test_table_and_files_hold_the_same_scores(score, data, monkeypatch):
     monkeypatch.setattr(saved_scores, "html_page", lambda found: "page")  # drawing takes seconds
     out = data / "out"
     described = data / "data" / "pairs.toml"
-    status, said, noted = score(data / "maps", "--data", "pairs", "--path", described, "--out", out)
+    options = ("--dataset", "pairs", "--data", described, "--out", out)
+    status, said, noted = score(data / "maps", *options)
     assert (status, noted) == (0, "")
     table = pd.read_csv(out / "table.csv", index_col="protocol")
     for name, row in table.iterrows():
@@ -59,7 +60,7 @@ def test_table_and_files_hold_the_same_scores(score, data, monkeypatch):
         assert line[1:5] == [f"{row[m]:.3f}" for m in ("delta1", "delta2", "delta3", "abs_rel")]
         assert line[-3:] == ["100.0", "%", "8"]
     assert table.loc["whole", "abs_rel"] == pytest.approx(0.1, abs=1e-4)
-    assert "no 95 % intervals: groups unknown, pooled over pixels" in said
+    assert "no 95 % intervals: pooled over pixels, rooms unknown" in said
     assert re.search(r"5 frames of largest error under whole:\n(  f\d  rel 0.100.*\n){5}", said)
     assert said.splitlines()[-1].startswith("written: ") and (out / "index.html").is_file()
     again = score_saved_maps(data / "maps", "pairs", data=described)
@@ -71,7 +72,7 @@ def test_stored_divisor_and_chosen_protocols(score, data):
         stored = np.round(np.load(file) * 5000).astype(np.uint16)
         file.unlink()
         Image.fromarray(stored).save(file.with_suffix(".png"))
-    options = ("--data", "pairs", "--path", data / "data/pairs.toml", "--divisor", 5000)
+    options = ("--dataset", "pairs", "--data", data / "data/pairs.toml", "--divisor", 5000)
     status, said, _ = score(
         data / "maps", *options, "--protocol", "whole-median-scaled", "--protocol", "whole"
     )
@@ -82,18 +83,25 @@ def test_stored_divisor_and_chosen_protocols(score, data):
 
 
 def test_disparity_scores_as_its_depth(score, data):
-    options = ("--data", "pairs", "--path", data / "data/pairs.toml", "--protocol", "whole")
+    options = ("--dataset", "pairs", "--data", data / "data/pairs.toml", "--protocol", "whole")
     expected = score(data / "maps", *options)[1].splitlines()[3]
     for file in (data / "maps").iterdir():
         np.save(file, 1 / np.load(file))
     assert score(data / "maps", *options, "--disparity")[1].splitlines()[3] == expected
 
 
+def test_older_spelling_scores_the_same(score, data):
+    place, chosen = data / "data/pairs.toml", ("--protocol", "whole")
+    expected = score(data / "maps", "--dataset", "pairs", "--data", place, *chosen)
+    older = score(data / "maps", "--data", "pairs", "--path", place, *chosen)
+    assert older[:2] == expected[:2] and expected[0] == 0 and "--dataset pairs" in older[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["none"], "no saved predictions at none"),
-        (["maps", "--data", "nyuv2"], "unknown data set 'nyuv2'"),
+        (["maps", "--dataset", "nyuv2"], "unknown data set 'nyuv2'"),
         (["maps", "--protocol", "bst"], "unknown protocol 'bst': did you mean 'bts'"),
         (["maps", "--divisor", "0"], "divisor is stored units per metre"),
         (["maps", "--split", "train"], "unknown split 'train'"),
@@ -116,8 +124,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(score, data, monkeypatch, argu
     np.save(data / "more/f8.npy", np.ones((30, 40)))
     (data / "damaged/f0.npy").write_bytes(b"\x93NUMPY")
     before = sorted(data.rglob("*"))
-    given = [] if "--data" in arguments else ["--data", "pairs"]
-    status, said, noted = score(*arguments, *given, "--path", "data/pairs.toml", *(
+    given = [] if "--dataset" in arguments else ["--dataset", "pairs"]
+    status, said, noted = score(*arguments, *given, "--data", "data/pairs.toml", *(
         [] if "--out" in arguments or "--parquet" in arguments else ["--out", "new/out"]
     ))  # fmt: skip
     assert (status, said) == (1, "") and len(noted.splitlines()) == 1
@@ -130,6 +138,8 @@ def test_maps_of_the_sample_have_intervals(score, tmp_path):
     frames = dc.open_dataset("sample")
     for name, truth in zip(frames.names, frames.ground_truths(), strict=True):
         np.save(tmp_path / f"{name}.npy", truth * np.float32(0.8))
-    status, said, _ = score(tmp_path, "--data", "sample", "--protocol", "bts")
+    status, said, _ = score(tmp_path, "--dataset", "sample", "--protocol", "bts")
     assert status == 0 and "drawing the 32 groups again" in said
-    assert re.search(r"(?m)^bts +0\.\d{3}–0\.\d{3}", said.partition("95 %")[2])
+    _, columns, row = re.search(r"(95 % .*)\n(protocol .*)\n(bts .*)", said).groups()
+    assert re.match(r"bts +0\.\d{3}–0\.\d{3}", row) and len(row) == len(columns)
+    assert columns.split()[:5] == ["protocol", "δ1", "δ2", "δ3", "rel"]

@@ -128,7 +128,7 @@ def test_raw_sequences_are_groups(official):
         group == f"{scene}_0004" for group, scene in zip(frames.groups, frames.scenes, strict=True)
     )
     assert frames.names[0].endswith("_0004/00000") and not frames.is_labelled_set()
-    assert frames.unlike_published() == ["the frames are not NYU Depth v2's"]
+    assert frames.unlike_published() == ["the frames are not NYU Depth v2's 654 test frames"]
 
 
 def test_complete_test_folder_counts_as_nyu(both, monkeypatch):

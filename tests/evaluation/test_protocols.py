@@ -30,6 +30,13 @@ def test_other_protocols_use_bts_region(name):
     assert PROTOCOLS[name].overlap == PROTOCOLS["released"].overlap == Window(56, 471, 60, 601)
 
 
+def test_protocol_of_saved_maps_is_said_to_be_known_elsewhere():
+    with pytest.raises(DepthClipError, match="`depthclip score`.* know the protocol 'densedepth'"):
+        resolve_protocol("densedepth")
+    with pytest.raises(DepthClipError, match="unknown protocol 'dense': "):
+        resolve_protocol("dense")
+
+
 def test_protocols_differ_in_alignment_and_flip():
     assert {name: (p.align, p.flip) for name, p in PROTOCOLS.items()} == {
         "released": (None, True),

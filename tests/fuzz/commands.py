@@ -123,7 +123,7 @@ def pairs(folder: Path) -> Path:
 
 def score(folder: Path, stack: ExitStack) -> Command:
     data, out = pairs(folder), folder / OUT
-    arguments = ["score", folder / "maps", "--data", "pairs", "--path", data, "--out", out]
+    arguments = ["score", folder / "maps", "--dataset", "pairs", "--data", data, "--out", out]
     return command(out, *arguments, "--protocol", "whole", "--force", kills=2)
 
 

@@ -13,6 +13,7 @@ from depthclip_core.method import pipeline
 from depthclip_core.method.depth import upsample
 from depthclip_core.method.photo_depths import (
     network_title,
+    picture_notes,
     predict_photos,
     resolve_setting,
     what_to_expect,
@@ -193,3 +194,11 @@ def test_expectation_depends_on_the_weights(encoder, monkeypatch):
     monkeypatch.setattr(encoder, "weights", "a/RN50.pt")
     assert "within the bins, 1 to 4.5 m" in what_to_expect(encoder, setting)
     assert network_title(encoder) == "sample, RN50.pt weights"
+
+
+def test_a_picture_says_its_bins_and_what_they_mean(encoder):
+    for bins, shown in ([[1, 4.5], "bins: 1, 4.5 m"], ["original", "original bins: 1, 1.5, 2, "]):
+        words = ["near", "far"] if bins != "original" else "original"
+        setting = resolve_setting(words, bins)
+        first, last = picture_notes(encoder, setting)
+        assert first.startswith(shown) and last == what_to_expect(encoder, setting)

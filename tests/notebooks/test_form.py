@@ -5,6 +5,7 @@ import json
 import re
 from base64 import b64decode, b64encode
 from io import BytesIO
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -15,6 +16,8 @@ from PIL import Image
 from depthclip_core.workbook.pictures import small
 from depthclip_core.workbook.static import WIDGET
 
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+START = "000_start_here"
 LONGEST_CELL = 8  # lines
 LARGEST_FILE = 1_500_000  # bytes
 # Pixels across a picture: with 110 to an inch, text of 9 points is 12 pixels high on a page of 848.
@@ -57,6 +60,21 @@ def test_notebook_starts_with_its_only_title(cells):
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     prose = re.sub(r"^```.*?^```", "", prose, flags=re.MULTILINE | re.DOTALL)
     assert len(re.findall(r"^# ", prose, re.MULTILINE)) == 1
+
+
+def test_start_here_lists_every_other_notebook():
+    cells = nbformat.read(NOTEBOOKS / f"{START}.ipynb", as_version=4).cells
+    rows = re.findall(r"(?m)^\| \[(\w+)\]\((\w+)\.ipynb\) \|", "".join(c.source for c in cells))
+    names = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb"))
+    assert rows == [(name, name) for name in names if name != START]
+
+
+def test_names_of_other_notebooks_in_prose_are_links(notebook, cells):
+    """A click leads there, and in a report to the chapter."""
+    others = "|".join(path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb") if path != notebook)
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            assert not re.findall(rf"(?<!\[)`(?:{others})`", cell.source)
 
 
 def test_kernel_is_python3(notebook):

@@ -299,45 +299,6 @@ def test_save_figure_keeps_foreign_files(tmp_path, monkeypatch):
         (tmp_path / name).unlink()
 
 
-@pytest.mark.parametrize("shape", [(48, 64), (64, 48), (20, 64), (64, 12)])
-def test_photo_and_its_depth_have_one_size_and_a_scale(shape):
-    depth = np.linspace(1.2, 3.9, shape[0] * shape[1]).reshape(shape)
-    title, label = "DepthCLIP, " + "very " * 60 + "long", "a_long_name_" * 20 + ".jpg"
-    figure = map_plots.photo_and_depth(np.zeros((*shape, 3), np.uint8), depth, title, label)
-    figure.canvas.draw()
-    photo, shown, bar = (ax.get_window_extent() for ax in figure.axes)
-    assert (photo.width, photo.height) == pytest.approx((shown.width, shown.height))
-    assert photo.width / photo.height == pytest.approx(shape[1] / shape[0])
-    assert (bar.y0, bar.y1) == pytest.approx((shown.y0, shown.y1))
-    assert (photo.y0 > shown.y1) == (shape[1] > 2.2 * shape[0])
-    assert figure.axes[1].images[0].get_clim() == (1.0, 4.0)
-    assert figure.axes[2].get_ylabel() == "depth (m)"
-    inside = figure.bbox
-    texts = [figure._suptitle, *(ax._left_title for ax in figure.axes), figure.axes[2].yaxis.label]
-    for text in (t.get_window_extent() for t in texts if t.get_text()):
-        assert inside.x0 <= text.x0 and text.x1 <= inside.x1 and text.y1 <= inside.y1
-    assert figure.axes[0]._left_title.get_window_extent().x1 <= max(shown.x0, photo.x1)
-    assert "…" in titles(figure)[0] and titles(figure)[0].endswith(".jpg")
-
-
-@pytest.mark.parametrize(
-    ("depth", "limits", "extend"),
-    [([2.0, 2.0], (1.5, 2.5), "neither"), ([1.2, 1.3], (1.0, 1.5), "neither")],
-)
-def test_scale_of_a_flat_map(depth, limits, extend):
-    rgb = np.zeros((1, 2, 3), np.uint8)
-    figure = map_plots.photo_and_depth(rgb, np.array([depth]), "a", "b")
-    assert figure.axes[1].images[0].get_clim() == limits
-    assert figure.axes[1].images[0].colorbar.extend == extend
-
-
-def test_open_ends_of_the_scale_are_marked():
-    depth = np.full((20, 20), 2.2)
-    depth[0, 0], depth[-1, -1] = 0.3, 9.0
-    figure = map_plots.photo_and_depth(np.zeros((20, 20, 3), np.uint8), depth, "a", "b")
-    assert figure.axes[1].images[0].colorbar.extend == "both"
-
-
 def test_contact_sheet_has_a_row_per_frame():
     rgb, depth = np.zeros((6, 8, 3), np.uint8), np.full((6, 8), 2.0)
     figure = map_plots.contact_sheet([("a", rgb, depth), ("b", rgb, None)], "two frames")

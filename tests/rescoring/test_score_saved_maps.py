@@ -77,7 +77,7 @@ def test_intervals_are_those_of_statistics(small):
     assert pooled["mean"].tolist() == found.table().loc["whole-pooled", SIX].tolist()
 
 
-@pytest.mark.parametrize(("group", "why"), [(None, "groups unknown"), ("one", "too few groups")])
+@pytest.mark.parametrize(("group", "why"), [(None, "rooms unknown"), ("one", "too few groups")])
 def test_without_groups_there_is_no_interval(tmp_path, group, why):
     frames = frames_of(6, group=group)
     found = score_saved_maps(saved(tmp_path, frames), frames, protocols=["whole"])

@@ -237,6 +237,28 @@ def test_own_photo_has_no_true_depth(dashboard, run, tmp_path):
     assert dashboard.picture.grid == (13, 17)
 
 
+def test_upload_is_in_sight_and_shows_its_photo(run, store, tmp_path):
+    fresh = Dashboard(run, store=store)
+    sources = fresh._sources()
+    assert fresh.photos.upload in sources and fresh.photos.upload not in fresh.photos.children
+    fresh.photos.take("mine.png", photo(tmp_path).read_bytes())
+    assert fresh.source.value == PHOTO and fresh.image.alt.startswith("mine.png: photograph")
+    assert fresh.photos.layout.display == "" and fresh.picker.layout.display == "none"
+    assert "your photograph mine.png" in fresh.heading.value
+    fresh.source.value = FRAME
+    assert "your photograph" not in fresh.heading.value and "frames" in fresh.heading.value
+
+
+def test_no_photo_yet_shows_no_frame_in_its_place(run, store):
+    fresh = Dashboard(run, store=store)
+    fresh.source.value = PHOTO
+    parts = (fresh.image, fresh.metrics_table, fresh.note)
+    assert [part.layout.display for part in parts] == ["none"] * 3
+    assert "Upload a photograph, or type its path." in fresh.message.value
+    fresh.source.value = FRAME
+    assert not any(part.layout.display for part in parts) and fresh.message.value == ""
+
+
 def test_photo_smaller_than_a_cell_leaves_the_frame(dashboard, tmp_path):
     headline = dashboard.headline
     dashboard.source.value = PHOTO

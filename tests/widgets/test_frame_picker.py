@@ -59,3 +59,7 @@ def test_steps_go_round_the_list(picker):
     assert picker.frame.value == 2
     picker.step(1)
     assert picker.frame.value == 0
+
+
+def test_one_frame_needs_no_controls(picker):
+    assert picker.children and not FramePicker(["0001"], [None], at=0).children

@@ -242,3 +242,13 @@ def _png() -> bytes:
     file = BytesIO()
     Image.new("RGB", (200, 160), "white").save(file, "PNG")
     return file.getvalue()
+
+
+def test_what_is_chosen_first_comes_first(explorer):
+    source, words, *_ = explorer.children
+    assert source.children == (explorer.picker, explorer.head) and words is explorer.words_field
+    assert explorer.picker.children[:3] == (
+        explorer.picker.upload,
+        explorer.picker.path,
+        explorer.picker.chosen,
+    )

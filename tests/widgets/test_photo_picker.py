@@ -22,11 +22,12 @@ def picker():
     return PhotoPicker()
 
 
-def upload(picker, name, content, part_size=200):
-    """What the browser's side of the button sends."""
+def upload(picker, name, content, part_size=200, nth=0):
+    """What the browser's side of the button sends for the nth of files chosen together."""
     parts = [content[i : i + part_size] for i in range(0, len(content), part_size)] or [b""]
     for number, part in enumerate(parts):
         facts = {"name": name, "size": len(content), "part": number, "parts": len(parts)}
+        facts["nth"] = nth
         data = {"method": "custom", "content": facts}
         picker.upload.comm.handle_msg({"content": {"data": data}, "buffers": [memoryview(part)]})
 
@@ -57,6 +58,18 @@ def test_large_photographs_are_shrunk_and_keep_their_own_size(picker):
     assert picker.frame.rgb.shape == (480, 640, 3)
     assert picker.photo.size == (900, 1200)
     assert picker.photo.full_rgb().shape == (900, 1200, 3)
+
+
+def test_faults_of_files_uploaded_together_stay(picker):
+    for nth, (name, content) in enumerate(
+        [("bad.jpg", b"no picture"), ("a.jpg", jpeg()), ("worse.png", b""), ("b.jpg", jpeg())]
+    ):
+        upload(picker, name, content, nth=nth)
+    assert listed(picker) == ["a.jpg", "b.jpg"] and picker.frame.name == "b.jpg"
+    assert "cannot read bad.jpg" in picker.message.value
+    assert "cannot read worse.png" in picker.message.value
+    upload(picker, "c.jpg", jpeg())
+    assert picker.message.value == ""
 
 
 def test_several_photographs_are_listed(picker, tmp_path):
@@ -111,7 +124,7 @@ def test_huge_picture_is_refused_before_it_is_decoded(picker, monkeypatch):
 
 
 def test_large_file_is_refused_by_its_size(picker):
-    facts = {"name": "../a.jpg", "size": 200 * 2**20, "part": 0, "parts": 400}
+    facts = {"name": "../a.jpg", "size": 200 * 2**20, "part": 0, "parts": 400, "nth": 0}
     data = {"method": "custom", "content": facts}
     picker.upload.comm.handle_msg({"content": {"data": data}, "buffers": []})
     assert "a.jpg has 200 MB, and at most 64 MB are taken" in picker.message.value
@@ -122,7 +135,7 @@ def test_more_parts_than_promised_are_not_kept(picker):
     picker.upload.most = 100
     part = memoryview(bytes(60))
     for number in range(5):
-        facts = {"name": "a.jpg", "size": 90, "part": number, "parts": 5}
+        facts = {"name": "a.jpg", "size": 90, "part": number, "parts": 5, "nth": 0}
         data = {"method": "custom", "content": facts}
         picker.upload.comm.handle_msg({"content": {"data": data}, "buffers": [part]})
         assert sum(map(len, picker.upload._parts)) <= 100

@@ -179,6 +179,25 @@ def test_results_are_named_by_what_differs_from_the_defaults(notebook, tmp_path)
     assert names(plan(path, {"x": 2}, {"word": ["w"]}, out)) == ["a--x=2--word=w.ipynb"]
 
 
+def test_lists_of_numbers_are_named_as_they_are_typed(notebook, tmp_path):
+    path = notebook(parameters='bins: list[float] = [1.0]\nwords: list[str] = ["a"]')
+    made = plan(path, {"bins": "0.5, 1, 1.50"}, {}, tmp_path / "out", text=True)
+    assert names(made) == ["a--bins=0.5,1,1.5.ipynb"]
+    by_words = [plan(path, {"words": words}, {}, tmp_path / "out") for words in (["1"], ["1", "2"])]
+    assert all("-" in names(made)[0].partition("words=")[2] for made in by_words)  # with its hash
+
+
+@pytest.mark.parametrize("asked", ["notebooks/00_pipelin.ipynb", "00_pipeline", "pipeline.ipynb"])
+def test_missing_notebook_is_compared_with_those_that_exist(tmp_path, monkeypatch, asked):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_pipeline.ipynb").write_text("")
+    with pytest.raises(DepthClipError, match="did you mean notebooks/00_pipeline.ipynb?"):
+        plan(asked, {}, {})
+    with pytest.raises(DepthClipError, match="no notebook else.ipynb$"):
+        plan("else.ipynb", {}, {})
+
+
 def test_long_names_are_cut_and_stay_apart(notebook, tmp_path):
     declared = "\n".join(f'name_{i}: str = ""' for i in range(9))
     values = {f"name_{i}": "é" * 40 + "x" * 40 for i in range(8)}

@@ -160,6 +160,8 @@ def test_contents_list_every_chapter_and_section_beside_and_above(page, index):
         assert contents.name == "nav" and contents["aria-label"]
         links = [a["href"] for a in contents.find_all("a") if a["href"] != "#top"]
         assert links == ["#01_a", "#01_a--Part", "#02_b", "#02_b--Part"]
+        # Prose of notebooks calls them by these names.
+        assert [name.get_text() for name in contents.find_all(class_="name")] == ["01_a", "02_b"]
     assert soup.main.find_parent("nav") is None and beside.find_parent("main") is None
     assert {link[1:] for link in page.links if link.startswith("#")} <= {"top", *page.ids}
 
@@ -185,6 +187,13 @@ def test_page_says_what_ran_where_and_when(page):
     assert "dataset sample, head value, run on 2026-01-02" in page.text
     assert "run on 2026-02-03, on A card, at commit abc" in page.text
     assert page.text.count("Stopped with an error: E: why") == 2
+
+
+def test_interrupted_notebook_is_told_from_a_failed_one(executed, tmp_path):
+    (tmp_path / "02_b.json").write_text(json.dumps({"outcome": "interrupted"}))
+    text = Page(make_report(executed, tmp_path / "out").read_text("utf-8")).text
+    assert text.count("Interrupted before its end: run it again.") == 2
+    assert "Stopped with an error" not in text
 
 
 def test_report_can_be_rebuilt_from_its_own_copies(index, executed):
@@ -302,7 +311,7 @@ def test_hostile_notebook_is_shown_as_text(hostile):
     ] * 2
     assert XSS in [tag.get("alt") for tag in soup.find_all("img")]
     contents = soup.find(class_="overview")
-    assert contents.b.get_text() == soup.nav.li.a.get_text() == "Title a"
+    assert contents.b.get_text() == soup.nav.li.a.contents[-1].strip() == "Title a"
     assert contents.p.get_text() == "Why?"
 
 

@@ -16,7 +16,7 @@ import pytest
 from depthclip_core import files
 from depthclip_core.errors import DepthClipError
 from depthclip_core.files import CannotWrite, claimed
-from depthclip_core.workbook import runs
+from depthclip_core.workbook import failures, runs
 from depthclip_core.workbook.plans import plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,7 +136,7 @@ def test_a_private_path_reaches_the_kernel_after_other_cells(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("name", "cell", "source", "error"),
     [
-        ("error", 3, "z = y", "ValueError: first"),
+        ("error", 3, r"raise ValueError('first\nsecond')", "ValueError: first"),
         ("dead", 3, "os._exit(1)", "the kernel died"),
         ("slow", 3, "time.sleep(60)", "the cell took more than 2.5 s"),
         ("left", 3, "sys.exit()", "SystemExit"),
@@ -149,10 +149,10 @@ def test_failed_run_names_cell_and_reason(ended, name, cell, source, error):
     assert record(run)["failed"] == {"cell": cell, "source": source, "error": error}
     where = f"cell {cell} (`{source}`): " if cell else ""
     assert str(run) == f"FAILED: {name}: {where}{error}"
-    shown = runs.error_inside(nbformat.read(run.output, as_version=4))
+    shown = failures.error_inside(nbformat.read(run.output, as_version=4))
     assert shown is not None, "the notebook shows the error too"
     if cell:
-        assert shown[0].source.startswith(source)
+        assert source in shown[0].source
 
 
 def test_invalid_options_start_nothing(tmp_path):
@@ -172,13 +172,13 @@ def test_invalid_options_start_nothing(tmp_path):
 
 def test_error_inside_finds_errors_in_cells_and_widgets():
     notebook = nbformat.v4.new_notebook()
-    assert runs.error_inside(notebook) is None
+    assert failures.error_inside(notebook) is None
     error = nbformat.v4.new_output("error", ename="E", evalue="a\nb", traceback=[])
     state = {"state": {"1": {"state": {"outputs": [error]}}, "2": {}}}
     notebook.metadata.widgets = {"application/vnd.jupyter.widget-state+json": state}
-    assert runs.error_inside(notebook) == (None, "E: a")
+    assert failures.error_inside(notebook) == (None, "E: a")
     notebook.cells = [nbformat.v4.new_code_cell("1", outputs=[error])]
-    assert runs.error_inside(notebook) == (notebook.cells[0], "E: a")
+    assert failures.error_inside(notebook) == (notebook.cells[0], "E: a")
 
 
 STARTS_OTHERS = """
@@ -257,9 +257,32 @@ def test_figures_option_sets_one_folder_for_all_runs(tmp_path):
     assert runs._figures_folder(named, tmp_path / "drawn") == tmp_path / "drawn" / "good--x=2"
 
 
+def test_failing_line_is_that_of_the_cell_and_not_of_what_it_called():
+    colours = "\x1b[31mCell In[4], line 2\x1b[39m\n----> 2 b()\n\nFile a.py:9, in b()"
+    error = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["E", colours])
+    cell = nbformat.v4.new_code_cell("a()\nb()\nc()", outputs=[error])
+    assert failures.failing_line(cell) == "b()"
+    error.traceback = ["E", "Cell In[4], line 9"]
+    assert failures.failing_line(cell) == "a()"
+    cell.outputs = []
+    assert failures.failing_line(cell) == "a()"
+
+
+@pytest.mark.slow
+def test_progress_says_what_begins_and_counts(tmp_path, capsys):
+    path, out = write(tmp_path, "good"), tmp_path / "out"
+    run(path, grid={"x": [2, 3]}, out=out, workers=2, progress=True)
+    first, *ended = capsys.readouterr().out.splitlines()
+    assert first == f"running 2 notebooks, 2 at a time, into {runs.shown_path(out)}/"
+    assert [line[:8] for line in ended] == ["1 of 2: ", "2 of 2: "]
+    run(write(tmp_path, "error"), out=out, progress=True)
+    (only,) = capsys.readouterr().out.splitlines()
+    assert only == f"running 1 notebook into {runs.shown_path(out)}/"
+
+
 def test_first_statement_skips_comments():
-    assert runs.first_statement("# what\n  # why\nx = 1\n") == "x = 1"
-    assert runs.first_statement("# only this") == "# only this"
+    assert failures.first_statement("# what\n  # why\nx = 1\n") == "x = 1"
+    assert failures.first_statement("# only this") == "# only this"
 
 
 @pytest.mark.slow
