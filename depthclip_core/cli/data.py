@@ -86,7 +86,7 @@ def inspect_data(
         raise DepthClipError(f"the contact sheet is a .png file, not {out.name!r}")
     if out is not None and os.path.lexists(out) and not force:
         raise DepthClipError(f"{out} exists: choose another file, or pass --force")
-    if path is not None and not path.expanduser().exists():
+    if path is not None and not user_path(path).exists():
         raise DepthClipError(f"nothing exists at {path}")
     if path is not None and dataset in (None, "pairs"):
         path = Path(described_place(path))
@@ -109,7 +109,7 @@ def found_kind(path: Path | None, dataset: str | None) -> tuple[str, dict[str, o
     """
     folder, options = path, {}
     if path is not None and path.suffix == ".toml":
-        folder, options = read_description(path.expanduser())
+        folder, options = read_description(user_path(path))
     if dataset is not None:
         kind = dataset_class(dataset)
         if fault := kind.recognise(folder, **options):
@@ -239,7 +239,7 @@ def scale(median: float, far: float, divisor: float | None) -> str:
 
 def description(path: Path, options: dict[str, object]) -> list[str]:
     """The .toml that opens a guessed data set."""
-    where = path.expanduser().resolve() / "pairs.toml"
+    where = user_path(path).resolve() / "pairs.toml"
     first = f"Compare these lines with what you know of the data, and save them as {where}:"
     last = f'Then open it with dc.open_dataset("pairs", data="{where}").'
     return ["", printable(first), as_toml(options), printable(last)]
