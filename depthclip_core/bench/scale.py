@@ -131,9 +131,9 @@ def markdown(row: Mapping, seconds: Mapping[str, float], disk: float) -> str:
     """The table of docs/cluster.md."""
     workers = [f"{n:,} worker{'s' if n > 1 else ''}" for n in WORKERS]
     columns = ["frames", "a worker", "kept of a head", "on disk", *workers]
-    table = [columns, ["---"] * len(columns), *lines(row, seconds, disk)]
-    shown = [f"| {' | '.join(map(as_markup, line))} |" for line in table]
-    return "\n".join([*shown, "", *overheads(row, seconds)])
+    table = [map(as_markup, line) for line in (columns, *lines(row, seconds, disk))]
+    table.insert(1, ["---"] * len(columns))
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in table), "", *overheads(row, seconds)])
 
 
 def overheads(row: Mapping, seconds: Mapping[str, float]) -> Iterator[str]:

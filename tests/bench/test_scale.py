@@ -59,4 +59,5 @@ def test_the_page_shows_a_line_for_each_question(tmp_path):
     assert lines[0] == "before" and lines[-1] == "after"
     assert len([line for line in lines if line.startswith("| ")]) == 2 + 2 * len(scale.KEPT)
     assert "% (one chunk) to 0.0002 % (a full block) on A, fp32." in page.read_text()
+    assert lines[3].startswith("| --- |")
     assert "6.9 h (network)" in page.read_text()  # 50,000 frames of 0.5 s
