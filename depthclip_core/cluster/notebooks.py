@@ -77,14 +77,15 @@ def run(
 def run_one(name: str, folder: str, plan: Plan, how: Mapping) -> runs.NotebookRun:
     """In a worker: run a notebook from the folder in which the command was given."""
     runner = get_worker().plugins[name]
-    runner.idle.clear()
-    try:
-        if runner.stop.is_set():
-            raise DepthClipError("interrupted before it began")
-        with contextlib.chdir(folder):
-            return runs.run([plan], 1, **how, stop=runner.stop)[0]
-    finally:
-        runner.idle.set()
+    with runner.folder:
+        runner.idle.clear()
+        try:
+            if runner.stop.is_set():
+                raise DepthClipError("interrupted before it began")
+            with contextlib.chdir(folder):
+                return runs.run([plan], 1, **how, stop=runner.stop)[0]
+        finally:
+            runner.idle.set()
 
 
 async def interrupt(name: str, dask_worker: Worker) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DEFAULTS = {"cores": 1, "processes": 1, "memory": "16GB", "walltime": "01:00:00"}
 LARGEST = 100_000  # bytes of a file
 COUNTS = {"jobs": 10_000, "cores": 10_000, "processes": 10_000}  # whole numbers, and their bounds
+LISTS = {"worker_extra_args", "job_script_prologue", "job_extra_directives"}
 # YAML reads 10:00:00 as the number 36000, which Slurm takes for minutes.
 TEXTS = {"walltime": '"10:00:00"', "memory": '"16GB"'}
 
@@ -50,9 +51,25 @@ def described_cluster(path: Path) -> tuple["SLURMCluster", int]:
         if name not in known:
             raise unknown_name(f"key in {path}", name, ["jobs", *known])
     try:
-        return dask_jobqueue.SLURMCluster(**options), jobs
+        return dask_jobqueue.SLURMCluster(**_one_task_at_a_time(options)), jobs
     except Exception as error:  # whatever dask-jobqueue makes of the values
         raise DepthClipError(f"{path} describes no cluster: {first_line(error)}") from error
+
+
+def _one_task_at_a_time(options: dict[str, object]) -> dict[str, object]:
+    """The options of workers that do one task at a time, each with its share of the job's cores.
+
+    dask would give a worker a task for each core, and torch one thread.
+    """
+    threads = options["cores"] // options["processes"]
+    own = {
+        "worker_extra_args": [*options.get("worker_extra_args", []), "--nthreads", "1"],
+        "job_script_prologue": [
+            f"export OMP_NUM_THREADS={threads}",
+            *options.get("job_script_prologue", []),
+        ],
+    }
+    return options | own
 
 
 def read_options(path: Path) -> dict[str, object]:
@@ -81,6 +98,10 @@ def _check_values(path: Path, options: dict[str, object]) -> None:
     if options["cores"] < options["processes"]:
         counts = f"{options['cores']} cores for {options['processes']} processes"
         raise DepthClipError(f"{path} has {counts}: each process needs a core of its own")
+    for name in LISTS & options.keys():
+        value = options[name]
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise DepthClipError(f'{path}: {name} is a list of texts, such as ["a", "b"]')
     for name, example in TEXTS.items():
         if not isinstance(options[name], str):
             raise DepthClipError(f"{path}: write {name} in quotes, such as {name}: {example}")

@@ -23,6 +23,7 @@ class OneModel(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         self._lock, self._job = Lock(), None
+        self.network = Lock()  # for one task at a time, also where a worker has many threads
 
     def teardown(self, worker: Worker) -> None:
         if self._job is not None:
@@ -54,8 +55,10 @@ def arrays_of(name: str) -> list[StoredArray]:
 
 def make_chunks(name: str, keys: Sequence[str], chunks: Sequence[int]) -> int:
     """Make those of the chunks that are missing; returns the number of their frames."""
-    job, arrays = get_worker().plugins[name].opened(keys)
-    encode_chunks(job, arrays, chunks, progress=False)
+    plugin = get_worker().plugins[name]
+    job, arrays = plugin.opened(keys)
+    with plugin.network:
+        encode_chunks(job, arrays, chunks, progress=False)
     return sum(len(arrays[0].frames_of(chunk)) for chunk in chunks)
 
 

@@ -1,6 +1,7 @@
 """Slurm's job scripts, from a .yaml file; nothing is submitted."""
 
 import os
+import re
 
 import pytest
 
@@ -45,7 +46,9 @@ def test_the_job_script_asks_for_what_the_file_says(described):
     assert "#SBATCH --gres=gpu:1" in lines
     assert "export DEPTHCLIP_STORE=/scratch/store" in lines
     (command,) = [line for line in lines if "distributed.cli.dask_worker" in line]
-    assert "--nthreads 4" in command or "--nthreads=4" in command
+    # dask takes the last one: one task at a time, which has all cores of the job.
+    assert re.findall(r"--nthreads (\d+)", command)[-1] == "1"
+    assert lines.index("export OMP_NUM_THREADS=4") < lines.index(command)
 
 
 def test_what_the_file_leaves_out_needs_no_settings_of_dask(described):
@@ -75,6 +78,8 @@ def test_what_the_file_leaves_out_needs_no_settings_of_dask(described):
         ("memory: 16\n", "write memory in quotes"),
         ("qeue: gpu\n", "unknown key in .*did you mean 'queue'"),
         ("job_cls: os.system\n", "unknown key"),
+        ("worker_extra_args: --lifetime 55m\n", "worker_extra_args is a list of texts"),
+        ("job_script_prologue: [1]\n", "job_script_prologue is a list of texts"),
         ("memory: much\ninterface: lo\n", "describes no cluster"),
         ("#" * 200_000, "more than 100,000 bytes"),
     ],
@@ -99,3 +104,12 @@ def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path):
         connected(str(tmp_path / "pipe.yaml")),
     ):
         pass
+
+
+def test_arguments_and_lines_of_ones_own_are_kept(described):
+    own = 'interface: lo\ncores: 8\nprocesses: 2\nworker_extra_args: ["--lifetime", "55m"]\n'
+    cluster, _ = described_cluster(described(own + 'job_script_prologue: ["module load cuda"]\n'))
+    with cluster:
+        script = cluster.job_script()
+    assert "--lifetime 55m --nthreads 1" in script
+    assert "export OMP_NUM_THREADS=4\nmodule load cuda\n" in script
