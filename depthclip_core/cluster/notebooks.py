@@ -5,7 +5,7 @@ import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from distributed import Worker, WorkerPlugin, get_worker
@@ -32,6 +32,7 @@ class Runner(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         self.stop, self.idle = Event(), Event()
         self.idle.set()
+        self.folder = Lock()  # one notebook at a time: a process has one current folder
 
 
 def run(
