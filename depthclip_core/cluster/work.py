@@ -111,8 +111,8 @@ def _whole(path: str | Path | None) -> str | None:
 def blocks(chunks: Sequence[int], n_workers: int, most: int = MOST_CHUNKS) -> list[list[int]]:
     """Chunks in the blocks that tasks take: enough for all workers, and few for the scheduler.
 
-    A task of one chunk may take a GPU ten milliseconds, and the scheduler one; a worker that is
-    lost loses one chunk, because each is written when it is made.
+    One chunk may take a GPU eleven milliseconds, and a task the scheduler six (docs/cluster.md). A
+    worker that is lost loses one chunk, because each is written when it is made.
     """
     size = max(1, min(most, len(chunks) // (4 * max(1, n_workers))))
     return [list(chunks[start : start + size]) for start in range(0, len(chunks), size)]
