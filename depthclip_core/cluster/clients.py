@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import torch
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 KINDS = "tcp://HOST:PORT or tls://HOST:PORT, local:N with N from 1, or a .yaml file for Slurm"
 MOST_LOCAL = 256  # worker processes of one machine
 PATIENCE = 30  # seconds in which a scheduler must answer
+PORT = 8786  # of a scheduler, unless its address says another
 LOOPBACK = "127.0.0.1"
 
 
@@ -130,6 +133,9 @@ def _count_of(where: str) -> int:
 @contextmanager
 def _remote(distributed: ModuleType, address: str) -> Iterator["Client"]:
     try:
+        # First by a plain connection: a client that finds nobody may make the next one wait.
+        place = urlsplit(address)
+        socket.create_connection((place.hostname, place.port or PORT), PATIENCE).close()
         client = distributed.Client(address, timeout=PATIENCE)
     except Exception as error:  # of many kinds, such as TypeError for tls without certificates
         fault = f"no scheduler answers at {address}: {first_line(error)}"
